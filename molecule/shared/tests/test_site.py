@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The finished host as its user sees it: the site, its application, its database and queue."""
+from __future__ import annotations
+
+import json
+import time
+
+CURL = "curl --silent --show-error --insecure --resolve shop.example.com:443:127.0.0.1 --max-time 10"
+SITE = "https://shop.example.com"
+
+
+def _json(host, path, options=""):
+    return json.loads(host.check_output(f"{CURL} {options} {SITE}{path}"))
+
+
+def test_application_is_healthy_through_nginx_and_tls(host):
+    ready = _json(host, "/ready")
+    assert ready["status"] == "healthy"
+    assert ready["components"] == {"database": "healthy", "redis": "healthy", "queue": "healthy"}
+
+
+def test_a_queued_task_comes_back_done(host):
+    order = _json(host, "/orders", "-X POST -H 'Content-Type: application/json' -d '{\"item\": \"tea\", \"quantity\": 2}'")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = _json(host, f"/orders/{order['id']}")
+        if found["status"] == "done":
+            return
+        time.sleep(1)
+    raise AssertionError(found)
+
+
+def test_plain_http_is_sent_to_https(host):
+    head = host.check_output("curl --silent --head --resolve shop.example.com:80:127.0.0.1 http://shop.example.com/x")
+    assert head.startswith("HTTP/1.1 301")
+    assert "Location: https://shop.example.com/x" in head
+
+
+def test_unknown_names_get_no_answer(host):
+    assert host.run("curl --silent --max-time 5 http://127.0.0.1/").rc == 52
+    assert host.run("curl --silent --insecure --max-time 5 https://127.0.0.1/").rc == 35
+
+
+def test_security_headers(host):
+    head = host.check_output(f"{CURL} --head -X GET {SITE}/health").lower()
+    for header in ("x-content-type-options: nosniff", "x-frame-options: sameorigin", "referrer-policy:"):
+        assert header in head
+    assert "server: nginx\r" in head
+
+
+def test_rate_limit_does_not_count_the_host_itself(host):
+    codes = host.check_output(f"for i in $(seq 60); do {CURL} -o /dev/null -w '%{{http_code}} ' {SITE}/health; done")
+    assert set(codes.split()) == {"200"}
+
+
+def test_nothing_but_ssh_and_nginx_is_public(host):
+    sockets = [line.split()[3] for line in host.check_output("ss -Hltn").splitlines()]
+    assert {socket.rsplit(":", 1)[1] for socket in sockets if not socket.startswith(("127.", "[::1]"))} == {"22", "80", "443"}

@@ -1,0 +1,135 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a finished host must show: every declared process answers, also through nginx and TLS, and nothing undeclared is open."""
+from __future__ import annotations
+
+import ipaddress
+
+from .apps import instance_numbers, normalise, unit_names
+from .databases import REDIS_PORTS
+from .sites import process_instances
+
+# Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
+CLIENT_PORTS = {("udp", 68), ("udp", 546)}
+# Packages whose versions a reader of the summary asks for first.
+TOLD_PACKAGES = ("nginx", "redis-server", "python3", "nodejs")
+
+
+def tiers_of(plan, hostname):
+    return plan.get("hosts", {}).get(hostname, {}).get("tiers", ["proxy", "backend", "database", "cache"])
+
+
+def host_units(apps, plan, hostname):
+    """The units of all processes that run on a host."""
+    if "backend" not in tiers_of(plan, hostname):
+        return []
+    return [
+        unit
+        for app in normalise(apps).values()
+        for process in app["processes"].values()
+        for unit in unit_names(app, process, process_instances(plan, hostname, app, process))
+    ]
+
+
+def _http(process, port, check):
+    probe = {"kind": "http", "url": f"http://127.0.0.1:{port}{check['path']}", "timeout": check.get("timeout", 5)}
+    if check.get("status"):
+        probe["status"] = [check["status"]]
+    if check.get("json"):
+        probe["json"] = check["json"]
+    return probe
+
+
+def _process_probes(app, process, instances):
+    for port in instance_numbers(process, instances):
+        for name in ("health", "readiness"):
+            if process[name]:
+                yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **_http(process, port, process[name])}
+
+
+def _covering_route(site, path):
+    """The route nginx would choose for a path: the longest one that begins it."""
+    fitting = [route for route in site["routes"] if path.startswith(route)]
+    return site["routes"][max(fitting, key=len)] if fitting else None
+
+
+def _site_probes(app, site):
+    scheme, port = ("http", 80) if site["tls"]["kind"] == "none" else ("https", 443)
+    common = {"connect_to": f"127.0.0.1:{port}", "validate_certs": False}
+    for path, route in site["routes"].items():
+        if route["kind"] != "process":
+            continue
+        name = f"{scheme}://{site['name']}{path}"
+        if route["websocket"]:
+            yield {"name": name, "kind": "websocket", "url": f"{scheme.replace('http', 'ws')}://{site['name']}{path}", **common}
+            continue
+        health = app["processes"][route["process"]]["health"]
+        if _covering_route(site, health["path"]) == route:
+            yield {"name": name, "kind": "http", "url": f"{scheme}://{site['name']}{health['path']}",
+                   "status": [health["status"]], **common}
+
+
+def proof_probes(apps, plan, hostname, deadline=60):
+    """The probes that prove a host: process by process, then from outside in."""
+    declared = normalise(apps)
+    tiers = tiers_of(plan, hostname)
+    probes = []
+    if "database" in tiers and any(app["database"] == "postgresql" for app in declared.values()):
+        probes.append({"name": "postgresql", "kind": "postgresql", "host": "127.0.0.1", "port": 5432})
+    if "cache" in tiers:
+        probes += [{"name": f"redis {name}", "kind": "redis", "host": "127.0.0.1", "port": port}
+                   for name, port in REDIS_PORTS.items() if any(name in app["redis"] for app in declared.values())]
+    if "backend" in tiers:
+        for app in declared.values():
+            for process in app["processes"].values():
+                probes += _process_probes(app, process, process_instances(plan, hostname, app, process))
+        units = host_units(declared, plan, hostname)
+        if units:
+            probes.append({"name": "units", "kind": "command", "command": ["systemctl", "is-active", *units]})
+    if "proxy" in tiers:
+        for app in declared.values():
+            for site in app["sites"].values():
+                probes += _site_probes(app, site)
+    return [{"deadline": deadline, **probe} for probe in probes]
+
+
+def _is_public(address):
+    try:
+        return not ipaddress.ip_address(address.split("%")[0]).is_loopback
+    except ValueError:
+        return True
+
+
+def undeclared_listeners(listeners, ports):
+    """Listeners on addresses other hosts can reach, on ports that nobody declared."""
+    return [
+        f"{item['protocol']} {item['address']}:{item['port']} by {item['name'] or 'an unknown process'}"
+        for item in listeners
+        if _is_public(item["address"]) and item["port"] not in ports
+        and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
+    ]
+
+
+def _versions(packages):
+    told = [f"{name} {packages[name]}" for name in TOLD_PACKAGES if name in packages]
+    told += [f"{name} {version}" for name, version in sorted(packages.items())
+             if name.startswith("postgresql-") and name[len("postgresql-"):].isdigit()]
+    return ", ".join(told)
+
+
+def summary(apps, plan, hostname, host, report=()):
+    """What a person wants to know after a run: where it answers, what runs, what is open, and the plan behind it."""
+    declared = normalise(apps)
+    lines = [f"{hostname}: {host['distribution']['name']}, {host['memory_mb']} MB, {host['cpus']} CPUs"]
+    for app in declared.values():
+        for site in app["sites"].values():
+            lines.append(f"  site      {'http' if site['tls']['kind'] == 'none' else 'https'}://{site['name']}/")
+    active = set(host["active"])
+    for unit in host_units(declared, plan, hostname):
+        lines.append(f"  unit      {unit} {'active' if unit in active else 'NOT ACTIVE'}")
+    lines.append(f"  versions  {_versions(host['packages'])}")
+    public = sorted({f"{item['port']}/{item['protocol'].rstrip('6')} {item['name']}" for item in host["listeners"]
+                     if _is_public(item["address"])})
+    lines.append(f"  open      {', '.join(public)}")
+    return lines + [f"  {line}" for line in report]

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From declared apps to what nginx serves: upstreams, and sites whose locations leave a template nothing to decide."""
+from __future__ import annotations
+
+from .apps import instance_numbers, normalise
+
+TLS_DIRECTORY = "/etc/mainstay/tls"
+
+
+def process_instances(plan, hostname, app, process):
+    """How many instances of a process the plan runs on a host; a plan that is silent runs what was declared, ``auto`` as one."""
+    declared = 1 if process["instances"] == "auto" else process["instances"]
+    planned = plan.get("hosts", {}).get(hostname, {}).get("processes", {}).get(app["name"], {}).get(process["name"], {})
+    return planned.get("instances", declared)
+
+
+def upstream_name(app_name, process_name):
+    return f"{app_name}-{process_name}"
+
+
+def nginx_upstreams(apps, plan, hostname):
+    """One upstream for each process that has a port, its servers on loopback by IP: ``localhost`` may mean ::1 first."""
+    return [
+        {
+            "name": upstream_name(app["name"], process["name"]),
+            "servers": [f"127.0.0.1:{port}"
+                        for port in instance_numbers(process, process_instances(plan, hostname, app, process))],
+        }
+        for app in normalise(apps).values()
+        for process in app["processes"].values()
+        if process["port"]
+    ]
+
+
+def tls_files(site):
+    """The certificate and key a site is served with, or None for plain HTTP."""
+    tls = site["tls"]
+    if tls["kind"] == "none":
+        return None
+    if tls["kind"] == "files":
+        return {"certificate": tls["certificate"], "key": tls["key"]}
+    return {"certificate": f"{TLS_DIRECTORY}/{site['name']}.crt", "key": f"{TLS_DIRECTORY}/{site['name']}.key"}
+
+
+def _location(app, site, path, route):
+    location = {"path": path, "kind": route["kind"]}
+    if route["kind"] == "process":
+        limit = route["max_connections"]
+        location.update(
+            upstream=upstream_name(app["name"], route["process"]),
+            websocket=route["websocket"],
+            connections={"zone": f"{site['name']}{path}", "limit": limit} if limit else None,
+        )
+    elif route["kind"] == "redirect":
+        location.update(redirect=route["redirect"])
+    else:
+        # A slash on both sides: a prefix without it also serves /downloadsX, and one side only is a traversal.
+        slashed = path if path.endswith("/") else f"{path}/"
+        folder = route[route["kind"]].strip("/")
+        location.update(path=slashed, alias=f"{app['root']}/current/{folder}/", expires=route["expires"])
+    return location
+
+
+def nginx_sites(apps):
+    """The sites of all apps, sorted by host name, each with its TLS files, limits and locations."""
+    sites = []
+    for app in normalise(apps).values():
+        for site in app["sites"].values():
+            sites.append({
+                "name": site["name"],
+                "app": app["name"],
+                "tls": tls_files(site),
+                "max_body": site["max_body"],
+                "rate_limit": site["rate_limit"],
+                "locations": [_location(app, site, path, route) for path, route in site["routes"].items()],
+            })
+    return sorted(sites, key=lambda site: site["name"])

@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A declaration that works, and a table of ways to break it: what a user may get wrong, and the words that must help."""
+from __future__ import annotations
+
+import copy
+
+SHOP = {
+    "shop": {
+        "runtime": "python",
+        "source": {"path": "../examples/shop"},
+        "migrate": "alembic upgrade head",
+        "secrets": ["SECRET_KEY"],
+        "database": "postgresql",
+        "redis": ["cache", "queue"],
+        "env": {"LOG_LEVEL": "info"},
+        "processes": {
+            "web": {"command": "uvicorn shop.main:app --host $HOST --port $PORT", "port": 8000, "health": {"path": "/health"},
+                    "readiness": {"path": "/ready", "json": {"status": "healthy"}}},
+            "worker": {"command": "celery -A shop.tasks worker -c $CELERY_CONCURRENCY", "kind": "celery"},
+            "beat": {"command": "celery -A shop.tasks beat", "singleton": True},
+            "mailer": {"command": "python -m shop.mailer", "heartbeat": {"file": "mailer.heartbeat", "max_age": 180}},
+        },
+        "sites": {
+            "shop.example.com": {
+                "tls": "selfsigned",
+                "routes": {"/": {"process": "web"}, "/ws": {"process": "web", "websocket": True, "max_connections": 200}},
+                "rate_limit": {"rate": "10r/s", "burst": 20},
+            }
+        },
+        "logs": ["logs/*.log"],
+    }
+}
+
+REMOVE = object()
+
+# (path into the declaration, the wrong value, words the message must hold: the variable, and the remedy)
+WRONG = [
+    (("shop", "runtime"), "ruby", ["mainstay_apps.shop.runtime", "'ruby'", "python, node"]),
+    (("shop", "runtime"), "container", ["mainstay_apps.shop.runtime", "not built yet"]),
+    (("shop", "sorce"), {"path": "x"}, ["mainstay_apps.shop.sorce", "Did you mean 'source'"]),
+    (("shop", "source"), REMOVE, ["mainstay_apps.shop.source", "required"]),
+    (("shop", "source"), {}, ["mainstay_apps.shop.source", "exactly one of path, git"]),
+    (("shop", "source"), {"path": "a", "git": "b"}, ["mainstay_apps.shop.source", "exactly one of"]),
+    (("shop", "source"), {"git": "https://example.com/a.git"}, ["mainstay_apps.shop.source.version", "pin a tag"]),
+    (("shop", "source"), {"path": "a", "version": "v1"}, ["mainstay_apps.shop.source.version", "'v1'", "remove it"]),
+    (("shop", "source"), {"archive": "https://example.com/a.tar.gz"}, ["mainstay_apps.shop.source.checksum", "sha256:"]),
+    (("shop", "build"), "npm run build", ["mainstay_apps.shop.build", "'npm run build'", "list"]),
+    (("shop", "env_prefix"), "E F", ["mainstay_apps.shop.env_prefix", "'E F'", "letters"]),
+    (("shop", "env"), {"1X": "a"}, ["mainstay_apps.shop.env.1X", "does not begin with a digit"]),
+    (("shop", "env"), {"LIST": [1]}, ["mainstay_apps.shop.env.LIST", "[1]", "write a text"]),
+    (("shop", "env"), {"SECRET_KEY": "abc"}, ["mainstay_apps.shop.env.SECRET_KEY", "keep it in secrets only"]),
+    (("shop", "secrets"), ["SECRET-KEY"], ["mainstay_apps.shop.secrets", "'SECRET-KEY'", "environment variables"]),
+    (("shop", "database"), "oracle", ["mainstay_apps.shop.database", "'oracle'", "postgresql"]),
+    (("shop", "redis"), ["sessions"], ["mainstay_apps.shop.redis", "'sessions'", "cache, queue"]),
+    (("shop", "redis"), "cache", ["mainstay_apps.shop.redis", "'cache'", "list"]),
+    (("shop", "processes"), REMOVE, ["mainstay_apps.shop.processes", "required"]),
+    (("shop", "processes", "web", "command"), "", ["mainstay_apps.shop.processes.web.command", "required"]),
+    (("shop", "processes", "web", "port"), 80, ["mainstay_apps.shop.processes.web.port", "80", "1024 to 65535"]),
+    (("shop", "processes", "web", "port"), "http", ["mainstay_apps.shop.processes.web.port", "'http'", "whole number"]),
+    (("shop", "processes", "web", "port"), 6379, ["mainstay_apps.shop.processes.web.port", "6379", "another port"]),
+    (("shop", "processes", "web", "port"), 65535, ["mainstay_apps.shop.processes.web.port", "past 65535"]),
+    (("shop", "processes", "web", "instances"), 0, ["mainstay_apps.shop.processes.web.instances", "0", "1 to 64"]),
+    (("shop", "processes", "web", "instances"), "many", ["mainstay_apps.shop.processes.web.instances", "'many'"]),
+    (("shop", "processes", "web", "memory"), "lots", ["mainstay_apps.shop.processes.web.memory", "'lots'", "300M"]),
+    (("shop", "processes", "web", "memory"), "4M", ["mainstay_apps.shop.processes.web.memory", "at least 16M"]),
+    (("shop", "processes", "web", "pool"), {"size": -1}, ["mainstay_apps.shop.processes.web.pool.size", "-1"]),
+    (("shop", "processes", "web", "health"), {"path": "health"}, ["processes.web.health.path", "'health'", "begins with '/'"]),
+    (("shop", "processes", "web", "helth"), {"path": "/h"}, ["processes.web.helth", "Did you mean 'health'"]),
+    (("shop", "processes", "web", "kind"), "thread", ["processes.web.kind", "'thread'", "celery"]),
+    (("shop", "processes", "beat", "instances"), 2, ["processes.beat.instances", "2", "exactly once"]),
+    (("shop", "processes", "beat", "singleton"), "yes", ["processes.beat.singleton", "'yes'", "true or false"]),
+    (("shop", "processes", "worker", "health"), {"path": "/"}, ["processes.worker.health", "only a web process"]),
+    (("shop", "processes", "mailer", "heartbeat"), {"file": "/tmp/x"}, ["processes.mailer.heartbeat.file", "'/tmp/x'", "relative"]),
+    (("shop", "processes", "mailer", "heartbeat"), {"file": "x", "max_age": 1}, ["processes.mailer.heartbeat.max_age", "5 to 86400"]),
+    (("shop", "processes", "second"), {"command": "x", "port": 8001}, ["processes", "8001", "move one of them"]),
+    (("shop", "sites", "Shop.Example.com"), {"routes": {"/": {"process": "web"}}}, ["sites.Shop.Example.com", "small letters"]),
+    (("shop", "sites", "shop.example.com", "routes"), {}, ["sites.shop.example.com.routes", "at least one route"]),
+    (("shop", "sites", "shop.example.com", "tls"), "yes", ["sites.shop.example.com.tls", "'yes'", "selfsigned"]),
+    (("shop", "sites", "shop.example.com", "tls"), {"certificate": "/a.pem"}, ["sites.shop.example.com.tls.key", "required"]),
+    (("shop", "sites", "shop.example.com", "routes", "/"), {"process": "api"}, ["routes./.process", "'api'", "web"]),
+    (("shop", "sites", "shop.example.com", "routes", "/"), {"proces": "web"}, ["routes./", "exactly one of process"]),
+    (("shop", "sites", "shop.example.com", "routes", "/x"), {"directory": "../../etc"}, ["routes./x.directory", "'..'"]),
+    (("shop", "sites", "shop.example.com", "rate_limit"), {"rate": "10"}, ["sites.shop.example.com.rate_limit.rate", "'10'", "10r/s"]),
+    (("shop", "sites", "shop.example.com", "max_body"), "big", ["sites.shop.example.com.max_body", "'big'", "10M"]),
+    (("shop", "logs"), ["/var/log/x.log"], ["mainstay_apps.shop.logs[0]", "/var/log/x.log", "relative"]),
+    (("Shop",), {"source": {"path": "x"}, "processes": {}}, ["mainstay_apps.Shop", "small letters"]),
+    (("postgres",), {"source": {"path": "x"}, "processes": {}}, ["mainstay_apps.postgres", "system account"]),
+    (("other",), {"source": {"path": "x"}, "processes": {"web": {"command": "x", "port": 9000}},
+                  "sites": {"shop.example.com": {"routes": {"/": {"process": "web"}}}}}, ["shop.example.com", "serve a host name once"]),
+    (("shop",), ["web"], ["mainstay_apps.shop", "write a mapping"]),
+]
+
+
+def broken(path, value):
+    """The working declaration with one thing wrong."""
+    apps = copy.deepcopy(SHOP)
+    place = apps
+    for key in path[:-1]:
+        place = place[key]
+    if value is REMOVE:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return apps

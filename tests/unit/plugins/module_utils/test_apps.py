@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils import apps
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP, WRONG, broken
+
+
+@pytest.mark.parametrize(("path", "value", "words"), WRONG, ids=[".".join(path) + f"-{n}" for n, (path, *_) in enumerate(WRONG)])
+def test_wrong_input_is_refused_with_variable_value_and_remedy(path, value, words):
+    with pytest.raises(apps.DeclarationError) as refusal:
+        apps.normalise(broken(path, value))
+    for word in words:
+        assert word.lower() in str(refusal.value).lower()
+
+
+def test_defaults_are_filled_in():
+    shop = apps.normalise(SHOP)["shop"]
+    assert shop["root"] == "/srv/shop"
+    assert [(name, process["kind"], process["instances"]) for name, process in shop["processes"].items()] == [
+        ("beat", "worker", 1), ("mailer", "worker", "auto"), ("web", "web", "auto"), ("worker", "celery", "auto")]
+    assert shop["sites"]["shop.example.com"]["max_body"] == "10M"
+
+
+def test_key_order_does_not_matter_and_a_normal_form_stays():
+    reordered = {"shop": dict(reversed(list(SHOP["shop"].items())))}
+    normal = apps.normalise(SHOP)
+    assert apps.normalise(reordered) == normal
+    assert apps.normalise(normal) is normal
+
+
+def test_no_database_means_no_pool():
+    declared = broken(("shop", "database"), "none")
+    assert apps.normalise(declared)["shop"]["processes"]["web"]["pool"] == {"size": 0, "overflow": 0}
+
+
+@pytest.mark.parametrize(("text", "expected"), [("300M", 300), ("1G", 1024), ("65536K", 64), (512, 512), ("512", 512)])
+def test_memory_sizes(text, expected):
+    assert apps.megabytes(text) == expected
+
+
+def test_ports_are_checked_again_with_the_planned_instances():
+    declared = apps.normalise(broken(("shop", "processes", "api"), {"command": "x", "port": 8004}))
+    apps.check_ports(declared, {"shop": {"web": 2, "api": 1}})
+    with pytest.raises(apps.DeclarationError, match="8004"):
+        apps.check_ports(declared, {"shop": {"web": 3, "api": 1}})
+
+
+def test_units_are_named_by_port_or_number():
+    shop = apps.normalise(SHOP)["shop"]
+    assert apps.unit_names(shop, shop["processes"]["web"], 2) == ["shop-web@8000.service", "shop-web@8001.service"]
+    assert apps.unit_names(shop, shop["processes"]["worker"], 1) == ["shop-worker@1.service"]

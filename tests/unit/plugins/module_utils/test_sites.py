@@ -1,0 +1,34 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ansible_collections.mainstay.vps.plugins.module_utils import sites
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP, broken
+
+PLAN = {"hosts": {"web1": {"processes": {"shop": {"web": {"instances": 2}}}}}}
+
+
+def test_upstreams_follow_the_plan():
+    assert sites.nginx_upstreams(SHOP, PLAN, "web1") == [{"name": "shop-web", "servers": ["127.0.0.1:8000", "127.0.0.1:8001"]}]
+    assert sites.nginx_upstreams(SHOP, {}, "web1") == [{"name": "shop-web", "servers": ["127.0.0.1:8000"]}]
+
+
+def test_site_has_everything_a_template_needs():
+    (site,) = sites.nginx_sites(SHOP)
+    assert site["tls"] == {"certificate": "/etc/mainstay/tls/shop.example.com.crt", "key": "/etc/mainstay/tls/shop.example.com.key"}
+    assert [(location["path"], location["websocket"], location["connections"]) for location in site["locations"]] == [
+        ("/", False, None), ("/ws", True, {"zone": "shop.example.com/ws", "limit": 200})]
+
+
+def test_files_are_served_with_a_slash_on_both_sides():
+    (site,) = sites.nginx_sites(broken(("shop", "sites", "shop.example.com", "routes", "/downloads"), {"directory": "public/files"}))
+    location = next(item for item in site["locations"] if item["kind"] == "directory")
+    assert (location["path"], location["alias"]) == ("/downloads/", "/srv/shop/current/public/files/")
+
+
+def test_plain_http_and_own_files():
+    where = ("shop", "sites", "shop.example.com", "tls")
+    assert sites.nginx_sites(broken(where, "none"))[0]["tls"] is None
+    own = {"certificate": "/etc/ssl/a.pem", "key": "/etc/ssl/a.key"}
+    assert sites.nginx_sites(broken(where, own))[0]["tls"] == own

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every role promises: its argument specification is its defaults, and its files follow the house's shape."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.mainstay.vps.plugins.module_utils import fleet
+
+ROLES = sorted(path for path in (Path(__file__).parents[2] / "roles").iterdir() if path.is_dir())
+by_name = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+
+
+def _options(role):
+    return yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+
+
+def _defaults(role):
+    return yaml.safe_load((role / "defaults/main.yml").read_text()) or {}
+
+
+@by_name
+def test_specification_is_the_defaults(role):
+    options, defaults = _options(role), _defaults(role)
+    assert list(options) == list(defaults), "the same options in the same order"
+    for name, option in options.items():
+        derived = isinstance(defaults[name], str) and "{{" in defaults[name]
+        assert ("default" not in option) if derived else option.get("default", []) == defaults[name], name
+
+
+@by_name
+def test_variables_carry_the_role_s_name(role):
+    assert all(name.startswith(f"{role.name}_") for name in _defaults(role))
+    variables = role / "vars/main.yml"
+    if variables.exists():
+        assert all(name.startswith(f"__{role.name}_") for name in yaml.safe_load(variables.read_text()))
+
+
+@by_name
+def test_every_option_has_a_comment_and_is_used(role):
+    text = (role / "defaults/main.yml").read_text()
+    used = "\n".join(path.read_text() for path in role.rglob("*") if path.is_file() and path.name not in ("argument_specs.yml", "README.md"))
+    for name in _defaults(role):
+        assert re.search(rf"^# .+\n{name}:", text, re.M), f"a comment line above {name}"
+        assert len(re.findall(rf"\b{name}\b", used)) > 1, f"{name} is used"
+
+
+@by_name
+def test_templates_say_who_manages_them(role):
+    for template in role.glob("templates/**/*.j2"):
+        assert "{{ ansible_managed | comment" in template.read_text().split("\n", 1)[0], template
+
+
+@by_name
+def test_tasks_fit_on_a_page(role):
+    for tasks in role.glob("tasks/*.yml"):
+        assert len(tasks.read_text().splitlines()) <= 120, tasks
+
+
+def test_one_transaction_installs_what_the_roles_would():
+    apps = {"shop": {"runtime": "python", "source": {"path": "x"}, "database": "postgresql", "redis": ["cache"],
+                     "processes": {"web": {"command": "x", "port": 8000}}}}
+    together = set(fleet.stack_packages(apps, fleet.TIERS))
+    for role in ("nginx", "redis", "postgresql", "firewall", "logrotate"):
+        packages = _defaults(ROLES[0].parent / role)[f"{role}_packages"]
+        assert set(packages) <= together, role

@@ -1,0 +1,169 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What breaks comes back by itself, what was stopped stays stopped, and the agent is small, confined and remembers."""
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+WEB, MAILER = "shop-web@8000.service", "shop-mailer@1.service"
+URL = "http://127.0.0.1:8000/health"
+AGENT = "mainstay-agent.service"
+# Runs on the host: seconds until the URL answers, as the users of the host see it.
+WAIT_FOR_ANSWER = (
+    "start=$(date +%s.%N); for i in $(seq {tries}); do curl --silent --fail --output /dev/null --max-time 1 {url} && "
+    "{{ echo $(date +%s.%N) $start; exit 0; }}; sleep 0.2; done; exit 1"
+)
+
+
+def _property(host, unit, name):
+    return host.check_output(f"systemctl show --property={name} --value {unit}")
+
+
+def _status(host):
+    return json.loads(host.run("mainstay status --json").stdout)
+
+
+def _entry(host, unit):
+    return next(entry for entry in _status(host)["processes"] if entry["unit"] == unit)
+
+
+def _history(host, unit):
+    return [incident for incident in json.loads(host.check_output("mainstay history --json -n 1000")) if incident["unit"] == unit]
+
+
+def _eventually(condition, seconds, what):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} within {seconds} s"
+        time.sleep(1)
+
+
+def _seconds_until_it_answers(host, limit):
+    run = host.run(f"timeout {limit} sh -c '{WAIT_FOR_ANSWER.format(tries=limit * 5, url=URL)}'")
+    assert run.rc == 0, f"no answer from {URL} within {limit} s\n" + host.check_output(f"journalctl --no-pager -n 50 -u {WEB} -u {AGENT}")
+    now, start = map(float, run.stdout.split())
+    return now - start
+
+
+@pytest.fixture
+def agent_that_acts(host):
+    """All processes are up and the agent may act: after the boot's grace, outside of any cool-down."""
+
+    def ready():
+        status = _status(host)
+        return status["agent"]["watching"] and not status["agent"]["paused"] and all(
+            entry["health"] == "up" and not entry["cooldown_until"] for entry in status["processes"] if entry["unit"] in (WEB, MAILER)
+        )
+
+    _eventually(ready, 200, "all processes are up and the agent may act")
+
+
+def test_agent_watches_every_process(host):
+    assert host.run("mainstay check --running").rc == 0
+    declared = json.loads(host.file("/etc/mainstay/agent.json").content_string)
+    assert {entry["unit"] for entry in _status(host)["processes"]} == {entry["unit"] for entry in declared["processes"]}
+    assert {WEB, MAILER} <= {entry["unit"] for entry in declared["processes"]}
+
+
+def test_anybody_may_look_and_only_root_may_act(host):
+    look = "setpriv --reuid=65534 --regid=65534 --clear-groups mainstay"
+    assert host.run(f"{look} status").rc == 0
+    assert host.run(f"{look} stop shop").rc == 2
+    assert host.run(f"{look} history").rc == 2
+    assert host.file("/run/mainstay-act.socket").mode == 0o600
+
+
+@pytest.mark.parametrize(("unit", "limit"), [("mainstay-agent.service", 1.5), ("mainstay-act@0.service", 1.5)])
+def test_agent_is_confined(host, unit, limit):
+    verdict = host.check_output(f"systemd-analyze security --no-pager {unit}").strip().splitlines()[-1]
+    assert float(verdict.split(":")[1].split()[0]) <= limit, verdict
+
+
+def test_agent_is_small(host):
+    def ticks(pid):
+        """Processor time of the agent and of the programs it has run."""
+        return sum(map(int, host.file(f"/proc/{pid}/stat").content_string.rpartition(")")[2].split()[11:15]))
+
+    pid = _property(host, AGENT, "MainPID")
+    before, start = ticks(pid), time.monotonic()
+    time.sleep(20)
+    seconds = (ticks(pid) - before) / int(host.check_output("getconf CLK_TCK"))
+    assert seconds / (time.monotonic() - start) <= 0.01
+    resident = int(host.check_output(f"awk '/^VmRSS/ {{print $2}}' /proc/{pid}/status"))
+    assert resident <= 40 * 1024
+
+
+@pytest.mark.usefixtures("agent_that_acts")
+def test_killed_process_answers_again_within_10_seconds(host):
+    before = _property(host, WEB, "MainPID")
+    host.check_output(f"kill -9 {before}")
+    assert _seconds_until_it_answers(host, 20) <= 10
+    assert _property(host, WEB, "MainPID") != before
+    _eventually(lambda: _history(host, WEB)[-1]["kind"] == "crash" and _history(host, WEB)[-1]["state"] == "recovered", 30, "a remembered crash")
+
+
+@pytest.mark.usefixtures("agent_that_acts")
+def test_maintenance_keeps_the_agent_s_hands_off(host):
+    pid = _property(host, WEB, "MainPID")
+    host.check_output("mainstay maintenance on --for 5m")
+    try:
+        host.check_output(f"kill -STOP {pid}")
+        _eventually(lambda: (_entry(host, WEB)["held"] or {}).get("reason") == "maintenance is on", 30, "an action put off")
+        assert _property(host, WEB, "MainPID") == pid
+    finally:
+        host.check_output(f"kill -CONT {pid}")
+        _eventually(lambda: _entry(host, WEB)["health"] == "up", 30, "an answer after the signal")
+        host.check_output("mainstay maintenance off")
+    assert _property(host, WEB, "MainPID") == pid
+
+
+@pytest.mark.usefixtures("agent_that_acts")
+def test_hanging_process_answers_again_within_30_seconds(host):
+    before = _property(host, WEB, "MainPID")
+    host.check_output(f"kill -STOP {before}")
+    assert _seconds_until_it_answers(host, 60) <= 30
+    assert _property(host, WEB, "MainPID") != before
+    _eventually(lambda: _history(host, WEB)[-1]["state"] == "recovered", 30, "a remembered recovery")
+    incident = _history(host, WEB)[-1]
+    assert (incident["kind"], incident["actions"][-1]) == ("hang", "SIGKILL, restart")
+    evidence = host.check_output(f"mainstay history --id {incident['id']}")
+    assert "stopped by a signal" in evidence
+
+
+@pytest.mark.usefixtures("agent_that_acts")
+def test_stopped_process_stays_stopped(host):
+    host.check_output(f"systemctl stop {MAILER}")
+    try:
+        time.sleep(20)
+        assert _property(host, MAILER, "ActiveState") in ("inactive", "failed")
+        assert _entry(host, MAILER)["health"] == "stopped"
+    finally:
+        host.check_output("mainstay start shop/mailer")
+
+
+def test_agent_comes_back_and_remembers(host):
+    incidents, before = len(_history(host, WEB)), _property(host, AGENT, "MainPID")
+    host.check_output(f"kill -9 {before}")
+    _eventually(lambda: _property(host, AGENT, "MainPID") not in ("0", before), 10, "another agent")
+    _eventually(lambda: _entry(host, WEB)["health"] == "up", 20, "its first look")
+    assert len(_history(host, WEB)) == incidents
+
+
+@pytest.mark.usefixtures("agent_that_acts")
+def test_crash_loop_is_bounded_and_ends_with_its_cause(host):
+    folder = f"/run/systemd/system/{MAILER}.d"
+    fault = "[Service]\\nExecStart=\\nExecStart=/bin/false\\n"
+    host.check_output(f"mkdir -p {folder} && printf '{fault}' > {folder}/fault.conf && systemctl daemon-reload")
+    try:
+        host.check_output(f"kill -9 {_property(host, MAILER, 'MainPID')}")
+        _eventually(lambda: _entry(host, MAILER)["health"] == "failed", 90, "the end of the crash loop")
+        assert int(_property(host, MAILER, "NRestarts")) <= 11
+    finally:
+        host.check_output(f"rm -r {folder} && systemctl daemon-reload")
+    assert _entry(host, MAILER)["next_start"]
+    _eventually(lambda: _property(host, MAILER, "ActiveState") == "active", 100, "another start by the agent")
+    assert _history(host, MAILER)[-1]["actions"][-1] == "reset-failed, start"

@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host itself: what is configured is what the kernel, the journal and apt really use."""
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize("package", ["acl", "ca-certificates", "python3-psutil", "unattended-upgrades"])
+def test_packages_are_installed(host, package):
+    assert host.package(package).is_installed
+
+
+def test_kernel_parameters_are_the_ones_in_the_file(host):
+    lines = host.check_output("grep -v '^#' /etc/sysctl.d/60-mainstay.conf").splitlines()
+    declared = dict(line.lstrip("-").split(" = ") for line in lines if line)
+    assert "net.core.somaxconn" in declared
+    if host.check_output("systemd-detect-virt --container || true") not in ("", "none"):
+        assert all(name.startswith("net.") for name in declared)
+    for name, value in declared.items():
+        assert host.check_output(f"sysctl --values {name}") == value, name
+
+
+def test_journal_is_capped(host):
+    # What journald itself says of its limit when it starts.
+    journal = host.check_output("journalctl --unit systemd-journald --output cat --grep 'max' | tail -n 1")
+    assert "max 500.0M" in journal or "max 64.0M" in journal, journal
+    assert "MaxRetentionSec=14day" in host.check_output("systemd-analyze cat-config systemd/journald.conf")
+
+
+def test_only_security_updates_are_installed_unattended(host):
+    settings = host.check_output("apt-config dump")
+    assert 'APT::Periodic::Unattended-Upgrade "1";' in settings
+    assert 'Unattended-Upgrade::Automatic-Reboot "false";' in settings
+    origins = [line for line in settings.splitlines() if line.startswith("Unattended-Upgrade::Origins-Pattern::")]
+    assert origins
+    assert all("-security" in line for line in origins)
+
+
+@pytest.mark.parametrize("timer", ["apt-daily.timer", "apt-daily-upgrade.timer"])
+def test_upgrades_are_scheduled(host, timer):
+    assert host.service(timer).is_running
+    assert host.service(timer).is_enabled
+
+
+def test_one_can_still_log_in(host):
+    assert host.check_output("runuser --login nobody --shell /bin/sh --command 'echo in'") == "in"

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decides on the control node which release is wanted, asks the host in one shell command, and sends the source only where it is missing."""
+from __future__ import annotations
+
+import json
+import os
+import shlex
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.mainstay.vps.plugins.module_utils import releases
+from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    TRANSFERS_FILES = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        args = dict(self._task.args)
+        for name in ("app", "source"):
+            if not args.get(name):
+                raise AnsibleActionFail(f"{name} is required")
+        try:
+            resolved = sources.resolve(args["source"], sources.base_directories(task_vars or {}))
+            identity = args.get("id") or releases.release_id(
+                resolved["digest"], args.get("runtime", "python"), args.get("build") or [])
+        except releases.ReleaseError as error:
+            raise AnsibleActionFail(f"{args['app']}: {error}") from error
+
+        path = f"{args.get('root') or '/srv/' + args['app']}/releases/{identity}"
+        found = self._markers(path)
+        if found is not None and releases.COMPLETE in found and (not args.get("migrate") or releases.MIGRATED in found):
+            return {**result, "changed": False, "id": identity, "folder": path, "removed": [], "steps": []}
+
+        source = dict(resolved["source"])
+        source[source["kind"]], authorization = releases.split_credentials(source[source["kind"]])
+        args.update(id=identity, source=source, commit=resolved.get("commit"), authorization=authorization)
+        for name in ("environment", "app_environment"):
+            # As one text, so that the module can keep all of it out of the log without masking every "1" in its output.
+            args[name] = json.dumps(args.get(name) or {})
+        try:
+            archive = None if found is None or releases.COMPLETE in found else sources.archive_for(resolved)
+            args["archive_bytes"] = os.path.getsize(archive) if archive else 0
+            if archive and not self._task.check_mode:
+                args["archive"] = self._send(archive)
+            result.update(self._execute_module("mainstay.vps.release", module_args=args, task_vars=task_vars))
+        except releases.ReleaseError as error:
+            raise AnsibleActionFail(f"{args['app']}: {error}") from error
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        result.pop("invocation", None)
+        return result
+
+    def _markers(self, path):
+        """The markers a release has on the host; an answer that is not one of ours leaves the decision to the module."""
+        command = "; ".join(f"test -f {shlex.quote(f'{path}/{name}')} && echo {name}" for name in (releases.COMPLETE, releases.MIGRATED))
+        answer = self._low_level_execute_command(f"{command}; echo asked")
+        words = answer.get("stdout", "").split()
+        return set(words) if words[-1:] == ["asked"] else set()
+
+    def _send(self, archive):
+        if self._connection._shell.tmpdir is None:
+            self._make_tmp_path()
+        suffix = next((ending for ending in sorted(releases.ARCHIVE_SUFFIXES, key=len, reverse=True) if archive.endswith(ending)), "")
+        remote = self._connection._shell.join_path(self._connection._shell.tmpdir, f"source{suffix}")
+        return self._transfer_file(archive, remote)

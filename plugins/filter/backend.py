@@ -1,0 +1,18 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ansible_collections.mainstay.vps.plugins.module_utils import backend, releases
+from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
+
+
+class FilterModule:
+    def filters(self):
+        return {
+            "backend_change": refused_as_filter_error(backend.change),
+            "backend_env_file": refused_as_filter_error(releases.env_text),
+            "backend_environment": refused_as_filter_error(backend.environment),
+            "backend_model": refused_as_filter_error(backend.model),
+            "backend_report": refused_as_filter_error(backend.report),
+        }

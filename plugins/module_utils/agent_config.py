@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the agent of a host watches: every instance of every declared process, with its unit and the way to ask it."""
+from __future__ import annotations
+
+from .apps import instance_numbers, normalise, unit_names
+from .proof import tiers_of
+from .sites import process_instances
+
+VERSION = 1
+
+
+def agent_config(apps, plan, hostname, address="127.0.0.1"):
+    """The processes of a host for ``/etc/mainstay/agent.json``; none where no application runs.
+
+    :param apps: ``mainstay_apps``, declared or in normal form.
+    :param plan: ``mainstay_plan``; without it each ``auto`` is one instance.
+    :param address: where the web processes listen; all addresses include the host's own.
+    """
+    processes = []
+    address = "127.0.0.1" if address in ("", "0.0.0.0", "::") else address
+    if "backend" in tiers_of(plan, hostname):
+        for app in normalise(apps).values():
+            for process in app["processes"].values():
+                processes += _instances(app, process, plan, hostname, address)
+    return {"version": VERSION, "host": hostname, "processes": processes}
+
+
+def copy_entries(paths, source, dest):
+    """One entry for config_set from each file below ``source``, to the same place below ``dest``."""
+    return [{"dest": dest + path[len(source):], "file": path} for path in sorted(paths)]
+
+
+def _instances(app, process, plan, hostname, address):
+    count = process_instances(plan, hostname, app, process)
+    planned = plan.get("hosts", {}).get(hostname, {}).get("processes", {}).get(app["name"], {}).get(process["name"], {})
+    return [
+        {
+            "app": app["name"],
+            "process": process["name"],
+            "instance": str(number),
+            "unit": unit,
+            "kind": process["kind"],
+            "probe": _probe(app, process, address, number),
+            "memory_max_mb": planned.get("memory_max_mb", process["memory_mb"]),
+        }
+        for number, unit in zip(instance_numbers(process, count), unit_names(app, process, count))
+    ]
+
+
+def _probe(app, process, address, number):
+    """How to ask an instance: by HTTP, by the age of its heartbeat, or not at all (None: the unit's state is all there is)."""
+    health, heartbeat = process["health"], process["heartbeat"]
+    if health:
+        host = f"[{address}]" if ":" in address else address
+        url = f"http://{host}:{number}{health['path']}"
+        return {"kind": "http", "url": url, "status": [health["status"]], "timeout": health["timeout"]}
+    if heartbeat:
+        return {"kind": "heartbeat", "file": f"/run/{app['name']}/{heartbeat['file']}", "max_age": heartbeat["max_age"]}
+    return None

@@ -1,0 +1,500 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From declared apps to what a backend host runs: users, folders, environment, units, and what a change asks to be restarted."""
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from urllib.parse import quote
+
+from .apps import DeclarationError, instance_numbers, normalise, unit_names
+from .releases import mask
+
+UNITS = "/etc/systemd/system"
+PROOFS = "/var/lib/mainstay/backend"
+LOCKS = "/run/lock/mainstay"
+DATABASE_SCHEMES = {"postgresql": ("postgresql", 5432), "mariadb": ("mysql", 3306)}
+REDIS_PORTS = {"cache": 6379, "queue": 6380}
+
+# What runs beside the kernel's first choices: the heavier and the easier to repeat, the sooner it may be killed.
+OOM_SCORE_ADJUST = {"web": 100, "celery": 300, "worker": 200}
+CPU_WEIGHT = {"web": 100, "celery": 50, "worker": 50}
+
+PACKAGES = {"python": ["python3-venv"], "node": ["nodejs", "npm"], "command": []}
+
+
+def _refuse(variable, value, remedy):
+    raise DeclarationError(variable, value, remedy)
+
+
+# --- commands -------------------------------------------------------------------------------------------------------------
+
+WORD_PART = re.compile(
+    r"""(?P<space>\s+)
+      | (?P<variable>\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<bare>[A-Za-z_]\w*)))
+      | '(?P<single>[^']*)'
+      | "(?P<double>(?:[^"\\]|\\.)*)"
+      | \\(?P<escaped>.)
+      | (?P<shell>[|&;<>()`$'"\\])
+      | (?P<plain>[^\s$'"\\|&;<>()`]+)""", re.VERBOSE | re.DOTALL)
+VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
+
+
+def _literal(text):
+    """Text that systemd gives to the program as it is."""
+    return re.sub(r'(["\\])', r"\\\1", text).replace("%", "%%").replace("$", "$$").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _expanded(text):
+    """Text between double quotes: variables are systemd's, everything else is literal."""
+    parts, end = [], 0
+    for match in VARIABLE.finditer(text):
+        parts += [_literal(text[end:match.start()]), "${" + (match[1] or match[2]) + "}"]
+        end = match.end()
+    return "".join([*parts, _literal(text[end:])])
+
+
+def exec_line(command, where="command"):
+    """A declared command as the ExecStart= of a unit.
+
+    The command is written as for a shell, and systemd runs it without one: quotes and variables mean the same in both, so they
+    are translated; what only a shell can do is refused. ``env`` finds the program on the unit's own PATH.
+    """
+    words, word, quoted = [], None, False
+    for match in _parts(command, where):
+        kind = match.lastgroup if match.lastgroup not in ("braced", "bare") else "variable"
+        if kind == "space":
+            if word is not None:
+                words.append((word, quoted))
+            word, quoted = None, False
+            continue
+        word = word or []
+        if kind == "variable":
+            word.append(("variable", match["braced"] or match["bare"]))
+        elif kind == "double":
+            quoted = True
+            word.append(("text", _expanded(re.sub(r'\\(["\\`])', r"\1", match["double"]))))
+        else:
+            quoted = quoted or kind != "plain"
+            word.append(("text", _literal(match[kind])))
+    if word is not None:
+        words.append((word, quoted))
+    if not words:
+        _refuse(where, command, "Write the command that runs the process.")
+    return " ".join(["/usr/bin/env", *(_word(parts, quoted) for parts, quoted in words)])
+
+
+def _parts(command, where):
+    position = 0
+    while position < len(command):
+        match = WORD_PART.match(command, position)
+        if match["shell"]:
+            _refuse(where, command, f"{match['shell']!r} needs a shell, and none runs here; write sh -c '…', or put it into a script.")
+        yield match
+        position = match.end()
+
+
+def _word(parts, quoted):
+    if len(parts) == 1 and parts[0][0] == "variable" and not quoted:
+        return f"${parts[0][1]}"  # as in a shell, an unquoted variable may be several words, or none
+    text = "".join(text if kind == "text" else "${" + text + "}" for kind, text in parts)
+    return f'"{text}"' if quoted or not text or re.search(r"[\s;\"']", text) else text
+
+
+# --- environment ----------------------------------------------------------------------------------------------------------
+
+def assignment(name, value):
+    """One assignment for Environment= of a unit; ``%i`` is the number of the instance."""
+    text = re.sub(r'(["\\])', r"\\\1", str(value)).replace("\n", "\\n").replace("\t", "\\t")
+    text = text if value == "%i" else text.replace("%", "%%")
+    return f'"{name}={text}"'
+
+
+def _secret(app, secrets, name):
+    value = secrets.get(app["name"], {}).get(name)
+    if not value:
+        _refuse(f"backend_secrets.{app['name']}.{name}", "nothing",
+                "The app needs this secret; let mainstay create it (mainstay_secrets), or give it in backend_secrets.")
+    return value
+
+
+def _generated(app, secrets, database_host, redis_host):
+    """The variables every process of an app gets, besides its own ``env``."""
+    variables = {name: _secret(app, secrets, name) for name in app["secrets"]}
+    if app["database"] != "none":
+        scheme, port = DATABASE_SCHEMES[app["database"]]
+        password = quote(_secret(app, secrets, "DATABASE_PASSWORD"), safe="")
+        variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{database_host}:{port}/{app['name']}"
+    for instance in app["redis"]:
+        password = quote(_secret(app, secrets, f"REDIS_{instance.upper()}_PASSWORD"), safe="")
+        variables[f"REDIS_{instance.upper()}_URL"] = f"redis://{app['name']}:{password}@{redis_host}:{REDIS_PORTS[instance]}/0"
+    return variables
+
+
+def environment(apps, secrets=None, database_host="127.0.0.1", redis_host="127.0.0.1"):
+    """What goes into each app's environment file: generated names, their prefixed copies, and the app's own over both."""
+    result = {}
+    for app in normalise(apps).values():
+        generated = _generated(app, secrets or {}, database_host, redis_host)
+        generated = {name: app["env"].get(name, value) for name, value in generated.items()}
+        prefixed = {app["env_prefix"] + name: value for name, value in generated.items()} if app["env_prefix"] else {}
+        runtime = {"python": {"PYTHONUNBUFFERED": "1"}, "node": {"NODE_ENV": "production"}}.get(app["runtime"], {})
+        result[app["name"]] = {**runtime, **generated, **prefixed, **app["env"]}
+    return result
+
+
+def secret_names(app):
+    """The names of the variables in :func:`environment` whose values nobody may see."""
+    names = [*app["secrets"], *(["DATABASE_URL"] if app["database"] != "none" else []), *(f"REDIS_{item.upper()}_URL" for item in app["redis"])]
+    return sorted({*names, *(app["env_prefix"] + name for name in names)})
+
+
+def websocket_limit(app, process, instances):
+    """The share of one instance in the websockets that the routes to a process allow, or None."""
+    limits = [
+        route["max_connections"]
+        for site in app["sites"].values()
+        for route in site["routes"].values()
+        if route["kind"] == "process" and route["process"] == process["name"] and route["websocket"] and route["max_connections"]
+    ]
+    return -(-sum(limits) // instances) if limits else None
+
+
+def process_environment(app, process, plan, options):
+    """The settings of one process, none of them secret: they stand in its unit."""
+    variables = {}
+    if process["port"]:
+        variables.update(HOST=options["bind_address"], PORT="%i", WEB_CONCURRENCY=plan["workers"])
+        variables["MAX_WS_CONNECTIONS"] = websocket_limit(app, process, plan["instances"])
+    if process["kind"] == "celery":
+        variables["CELERY_CONCURRENCY"] = plan["concurrency"]
+    if app["database"] != "none":
+        variables.update(DB_POOL_SIZE=plan["pool_size"], DB_MAX_OVERFLOW=plan["max_overflow"])
+    if app["runtime"] == "node" and plan["memory_max_mb"]:
+        variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['memory_max_mb'] * 3 // 4}"
+    if process["heartbeat"]:
+        variables["HEARTBEAT_FILE"] = f"/run/{app['name']}/{process['heartbeat']['file']}"
+    variables = {name: app["env"].get(name, value) for name, value in variables.items() if value is not None}
+    if app["env_prefix"]:
+        variables.update({app["env_prefix"] + name: value for name, value in variables.items()})
+    current = f"{app['root']}/current"
+    programs = {"python": f"{current}/.venv/bin:", "node": f"{current}/node_modules/.bin:"}.get(app["runtime"], "")
+    places = {"PYTHONPATH": current} if app["runtime"] == "python" else {}
+    return {"PATH": f"{programs}/usr/local/bin:/usr/bin:/bin", **places, **variables}
+
+
+# --- units ----------------------------------------------------------------------------------------------------------------
+
+def planned(process, plan):
+    """What the capacity plan says of a process; where there is no plan, what was declared and small defaults."""
+    pool = {key: value if value != "auto" else default for (key, value), default in zip(sorted(process["pool"].items()), (5, 5))}
+    memory = process["memory_mb"]
+    defaults = {
+        "instances": 1 if process["instances"] == "auto" else process["instances"],
+        "workers": process["workers"],
+        "concurrency": 1,
+        "pool_size": pool["size"],
+        "max_overflow": pool["overflow"],
+        "memory_max_mb": memory,
+        "memory_high_mb": memory * 9 // 10 if memory else None,
+        "tasks_max": 256,
+        "nofile": 4096,
+    }
+    return {name: default if plan.get(name) is None else plan[name] for name, default in defaults.items()}
+
+
+def unit(app, process, plan, options):
+    """Everything the template of a process's unit needs."""
+    numbers = planned(process, plan)
+    after = ["postgresql.service"] if app["database"] == "postgresql" else []
+    after += [f"redis-server@{instance}.service" for instance in app["redis"]]
+    where = f"mainstay_apps.{app['name']}.processes.{process['name']}.command"
+    return {
+        "name": f"{app['name']}-{process['name']}",
+        "app": app["name"],
+        "process": process["name"],
+        "description": f"{app['name']}: {process['name']} {'on port ' if process['port'] else ''}%i",
+        "after": ["network-online.target", *after],
+        "user": app["user"],
+        "root": app["root"],
+        "env_file": app["env_file"],
+        "environment": [assignment(name, value) for name, value in process_environment(app, process, numbers, options).items()],
+        "exec_start": exec_line(process["command"], where),
+        "stop_timeout": options["stop_timeout"][process["kind"]],
+        "start_timeout": options["start_timeout"],
+        "back_off": options["systemd_version"] >= 254,
+        "memory_high_mb": numbers["memory_high_mb"],
+        "memory_max_mb": numbers["memory_max_mb"],
+        "tasks_max": numbers["tasks_max"],
+        "nofile": numbers["nofile"],
+        "oom_score_adjust": OOM_SCORE_ADJUST[process["kind"]],
+        "cpu_weight": CPU_WEIGHT[process["kind"]],
+        "instances": unit_names(app, process, numbers["instances"]),
+    }
+
+
+def _digest(*parts):
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _probes(app, process, instances, options):
+    """What a process must show before a change to it counts as done."""
+    common = {"interval": 1, "deadline": options["start_timeout"]}
+    host = "127.0.0.1" if options["bind_address"] in ("0.0.0.0", "::", "") else options["bind_address"]
+    probes = []
+    for name, number in zip(unit_names(app, process, instances), instance_numbers(process, instances)):
+        for kind in ("health", "readiness"):
+            check = process[kind]
+            if check:
+                probe = {"name": name, "kind": "http", "url": f"http://{host}:{number}{check['path']}", "healthy_threshold": 2,
+                         "timeout": check.get("timeout", 5), "status": [check.get("status", 200)]}
+                probes.append({**probe, **common, **({"json": check["json"]} if check.get("json") else {})})
+        if not process["health"]:
+            # A process that dies at once is active for a moment after each start; three seconds in a row it is not.
+            probes.append({"name": name, "kind": "command", "command": ["systemctl", "is-active", name], "healthy_threshold": 4, **common})
+    return probes
+
+
+def _check_names(units):
+    owners = {}
+    for item in units:
+        where = f"mainstay_apps.{item['app']}.processes.{item['process']}"
+        if item["name"] in owners:
+            _refuse(where, item["process"], f"Its unit {item['name']}@.service is also that of {owners[item['name']]}; rename one of them.")
+        owners[item["name"]] = where
+
+
+def _shared_folders(app):
+    """The folders of a release that outlive it: those the declared logs are in."""
+    return sorted({folder for folder in (pattern.rpartition("/")[0] for pattern in app["logs"]) if folder and not re.search(r"[*?\[]", folder)})
+
+
+def _target(paths, link):
+    found = paths.get(link) or {}
+    return found.get("target") or ""
+
+
+def model(apps, releases, plan=None, variables=None, host=None, bind_address="127.0.0.1", start_timeout=90, stop_timeout=None):
+    """All that a backend host needs for its apps, each entry ready for the module that takes it. It holds no secret.
+
+    ``releases`` maps each app to the id it should run; ``plan`` is the plan of this host's processes; ``variables`` is what
+    :func:`environment` returned; ``host`` is the host's snapshot.
+    """
+    plan, variables, host = plan or {}, variables or {}, host or {}
+    options = {"bind_address": bind_address, "start_timeout": start_timeout, "systemd_version": host.get("systemd_version") or 0,
+               "stop_timeout": stop_timeout or {"web": 30, "celery": 60, "worker": 30}}
+    paths, running = host.get("paths") or {}, set(host.get("running") or ())
+    result = {"apps": {}, "packages": [], "new_users": [], "builds": [], "files": [], "purge": [], "units": []}
+    for app in normalise(apps).values():
+        described = _app(app, releases[app["name"]], plan.get(app["name"], {}), variables.get(app["name"], {}), options, paths,
+                         running)
+        result["apps"][app["name"]] = described
+        result["packages"] += PACKAGES.get(app["runtime"], []) + (["git"] if app["source"]["kind"] == "git" else [])
+        result["new_users"] += [] if described["previous"] else [app["user"]]
+        result["builds"] += [app["name"]] if described["previous"] != described["release"] else []
+        result["files"] += _files(app, described)
+        result["purge"] += [f"{UNITS}/{app['name']}.target.wants/*", f"{UNITS}/{app['name']}-*@.service"]
+        result["units"] += described["units"]
+    _check_names(result["units"])
+    result["packages"] = sorted(set(result["packages"]))
+    result["directories"] = [entry for entry in result["files"] if entry["dest"].startswith("/srv/")]
+    result["switches"] = _switches(result["apps"])
+    result["orphans"] = _orphans(result, host.get("active") or ())
+    result["validate"] = _validation(result, options["systemd_version"])
+    return result
+
+
+def _app(app, release, plan, variables, options, paths, running):
+    previous = _target(paths, f"{app['root']}/current").rpartition("/")[2]
+    units, processes = [], []
+    for process in app["processes"].values():
+        described = unit(app, process, plan.get(process["name"], {}), options)
+        unchanging = {name: value for name, value in described.items() if name not in ("instances", "description")}
+        proof = f"{PROOFS}/{described['name']}"
+        digest = _digest(release, variables, unchanging)
+        processes.append({
+            "name": process["name"],
+            "unit": described["name"],
+            "instances": described["instances"],
+            "stopped": [name for name in described["instances"] if name not in running],
+            "proof": proof,
+            "digest": digest,
+            "proven": _target(paths, proof) == digest,
+            "known": bool(_target(paths, proof)),
+            "probes": _probes(app, process, len(described["instances"]), options),
+        })
+        units.append(described)
+    return {
+        "name": app["name"],
+        "user": app["user"],
+        "root": app["root"],
+        "runtime": app["runtime"],
+        "source": app["source"],
+        "build": app["build"],
+        "migrate": app["migrate"],
+        "shared": _shared_folders(app),
+        "release": release,
+        "previous": previous,
+        "target": f"{app['name']}.target",
+        "target_running": f"{app['name']}.target" in running,
+        "secrets": secret_names(app),
+        "processes": processes,
+        "units": units,
+    }
+
+
+def _files(app, described):
+    """The entries of one app for config_set: folders, environment, units, and the links that start them at boot."""
+    own = {"owner": app["user"], "group": app["user"]}
+    target = f"{UNITS}/{described['target']}"
+    entries = [
+        {"dest": app["root"], "state": "directory", "mode": "0755", **own},
+        {"dest": f"{app['root']}/releases", "state": "directory", "mode": "0755", **own},
+        {"dest": f"{app['root']}/shared", "state": "directory", "mode": "0750", **own},
+        {"dest": f"/etc/mainstay/{app['name']}", "state": "directory", "mode": "0750", "group": app["user"]},
+        {"dest": PROOFS, "state": "directory", "mode": "0700"},
+        {"dest": app["env_file"], "template": "env.j2", "vars": {"app": {"name": app["name"]}}, "group": app["user"], "mode": "0640", "sensitive": True},
+        {"dest": target, "template": "app.target.j2", "vars": {"app": {"name": app["name"]}}},
+        {"dest": f"{UNITS}/multi-user.target.wants", "state": "directory"},
+        {"dest": f"{target}.wants", "state": "directory"},
+        {"dest": f"{UNITS}/multi-user.target.wants/{described['target']}", "link": f"../{described['target']}"},
+    ]
+    for item in described["units"]:
+        file = f"{item['name']}@.service"
+        entries.append({"dest": f"{UNITS}/{file}", "template": "process.service.j2", "vars": {"unit": item}})
+        entries += [{"dest": f"{target}.wants/{name}", "link": f"../{file}"} for name in item["instances"]]
+    return _once(entries)
+
+
+def _once(entries):
+    return list({entry["dest"]: entry for entry in entries}.values())
+
+
+def _validation(described, systemd_version):
+    """The commands that refuse a broken unit.
+
+    ``systemd-analyze verify`` only warns of a directive it does not know or cannot read, unless it is told which files matter
+    (from systemd 250); before that, a warning that names one of the files is the failure.
+    """
+    files = [f"{UNITS}/{item['name']}@.service" for item in described["units"]]
+    files += [f"{UNITS}/{app['target']}" for app in described["apps"].values()]
+    if not files:
+        return []
+    if not systemd_version or systemd_version >= 250:
+        return [f"systemd-analyze verify --man=no --recursive-errors=no {' '.join(files)}"]
+    names = "|".join(re.escape(file.rpartition("/")[2].replace(".service", "")) for file in files)
+    return [(f"sh -c 'words=$(systemd-analyze verify --man=no {' '.join(files)} 2>&1) || failed=1; printf \"%s\\n\" \"$words\" | "
+            f"grep -E \"({names})\" >&2 && failed=1; exit ${{failed:-0}}'")]
+
+
+# --- changes --------------------------------------------------------------------------------------------------------------
+
+def _lock(app):
+    """The note that tells the watchdog to keep its hands off while an app is being deployed."""
+    return f"{LOCKS}/{app['name']}.deploy"
+
+
+def _switches(apps):
+    """The links that put new releases in the place of the current ones."""
+    entries = []
+    for app in apps.values():
+        if app["previous"] != app["release"]:
+            entries += [{"dest": LOCKS, "state": "directory"}, {"dest": _lock(app), "content": f"{app['release']}\n"},
+                        {"dest": f"{app['root']}/current", "link": f"releases/{app['release']}"}]
+    return _once(entries)
+
+
+def _orphans(described, active):
+    """Instances of the apps that run and are no longer declared, by app."""
+    wanted = {name for item in described["units"] for name in item["instances"]}
+    orphans = {name: [] for name in described["apps"]}
+    for found in sorted(set(active) - wanted):
+        owners = [name for name in orphans if re.fullmatch(rf"{re.escape(name)}-[a-z0-9-]+@\d+\.service", found)]
+        if owners:
+            orphans[max(owners, key=len)].append(found)
+    return orphans
+
+
+def _action(app, name, state, known=True):
+    return {"app": app["name"], "unit": name, "state": state, "known": known}
+
+
+def _actions(described, changed):
+    wanted = {name for item in described["units"] for name in item["instances"]}
+    for app in described["apps"].values():
+        folder = f"{UNITS}/{app['target']}.wants/"
+        gone = {path[len(folder):] for path in changed if path.startswith(folder) and path[len(folder):] not in wanted}
+        for name in sorted(gone.union(described["orphans"][app["name"]])):
+            yield _action(app, name, "stopped")
+        stale = [item for item in app["processes"] if not item["proven"] or f"{UNITS}/{item['unit']}@.service" in changed]
+        if len(stale) == len(app["processes"]):
+            yield _action(app, app["target"], "restarted", any(item["known"] for item in stale))
+            continue
+        for item in stale:
+            yield from (_action(app, name, "restarted", item["known"]) for name in item["instances"])
+        for item in app["processes"]:
+            if item not in stale:
+                yield from (_action(app, name, "started") for name in item["stopped"])
+        if not app["target_running"]:
+            yield _action(app, app["target"], "started")
+
+
+def change(described, changed_files=()):
+    """What a change to the files asks for: what systemd has to do, what must be healthy then, and how to go back.
+
+    A process changed when the digest of its release, environment and unit is not the one last proven healthy, so a run that was
+    cut off in the middle is completed by the next one.
+    """
+    todo = list(_actions(described, set(changed_files)))
+    names = {action["app"] for action in todo}
+    apps = [app for name, app in described["apps"].items() if name in names]
+    result = {"apps": [app["name"] for app in apps], "actions": [{**item, "reload": not number} for number, item in enumerate(todo)],
+              "probes": [], "proofs": [], "retreats": [], "retreat_actions": []}
+    for app in apps:
+        result["probes"] += [probe for item in app["processes"] for probe in item["probes"]]
+        result["proofs"] += [{"dest": _lock(app), "state": "absent"},
+                             *({"dest": item["proof"], "link": item["digest"]} for item in app["processes"])]
+        result["retreats"].append({"dest": _lock(app), "state": "absent"})
+        if app["previous"] not in ("", app["release"]):
+            result["proofs"].append({"dest": f"{app['root']}/previous", "link": f"releases/{app['previous']}"})
+        if app["previous"] != app["release"]:
+            link = {"link": f"releases/{app['previous']}"} if app["previous"] else {"state": "absent"}
+            result["retreats"].append({"dest": f"{app['root']}/current", **link})
+            result["retreat_actions"].append(_action(app, app["target"], "restarted" if app["previous"] else "stopped"))
+    return result
+
+
+def _last_words(lines):
+    """The lines of a journal from the last start on that the program lived to say something about."""
+    spoken = False
+    for number in range(len(lines) - 1, -1, -1):
+        spoken = spoken or " systemd[1]: " not in lines[number]
+        if spoken and " systemd[1]: Starting " in lines[number]:
+            return lines[number:]
+    return lines
+
+
+def report(described, changed, probes=(), journals=(), error="", variables=None):
+    """Why a change was not accepted, as a person wants to read it: what was asked, what came back, last words, and what runs now."""
+    apps = [described["apps"][name] for name in changed["apps"]]
+    known = variables or {}
+    hidden = [known.get(app["name"], {}).get(name, "") for app in apps for name in app["secrets"]]
+    lines = [f"{app['name']}: release {app['release']} did not become healthy." for app in apps]
+    for item in probes:
+        if not item.get("healthy"):
+            reasons = "; ".join(item.get("reasons") or ["no answer"])
+            lines.append(f"{item['name']}: {item.get('target')} gave status {item.get('status')} in {item.get('attempts')} tries: {reasons}")
+            lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
+    lines += [] if probes or not error else [error]
+    for item in journals:
+        lines += [f"Last lines of {item['item']}:", *(f"  {line}" for line in _last_words(item.get("stdout_lines") or ["(none)"]))]
+    for app in apps:
+        if app["previous"] == app["release"]:
+            lines.append(f"{app['name']}: the release is the same as before and its configuration changed; repair it and run again.")
+        elif app["previous"]:
+            lines.append(f"{app['name']}: release {app['previous']} runs again.")
+        else:
+            lines.append(f"{app['name']}: this was its first release; it is stopped, and kept for the next try.")
+    return [mask(line, hidden) for line in lines]

@@ -1,0 +1,759 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The formulas of the capacity plan, one function each, with their constants and sources beside them.
+
+Every formula that depends on a host's size takes its ``share``: the megabytes the plan may hand out above the smallest
+settings. No formula ever falls when the share grows. That is what makes the plan monotone: a larger host affords a
+larger share, so nothing on it can become smaller.
+
+Results are :class:`Figure` (a whole number) or :class:`Choice` (anything else); both carry the reason they are what
+they are.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+
+class Figure(int):
+    """A planned number that can say why: the formula with its inputs, and the bound that decided."""
+
+    def __new__(cls, value, reason, *inputs):
+        figure = super().__new__(cls, value)
+        figure.reason, figure.inputs = reason, inputs
+        return figure
+
+    @property
+    def why(self):
+        return self.reason.format(*(given() if callable(given) else given for given in self.inputs))
+
+
+Choice = namedtuple("Choice", "value why")
+
+
+def least(**bounds):
+    """The smallest of some named bounds; each is a number and its arithmetic, or None where it does not apply."""
+    bounds = {name: bound for name, bound in bounds.items() if bound is not None}
+    decisive = min(bounds, key=lambda name: bounds[name][0])
+    listed = "; ".join(f"{name} {text}" for name, (_value, text) in bounds.items())
+    return Figure(bounds[decisive][0], "{}; decided by {}", listed, decisive)
+
+
+def clamp(value, low, high, formula):
+    """A number kept between two bounds, and which of them decided."""
+    if value < low:
+        return Figure(low, "{} = {}, but at least {}; decided by the lower bound", formula, value, low)
+    if high is not None and value > high:
+        return Figure(high, "{} = {}, but at most {}; decided by the upper bound", formula, value, high)
+    return Figure(value, "{}; decided by the formula", formula)
+
+
+def ceiling_bound(ceiling):
+    """The bound that keeps the sum of all connections possible, where one is needed at all."""
+    return None if ceiling is None else (ceiling, f"at most {ceiling} within max_connections")
+
+
+def divide_up(number, divisor):
+    return -(-number // divisor)
+
+
+def round_down(number, step):
+    return number - number % step
+
+
+def first_true(predicate, low, high):
+    """The smallest number for which a predicate holds that holds from there on; ``high`` if for none before it."""
+    while low < high:
+        middle = (low + high) // 2
+        if predicate(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def power_of_two(number):
+    """The next power of two that is not smaller."""
+    return 1 << max(0, number - 1).bit_length()
+
+
+# --- the host ------------------------------------------------------------------------------------------------------
+
+# Operating system, journald, sshd, cron, kernel memory: 150 MB on a quiet Debian, and 10 % for what grows with the
+# machine.
+RESERVE_MB = 150
+RESERVE_PERCENT = 10
+# The on-host agent's own MemoryMax.
+AGENT_MB = 64
+# Swap catches what is idle and lets pressure be measured; it is never counted as memory (trellis 1 GB, debops 2 x RAM
+# if small).
+SWAP_MB = (1024, 2048)
+
+
+def reserve(memory_mb):
+    return clamp(
+        divide_up(memory_mb * RESERVE_PERCENT, 100), RESERVE_MB, None, f"memory {memory_mb} MB x {RESERVE_PERCENT} %"
+    )
+
+
+def memory_for(needed_mb):
+    """The smallest memory whose reserve leaves so much."""
+    return max(needed_mb + RESERVE_MB, divide_up(needed_mb * 100, 100 - RESERVE_PERCENT))
+
+
+def agent():
+    return Figure(AGENT_MB, "the agent's own MemoryMax")
+
+
+def swap(memory_mb):
+    return clamp(memory_mb, *SWAP_MB, f"memory {memory_mb} MB")
+
+
+# --- traffic -------------------------------------------------------------------------------------------------------
+
+# 100 people online are 50 requests at once (S4-01).
+IN_FLIGHT_PERCENT = 50
+# A person's browser holds up to six connections, one WebSocket and one download.
+CONNECTIONS_PER_USER = 8
+# Twice the population: everybody may reconnect before the old connections are gone (X9).
+WEBSOCKETS_PER_USER = 2
+# One event loop holds no more than this with its limit of 65536 files.
+WEBSOCKETS_PER_PROCESS = 50000
+
+
+def in_flight(users):
+    return divide_up(users * IN_FLIGHT_PERCENT, 100)
+
+
+def max_websockets(users):
+    return Figure(WEBSOCKETS_PER_USER * users, "users {} x {}", users, WEBSOCKETS_PER_USER)
+
+
+def process_websockets(users):
+    return clamp(
+        WEBSOCKETS_PER_USER * users,
+        1,
+        WEBSOCKETS_PER_PROCESS,
+        f"users {users} x {WEBSOCKETS_PER_USER} (each instance can carry all while others are replaced)",
+    )
+
+
+# --- processes -----------------------------------------------------------------------------------------------------
+
+# Smallest and comfortable MemoryMax of one process, in MB, by runtime and kind. Measured on Debian 12, private memory
+# at rest: uvicorn + FastAPI + SQLAlchemy 79, Celery beat with SQLAlchemy 67, Celery parent 17 of 69 (the rest is shared
+# with its children), a Celery child 37. Node needs room between its heap and its limit.
+WEB_MEMORY_MB = {"python": (144, 304), "node": (192, 512), "container": (256, 512), "command": (128, 256)}
+WORKER_MEMORY_MB = {"python": (88, 160), "node": (160, 320), "container": (192, 384), "command": (88, 160)}
+CELERY_PARENT_MB = 72
+CELERY_CHILD_MB = (56, 128)
+# What a child is given where the user fixed the whole process' memory and the plan only counts the children.
+CELERY_CHILD_TYPICAL_MB = 96
+# A supervisor in front of several workers in one unit (uvicorn --workers, node cluster).
+SUPERVISOR_MB = 32
+# The kernel throttles a little before it kills: systemd calls MemoryHigh the main mechanism (S0-14: 85 to 90 %).
+MEMORY_HIGH_PERCENT = 90
+# V8's old space as a part of MemoryMax; the rest is buffers, code and stacks (S2-04: 60 to 75 %).
+NODE_HEAP_PERCENT = 70
+# S0-13. Per service and enforced by systemd; limits.conf does not reach services (S0-28).
+NOFILE = 65536
+TASKS_BASE = 64
+TASKS_PER_WORKER = 64  # AnyIO's 40 threads, or libuv's and V8's
+TASKS_PER_CHILD = 16
+
+# One event loop per core (S1-22, tiangolo); two at least, so that one may hang, die or be replaced.
+INSTANCES_LEAST = 2
+# The share one more instance is worth, in its own sizes: one for itself, one for its second set during a deploy, two
+# for the connections and buffers behind it.
+INSTANCE_PRICE = 4
+# 4 processes for 100 users (requirements 1.7), 8 Celery children for the same (S4-08).
+USERS_PER_WEB_PROCESS = 25
+USERS_PER_CELERY_CHILD = 12
+# Cores x 2 to 3 in S4-08; the lower one, because web and database share the cores.
+CELERY_CHILDREN_PER_CORE = 2
+
+
+def grown(smallest, comfortable, share, divisor, step=8):
+    """From the smallest to the comfortable size as the share grows."""
+    return min(comfortable, smallest + round_down(share // divisor, step))
+
+
+def memory_table(kind, runtime):
+    return (WEB_MEMORY_MB if kind == "web" else WORKER_MEMORY_MB)[runtime]
+
+
+def smallest_memory(process, children=1):
+    """The least MemoryMax a process of this kind starts and works with, in MB."""
+    if process.kind == "celery":
+        return CELERY_PARENT_MB + children * CELERY_CHILD_MB[0]
+    supervisor = SUPERVISOR_MB if process.workers > 1 else 0
+    return supervisor + process.workers * memory_table(process.kind, process.runtime)[0]
+
+
+def memory_max(process, children, share):
+    """MemoryMax of one instance, in MB: the user's number, else what the share affords."""
+    if process.memory_mb is not None:
+        return Figure(process.memory_mb, "declared as memory")
+    if process.kind == "celery":
+        child = grown(*CELERY_CHILD_MB, share, 16)
+        return Figure(
+            CELERY_PARENT_MB + children * child,
+            "parent {} + children {} x {} MB ({} to {} by the share {})",
+            CELERY_PARENT_MB,
+            int(children),
+            child,
+            *CELERY_CHILD_MB,
+            share,
+        )
+    smallest, comfortable = memory_table(process.kind, process.runtime)
+    supervisor = SUPERVISOR_MB if process.workers > 1 else 0
+    worker = grown(smallest, comfortable, share, 8)
+    return Figure(
+        supervisor + process.workers * worker,
+        "workers {} x {} MB ({} to {} by the share {}) + supervisor {}",
+        process.workers,
+        worker,
+        smallest,
+        comfortable,
+        share,
+        supervisor,
+    )
+
+
+def memory_high(limit_mb):
+    return Figure(limit_mb * MEMORY_HIGH_PERCENT // 100, "memory_max {} x {} %", int(limit_mb), MEMORY_HIGH_PERCENT)
+
+
+def node_heap(limit_mb, workers):
+    return Figure(
+        limit_mb * NODE_HEAP_PERCENT // 100 // workers,
+        "memory_max {} x {} % / workers {}",
+        int(limit_mb),
+        NODE_HEAP_PERCENT,
+        workers,
+    )
+
+
+def tasks_max(process, children):
+    if process.kind == "celery":
+        return Figure(
+            TASKS_BASE + TASKS_PER_CHILD * children, "{} + {} x children {}", TASKS_BASE, TASKS_PER_CHILD, int(children)
+        )
+    return Figure(
+        TASKS_BASE + TASKS_PER_WORKER * process.workers,
+        "{} + {} x workers {}",
+        TASKS_BASE,
+        TASKS_PER_WORKER,
+        process.workers,
+    )
+
+
+def nofile():
+    return Figure(NOFILE, "room for {} WebSockets, pools and logs", WEBSOCKETS_PER_PROCESS)
+
+
+def web_instances(process, cpus, units, users, backends, ceiling, share):
+    """How many instances of a web process one host runs."""
+    if process.instances != "auto":
+        return Figure(process.instances, "declared as instances")
+    cores = max(INSTANCES_LEAST, divide_up(cpus, units * process.workers))
+    people = max(INSTANCES_LEAST, divide_up(users, USERS_PER_WEB_PROCESS * process.workers * backends))
+    price = INSTANCE_PRICE * smallest_memory(process)
+    return least(
+        cpus=(cores, f"max({INSTANCES_LEAST}, {cpus} / web units {units} / workers {process.workers}) = {cores}"),
+        users=(
+            people,
+            f"max({INSTANCES_LEAST}, {users} / {USERS_PER_WEB_PROCESS * process.workers * backends}) = {people}",
+        ),
+        ports=(process.port_room, f"room for {process.port_room}"),
+        connections=ceiling_bound(ceiling),
+        memory=(1 + share // price, f"1 + share {share} / {price} = {1 + share // price}"),
+    )
+
+
+def celery_children(process, cpus, units, users, backends, ceiling, share):
+    """The concurrency of one Celery worker."""
+    if process.workers > 1:
+        return Figure(process.workers, "declared as workers")
+    cores = max(1, CELERY_CHILDREN_PER_CORE * cpus // units)
+    people = max(1, divide_up(users, USERS_PER_CELERY_CHILD * backends))
+    if process.memory_mb is None:
+        price = 2 * CELERY_CHILD_MB[0]
+        memory = (1 + share // price, f"1 + share {share} / {price} = {1 + share // price}")
+    else:
+        room = max(1, (process.memory_mb - CELERY_PARENT_MB) // CELERY_CHILD_TYPICAL_MB)
+        memory = (
+            room,
+            f"(memory {process.memory_mb} - parent {CELERY_PARENT_MB}) / {CELERY_CHILD_TYPICAL_MB} = {room}",
+        )
+    return least(
+        cpus=(cores, f"max(1, {CELERY_CHILDREN_PER_CORE} x {cpus} / Celery units {units}) = {cores}"),
+        users=(people, f"{users} / {USERS_PER_CELERY_CHILD} / hosts {backends} = {people}"),
+        connections=ceiling_bound(ceiling),
+        memory=memory,
+    )
+
+
+# --- connections ---------------------------------------------------------------------------------------------------
+
+# PostgreSQL's own default, for an operator when all else is taken.
+POSTGRESQL_RESERVED = 3
+# MariaDB keeps one beyond max_connections for an administrator; it is counted all the same.
+MARIADB_RESERVED = 1
+# Not in any pool: a migration with its lock watcher; the agent, a backup and an operator's session (requirements 1.7).
+MIGRATION_CONNECTIONS = 2
+MONITORING_CONNECTIONS = 3
+# Bounds of max_connections (peers 4.6); above the upper one a pooler serves better than more backends.
+CONNECTIONS = (20, 500)
+CONNECTIONS_MARGIN_PERCENT = 20
+# From here on a pooler such as PgBouncer is worth its place (requirements 1.7).
+POOLER_ADVISED = 200
+# HikariCP, "About Pool Sizing": a database works on about cores x 2 + spindles queries at once.
+# A connection is held while the app thinks, too: five held ones keep one busy.
+HELD_PER_BUSY = 5
+SPINDLES = 1
+# 40 connections for 50 requests at once (requirements 1.7).
+CONNECTIONS_PER_REQUEST_PERCENT = 80
+# Smallest and largest pool + overflow of one web process; beyond 20 one process has no use for them (S2-05).
+POOL = (3, 20)
+# A task holds one connection and may open a second one inside the first (requirements 1.7).
+WORKER_POOL = 2
+POOL_SHARE_MB = 64
+
+
+def busy_connections(cpus):
+    return 2 * cpus + SPINDLES
+
+
+def web_pool(users, web_processes, all_web_processes, database_cpus, ceiling, share):
+    """Pool and overflow together of one web process, before they are split."""
+    low, high = POOL
+    requests = max(low, divide_up(in_flight(users) * CONNECTIONS_PER_REQUEST_PERCENT, 100 * web_processes))
+    busy = max(low, HELD_PER_BUSY * busy_connections(database_cpus) // all_web_processes)
+    return least(
+        requests=(
+            requests,
+            f"{in_flight(users)} x {CONNECTIONS_PER_REQUEST_PERCENT} % / processes {web_processes} = {requests}",
+        ),
+        database=(
+            busy,
+            f"{HELD_PER_BUSY} x ({database_cpus} cores x 2 + {SPINDLES}) / processes {all_web_processes} = {busy}",
+        ),
+        process=(high, f"at most {high}"),
+        connections=ceiling_bound(ceiling),
+        memory=(
+            low + share // POOL_SHARE_MB,
+            f"{low} + share {share} / {POOL_SHARE_MB} = {low + share // POOL_SHARE_MB}",
+        ),
+    )
+
+
+def worker_pool():
+    return Figure(WORKER_POOL, "a task's connection and one inside it")
+
+
+def split_pool(declared_size, declared_overflow, total):
+    """Pool size and overflow: half and half, around what the user fixed."""
+    if declared_size == "auto" and declared_overflow == "auto":
+        size = divide_up(total, 2)
+        return (
+            Figure(size, "half of {}, rounded up ({})", int(total), total.why),
+            Figure(total - size, "the other half of {}", int(total)),
+        )
+    if declared_size == "auto":
+        return (
+            Figure(
+                max(1, total - declared_overflow),
+                "{} - overflow {}, at least 1 ({})",
+                int(total),
+                declared_overflow,
+                total.why,
+            ),
+            Figure(declared_overflow, "declared as pool.overflow"),
+        )
+    size = Figure(declared_size, "declared as pool.size")
+    if declared_overflow != "auto":
+        return size, Figure(declared_overflow, "declared as pool.overflow")
+    if declared_size == 0:
+        return size, Figure(0, "no pool, no overflow")
+    return size, Figure(
+        max(0, total - declared_size), "{} - size {}, at least 0 ({})", int(total), declared_size, total.why
+    )
+
+
+def connections_limit(needed, reserved, ceiling):
+    """``max_connections``: what is needed and a margin, within bounds."""
+    wanted = divide_up((needed + reserved) * (100 + CONNECTIONS_MARGIN_PERCENT), 100)
+    return clamp(
+        wanted,
+        CONNECTIONS[0],
+        ceiling,
+        f"(needed {int(needed)} + reserved {reserved}) x 1.{CONNECTIONS_MARGIN_PERCENT}",
+    )
+
+
+# --- PostgreSQL ----------------------------------------------------------------------------------------------------
+
+# Private memory of a backend beyond shared_buffers and work_mem; measured on PostgreSQL 15: 1.3 MB after pgbench, 3.6
+# MB after joins over the catalogue with sorts; page tables and sockets come on top.
+BACKEND_MB = 5
+# Postmaster and the permanent helpers, measured together: 10.4 MB private.
+POSTGRESQL_BASE_MB = 12
+# Shared memory beside the buffers: shared_memory_size is 38 MB for 32, 143 for 128, 1074 for 1024 MB of buffers.
+SHARED_BASE_MB = 8
+SHARED_PART = 16
+# pgtune and the PostgreSQL manual: a quarter of what PostgreSQL may use. The lower bound is for hosts of 1 GB.
+SHARED_BUFFERS_MB = 32
+# A quarter for sorts and hashes. A query may hold one sort (1 x) and one hash (hash_mem_multiplier 2 x): pgtune's
+# divisor 3.
+WORK_MEM_NODES = 3
+# pgtune has a floor of 4 MB that overcommits small hosts; PostgreSQL's own floor is 64 kB. The cap keeps one query
+# harmless.
+WORK_MEM_KB = (512, 256 * 1024)
+WORK_MEM_STEP_KB = 64
+# pgtune RAM/16, for one session (a migration's CREATE INDEX). Each autovacuum worker has a quarter of it: 64 MB
+# remember eleven million dead rows, and pgtune's full size for each would take more than shared_buffers.
+MAINTENANCE_MB = (8, 1024)
+AUTOVACUUM_MB = (4, 256)
+# PostgreSQL's default of three from four cores on, pgtune's four and five on large machines.
+AUTOVACUUM_WORKERS = ((5, 32), (4, 16), (3, 4), (2, 2))
+# The share each parallel or autovacuum worker beyond the first is worth.
+HELPER_SHARE_MB = 128
+HUGE_PAGES_FROM_MB = 2048
+WAL_MB = (1024, 4096)
+# pgtune: 3 % of shared_buffers, at most one WAL segment.
+WAL_BUFFERS_KB = (64, 16384)
+
+
+def shared_buffers(share):
+    return clamp(round_down(share // 4, 8), SHARED_BUFFERS_MB, None, f"share {share} / 4")
+
+
+def work_mem(share, connections, parallel):
+    budget = share * 1024 // 4
+    slots = (connections + parallel) * WORK_MEM_NODES
+    return clamp(
+        round_down(budget // slots, WORK_MEM_STEP_KB),
+        *WORK_MEM_KB,
+        f"share {share} MB / 4 / ((connections {connections} + parallel workers {parallel}) x {WORK_MEM_NODES})",
+    )
+
+
+def maintenance_work_mem(share):
+    return clamp(share // 16, *MAINTENANCE_MB, f"share {share} / 16")
+
+
+def autovacuum_work_mem(maintenance):
+    return clamp(maintenance // 4, *AUTOVACUUM_MB, f"maintenance_work_mem {int(maintenance)} / 4")
+
+
+def effective_cache_size(share, buffers):
+    return clamp(share * 3 // 4, buffers + buffers // 2, None, f"share {share} x 3 / 4")
+
+
+def max_wal_size(share):
+    return clamp(round_down(2 * share, 64), *WAL_MB, f"share {share} x 2")
+
+
+def wal_buffers(buffers):
+    return clamp(round_down(buffers * 1024 * 3 // 100, 8), *WAL_BUFFERS_KB, f"shared_buffers {int(buffers)} MB x 3 %")
+
+
+def parallel_workers(cpus, share):
+    """Parallel query needs a core to spare: none on one core, one on two or three, pgtune's rule from four on."""
+    cores = cpus if cpus >= 4 else int(cpus > 1)
+    return least(
+        cpus=(cores, f"{cpus} = {cores}"), memory=(share // HELPER_SHARE_MB, f"share {share} / {HELPER_SHARE_MB}")
+    )
+
+
+def parallel_workers_per_gather(cpus, parallel):
+    return least(
+        cpus=(cpus // 2, f"{cpus} / 2"),
+        pgtune=(4, "at most 4"),
+        workers=(parallel, f"max_parallel_workers {int(parallel)}"),
+    )
+
+
+def autovacuum_workers(cpus, share):
+    cores = next((number for number, least_cpus in AUTOVACUUM_WORKERS if cpus >= least_cpus), 1)
+    room = 1 + share // HELPER_SHARE_MB
+    return least(cpus=(cores, f"{cpus} = {cores}"), memory=(room, f"1 + share {share} / {HELPER_SHARE_MB} = {room}"))
+
+
+def postgresql_worst_case(settings):
+    """Everything PostgreSQL can hold at once: all sessions and parallel workers at their limit, and maintenance."""
+    buffers, work_mem_kb = settings["shared_buffers_mb"], settings["work_mem_kb"]
+    cleaners, cleaning = settings["autovacuum_max_workers"], settings["autovacuum_work_mem_mb"]
+    maintenance = settings["maintenance_work_mem_mb"]
+    sessions = settings["max_connections"] + settings["max_parallel_workers"]
+    shared = buffers + SHARED_BASE_MB + buffers // SHARED_PART
+    queries = divide_up(sessions * WORK_MEM_NODES * work_mem_kb, 1024)
+    return Figure(
+        POSTGRESQL_BASE_MB + shared + (sessions + cleaners) * BACKEND_MB + queries + maintenance + cleaners * cleaning,
+        "base {} + shared {} + backends {} x {} + queries {} x {} x {} kB + maintenance {} + autovacuum {} x {}",
+        POSTGRESQL_BASE_MB,
+        shared,
+        sessions + cleaners,
+        BACKEND_MB,
+        sessions,
+        WORK_MEM_NODES,
+        int(work_mem_kb),
+        int(maintenance),
+        int(cleaners),
+        int(cleaning),
+    )
+
+
+def postgresql(share, cpus, limit, connections_at_most):
+    """PostgreSQL's settings under their own names, units behind them.
+
+    ``work_mem`` divides by the most connections and workers this stack can ever plan, not by today's, so that a host
+    which grows and runs more of them keeps its ``work_mem``.
+    """
+    buffers = shared_buffers(share)
+    maintenance = maintenance_work_mem(share)
+    parallel = parallel_workers(cpus, share)
+    wal = max_wal_size(share)
+    return {
+        "autovacuum_max_workers": autovacuum_workers(cpus, share),
+        "autovacuum_work_mem_mb": autovacuum_work_mem(maintenance),
+        "checkpoint_completion_target": Choice(0.9, "spread checkpoints (pgtune)"),
+        "default_statistics_target": Figure(100, "PostgreSQL's default (pgtune web)"),
+        "effective_cache_size_mb": effective_cache_size(share, buffers),
+        "effective_io_concurrency": Figure(200, "solid-state disk (pgtune)"),
+        "hash_mem_multiplier": Choice(2.0, "the worst case counts on it; the default differs between versions"),
+        "huge_pages": Choice(
+            "try" if buffers >= HUGE_PAGES_FROM_MB else "off",
+            f"shared_buffers {int(buffers)} MB, huge pages pay from {HUGE_PAGES_FROM_MB} MB on (pgtune)",
+        ),
+        "jit": Choice(False, "costs short queries more than it gives (pgtune web)"),
+        "maintenance_work_mem_mb": maintenance,
+        "max_connections": limit,
+        "max_parallel_maintenance_workers": parallel_workers_per_gather(cpus, parallel),
+        "max_parallel_workers": parallel,
+        "max_parallel_workers_per_gather": parallel_workers_per_gather(cpus, parallel),
+        "max_wal_size_mb": wal,
+        "max_worker_processes": clamp(cpus, 8, None, f"cpus {cpus}"),
+        "min_wal_size_mb": Figure(wal // 4, "max_wal_size {} / 4 (pgtune web)", int(wal)),
+        "random_page_cost": Choice(1.1, "solid-state disk (pgtune)"),
+        "shared_buffers_mb": buffers,
+        "superuser_reserved_connections": Figure(POSTGRESQL_RESERVED, "PostgreSQL's default"),
+        "wal_buffers_kb": wal_buffers(buffers),
+        "wal_compression": Choice(True, "processor time is cheaper than disk writes"),
+        "work_mem_kb": work_mem(share, connections_at_most, max(cpus, parallel)),
+    }
+
+
+# --- MariaDB -------------------------------------------------------------------------------------------------------
+
+# Server without buffers, performance_schema off (Debian's default), log buffer of 16 MB included.
+MARIADB_BASE_MB = 112
+BUFFER_POOL_MB = 64
+# Percona: the buffer pool takes 5 % more than its size.
+BUFFER_POOL_OVERHEAD_PERCENT = 5
+SORT_BUFFER_KB = 1024
+JOIN_BUFFER_KB = 256
+# Sort 1 MB, join 256 kB, read buffers 384 kB, stack and network buffers 384 kB.
+MARIADB_SESSION_MB = 2
+TMP_TABLE_MB = (1, 64)
+INNODB_LOG_MB = (48, 1024)
+
+
+def mariadb(share, limit, connections_at_most):
+    """MariaDB's settings under their own names, units behind them."""
+    pool = clamp(round_down(share // 2, 8), BUFFER_POOL_MB, None, f"share {share} / 2")
+    tables = clamp(
+        share // 8 // connections_at_most, *TMP_TABLE_MB, f"share {share} / 8 / connections {connections_at_most}"
+    )
+    return {
+        "innodb_buffer_pool_size_mb": pool,
+        "innodb_flush_method": Choice("O_DIRECT", "data is cached once, in the buffer pool"),
+        "innodb_io_capacity": Figure(1000, "solid-state disk"),
+        "innodb_log_buffer_size_mb": Figure(16, "MariaDB's default"),
+        "innodb_log_file_size_mb": clamp(pool // 4, *INNODB_LOG_MB, f"innodb_buffer_pool_size {int(pool)} / 4"),
+        "join_buffer_size_kb": Figure(JOIN_BUFFER_KB, "MariaDB's default"),
+        "max_connections": limit,
+        "max_heap_table_size_mb": Figure(tables, "equal to tmp_table_size; the smaller of the two counts"),
+        "sort_buffer_size_kb": Figure(SORT_BUFFER_KB, "held by every session that sorts; half of MariaDB's default"),
+        "table_open_cache": Figure(2000, "MariaDB's default"),
+        "thread_cache_size": Figure(limit, "max_connections"),
+        "tmp_table_size_mb": tables,
+    }
+
+
+def mariadb_worst_case(settings):
+    pool, sessions, tables = (
+        settings[name] for name in ("innodb_buffer_pool_size_mb", "max_connections", "tmp_table_size_mb")
+    )
+    return Figure(
+        MARIADB_BASE_MB
+        + divide_up(pool * (100 + BUFFER_POOL_OVERHEAD_PERCENT), 100)
+        + sessions * (MARIADB_SESSION_MB + tables),
+        "base {} + buffer pool {} x 1.05 + sessions {} x ({} + {})",
+        MARIADB_BASE_MB,
+        int(pool),
+        int(sessions),
+        MARIADB_SESSION_MB,
+        int(tables),
+    )
+
+
+# --- Redis ---------------------------------------------------------------------------------------------------------
+
+# Measured 3 MB private for an empty server; the rest is clients' buffers.
+REDIS_BASE_MB = 6
+REDIS_MB = 16
+# Percent of the share. Beside other tiers both together stay below 15 % of the memory (requirements 1.7); alone on a
+# host they may have it all, reserves included.
+REDIS_PERCENT = {"cache": 10, "queue": 5}
+REDIS_PERCENT_ALONE = {"cache": 40, "queue": 20}
+REDIS_POLICIES = {
+    "cache": Choice("allkeys-lru", "a cache may lose anything"),
+    "queue": Choice("noeviction", "an evicted key is a lost task: a full queue must refuse instead"),
+}
+# A cache is not persisted, so it never forks: a quarter for fragmentation and output buffers. A queue is (append-only
+# file): while a child rewrites it, every page may exist twice (redis.io, administration).
+REDIS_RESERVE_PERCENT = {"cache": 25, "queue": 100}
+# A client library's pool (S4-06), and a margin (requirements 1.7).
+REDIS_CLIENTS_PER_PROCESS = 50
+REDIS_CLIENTS_MARGIN_PERCENT = 25
+REDIS_CLIENTS = 1000
+# Redis keeps 32 descriptors for itself.
+REDIS_FILES = 32
+
+
+def redis(name, share, alone, processes):
+    percent = (REDIS_PERCENT_ALONE if alone else REDIS_PERCENT)[name]
+    memory = clamp(round_down(share * percent // 100, 8), REDIS_MB, None, f"share {share} x {percent} %")
+    reserved = REDIS_BASE_MB + divide_up(memory * REDIS_RESERVE_PERCENT[name], 100)
+    wanted = divide_up(processes * REDIS_CLIENTS_PER_PROCESS * (100 + REDIS_CLIENTS_MARGIN_PERCENT), 100)
+    clients = clamp(
+        wanted,
+        REDIS_CLIENTS,
+        None,
+        f"processes {processes} x {REDIS_CLIENTS_PER_PROCESS} x 1.{REDIS_CLIENTS_MARGIN_PERCENT}",
+    )
+    return {
+        "maxclients": clients,
+        "maxmemory_mb": memory,
+        "maxmemory_policy": REDIS_POLICIES[name],
+        "nofile": Figure(clients + REDIS_FILES, "maxclients {} + {}", int(clients), REDIS_FILES),
+        "reserve_mb": Figure(
+            reserved, "base {} + maxmemory {} x {} %", REDIS_BASE_MB, int(memory), REDIS_RESERVE_PERCENT[name]
+        ),
+    }
+
+
+# --- nginx ---------------------------------------------------------------------------------------------------------
+
+NGINX_MASTER_MB = 6
+NGINX_WORKER_MB = 4
+NGINX_WORKERS = 16
+# One connection and its two events (ngx_connection_t, ngx_event_t).
+NGINX_CONNECTION_BYTES = 424
+# Two connections of a person online with their TLS state and buffers.
+NGINX_USER_KB = 64
+# The guide's 4096 (S4-09) is kept as the floor: it costs 2 MB per worker.
+WORKER_CONNECTIONS = (4096, 65536)
+# A proxied client is two connections (S4-09).
+CONNECTIONS_PER_CLIENT = 2
+# Logs, temporary and static files, and two descriptors for a proxied request.
+RLIMIT_PER_CONNECTION = 2
+RLIMIT_BASE = 1024
+KEEPALIVE = (16, 64)
+
+
+def nginx(users, cpus, share):
+    wanted = power_of_two(users * CONNECTIONS_PER_USER * CONNECTIONS_PER_CLIENT)
+    connections = clamp(
+        wanted,
+        *WORKER_CONNECTIONS,
+        f"users {users} x {CONNECTIONS_PER_USER} x {CONNECTIONS_PER_CLIENT}, next power of two",
+    )
+    workers = least(
+        cpus=(cpus, f"{cpus}"),
+        nginx=(NGINX_WORKERS, f"at most {NGINX_WORKERS}"),
+        memory=(1 + share // 128, f"1 + share {share} / 128 = {1 + share // 128}"),
+    )
+    return {
+        "keepalive_connections": clamp(
+            divide_up(in_flight(users), workers),
+            *KEEPALIVE,
+            f"requests at once {in_flight(users)} / workers {int(workers)}",
+        ),
+        "keepalive_requests": Figure(1000, "nginx' default"),
+        "keepalive_timeout_s": Figure(20, "idle clients give their slot back (h5bp)"),
+        "max_websockets": max_websockets(users),
+        "worker_connections": connections,
+        "worker_processes": workers,
+        "worker_rlimit_nofile": Figure(
+            RLIMIT_PER_CONNECTION * connections + RLIMIT_BASE,
+            "{} x worker_connections {} + {}",
+            RLIMIT_PER_CONNECTION,
+            int(connections),
+            RLIMIT_BASE,
+        ),
+    }
+
+
+def nginx_memory(users, settings):
+    slots = divide_up(settings["worker_connections"] * NGINX_CONNECTION_BYTES, 1024 * 1024)
+    people = divide_up(users * NGINX_USER_KB, 1024)
+    return Figure(
+        NGINX_MASTER_MB + settings["worker_processes"] * (NGINX_WORKER_MB + slots) + people,
+        "master {} + workers {} x ({} + connection slots {}) + users {} x {} kB",
+        NGINX_MASTER_MB,
+        int(settings["worker_processes"]),
+        NGINX_WORKER_MB,
+        slots,
+        users,
+        NGINX_USER_KB,
+    )
+
+
+# --- kernel --------------------------------------------------------------------------------------------------------
+
+SOMAXCONN = (4096, 65535)
+SWAPPINESS = 10
+FILES_LEAST = 1048576
+FILES_SYSTEM = 65536
+# max_files_per_process of PostgreSQL.
+FILES_PER_BACKEND = 1000
+
+
+def sysctl(users, has_redis, files):
+    backlog = clamp(
+        power_of_two(users * CONNECTIONS_PER_USER),
+        *SOMAXCONN,
+        f"users {users} x {CONNECTIONS_PER_USER}, next power of two",
+    )
+    values = {
+        "fs.file-max": clamp(
+            power_of_two(2 * files), FILES_LEAST, None, f"2 x all file limits of the host {files}, next power of two"
+        ),
+        "net.core.somaxconn": backlog,
+        "net.ipv4.tcp_max_syn_backlog": backlog,
+        "vm.swappiness": Figure(SWAPPINESS, "swap what is idle, not what is used"),
+    }
+    if has_redis:
+        values["vm.overcommit_memory"] = Figure(1, "Redis forks; the kernel must not refuse (redis.io, administration)")
+    return values
+
+
+# --- the guides' machines ------------------------------------------------------------------------------------------
+
+# Users to cores and memory (S4-34).
+RECOMMENDED = ((100, 4, 8192), (500, 8, 16384))
+
+
+def recommended(users):
+    """Cores and memory the guide recommends, along the line through its two machines; proportional below the first."""
+    (few, few_cpus, few_mb), (many, many_cpus, many_mb) = RECOMMENDED
+    if users <= few:
+        return max(1, divide_up(few_cpus * users, few)), max(1024, divide_up(few_mb * users, few))
+    return (
+        few_cpus + divide_up((many_cpus - few_cpus) * (users - few), many - few),
+        few_mb + divide_up((many_mb - few_mb) * (users - few), many - few),
+    )

@@ -1,0 +1,350 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_resources
+short_description: What a host has and holds, in one quick snapshot
+version_added: 0.1.0
+author: mainstay contributors (@mainstay)
+description:
+  - Returns memory and CPUs as the kernel really limits them (control groups of version 1 and 2, CPU affinity), disks,
+    virtualization,
+    installed packages, state of the units, listening ports, files and PostgreSQL's databases and roles, all in one
+      module run.
+  - Ordinary facts report the machine's memory inside a container that may use a fraction of it. This module does not.
+  - Reads files rather than starting programs, and starts three at most, so that it costs little more than starting a
+    module does.
+  - Meant to be registered once at the start of a play. Tasks whose work is done already can then be skipped with
+    C(when), which costs
+    nothing. What the snapshot does not hold must be handed to the idempotent module; never conclude that it is not
+      there.
+options:
+  packages:
+    description: Whether to list the installed Debian packages.
+    type: bool
+    default: true
+  units:
+    description: Whether to list the systemd units by their state.
+    type: bool
+    default: true
+  listeners:
+    description: Whether to list listening TCP and UDP ports.
+    type: bool
+    default: true
+  paths:
+    description: Globs of absolute paths to describe.
+    type: list
+    elements: str
+    default: []
+  postgresql:
+    description: Whether to list PostgreSQL's clusters and, where one is running, its databases and roles.
+    type: bool
+    default: true
+notes:
+  - Works without root, but then the processes behind other users' ports, and PostgreSQL's databases, stay unknown.
+    RV(notes) says so.
+  - A source that is missing never makes the module fail.
+attributes:
+  check_mode:
+    description: Can run in check mode and only reads anyway.
+    support: full
+  diff_mode:
+    description: Nothing is changed, so there is nothing to compare.
+    support: none
+  platform:
+    description: The target is Linux; packages need Debian or Ubuntu.
+    support: full
+    platforms: posix
+seealso:
+  - module: mainstay.vps.port_free
+  - module: mainstay.vps.health_probe
+  - module: ansible.builtin.package_facts
+  - module: ansible.builtin.service_facts
+"""
+
+EXAMPLES = r"""
+- name: Read what the host is and holds
+  mainstay.vps.host_resources:
+    paths: [/srv/*/current]
+  register: mainstay_host
+
+- name: Install nginx
+  ansible.builtin.apt:
+    name: nginx
+  when: "'nginx' not in mainstay_host.packages"
+
+- name: Keep nginx running
+  ansible.builtin.systemd_service:
+    name: nginx.service
+    enabled: true
+    state: started
+  when: "'nginx.service' not in mainstay_host.running"
+
+- name: Show the memory this host may use
+  ansible.builtin.debug:
+    msg: "{{ mainstay_host.memory_mb }} MB ({{ mainstay_host.memory.bound }})"
+"""
+
+RETURN = r"""
+memory_mb:
+  description: Memory the host may use, the smaller one of the machine's memory and every control group's limit on it.
+  returned: always
+  type: int
+  sample: 2048
+memory:
+  description: Where RV(memory_mb) comes from.
+  returned: always
+  type: dict
+  contains:
+    total_mb:
+      description: Memory of the machine.
+      type: int
+      returned: always
+    limit_mb:
+      description: The smallest limit of a control group, null if none limits it.
+      type: int
+      returned: always
+    available_mb:
+      description: Memory that can be used now without swapping.
+      type: int
+      returned: always
+    bound:
+      description: What decided.
+      type: str
+      returned: always
+  sample:
+    total_mb: 24105
+    limit_mb: 2048
+    available_mb: 1970
+    bound: cgroup limit /sys/fs/cgroup/memory.max
+cpus:
+  description: CPUs the host may use, at least 1. The smaller one of the CPUs it may run on and its quota, rounded up.
+  returned: always
+  type: int
+  sample: 2
+cpu:
+  description: Where RV(cpus) comes from.
+  returned: always
+  type: dict
+  contains:
+    online:
+      description: CPUs that are online.
+      type: int
+      returned: always
+    affinity:
+      description: CPUs the system may run on.
+      type: int
+      returned: always
+    quota:
+      description: The smallest quota of a control group in CPUs, null if none limits it.
+      type: float
+      returned: always
+    bound:
+      description: What decided.
+      type: str
+      returned: always
+  sample:
+    online: 8
+    affinity: 8
+    quota: 1.5
+    bound: cgroup quota of /sys/fs/cgroup
+swap_mb:
+  description: Swap the host may use.
+  returned: always
+  type: int
+  sample: 0
+disks:
+  description: Space on C(/) and on every other real local file system, by mount point.
+  returned: always
+  type: dict
+  sample:
+    /:
+      total_mb: 40000
+      free_mb: 31000
+      inodes_free: 2500000
+      fstype: ext4
+virtualization:
+  description: Kind of virtualization as C(systemd-detect-virt) names it, V(none) on bare metal.
+  returned: always
+  type: str
+  sample: kvm
+container:
+  description: Whether the host is a container.
+  returned: always
+  type: bool
+distribution:
+  description: The distribution.
+  returned: always
+  type: dict
+  sample:
+    id: debian
+    version: "12"
+    codename: bookworm
+    name: Debian GNU/Linux 12 (bookworm)
+architecture:
+  description: Architecture as the kernel names it.
+  returned: always
+  type: str
+  sample: x86_64
+kernel:
+  description: Release of the running kernel.
+  returned: always
+  type: str
+  sample: 6.1.0-28-amd64
+systemd_version:
+  description: Version of the installed systemd, V(0) without one.
+  returned: always
+  type: int
+  sample: 252
+packages:
+  description: Versions of the installed packages, by name.
+  returned: always
+  type: dict
+  sample:
+    nginx: 1.22.1-9+deb12u1
+running:
+  description: Units that are active and will be started again after a reboot.
+  returned: always
+  type: list
+  elements: str
+  sample: [nginx.service, ssh.service]
+active:
+  description: Units that are active.
+  returned: always
+  type: list
+  elements: str
+  sample: [nginx.service, ssh.service]
+enabled:
+  description: Units that are enabled.
+  returned: always
+  type: list
+  elements: str
+  sample: [nginx.service, ssh.service]
+failed_units:
+  description: Units that failed.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+listeners:
+  description: Listening ports. Without root, RV(listeners[].pid) may be null and RV(listeners[].name) and
+    RV(listeners[].unit) empty.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    protocol:
+      description: V(tcp) or V(udp).
+      type: str
+      returned: always
+    address:
+      description: Address it is bound to.
+      type: str
+      returned: always
+    port:
+      description: Port.
+      type: int
+      returned: always
+    pid:
+      description: The oldest process that holds it.
+      type: int
+      returned: always
+    name:
+      description: Name of the process.
+      type: str
+      returned: always
+    user:
+      description: User of the process.
+      type: str
+      returned: always
+    unit:
+      description: Unit the process belongs to, or the socket unit where systemd itself listens.
+      type: str
+      returned: always
+  sample:
+    - protocol: tcp
+      address: 0.0.0.0
+      port: 22
+      pid: 713
+      name: sshd
+      user: root
+      unit: ssh.service
+ssh_ports:
+  description: Ports on which the SSH server really accepts logins.
+  returned: always
+  type: list
+  elements: int
+  sample: [22]
+paths:
+  description: What matches O(paths), by path.
+  returned: always
+  type: dict
+  sample:
+    /srv/shop/current:
+      type: link
+      target: releases/20260101-1
+      mode: "0777"
+      owner: shop
+postgresql:
+  description: PostgreSQL on this host.
+  returned: always
+  type: dict
+  contains:
+    clusters:
+      description: Clusters as Debian keeps them, with V(online) or V(down) as status.
+      type: list
+      elements: dict
+      returned: always
+    databases:
+      description: Owners of the databases, by database. Of the cluster on port 5432, else of the first one that is
+        online.
+      type: dict
+      returned: always
+    roles:
+      description:
+        - SHA-256 of the stored password verifier, by role, empty for a role without a password.
+        - It tells whether a password is the wanted one and is not the password.
+      type: dict
+      returned: always
+  sample:
+    clusters:
+      - version: "15"
+        name: main
+        port: 5432
+        status: online
+    databases:
+      shop: shop
+    roles:
+      shop: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+notes:
+  description: What could not be read, and why.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import resources
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "packages": {"type": "bool", "default": True},
+            "units": {"type": "bool", "default": True},
+            "listeners": {"type": "bool", "default": True},
+            "paths": {"type": "list", "elements": "str", "default": []},
+            "postgresql": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    module.exit_json(changed=False, **resources.collect(module.params))
+
+
+if __name__ == "__main__":
+    main()

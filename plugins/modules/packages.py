@@ -1,0 +1,61 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: packages
+short_description: Debian packages that must be there
+version_added: 0.1.0
+author: mainstay contributors (@mainstay)
+description:
+  - Installs those of the packages that are missing, all in one transaction of M(ansible.builtin.apt).
+  - Asks C(dpkg-query) first, in one shell command and without Python on the host, so a run that installs nothing costs
+    next to nothing.
+  - Predicts truthfully in check mode on a fresh host, where M(ansible.builtin.apt) fails because its own Python library
+    or the package lists are not there yet.
+notes:
+  - This is an action plugin; the module of the same name holds its documentation.
+options:
+  name:
+    description: Names of packages, without versions.
+    type: list
+    elements: str
+    required: true
+  install_recommends:
+    description: Whether to install recommended packages, too.
+    type: bool
+    default: false
+  cache_valid_time:
+    description: Update the package lists when they are older than this number of seconds.
+    type: int
+    default: 3600
+attributes:
+  check_mode:
+    description: Can run in check mode and predict what would change.
+    support: full
+  diff_mode:
+    description: Will return details on what would be installed.
+    support: partial
+    details: In check mode only.
+  platform:
+    description: The target must be a Debian or an Ubuntu.
+    support: full
+    platforms: debian
+"""
+
+EXAMPLES = r"""
+- name: Install nginx
+  mainstay.vps.packages:
+    name: [nginx]
+"""
+
+RETURN = r"""
+missing:
+  description: The packages that were missing before.
+  returned: success
+  type: list
+  elements: str
+  sample: [nginx]
+"""

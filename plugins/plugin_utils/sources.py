@@ -1,0 +1,204 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control node's side of a release: what a source is right now, decided once in a run, and packed once for all hosts."""
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+from contextlib import contextmanager
+
+from ansible import constants
+from ansible_collections.mainstay.vps.plugins.module_utils import releases
+from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+
+GIT_TIMEOUT = 60
+
+
+def base_directories(variables):
+    """Where a relative path of the declaration begins: beside the inventory, else beside the playbook."""
+    return [folder for folder in (variables.get("inventory_dir"), variables.get("playbook_dir"), os.getcwd()) if folder]
+
+
+def locate(path, bases, what="source.path"):
+    """The absolute path of something on the control node."""
+    tried = [os.path.normpath(os.path.join(base, os.path.expanduser(path))) for base in bases]
+    for candidate in tried:
+        if os.path.exists(candidate):
+            return candidate
+    raise ReleaseError(f"{what}: {path!r} cannot be used. There is no {' and no '.join(dict.fromkeys(tried))} on the control node.")
+
+
+def _git(arguments, url=None):
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    if url:
+        url, authorization = releases.split_credentials(url)
+        environment.update(releases.git_credentials(authorization))
+    argv = ["git", *(url if word is None else word for word in arguments)]
+    return subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_TIMEOUT, check=False)
+
+
+def _known_to_git(root):
+    """The files below a folder that git tracks or would track, or None where git does not say."""
+    try:
+        listed = _git(["-C", root, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    names = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
+    return names if listed.returncode == 0 and names else None
+
+
+def _below(root, folder=""):
+    """All files below a folder, with paths relative to the root; links are not followed."""
+    for entry in os.scandir(os.path.join(root, folder)):
+        name = os.path.join(folder, entry.name)
+        if releases.excluded(name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(root, name)
+        else:
+            yield name
+
+
+def listing(root):
+    """The names that make a release, sorted by their bytes."""
+    names = set()
+    for name in _known_to_git(root) or _below(root):
+        path = os.path.join(root, name)
+        if releases.excluded(name):
+            continue
+        if os.path.isdir(path) and not os.path.islink(path):  # a submodule
+            names.update(_below(root, name))
+        elif os.path.islink(path) or os.path.isfile(path):
+            names.add(name)
+    if not names:
+        raise ReleaseError(f"source.path: {root!r} cannot be used. It holds no file that belongs to a release.")
+    return sorted(names, key=os.fsencode)
+
+
+def read_tree(root, archive=None, modified=0):
+    """The digest of a folder; with an open tar archive, the same bytes go into it."""
+    digest, folders = releases.TreeDigest(), set()
+    for name in listing(root):
+        path = os.path.join(root, name)
+        if archive:
+            _add_folders(archive, folders, os.path.dirname(name), modified)
+        if os.path.islink(path):
+            target = os.readlink(path)
+            digest.link(name, target)
+            if archive:
+                _add(archive, name, tarfile.SYMTYPE, 0o777, modified, target=target)
+            continue
+        with open(path, "rb") as file:
+            content = file.read()
+            executable = bool(os.fstat(file.fileno()).st_mode & 0o100)
+        digest.file(name, executable, content)
+        if archive:
+            _add(archive, name, tarfile.REGTYPE, 0o755 if executable else 0o644, modified, content)
+    return digest.hexdigest()
+
+
+def _add_folders(archive, known, folder, modified):
+    if folder and folder not in known:
+        _add_folders(archive, known, os.path.dirname(folder), modified)
+        known.add(folder)
+        _add(archive, folder, tarfile.DIRTYPE, 0o755, modified)
+
+
+def _add(archive, name, kind, mode, modified, content=b"", target=""):
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode, entry.mtime, entry.size, entry.linkname = kind, mode, modified, len(content), target
+    archive.addfile(entry, io.BytesIO(content))
+
+
+def pack(root, destination, expected):
+    """Pack a folder so that the same content gives the same bytes; refuse one that is no longer what the run decided on."""
+    modified = releases.modified(expected)
+    with open(destination, "wb") as raw, gzip.GzipFile("", "wb", 6, raw, 0) as packed, tarfile.open(
+            fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        found = read_tree(root, archive, modified)
+    if found != expected:
+        raise ReleaseError(f"source.path: {root!r} changed while it was deployed. Run again when nothing writes to it.")
+
+
+def _commit(url, version):
+    if releases.FULL_COMMIT.fullmatch(version):
+        return version
+    shown = releases.split_credentials(url)[0]
+    try:
+        listed = _git(["ls-remote", "--", None, *releases.git_patterns(version)], url)
+    except FileNotFoundError:
+        raise ReleaseError(f"source.version: {version!r} cannot be resolved without git on the control node. Install git there, or give the "
+                           "full commit.") from None
+    except subprocess.TimeoutExpired:
+        raise ReleaseError(f"source.git: {shown!r} did not answer within {GIT_TIMEOUT} s.") from None
+    if listed.returncode:
+        words = releases.mask(listed.stderr.decode(errors="replace").strip(), [])
+        raise ReleaseError(f"source.git: {shown!r} cannot be read from the control node: {words}")
+    commit = releases.commit_of(listed.stdout.decode(errors="replace"), version)
+    if not commit:
+        raise ReleaseError(f"source.version: {version!r} is no tag and no branch of {shown}. Give one that exists, or a full commit.")
+    return commit
+
+
+def _look(source, bases):
+    """What the source is at this moment: its digest, and what a host needs to fetch it."""
+    if source["kind"] == "path":
+        root = locate(source["path"], bases)
+        if not os.path.isdir(root):
+            raise ReleaseError(f"source.path: {root!r} cannot be used. It is a file; name a folder, or declare it as an archive.")
+        return {"digest": read_tree(root), "root": root}
+    if source["kind"] == "git":
+        commit = _commit(source["git"], source["version"])
+        return {"digest": commit, "commit": commit}
+    digest = releases.CHECKSUM.fullmatch(source["checksum"])[1]
+    if releases.is_url(source["archive"]):
+        return {"digest": digest}
+    archive = locate(source["archive"], bases, "source.archive")
+    with open(archive, "rb") as file:
+        found = hashlib.sha256(file.read()).hexdigest()
+    if found != digest:
+        raise ReleaseError(f"source.checksum: sha256:{digest} cannot be used. {archive} has sha256:{found}.")
+    return {"digest": digest, "archive": archive}
+
+
+@contextmanager
+def _remembered(key, suffix):
+    """A file of this run alone, shared by all its worker processes; one of them at a time."""
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    path = os.path.join(constants.DEFAULT_LOCAL_TMP, f"mainstay-release-{name}{suffix}")
+    with open(f"{path}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield path
+
+
+def resolve(source, bases):
+    """What the source is, looked at once in a run: every host and every batch of hosts gets the same answer."""
+    source = releases.source_of(source)
+    with _remembered([source, bases], ".json") as path:
+        if not os.path.exists(path):
+            found = _look(source, bases)
+            with open(f"{path}.new", "w") as file:
+                json.dump(found, file)
+            os.rename(f"{path}.new", path)
+        with open(path) as file:
+            return {**json.load(file), "source": source}
+
+
+def archive_for(resolved):
+    """The file on the control node that goes to a host, or None where the host fetches for itself."""
+    if resolved.get("archive"):
+        return resolved["archive"]
+    if not resolved.get("root"):
+        return None
+    with _remembered([resolved["root"], resolved["digest"]], ".tar.gz") as path:
+        if not os.path.exists(path):
+            pack(resolved["root"], f"{path}.new", resolved["digest"])
+            os.rename(f"{path}.new", path)
+        return path

@@ -1,0 +1,331 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main loop: look, decide, act, tell. Everything it touches is given to it, so that tests need no sleep."""
+
+from __future__ import annotations
+
+import faulthandler
+import math
+import os
+import queue
+import signal
+import sys
+import time
+from collections import Counter
+
+from . import __version__, config
+from .actuator import Actuator, Helper
+from .guards import Guards
+from .limits import Hold, Limits
+from .notify import notify
+from .paths import Paths
+from .prober import Prober
+from .records import Incidents, read_state, write_state
+from .units import Systemd, SystemdError
+from .watch import Watch
+
+DRY_RUN = Hold("dry run: nothing is done")
+LONGEST_WAIT = 10  # seconds; systemd's watchdog wants a sign of life every 30
+STATE_VERSION = 1
+
+
+def log(text, level=6):
+    print(f"<{level}>{text}", file=sys.stderr, flush=True)
+
+
+class Agent:
+    def __init__(self, cfg, *, clock, systemd, prober, actuator, incidents, guards, inbox, paths, log=log):
+        self.config, self.settings = cfg, cfg.settings
+        self.clock, self.systemd, self.prober, self.actuator = clock, systemd, prober, actuator
+        self.incidents, self.guards, self.inbox, self.paths, self.log = incidents, guards, inbox, paths, log
+        self.watches = {process.unit: Watch(process, cfg.settings, clock, systemd) for process in cfg.processes}
+        self.limits = Limits(cfg.settings)
+        now = clock.monotonic()
+        self.started, self.started_wall = now, clock.time()
+        self.due = dict.fromkeys(self.watches, now)
+        self.probing = {}  # unit: time of the probe under way
+        self.acting = set()  # units an action is under way for
+        self.wake = now
+        self.stale = 0.0  # failures of probes sent until this moment do not count
+        self.complaint = ""
+
+    # --- memory ----------------------------------------------------------------------------------------------------
+
+    def restore(self):
+        """Go on where the agent was before its own restart; a state that cannot be read is no state."""
+        state = read_state(self.paths.state)
+        try:
+            memory = state["memory"]
+            if memory["booted"] != self.guards.booted or memory["saved"] > self.clock.monotonic():
+                return
+            self.limits.load(memory["limits"])
+            for unit, kept in memory["watches"].items():
+                if unit in self.watches:
+                    self.watches[unit].load(kept)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            if state:
+                self.log(f"the state of before cannot be used ({type(error).__name__}: {error}); starting afresh", 4)
+
+    def memory(self):
+        return {
+            "booted": self.guards.booted,
+            "saved": self.clock.monotonic(),
+            "limits": self.limits.dump(),
+            "watches": {unit: watch.dump() for unit, watch in self.watches.items()},
+        }
+
+    # --- one round -------------------------------------------------------------------------------------------------
+
+    def step(self):
+        """Do what is due; returns the seconds until something is due again."""
+        now = self.clock.monotonic()
+        if now > self.wake + 2 * self.settings.interval:
+            self.log(f"{now - self.wake:.0f} s late (suspended or starved): failures of this round do not count", 4)
+            self.stale = now
+        while not self.inbox.empty():
+            self.receive(self.inbox.get())
+        due = [unit for unit, moment in self.due.items() if moment <= now]
+        if due:
+            self._look(now, due)
+        self._decide()
+        if due or not self.probing:
+            self._tell()
+        now = self.clock.monotonic()
+        wait = max(0.0, min([*self.due.values(), now + LONGEST_WAIT]) - now)
+        self.wake = now + wait
+        return wait
+
+    def receive(self, message):
+        kind, token, result = message
+        if kind == "probe":
+            self._probed(token, result)
+        else:
+            self._acted(token, result)
+
+    def _probed(self, token, outcome):
+        unit, invocation, sent = token
+        watch = self.watches[unit]
+        self.probing.pop(unit, None)
+        if unit in self.acting or (outcome.healthy is False and sent <= self.stale):
+            return
+        self._record(watch, watch.observe_probe(outcome, invocation))
+        if outcome.healthy is False or (outcome.healthy and watch.health != "up"):
+            self._again_soon(unit, sent)
+
+    def _again_soon(self, unit, sent):
+        self.due[unit] = min(self.due[unit], max(self.clock.monotonic(), sent + self.settings.retry_interval))
+
+    def _look(self, now, due):
+        try:
+            states = self.systemd.show(list(self.watches))
+            self.complaint = ""
+        except SystemdError as error:
+            if str(error) != self.complaint:
+                self.log(f"systemd cannot be asked: {error}", 3)
+            self.complaint = str(error)
+            states = {}
+        for unit, watch in self.watches.items():
+            if unit in states and unit not in self.acting:
+                self._record(watch, watch.observe_unit(states[unit]))
+                if watch.health in ("up", "failed", "stopped", "missing"):
+                    self.limits.answered(unit)
+        for unit in due:
+            self.due[unit] = self._next(now)
+            watch = self.watches[unit]
+            if unit not in states or unit in self.acting:
+                continue
+            if not states[unit].running or watch.process.probe is None:
+                if watch.health in ("unknown", "starting", "restarting"):
+                    self._again_soon(unit, now)
+            elif unit not in self.probing:
+                self.probing[unit] = now
+                self.prober.submit(watch.process, states[unit], (unit, watch.invocation, now))
+
+    def _next(self, now):
+        """The next point of one grid for all, so that one call serves all units."""
+        interval = self.settings.interval
+        return self.started + (math.floor((now - self.started) / interval) + 1) * interval
+
+    # --- deciding --------------------------------------------------------------------------------------------------
+
+    def _decide(self):
+        now = self.clock.monotonic()
+        for unit, watch in sorted(self.watches.items(), key=lambda item: item[1].since):
+            action = watch.wants()
+            if action and unit not in self.acting:
+                hold = self.guards.hold(watch.process) or self.limits.hold(now, unit, action)
+                if hold:
+                    self._record(watch, watch.hold(hold))
+                elif self.settings.dry_run:
+                    self._record(watch, watch.hold(DRY_RUN))
+                else:
+                    self.limits.acted(now, unit)
+                    self._record(watch, watch.acted(action), evidence=False)
+                    self._start(action, watch)
+            if watch.stable():
+                self._record(watch, watch.settle())
+                self.limits.forget(unit)
+                self._start("reset", watch)
+
+    def _start(self, action, watch):
+        unit = watch.process.unit
+        if action not in ("reset", "observe"):
+            self.acting.add(unit)
+        incident = watch.incident.id if watch.incident else None
+        self.actuator.submit(action, watch.process, watch.invocation, (unit, action, incident))
+
+    def _acted(self, token, done):
+        unit, action, incident = token
+        if action not in ("reset", "observe"):
+            self.acting.discard(unit)
+            self.due[unit] = self.clock.monotonic()
+        if not done.ok:
+            self.log(f"{unit}: {action}: {done.error}", 4)
+        if incident and action != "reset":
+            event = {
+                "incident": incident,
+                "event": "evidence" if action == "observe" else "done",
+                "unit": unit,
+                "ok": done.ok,
+            }
+            event |= {key: value for key in ("steps", "error", "evidence") if (value := getattr(done, key))}
+            self._write(event)
+
+    # --- telling ---------------------------------------------------------------------------------------------------
+
+    def _record(self, watch, events, evidence=True):
+        for event in events:
+            self._write(event)
+            details = " ".join(f"{key}={event[key]}" for key in ("kind", "action", "reason", "seconds") if key in event)
+            self.log(
+                f"{watch.process.name}: {event['event']} {details}".rstrip(),
+                4 if event["event"] in ("opened", "again", "action") else 5,
+            )
+            # A hang is looked at just before it is answered; a crash has nothing more to show than now.
+            if evidence and event["event"] == "opened" and watch.wants() is None:
+                self._start("observe", watch)
+
+    def _write(self, event):
+        try:
+            self.incidents.append(event)
+        except OSError as error:
+            self.log(f"an event cannot be recorded: {error}", 3)
+
+    def _tell(self):
+        try:
+            write_state(self.paths.state, self.report())
+        except OSError as error:
+            self.log(f"the state cannot be written: {error}", 3)
+
+    def report(self):
+        paused = self.guards.hold(None)
+        return {
+            "version": STATE_VERSION,
+            "agent": {
+                "version": __version__,
+                "pid": os.getpid(),
+                "started": self.started_wall,
+                "written": self.clock.time(),
+                "interval": self.settings.interval,
+                "dry_run": self.settings.dry_run,
+                "paused": self._hold(paused.reason, paused.until) if paused else None,
+                "problem": self.complaint or None,
+            },
+            "processes": [self._entry(watch) for watch in self.watches.values()],
+            "memory": self.memory(),
+        }
+
+    def summary(self):
+        counts = Counter(watch.health for watch in self.watches.values())
+        return ", ".join(f"{number} {health}" for health, number in counts.most_common()) or "nothing to watch"
+
+    def _wall(self, moment):
+        return None if moment is None else round(moment - self.clock.monotonic() + self.clock.time(), 1)
+
+    def _hold(self, reason, until):
+        return {"reason": reason, "until": self._wall(until)}
+
+    def _entry(self, watch):
+        process, unit, incident = watch.process, watch.unit, watch.incident
+        pause = self.limits.pauses.get(process.unit)
+        return {
+            "app": process.app,
+            "process": process.process,
+            "instance": process.instance,
+            "unit": process.unit,
+            "kind": process.kind,
+            "probe": process.probe["kind"] if process.probe else None,
+            "health": watch.health,
+            "since": watch.since or None,
+            "reason": watch.reason,
+            "latency_ms": watch.latency_ms,
+            "unit_state": unit.words if unit else "",
+            "restarts_24h": len(watch.restarts),
+            "memory_mb": unit.memory_mb if unit else None,
+            "memory_max_mb": process.memory_max_mb or (unit.memory_max_mb if unit else None),
+            "held": self._hold(*watch.held) if watch.held else None,
+            "cooldown_until": self._wall(pause[0]) if pause and pause[0] > self.clock.monotonic() else None,
+            "next_start": self._wall(watch.revive_at()) if watch.health == "failed" else None,
+            "incident": {
+                "id": incident.id,
+                "kind": incident.kind,
+                "reason": incident.reason,
+                "opened": incident.opened,
+                "times": incident.times,
+                "actions": incident.actions,
+                "recovered_after": incident.recovered_after,
+            }
+            if incident
+            else None,
+        }
+
+
+def build(cfg, paths, clock=time, systemd=None):
+    systemd = systemd or Systemd()
+    inbox = queue.SimpleQueue()
+    agent = Agent(
+        cfg,
+        clock=clock,
+        systemd=systemd,
+        prober=Prober(cfg.settings, inbox, clock),
+        actuator=Actuator(cfg.settings, Helper(paths.helper), systemd, inbox, clock),
+        incidents=Incidents(paths.incidents, cfg.settings.incidents_max_mb, clock),
+        guards=Guards(cfg.settings, paths, clock, systemd.booted()),
+        inbox=inbox,
+        paths=paths,
+    )
+    agent.restore()
+    return agent
+
+
+def main(argv=(), paths=None):
+    """Run until SIGTERM; systemd starts this as mainstay-agent.service."""
+    faulthandler.enable()  # systemd's watchdog ends a stuck agent with SIGABRT: show where it was
+    paths = paths or Paths()
+    try:
+        agent = build(config.load(paths.config), paths)
+    except (config.ConfigError, SystemdError) as error:
+        log(str(error), 3)
+        return 1
+    running = [True]
+
+    def stop(number, frame):
+        running.clear()
+        agent.inbox.put(None)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log(f"watching {len(agent.watches)} units", 5)
+    wait = agent.step()
+    notify("READY=1")
+    while running:
+        try:
+            message = agent.inbox.get(timeout=wait)
+            if message:
+                agent.receive(message)
+        except queue.Empty:
+            pass
+        wait = agent.step()
+        notify("WATCHDOG=1", f"STATUS={agent.summary()}")
+    return 0

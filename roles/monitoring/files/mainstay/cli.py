@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `mainstay`: one module of `commands` for each subcommand, loaded only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+from . import config
+from .paths import Paths
+from .units import Systemd, SystemdError
+
+COMMANDS = {
+    "status": "what runs, how it is, and what happened last",
+    "history": "incidents: what went wrong, what was done, how long it took",
+    "logs": "the journal of an app or a process",
+    "start": "start an app or a process",
+    "stop": "stop an app or a process; it stays stopped until it is started again",
+    "restart": "restart an app or a process, one instance after the other",
+    "maintenance": "tell the agent to keep its hands off for a while",
+    "check": "check the agent's configuration, or that it is watching",
+    "version": "the version of this command and of the agent",
+}
+# Started by systemd, not by people.
+SERVICES = ("agent", "act")
+
+USAGE = """\
+usage: mainstay COMMAND [options]
+
+Look at and steer the applications of this host.
+
+{commands}
+
+Names: APP is a declared application (shop), APP/PROCESS one of its processes (shop/web), APP/PROCESS/INSTANCE one unit
+(shop/web/8000). `mainstay COMMAND --help` tells more.
+"""
+
+
+class Refusal(Exception):
+    """Something the user has to know or do; shown without a traceback, exit status 2."""
+
+
+@dataclass
+class Context:
+    """What a command may touch."""
+
+    paths: Paths = field(default_factory=Paths)
+    systemd: Systemd = field(default_factory=Systemd)
+    clock: object = time
+    call: object = subprocess.call
+    root: bool = field(default_factory=lambda: os.geteuid() == 0)
+
+    def config(self):
+        return config.load(self.paths.config)
+
+    def need_root(self, what):
+        if not self.root:
+            raise Refusal(f"{what} needs root: use sudo")
+
+
+def usage():
+    width = max(map(len, COMMANDS))
+    return USAGE.format(commands="\n".join(f"  {name.ljust(width)}  {text}" for name, text in COMMANDS.items()))
+
+
+def main(argv=None, context=None):
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0 if argv else 2
+    name, *rest = argv
+    if name == "--version":
+        name = "version"
+    if name in SERVICES:
+        return importlib.import_module(f".{name}", __package__).main(rest)
+    if name not in COMMANDS:
+        print(f"mainstay: there is no command {name!r}\n\n{usage()}", end="", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f".commands.{name}", __package__)
+    parser = argparse.ArgumentParser(
+        prog=f"mainstay {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.arguments(parser)
+    options = parser.parse_args(rest)
+    try:
+        return module.run(options, context or Context())
+    except (Refusal, config.ConfigError, SystemdError) as error:
+        print(f"mainstay: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Incidents, newest last: what went wrong, what was done, how long it took.
+
+An incident stays one until its process has been well for 10 minutes (monitoring_stable_after); `--id` shows one with its
+evidence: the journal's last lines, the unit and its processes as they were before anything was done.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ..cli import Refusal
+from ..records import fold, read_events
+from ..text import iso, span, table, wall
+
+HEADINGS = ["STARTED", "WHERE", "KIND", "TIMES", "DONE", "STATE", "REASON"]
+
+
+def arguments(parser):
+    parser.add_argument("target", nargs="?", metavar="APP[/PROCESS]", help="only these")
+    parser.add_argument(
+        "-n", "--lines", type=int, default=20, metavar="N", help="at most so many incidents (default: 20)"
+    )
+    parser.add_argument("--id", help="one incident with its events and evidence")
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def run(options, context):
+    try:
+        incidents = fold(read_events(context.paths.incidents))
+    except PermissionError:
+        raise Refusal("this user may not read the incidents: use sudo") from None
+    except FileNotFoundError:
+        incidents = []
+    if options.target:
+        units = {process.unit for process in context.config().select(options.target)}
+        incidents = [incident for incident in incidents if incident.get("unit") in units]
+    if options.id:
+        incidents = [incident for incident in incidents if incident["id"] == options.id]
+        if not incidents:
+            raise Refusal(f"there is no incident {options.id}; see mainstay history")
+    else:
+        for incident in incidents:
+            incident["events"] = [
+                {key: event[key] for key in event if key != "evidence"} for event in incident["events"]
+            ]
+    incidents = incidents[-max(1, options.lines) :]
+    if options.json:
+        print(json.dumps(incidents, indent=2))
+    elif options.id:
+        print(detail(incidents[0]))
+    elif incidents:
+        print(table([row(incident) for incident in incidents], HEADINGS))
+        print("\nmainstay history --id ID shows one; the last is", incidents[-1]["id"])
+    else:
+        print("No incident is recorded.")
+    return 0
+
+
+def where(incident):
+    return "/".join(incident.get(key, "?") for key in ("app", "process", "instance"))
+
+
+def row(incident):
+    after = incident.get("recovered_after")
+    state = (
+        f"well after {span(after)}"
+        if incident["state"] in ("recovered", "closed") and after is not None
+        else incident["state"]
+    )
+    done = incident["actions"][-1] if incident["actions"] else "-"
+    return [
+        wall(iso(incident["opened"])),
+        where(incident),
+        incident["kind"],
+        incident["times"],
+        done,
+        state,
+        incident["reason"],
+    ]
+
+
+def detail(incident):
+    lines = [f"{incident['id']}: {where(incident)}", ""]
+    for event in incident["events"]:
+        known = ("kind", "reason", "action", "steps", "error", "seconds")
+        words = [
+            f"{', '.join(event[key]) if key == 'steps' else event[key]}"
+            for key in known
+            if event.get(key) not in (None, "", [])
+        ]
+        lines.append(f"{wall(iso(event['time']))}  {event['event'].ljust(9)}  {'; '.join(words)}".rstrip())
+        lines += [f"    {line}" for line in evidence(event.get("evidence"))]
+    return "\n".join(lines)
+
+
+def evidence(found):
+    if not found:
+        return []
+    lines = [", ".join(f"{key} {value}" for key, value in found.get("unit", {}).items() if value is not None)]
+    for process in found.get("processes", []):
+        wchan = f" in {process['wchan']}" if process["wchan"] else ""
+        lines.append(
+            f"{process['pid']} {process['name']}: {process['state']}{wchan}, {process['threads']} threads, {process['rss_mb']} MB"
+        )
+    return lines + ["| " + line for line in found.get("journal", [])]

@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs on this host, how it is, and what happened last.
+
+Unit states come from systemd, health from the agent's last look (every few seconds).
+
+Exit status: 0 all well (or stopped on request), 1 something is not well, 2 cannot tell, 3 the agent is not watching.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ..records import read_state
+from ..text import span, table
+
+WELL = ("up", "stopped", "starting")
+HEADINGS = ["APP", "PROCESS", "INSTANCE", "UNIT", "HEALTH", "SINCE", "RESTARTS", "MEMORY", "LAST INCIDENT"]
+
+
+def arguments(parser):
+    parser.add_argument(
+        "target", nargs="?", metavar="APP[/PROCESS]", help="only these (default: everything declared here)"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def run(options, context):
+    cfg = context.config()
+    chosen = cfg.select(options.target) if options.target else cfg.processes
+    state = read_state(context.paths.state)
+    now = context.clock.time()
+    live = context.systemd.show([process.unit for process in chosen])
+    entries = collect(chosen, state, live, watching(state, now))
+    agent = describe_agent(state, now)
+    if options.json:
+        print(json.dumps({"agent": agent, "processes": entries}, indent=2))
+    else:
+        print(render(agent, entries, now))
+    if not agent["watching"]:
+        return 3
+    return 0 if all(entry["health"] in WELL for entry in entries) else 1
+
+
+def watching(state, now):
+    """Whether the state is the work of an agent that is alive: written within the last rounds."""
+    agent = state.get("agent") or {}
+    return abs(now - agent.get("written", 0)) < 3 * agent.get("interval", 5) + 10
+
+
+def describe_agent(state, now):
+    agent = state.get("agent") or {}
+    keys = ("version", "pid", "started", "written", "paused", "problem", "dry_run")
+    return {"watching": watching(state, now), **{key: agent.get(key) for key in keys}}
+
+
+def collect(processes, state, live, alive):
+    """One entry for each process: systemd's word now, the agent's word as long as it fits to it."""
+    known = {entry["unit"]: entry for entry in state.get("processes", [])}
+    entries = []
+    for process in processes:
+        seen = known.get(process.unit, {})
+        unit = live.get(process.unit)
+        entry = {
+            "app": process.app,
+            "process": process.process,
+            "instance": process.instance,
+            "kind": process.kind,
+            "unit": process.unit,
+            "unit_state": unit.words if unit else "unknown",
+            "health": health(unit, seen.get("health", "unknown") if alive else "unknown"),
+            "memory_mb": unit.memory_mb if unit and unit.running else None,
+            "memory_max_mb": process.memory_max_mb or (unit.memory_max_mb if unit else None),
+        }
+        for key in (
+            "reason",
+            "since",
+            "latency_ms",
+            "restarts_24h",
+            "held",
+            "cooldown_until",
+            "next_start",
+            "incident",
+        ):
+            entry[key] = seen.get(key)
+        if entry["health"] != seen.get("health"):  # something has changed since the agent's last look
+            entry.update(reason="", since=None, held=None, next_start=None)
+        entries.append(entry)
+    return entries
+
+
+def health(unit, seen):
+    if unit is None:
+        return "unknown"
+    if unit.load != "loaded":
+        return "missing"
+    if unit.active == "inactive":
+        return "stopped"
+    if unit.active == "failed":
+        return "stopped" if seen == "stopped" else "failed"
+    if not unit.running:
+        return "restarting"
+    return seen if seen not in ("stopped", "failed", "missing", "restarting") else "starting"
+
+
+def render(agent, entries, now):
+    lines = []
+    if not agent["watching"]:
+        lines.append("The agent is not watching: systemctl status mainstay-agent.service")
+    elif agent["paused"]:
+        until = agent["paused"]["until"]
+        lines.append(
+            f"The agent watches but does not act: {agent['paused']['reason']}"
+            + (f", for {span(until - now)}" if until else "")
+        )
+    elif agent["dry_run"]:
+        lines.append("The agent watches but does not act: dry run")
+    if agent["problem"]:
+        lines.append(f"The agent has a problem: {agent['problem']}")
+    if not entries:
+        return "\n".join([*lines, "No process is declared on this host."])
+    if lines:
+        lines.append("")
+    lines.append(table([row(entry, now) for entry in entries], HEADINGS))
+    for entry in entries:
+        if entry["health"] not in (*WELL, "unknown") or entry["reason"] and entry["health"] == "unknown":
+            lines.append(f"\n{entry['app']}/{entry['process']}/{entry['instance']}: {explain(entry, now)}")
+    return "\n".join(lines)
+
+
+def row(entry, now):
+    limit = entry["memory_max_mb"]
+    memory = "-" if entry["memory_mb"] is None else f"{entry['memory_mb']} MB" + (f" of {limit}" if limit else "")
+    return [
+        entry["app"],
+        entry["process"],
+        entry["instance"],
+        entry["unit_state"],
+        entry["health"],
+        span(now - entry["since"]) if entry["since"] else "-",
+        "-" if entry["restarts_24h"] is None else entry["restarts_24h"],
+        memory,
+        incident(entry["incident"], now),
+    ]
+
+
+def incident(found, now):
+    if not found:
+        return "-"
+    after = found["recovered_after"]
+    end = f"well after {span(after)}" if after is not None else "open"
+    return f"{found['kind']} {span(now - found['opened'])} ago, {end}"
+
+
+def explain(entry, now):
+    """Why it is not well, and what happens next."""
+    parts = [entry["reason"] or entry["health"]]
+    held = entry["held"]
+    if held:
+        parts.append(f"waiting: {held['reason']}" + (f", {span(held['until'] - now)} left" if held["until"] else ""))
+    if entry["next_start"]:
+        parts.append(f"next start in {span(entry['next_start'] - now)}")
+    return "; ".join(parts)

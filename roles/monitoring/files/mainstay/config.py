@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""/etc/mainstay/agent.json: read whole or refused with the key, the value and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from dataclasses import dataclass, field, fields
+
+VERSION = 1
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message names what to change."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times in seconds; the role's variables `monitoring_*` of the same names."""
+
+    interval: float = 5
+    retry_interval: float = 2
+    timeout: float = 2
+    failures: int = 3
+    successes: int = 2
+    start_grace: float = 30
+    stop_grace: float = 5
+    boot_grace: float = 120
+    cooldown: float = 60
+    cooldown_max: float = 900
+    stable_after: float = 600
+    restart_window: float = 600
+    restart_burst: int = 3
+    restart_daily: int = 10
+    restart_global: int = 5
+    revive_delays: tuple[float, ...] = (60, 300, 900, 3600)
+    deploy_lock_max_age: float = 900
+    incidents_max_mb: int = 5
+    evidence_lines: int = 50
+    dry_run: bool = False
+
+
+LIMITS = {
+    "interval": (1, 300),
+    "retry_interval": (0.5, 300),
+    "timeout": (0.1, 60),
+    "failures": (1, 100),
+    "successes": (1, 100),
+    "start_grace": (0, 3600),
+    "stop_grace": (0, 600),
+    "boot_grace": (0, 3600),
+    "cooldown": (0, 86400),
+    "cooldown_max": (0, 86400),
+    "stable_after": (1, 86400),
+    "restart_window": (1, 86400),
+    "restart_burst": (0, 1000),
+    "restart_daily": (0, 1000),
+    "restart_global": (0, 1000),
+    "deploy_lock_max_age": (0, 86400),
+    "incidents_max_mb": (1, 1000),
+    "evidence_lines": (0, 500),
+}
+
+
+@dataclass(frozen=True)
+class Process:
+    """One instance of a declared process: one unit."""
+
+    app: str
+    process: str
+    instance: str
+    unit: str
+    kind: str
+    probe: dict | None = field(default=None, hash=False)
+    memory_max_mb: int | None = None
+
+    @property
+    def name(self):
+        return f"{self.app}/{self.process}/{self.instance}"
+
+
+@dataclass(frozen=True)
+class Config:
+    host: str
+    settings: Settings
+    processes: tuple[Process, ...]
+
+    @property
+    def units(self):
+        return [process.unit for process in self.processes]
+
+    def select(self, target):
+        """The processes of `APP`, `APP/PROCESS`, `APP/PROCESS/INSTANCE` or of a unit's name."""
+        words = target.rstrip("/").split("/")
+        chosen = [
+            process
+            for process in self.processes
+            if target.removesuffix(".service") == process.unit.removesuffix(".service")
+            or words == process.name.split("/")[: len(words)]
+        ]
+        if chosen:
+            return chosen
+        known = sorted({"/".join(process.name.split("/")[:depth]) for process in self.processes for depth in (1, 2)})
+        near = difflib.get_close_matches(target, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"declared here: {', '.join(known) or 'nothing'}"
+        raise ConfigError(f"there is no {target} on this host; {hint}")
+
+
+def load(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; run the role mainstay.vps.monitoring") from None
+    except PermissionError:
+        raise ConfigError(f"{path} cannot be read by this user; use sudo") from None
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
+    return parse(data)
+
+
+def parse(data):
+    """The configuration from its JSON form."""
+    _mapping(data, "the configuration", {"version", "host", "settings", "processes"}, {"processes"})
+    if data.get("version", VERSION) != VERSION:
+        raise ConfigError(f"version is {data['version']!r}; this agent reads version {VERSION}; run the role again")
+    if not isinstance(data["processes"], list):
+        raise ConfigError(f"processes is {data['processes']!r}; write a list")
+    processes = tuple(_process(item, f"processes[{index}]") for index, item in enumerate(data["processes"]))
+    seen = set()
+    for process in processes:
+        if process.unit in seen:
+            raise ConfigError(f"unit {process.unit} is listed twice; list each instance once")
+        seen.add(process.unit)
+    return Config(str(data.get("host", "")), _settings(data.get("settings", {})), processes)
+
+
+def _mapping(value, where, known, required=frozenset()):
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where} is {value!r}; write a mapping")
+    for key in value:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, 1)
+            raise ConfigError(
+                f"{where} has the unknown key {key!r}; "
+                + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}")
+            )
+    for key in sorted(required):
+        if value.get(key) is None:
+            raise ConfigError(f"{where} has no {key}; add it")
+
+
+def _number(value, where, low, high, whole=False):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not low <= value <= high
+        or (whole and value != int(value))
+    ):
+        raise ConfigError(f"{where} is {value!r}; use a {'whole ' if whole else ''}number from {low} to {high}")
+    return int(value) if whole else value
+
+
+def _settings(data):
+    known = {item.name: item for item in fields(Settings)}
+    _mapping(data, "settings", set(known))
+    values = {}
+    for key, value in data.items():
+        where = f"settings.{key}"
+        if key == "dry_run":
+            if not isinstance(value, bool):
+                raise ConfigError(f"{where} is {value!r}; use true or false")
+            values[key] = value
+        elif key == "revive_delays":
+            if not isinstance(value, list) or not value:
+                raise ConfigError(f"{where} is {value!r}; write a list of seconds, such as [60, 300, 900, 3600]")
+            values[key] = tuple(_number(item, where, 1, 86400) for item in value)
+        else:
+            values[key] = _number(
+                value, where, *LIMITS[key], whole=isinstance(known[key].default, int) and known[key].type == "int"
+            )
+    settings = Settings(**values)
+    if settings.cooldown_max < settings.cooldown:
+        raise ConfigError(
+            f"settings.cooldown_max is {settings.cooldown_max}; it cannot be less than cooldown ({settings.cooldown})"
+        )
+    return settings
+
+
+UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
+
+
+def _process(data, where):
+    names = {item.name for item in fields(Process)}
+    _mapping(data, where, names, {"app", "process", "instance", "unit", "kind"})
+    values = dict(data, instance=str(data["instance"]))
+    for key in ("app", "process", "instance", "kind"):
+        if not isinstance(values[key], str) or not values[key] or "/" in values[key]:
+            raise ConfigError(f"{where}.{key} is {values[key]!r}; write a text without '/'")
+    if not isinstance(values["unit"], str) or not UNIT.fullmatch(values["unit"]) or values["unit"].startswith("-"):
+        raise ConfigError(f"{where}.unit is {values['unit']!r}; write the name of a service unit")
+    if values.get("memory_max_mb") is not None:
+        _number(values["memory_max_mb"], f"{where}.memory_max_mb", 1, 2**40, whole=True)
+    if values.get("probe") is not None:
+        _probe(values["probe"], f"{where}.probe")
+    return Process(**values)
+
+
+def _probe(probe, where):
+    if not isinstance(probe, dict) or not isinstance(probe.get("kind"), str):
+        raise ConfigError(f"{where} is {probe!r}; write a mapping with kind: http or heartbeat")
+    if probe["kind"] == "heartbeat":
+        _mapping(probe, where, {"kind", "file", "max_age"}, {"file", "max_age"})
+        if not isinstance(probe["file"], str) or not probe["file"].startswith("/"):
+            raise ConfigError(f"{where}.file is {probe['file']!r}; write an absolute path")
+        _number(probe["max_age"], f"{where}.max_age", 1, 86400)
+        return
+    from .core import probe as core
+
+    if probe.get("timeout") is not None:
+        _number(probe["timeout"], f"{where}.timeout", *LIMITS["timeout"])
+    unknown = set(probe) - set(core.DEFAULTS)
+    if unknown:
+        raise ConfigError(f"{where} has the unknown key {min(unknown)!r}; known: {', '.join(sorted(core.DEFAULTS))}")
+    try:
+        core.normalise(probe)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{where}: {error}") from None

@@ -1,0 +1,4 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Code shared with the collection's modules: on the host, copies of plugins/module_utils lie beside this file."""

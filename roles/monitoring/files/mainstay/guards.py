@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When we keep our hands off: a list of functions, each with one reason. Later reasons are further entries."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from .limits import Hold
+
+
+def read_maintenance(path, now):
+    """The maintenance flag {until, by, reason} while it is valid, else None. Times are of the wall clock."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            flag = json.load(file)
+        until = float(flag["until"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return {**flag, "until": until} if now < until else None
+
+
+class Guards:
+    def __init__(self, settings, paths, clock, booted):
+        self.settings, self.paths, self.clock, self.booted = settings, paths, clock, booted
+        self.rules = (self.booting, self.maintenance, self.deploying)
+
+    def hold(self, process):
+        for rule in self.rules:
+            found = rule(process)
+            if found:
+                return found
+        return None
+
+    def booting(self, process):
+        until = self.booted + self.settings.boot_grace
+        return Hold("the system has just started", until) if self.clock.monotonic() < until else None
+
+    def maintenance(self, process):
+        flag = read_maintenance(self.paths.maintenance, self.clock.time())
+        if not flag:
+            return None
+        return Hold("maintenance is on", self.clock.monotonic() + flag["until"] - self.clock.time())
+
+    def deploying(self, process):
+        """A deploy holds a lock file of its app; one that was left behind does not count for ever."""
+        if process is None:
+            return None
+        try:
+            age = self.clock.time() - os.stat(os.path.join(self.paths.locks, f"{process.app}.deploy")).st_mtime
+        except OSError:
+            return None
+        left = self.settings.deploy_lock_max_age - abs(age)
+        return Hold(f"{process.app} is being deployed", self.clock.monotonic() + left) if left > 0 else None

@@ -1,0 +1,18 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where everything lies on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paths:
+    config: str = "/etc/mainstay/agent.json"
+    state: str = "/run/mainstay/state.json"
+    incidents: str = "/var/lib/mainstay/agent/incidents.jsonl"
+    maintenance: str = "/var/lib/mainstay/maintenance.json"
+    locks: str = "/run/lock/mainstay"
+    helper: str = "/run/mainstay-act.socket"

@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks the processes, beside the main loop: results arrive in its inbox."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from .watch import ERROR, HANG, STALE, Outcome
+
+# What the shared probe calls the cause of a failure. Others (permission, dns, network) are faults of the probing, not of
+# the probed.
+KINDS = {"timeout": HANG, "refused": HANG, "closed": HANG}
+KINDS |= {
+    "status": ERROR,
+    "content": ERROR,
+    "slow": ERROR,
+    "protocol": ERROR,
+    "degraded": ERROR,
+    "json": ERROR,
+    "header": ERROR,
+}
+THREADS = 8
+
+
+def outcome_of(future):
+    """The agent's own fault must not look like the process's."""
+    error = future.exception()
+    return Outcome(None, "", f"the probe itself failed: {type(error).__name__}: {error}") if error else future.result()
+
+
+class Prober:
+    def __init__(self, settings, inbox, clock):
+        self.settings, self.inbox, self.clock = settings, inbox, clock
+        self.beats = {}  # heartbeat file: (mtime, monotonic time at which it was first seen)
+        self.pool = ThreadPoolExecutor(THREADS, "probe")
+
+    def submit(self, process, unit, token):
+        """Probe a process; ("probe", token, outcome) will be put into the inbox."""
+        future = self.pool.submit(self.probe, process, unit)
+        future.add_done_callback(lambda done: self.inbox.put(("probe", token, outcome_of(done))))
+
+    def probe(self, process, unit):
+        if process.probe["kind"] == "heartbeat":
+            return self.heartbeat(process.probe, unit)
+        from .core import probe
+
+        spec = {"timeout": self.settings.timeout, **process.probe}
+        started = self.clock.monotonic()
+        result = probe.check_once(spec)
+        late = self.clock.monotonic() - started > 2 * spec["timeout"] + 1
+        latency = result["latency_ms"]["last"]
+        if result["healthy"]:
+            return Outcome(True, latency_ms=latency)
+        reason = "; ".join(result["reasons"])
+        kind = KINDS.get(result["cause"])
+        if late or kind is None:
+            return Outcome(None, "", f"cannot tell: {'this host is too busy to probe' if late else reason}", latency)
+        return Outcome(False, kind, reason, latency)
+
+    def heartbeat(self, probe, unit):
+        """The file's age, by the monotonic clock from the moment a change of it was seen: a jump of the clock is no silence."""
+        now = self.clock.monotonic()
+        try:
+            stamp = os.stat(probe["file"]).st_mtime
+        except FileNotFoundError:
+            stamp = None
+        except OSError as error:
+            return Outcome(None, "", f"cannot tell: {probe['file']}: {error.strerror}")
+        known = self.beats.get(probe["file"])
+        if known is None and stamp is not None:
+            known = self.beats[probe["file"]] = (stamp, now - max(0.0, self.clock.time() - stamp))
+        elif known is not None and stamp is not None and stamp != known[0]:
+            known = self.beats[probe["file"]] = (stamp, now)
+        silent = now - max(known[1] if known else 0.0, unit.active_since)
+        if silent <= probe["max_age"]:
+            return Outcome(True)
+        what = (
+            f"no heartbeat for {silent:.0f} s, allowed are {probe['max_age']:g} s"
+            if stamp is not None
+            else f"{probe['file']} does not exist"
+        )
+        return Outcome(False, STALE, what)

@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the agent remembers and tells: incidents.jsonl (one event per line) and state.json (now)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from datetime import datetime, timezone
+
+
+class Incidents:
+    """An append-only file of events that never grows past its size; the previous file is kept once."""
+
+    def __init__(self, path, max_mb, clock):
+        self.path, self.max_bytes, self.clock = path, max_mb << 20, clock
+
+    def append(self, event):
+        moment = datetime.fromtimestamp(self.clock.time(), timezone.utc).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": moment.replace("+00:00", "Z"), **event}, ensure_ascii=False) + "\n"
+        self._rotate(len(line.encode()))
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        os.fchmod(descriptor, 0o640)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(line)
+
+    def _rotate(self, more):
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(self.path).st_size + more > self.max_bytes // 2:
+                os.replace(self.path, f"{self.path}.1")
+
+
+def read_events(path):
+    """All events, oldest first. Lines that cannot be read (a crash while writing) are passed over."""
+    events = []
+    found = False
+    for name in (f"{path}.1", path):
+        try:
+            with open(name, encoding="utf-8", errors="replace") as file:
+                found = True
+                for line in file:
+                    with contextlib.suppress(ValueError):
+                        event = json.loads(line)
+                        if isinstance(event, dict) and "event" in event:
+                            events.append(event)
+        except FileNotFoundError:
+            continue
+    if not found:
+        os.stat(os.path.dirname(path))  # tells "may not look" from "nothing there yet"
+    return events
+
+
+def fold(events):
+    """Events as incidents, oldest first, each with the list of its events."""
+    incidents = {}
+    for event in events:
+        name = event.get("incident")
+        if not name:
+            continue
+        entry = incidents.setdefault(name, {"id": name, "state": "open", "times": 1, "actions": [], "events": []})
+        entry["events"].append(event)
+        entry.update({key: event[key] for key in ("app", "process", "instance", "unit", "times") if key in event})
+        kind = event["event"]
+        if kind in ("opened", "again"):
+            entry.setdefault("opened", event["time"])
+            entry.update(state="open", kind=event.get("kind", ""), reason=event.get("reason", ""))
+        elif kind == "done":
+            entry["actions"].append(", ".join(event.get("steps", [])) or event.get("error", ""))
+        elif kind == "recovered":
+            entry.update(state="recovered", recovered_after=event.get("seconds"))
+        elif kind in ("closed", "stopped"):
+            entry["state"] = kind
+    return [entry for entry in incidents.values() if "opened" in entry]
+
+
+def write_state(path, state):
+    """Replace the state whole: a reader sees the old one or the new one."""
+    temporary = f"{path}.new"
+    text = json.dumps(state, separators=(",", ":"))
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.fchmod(descriptor, 0o644)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+def read_state(path):
+    """The agent's last state, or {} when there is none that can be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            state = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}

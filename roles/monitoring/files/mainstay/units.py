@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What systemd knows about the units, in one call for all of them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from dataclasses import dataclass
+
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "InvocationID",
+    "MainPID",
+    "NRestarts",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "ActiveEnterTimestampMonotonic",
+    "StateChangeTimestampMonotonic",
+    "MemoryCurrent",
+    "MemoryMax",
+)
+RUNNING = ("active", "reloading")
+UNSET = 2**64 - 1
+
+# What systemd writes to the journal (systemd.messages): the job that last touched a unit tells who stopped it.
+MESSAGE_STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"
+MESSAGE_STARTED = "39f53479d3a045ac8e11786248231fbf"
+MESSAGE_STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
+
+
+class SystemdError(Exception):
+    """systemd did not answer."""
+
+
+@dataclass(frozen=True)
+class UnitState:
+    unit: str
+    load: str = "loaded"
+    active: str = "active"
+    sub: str = "running"
+    result: str = "success"
+    invocation: str = ""
+    main_pid: int = 0
+    restarts: int = 0
+    active_since: float = 0.0
+    changed: float = 0.0
+    exit: str = ""
+    memory_mb: int | None = None
+    memory_max_mb: int | None = None
+
+    @property
+    def running(self):
+        return self.active in RUNNING
+
+    @property
+    def words(self):
+        return self.load if self.load not in ("loaded", "") else f"{self.active} ({self.sub})"
+
+
+def parse_show(text):
+    """`systemctl show` of several units: blocks of Key=value, one block per unit."""
+    states = {}
+    for block in text.split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if values.get("Id"):
+            states[values["Id"]] = _state(values)
+    return states
+
+
+def _integer(text):
+    return int(text) if text and text.isdigit() else 0
+
+
+def _megabytes(text):
+    return int(text) >> 20 if text and text.isdigit() and int(text) < UNSET else None
+
+
+def _state(values):
+    code, status = values.get("ExecMainCode"), _integer(values.get("ExecMainStatus"))
+    ended = ""
+    if code == "1":
+        ended = f"exit status {status}"
+    elif code in ("2", "3"):
+        ended = f"ended by {_signal(status)}"
+    return UnitState(
+        unit=values["Id"],
+        load=values.get("LoadState", ""),
+        active=values.get("ActiveState", ""),
+        sub=values.get("SubState", ""),
+        result=values.get("Result", ""),
+        invocation=values.get("InvocationID", ""),
+        main_pid=_integer(values.get("MainPID")),
+        restarts=_integer(values.get("NRestarts")),
+        active_since=_integer(values.get("ActiveEnterTimestampMonotonic")) / 1e6,
+        changed=_integer(values.get("StateChangeTimestampMonotonic")) / 1e6,
+        exit=ended,
+        memory_mb=_megabytes(values.get("MemoryCurrent")),
+        memory_max_mb=_megabytes(values.get("MemoryMax")),
+    )
+
+
+def _signal(number):
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def run(argv, timeout=5):
+    """Standard output of a program, or SystemdError in plain words."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SystemdError(f"{argv[0]} did not answer within {timeout:g} s") from None
+    except OSError as error:
+        raise SystemdError(f"{argv[0]} cannot be run: {error.strerror}") from None
+    if done.returncode:
+        raise SystemdError(f"{argv[0]}: {(done.stderr.strip() or f'exit status {done.returncode}').splitlines()[-1]}")
+    return done.stdout
+
+
+class Systemd:
+    """Reading only; acting is the actuator's part."""
+
+    def __init__(self, run=run):
+        self._run = run
+
+    def show(self, units):
+        if not units:
+            return {}
+        return parse_show(self._run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *units]))
+
+    def booted(self):
+        """Monotonic time at which this system's user space started (a container's own, not its machine's)."""
+        return (
+            _integer(self._run(["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value"]).strip())
+            / 1e6
+        )
+
+    def journal(self, unit, lines):
+        text = self._run(
+            ["journalctl", "--quiet", "--no-pager", "--output=short-iso", f"--lines={lines}", f"--unit={unit}"]
+        )
+        return text.splitlines()
+
+    def stopped_on_request(self, unit):
+        """Whether the last thing that happened to a unit was a stop job, not a crash; None when the journal does not say.
+
+        A process that ends badly while it is being stopped leaves its unit `failed`, just as a crash does.
+        """
+        match = [f"MESSAGE_ID={name}" for name in (MESSAGE_STARTING, MESSAGE_STARTED, MESSAGE_STOPPING)]
+        fields = "--output-fields=MESSAGE_ID"
+        try:
+            text = self._run(
+                [
+                    "journalctl",
+                    "--quiet",
+                    "--no-pager",
+                    "--output=json",
+                    fields,
+                    "--lines=1",
+                    "_PID=1",
+                    f"UNIT={unit}",
+                    *match,
+                ]
+            )
+            last = json.loads(text.splitlines()[-1])["MESSAGE_ID"]
+        except (SystemdError, ValueError, LookupError):
+            return None
+        return last == MESSAGE_STOPPING

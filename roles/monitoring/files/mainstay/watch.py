@@ -1,0 +1,289 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state of one process, and what it asks for: no clock but the one given, no side effects.
+
+Fed with what systemd says (`observe_unit`) and what the probe found (`observe_probe`); both return the events worth
+recording. `wants` says what should be done now; whether it may be done is decided elsewhere (guards, limits).
+
+health: unknown → starting → up ⇄ failing → down → (restart) → starting …
+        beside it, as systemd says: restarting, stopped (on request), failed (systemd gave up), missing
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+# How an outcome is answered. A process that gives no answer at all will not hear SIGTERM either.
+HANG, ERROR, STALE, CRASH, FAILED = "hang", "error", "stale", "crash", "failed"
+OWN_RESTART = 10  # seconds in which a new life of a unit is still the work of our own restart
+TELL_AGAIN = 60  # seconds
+DAY = 86400
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one probe found; healthy None means the probe itself could not tell, which is no failure of the process."""
+
+    healthy: bool | None
+    kind: str = ""
+    reason: str = ""
+    latency_ms: float | None = None
+
+
+@dataclass
+class Incident:
+    id: str
+    kind: str
+    reason: str
+    opened: float  # wall clock
+    opened_at: float  # monotonic
+    told_at: float = 0.0  # monotonic, the last event
+    times: int = 1
+    actions: int = 0
+    recovered_after: float | None = None
+
+
+@dataclass
+class Watch:
+    process: object
+    settings: object
+    clock: object
+    systemd: object
+    unit: object = None
+    health: str = "unknown"
+    since: float = 0.0
+    reason: str = ""
+    latency_ms: float | None = None
+    failures: int = 0
+    failing_at: float | None = None  # the first failure of those counted
+    successes: int = 0
+    grace_until: float = 0.0
+    invocation: str = ""
+    counted: int | None = None  # systemd's restart counter as last seen
+    kind: str = ""  # of the last failure
+    healthy_since: float | None = None
+    acted_at: float | None = None
+    failed_at: float | None = None
+    judged: float | None = None  # the change of a failed unit that has been looked into
+    revivals: int = 0
+    restarts: list = field(default_factory=list)  # monotonic times, the last 24 h
+    incident: Incident | None = None
+    held: tuple | None = None
+
+    # What survives a restart of the agent.
+    KEPT = (
+        "health",
+        "since",
+        "reason",
+        "failures",
+        "failing_at",
+        "successes",
+        "grace_until",
+        "invocation",
+        "counted",
+        "kind",
+    )
+    KEPT += ("healthy_since", "acted_at", "failed_at", "judged", "revivals", "restarts")
+
+    def dump(self):
+        kept = {key: getattr(self, key) for key in self.KEPT}
+        return {**kept, "incident": asdict(self.incident) if self.incident else None}
+
+    def load(self, kept):
+        incident = Incident(**kept["incident"]) if kept["incident"] else None
+        for key in self.KEPT:
+            setattr(self, key, kept.get(key, getattr(self, key)))
+        self.incident = incident
+
+    # --- what is seen ----------------------------------------------------------------------------------------------
+
+    def observe_unit(self, unit):
+        now = self.clock.monotonic()
+        self.unit = unit
+        events = self._count_restarts(now, unit)
+        if unit.load in ("not-found", "masked", "bad-setting", "error"):
+            self._become("missing", f"unit is {unit.load}")
+        elif unit.running:
+            events += self._running(now, unit)
+        elif unit.active in ("activating", "deactivating"):
+            self._become("restarting", unit.words)
+        elif unit.active == "failed":
+            events += self._failed(now, unit)
+        elif not self._own_work(now):
+            events += self._stopped()
+        return events
+
+    def observe_probe(self, outcome, invocation):
+        """The outcome of a probe that was sent to this invocation of the unit."""
+        if self.unit is None or not self.unit.running or invocation != self.invocation:
+            return []
+        self.latency_ms = outcome.latency_ms
+        if outcome.healthy is None:
+            self.reason = outcome.reason
+            return []
+        now = self.clock.monotonic()
+        return self._success(now) if outcome.healthy else self._failure(now, outcome)
+
+    # --- what follows ----------------------------------------------------------------------------------------------
+
+    def _become(self, health, reason=""):
+        if health != self.health:
+            self.health, self.since = health, self.clock.time()
+            self.healthy_since = self.clock.monotonic() if health == "up" else None
+        self.reason = reason
+
+    def _count_restarts(self, now, unit):
+        """systemd restarted the process: it crashed (unless we just killed it)."""
+        before, self.counted = self.counted, unit.restarts
+        self.restarts = [moment for moment in self.restarts if now - moment < DAY][-1000:]
+        if before is None or unit.restarts <= before or self._own_work(now):
+            return []
+        self.restarts += [now] * (unit.restarts - before)
+        return self._open(CRASH, "the process ended and systemd started it again")
+
+    def _own_work(self, now):
+        return self.acted_at is not None and now - self.acted_at < OWN_RESTART
+
+    def _running(self, now, unit):
+        self.failed_at = None
+        if unit.invocation != self.invocation:
+            self.invocation = unit.invocation
+            self.failures = self.successes = 0
+            self.grace_until = (unit.active_since or now) + self.settings.start_grace
+            self._become("starting" if now < self.grace_until else "unknown")
+        elif self.health in ("restarting", "stopped", "failed", "missing"):
+            self._become("unknown")
+        return self._success(now) if self.process.probe is None else []
+
+    def _success(self, now):
+        self.grace_until = 0.0
+        self.failures = 0
+        self.successes += 1
+        if self.health == "up" or (self.health != "failing" and self.successes < self.settings.successes):
+            return []
+        self._become("up")
+        self.held = None
+        if self.incident and self.incident.recovered_after is None:
+            self.incident.recovered_after = round(now - self.incident.opened_at, 1)
+            return [self._event("recovered", seconds=self.incident.recovered_after, times=self.incident.times)]
+        return []
+
+    def _failure(self, now, outcome):
+        self.successes = 0
+        if now < self.grace_until:
+            self._become("starting", outcome.reason)
+            return []
+        self.failures += 1
+        self.failing_at = now if self.failures == 1 else self.failing_at
+        self.kind = outcome.kind
+        if self.failures < self.settings.failures:
+            self._become("down" if self.health == "down" else "failing", outcome.reason)
+            return []
+        fresh = self.health != "down"
+        self._become("down", outcome.reason)
+        return self._open(outcome.kind, outcome.reason, self.failing_at) if fresh else []
+
+    def _failed(self, now, unit):
+        if unit.changed == self.judged:  # nothing new: a revival that had no effect, at most
+            if self.health == "restarting":
+                self._become("failed", self.reason)
+            return []
+        self.judged = unit.changed
+        if not self._own_work(now) and self._stopped_on_request(unit):
+            return self._stopped()
+        self.failed_at = now
+        self.kind = FAILED
+        reason = ", ".join(part for part in (f"systemd gave up: {unit.result}", unit.exit) if part)
+        self._become("failed", reason)
+        return self._open(FAILED, reason)
+
+    def _stopped_on_request(self, unit):
+        """In doubt the unit is left alone, unless systemd's own words or counter say that it crashed."""
+        requested = self.systemd.stopped_on_request(unit.unit)
+        if requested is None:
+            return unit.result != "start-limit-hit" and not unit.restarts
+        return requested
+
+    def _stopped(self):
+        self._become("stopped")
+        self.failures = self.successes = 0
+        self.failed_at = None
+        if self.incident and self.incident.recovered_after is None:
+            event = self._event("stopped")
+            self.incident = None
+            return [event]
+        return []
+
+    def _open(self, kind, reason, began=None):
+        """A new incident, or once more the one that has not been stable for long enough to be closed."""
+        now = self.clock.monotonic() if began is None else began
+        incident = self.incident
+        if not incident:
+            wall = self.clock.time()
+            self.incident = Incident(
+                f"{int(wall)}-{self.process.unit.removesuffix('.service')}", kind, reason, wall, now, now
+            )
+            return [self._event("opened", kind=kind, reason=reason)]
+        # A crash loop is one story: it is told again once a minute.
+        told = kind == incident.kind == CRASH and now - incident.told_at < TELL_AGAIN
+        incident.times += 1
+        incident.kind, incident.reason = kind, reason
+        if incident.recovered_after is not None:
+            incident.recovered_after, incident.opened_at = None, now
+        if told:
+            return []
+        incident.told_at = now
+        return [self._event("again", kind=kind, reason=reason, times=incident.times)]
+
+    def _event(self, name, **details):
+        place = {"app": self.process.app, "process": self.process.process, "instance": self.process.instance}
+        return {"incident": self.incident.id, "event": name, **place, "unit": self.process.unit, **details}
+
+    # --- what is asked for -----------------------------------------------------------------------------------------
+
+    def wants(self):
+        """`kill`, `restart` or `revive`, or None when there is nothing to do or it is systemd's or the operator's turn."""
+        if self.health == "down":
+            return "kill" if self.kind == HANG else "restart"
+        if self.health == "failed" and self.clock.monotonic() >= self.revive_at():
+            return "revive"
+        return None
+
+    def revive_at(self):
+        delays = self.settings.revive_delays
+        return (self.failed_at or 0.0) + delays[min(self.revivals, len(delays) - 1)]
+
+    def acted(self, action):
+        """Our own action begins; called before it, so that what it causes is not taken for a crash."""
+        now = self.clock.monotonic()
+        self.acted_at = now
+        self.restarts.append(now)
+        self.held = None
+        self._become("restarting", f"{action} by the agent")
+        if action == "revive":
+            self.revivals += 1
+            self.failed_at = now
+        if self.incident:
+            self.incident.actions += 1
+        return [self._event("action", action=action)] if self.incident else []
+
+    def hold(self, hold):
+        """The action is put off; told once for each reason."""
+        known = self.held and self.held[0] == hold.reason
+        self.held = (hold.reason, hold.until)
+        return [self._event("held", reason=hold.reason)] if self.incident and not known else []
+
+    def stable(self):
+        """Whether there is a past to forget, and the process has been well for long enough."""
+        past = self.incident or self.revivals or self.acted_at is not None
+        return bool(
+            past
+            and self.healthy_since is not None
+            and self.clock.monotonic() - self.healthy_since >= self.settings.stable_after
+        )
+
+    def settle(self):
+        events = [self._event("closed")] if self.incident else []
+        self.incident, self.revivals, self.acted_at = None, 0, None
+        return events

@@ -1,0 +1,421 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `mainstay` as people see it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+from mainstay import cli, config, text
+from mainstay.paths import Paths
+from mainstay.records import Incidents, write_state
+from mainstay.units import UnitState
+
+PROCESSES = [
+    {"app": "shop", "process": "beat", "instance": "1", "unit": "shop-beat@1.service", "kind": "worker"},
+    {
+        "app": "shop",
+        "process": "web",
+        "instance": "8000",
+        "unit": "shop-web@8000.service",
+        "kind": "web",
+        "probe": {"kind": "http", "url": "http://127.0.0.1:8000/health"},
+        "memory_max_mb": 300,
+    },
+]
+
+
+class Host:
+    """A host as the commands see it."""
+
+    def __init__(self, tmp_path, clock, capsys):
+        self.clock, self.capsys = clock, capsys
+        self.paths = Paths(
+            *(
+                str(tmp_path / name)
+                for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "s")
+            )
+        )
+        Path(self.paths.config).write_text(json.dumps({"processes": PROCESSES}))
+        self.live = {
+            "shop-beat@1.service": UnitState("shop-beat@1.service", memory_mb=40, memory_max_mb=192),
+            "shop-web@8000.service": UnitState("shop-web@8000.service", memory_mb=84),
+        }
+        self.calls, self.status, self.root = [], 0, True
+        self.agent = {
+            "version": "0.1.0",
+            "pid": 7,
+            "started": 0,
+            "written": clock.time() - 2,
+            "interval": 5,
+            "dry_run": False,
+        }
+        self.agent |= {"paused": None, "problem": None}
+        self.entries = [self.entry(unit) for unit in self.live]
+
+    def entry(self, unit, **facts):
+        entry = {
+            "unit": unit,
+            "health": "up",
+            "since": self.clock.time() - 7300,
+            "restarts_24h": 0,
+            "unit_state": "active (running)",
+        }
+        entry |= {
+            "reason": "",
+            "latency_ms": 3.0,
+            "held": None,
+            "cooldown_until": None,
+            "next_start": None,
+            "incident": None,
+        }
+        return entry | facts
+
+    def show(self, units):
+        return {unit: self.live[unit] for unit in units if unit in self.live}
+
+    def run(self, *argv):
+        write_state(self.paths.state, {"version": 1, "agent": self.agent, "processes": self.entries})
+        context = cli.Context(paths=self.paths, systemd=self, clock=self.clock, call=self.call, root=self.root)
+        status = cli.main(argv, context)
+        captured = self.capsys.readouterr()
+        return status, captured.out, captured.err
+
+    def call(self, argv):
+        self.calls.append(argv)
+        return self.status
+
+
+@pytest.fixture
+def host(tmp_path, clock, capsys):
+    return Host(tmp_path, clock, capsys)
+
+
+class TestStatus:
+    def test_all_well(self, host):
+        status, out, _err = host.run("status")
+        assert status == 0
+        assert out.splitlines() == [
+            "APP   PROCESS  INSTANCE  UNIT              HEALTH  SINCE  RESTARTS  MEMORY        LAST INCIDENT",
+            "shop  beat     1         active (running)  up      2 h    0         40 MB of 192  -",
+            "shop  web      8000      active (running)  up      2 h    0         84 MB of 300  -",
+        ]
+
+    def test_something_is_down(self, host):
+        now = host.clock.time()
+        incident = {
+            "id": "i",
+            "kind": "hang",
+            "reason": "no answer",
+            "opened": now - 90,
+            "times": 2,
+            "actions": 1,
+            "recovered_after": None,
+        }
+        host.entries[1] |= {"health": "down", "reason": "no answer within 2 s", "incident": incident}
+        host.entries[1] |= {"held": {"reason": "cool-down after the last restart", "until": now + 50}, "since": now - 8}
+        status, out, _err = host.run("status")
+        assert status == 1
+        assert "active (running)  down    8 s" in out
+        assert "hang 90 s ago, open" in out
+        assert out.endswith(
+            "shop/web/8000: no answer within 2 s; waiting: cool-down after the last restart, 50 s left\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("live", "seen", "health", "status"),
+        [
+            ({"active": "inactive", "sub": "dead"}, "up", "stopped", 0),
+            ({"active": "failed", "sub": "failed"}, "up", "failed", 1),
+            ({"active": "failed", "sub": "failed"}, "stopped", "stopped", 0),
+            ({"active": "activating", "sub": "auto-restart"}, "up", "restarting", 1),
+            ({"load": "not-found", "active": "inactive"}, "up", "missing", 1),
+            ({}, "stopped", "starting", 0),
+            ({}, "failing", "failing", 1),
+        ],
+    )
+    def test_systemd_s_word_is_newer_than_the_agent_s(self, host, live, seen, health, status):
+        host.live["shop-web@8000.service"] = UnitState("shop-web@8000.service", **live)
+        host.entries[1]["health"] = seen
+        found, out, _err = host.run("status", "--json", "shop/web")
+        assert (json.loads(out)["processes"][0]["health"], found) == (health, status)
+
+    @pytest.mark.parametrize(
+        "break_it", [lambda host: host.agent.update(written=host.clock.time() - 60), lambda host: host.agent.clear()]
+    )
+    def test_the_agent_is_away(self, host, break_it):
+        break_it(host)
+        status, out, _err = host.run("status")
+        assert status == 3
+        assert out.startswith("The agent is not watching: systemctl status mainstay-agent.service\n")
+        assert "unknown" in out
+
+    def test_the_agent_is_paused(self, host):
+        host.agent["paused"] = {"reason": "maintenance is on", "until": host.clock.time() + 600}
+        assert host.run("status")[1].startswith("The agent watches but does not act: maintenance is on, for 10 min\n")
+
+    def test_json_has_the_same_keys_whatever_happens(self, host):
+        full = json.loads(host.run("status", "--json")[1])
+        host.agent, host.entries, host.live = {}, [], {}
+        bare = json.loads(host.run("status", "--json")[1])
+        assert set(full["agent"]) == set(bare["agent"])
+        assert [set(entry) for entry in full["processes"]] == [set(entry) for entry in bare["processes"]]
+        assert {entry["health"] for entry in bare["processes"]} == {"unknown"}
+
+    def test_nothing_declared(self, host):
+        Path(host.paths.config).write_text('{"processes": []}')
+        assert host.run("status")[:2] == (0, "No process is declared on this host.\n")
+
+    def test_a_name_that_is_not_declared(self, host):
+        assert host.run("status", "shp") == (2, "", "mainstay: there is no shp on this host; did you mean shop?\n")
+
+
+class TestHistory:
+    def fill(self, host):
+        incidents = Incidents(host.paths.incidents, 1, host.clock)
+        place = {
+            "incident": "1-shop-web@8000",
+            "app": "shop",
+            "process": "web",
+            "instance": "8000",
+            "unit": "shop-web@8000.service",
+        }
+        for event in (
+            {"event": "opened", "kind": "hang", "reason": "no answer within 2 s"},
+            {"event": "action", "action": "kill"},
+            {
+                "event": "done",
+                "steps": ["SIGKILL", "restart"],
+                "evidence": {
+                    "unit": {"state": "active (running)"},
+                    "processes": [
+                        {
+                            "pid": 9,
+                            "name": "uvicorn",
+                            "state": "stopped by a signal",
+                            "wchan": "",
+                            "threads": 3,
+                            "rss_mb": 80,
+                        }
+                    ],
+                    "journal": ["the last words"],
+                },
+            },
+            {"event": "recovered", "seconds": 12.4},
+        ):
+            incidents.append({**place, **event})
+
+    def test_a_table(self, host):
+        self.fill(host)
+        status, out, _err = host.run("history")
+        assert status == 0
+        assert "shop/web/8000  hang  1      SIGKILL, restart  well after 12 s  no answer within 2 s" in out
+
+    def test_one_with_its_evidence(self, host):
+        self.fill(host)
+        out = host.run("history", "--id", "1-shop-web@8000")[1]
+        assert "9 uvicorn: stopped by a signal, 3 threads, 80 MB" in out
+        assert "| the last words" in out
+
+    def test_json_without_evidence(self, host):
+        self.fill(host)
+        (incident,) = json.loads(host.run("history", "--json", "shop")[1])
+        assert (incident["kind"], incident["recovered_after"], incident["actions"]) == (
+            "hang",
+            12.4,
+            ["SIGKILL, restart"],
+        )
+        assert "evidence" not in json.dumps(incident)
+
+    def test_of_something_else(self, host):
+        self.fill(host)
+        assert json.loads(host.run("history", "--json", "shop/beat")[1]) == []
+
+    def test_nothing_yet(self, host):
+        assert host.run("history")[:2] == (0, "No incident is recorded.\n")
+
+    def test_an_id_that_does_not_exist(self, host):
+        assert host.run("history", "--id", "x")[0] == 2
+
+    def test_no_right_to_look(self, host, monkeypatch):
+        def refuse(path):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("mainstay.commands.history.read_events", refuse)
+        assert host.run("history") == (2, "", "mainstay: this user may not read the incidents: use sudo\n")
+
+
+class TestSteering:
+    BEAT, WEB = "shop-beat@1.service", "shop-web@8000.service"
+
+    def test_start(self, host):
+        assert host.run("start", "shop")[0] == 0
+        assert host.calls == [["systemctl", "start", "--", self.BEAT, self.WEB]]
+
+    def test_start_of_what_has_failed(self, host):
+        host.live[self.WEB] = UnitState(self.WEB, active="failed")
+        host.run("start", "shop")
+        assert host.calls[0] == ["systemctl", "reset-failed", "--", self.WEB]
+
+    def test_stop_takes_a_failed_unit_out_of_the_agent_s_hands(self, host):
+        host.live[self.WEB] = UnitState(self.WEB, active="failed")
+        host.run("stop", "shop/web")
+        assert host.calls == [["systemctl", "stop", "--", self.WEB], ["systemctl", "reset-failed", "--", self.WEB]]
+
+    def test_restart_one_after_the_other_and_not_past_a_broken_one(self, host, monkeypatch):
+        from mainstay.core import probe
+
+        answers = iter([{"healthy": False, "reasons": ["connection refused"]}])
+        monkeypatch.setattr(probe, "run", lambda spec, clock: next(answers))
+        status, out, _err = host.run("restart", "shop")
+        assert status == 1
+        assert [argv[-1] for argv in host.calls] == [self.BEAT, self.WEB]
+        assert "shop/beat/1: runs after 0.0 s" in out
+        assert "shop/web/8000: no healthy answer within 60 s: connection refused" in out
+
+    def test_restart_that_systemd_refuses(self, host):
+        host.status = 5
+        status, out, _err = host.run("restart", "shop")
+        assert (status, len(host.calls)) == (1, 1)
+        assert "systemctl restart ended with 5" in out
+
+    @pytest.mark.parametrize("argv", [("start", "shop"), ("stop", "shop"), ("restart", "shop"), ("maintenance", "on")])
+    def test_without_root(self, host, argv):
+        host.root = False
+        status, _out, err = host.run(*argv)
+        assert status == 2
+        assert "use sudo" in err
+        assert host.calls == []
+
+    @pytest.mark.parametrize(
+        ("argv", "command"),
+        [
+            (("shop",), ["--no-pager", "--unit=shop-beat@*.service", "--unit=shop-web@*.service"]),
+            (("shop/web", "-f", "-n", "5"), ["--follow", "--unit=shop-web@*.service"]),
+            (("shop/web/8000",), ["--no-pager", "--unit=shop-web@8000.service"]),
+            (("shop-web@8000",), ["--no-pager", "--unit=shop-web@8000.service"]),
+        ],
+    )
+    def test_logs(self, host, argv, command):
+        assert host.run("logs", *argv)[0] == 0
+        assert host.calls[0][0] == "journalctl"
+        assert host.calls[0][3:] == command
+
+    def test_maintenance(self, host):
+        assert host.run("maintenance")[1] == "Maintenance is off: the agent acts.\n"
+        status, out, _err = host.run("maintenance", "on", "--for", "30m", "--reason", "new disk")
+        assert status == 0
+        assert "30 min left" in out and "new disk" in out
+        host.clock.now += 1799
+        assert json.loads(host.run("maintenance", "--json")[1])["on"] is True
+        host.clock.now += 1
+        assert json.loads(host.run("maintenance", "--json")[1]) == {"on": False}
+        host.run("maintenance", "on")
+        assert host.run("maintenance", "off")[1] == "Maintenance is off: the agent acts.\n"
+
+    def test_maintenance_has_an_end(self, host):
+        assert host.run("maintenance", "on", "--for", "8d")[0] == 2
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", '{"until": null}', '{"until": "never"}', "{}"])
+    def test_a_flag_that_cannot_be_read_is_no_flag(self, host, content):
+        Path(host.paths.maintenance).write_text(content)
+        assert json.loads(host.run("maintenance", "--json")[1]) == {"on": False}
+
+
+class TestCheck:
+    def test_the_configuration(self, host):
+        assert host.run("check")[:2] == (0, "2 processes declared\n")
+        Path(host.paths.config).write_text('{"processes": [], "settings": {"intervall": 5}}')
+        status, _out, err = host.run("check")
+        assert status == 2
+        assert "did you mean 'interval'?" in err
+
+    def test_the_agent(self, host):
+        assert host.run("check", "--running")[:2] == (0, "2 processes watched\n")
+
+    @pytest.mark.parametrize(
+        ("break_it", "words"),
+        [
+            (lambda host: host.agent.update(written=0), "not running"),
+            (lambda host: host.agent.update(problem="systemd does not answer"), "systemd does not answer"),
+            (lambda host: host.entries.pop(), "another configuration (shop-web@8000.service)"),
+            (lambda host: host.entries.append(host.entry("old@1.service")), "another configuration (old@1.service)"),
+            (lambda host: host.entries[0].update(unit_state=""), "has not seen shop-beat@1.service"),
+        ],
+    )
+    def test_an_agent_that_does_not_watch(self, host, break_it, words):
+        break_it(host)
+        status, out, _err = host.run("check", "--running")
+        assert status == 1
+        assert words in out
+
+
+class TestUsage:
+    def test_every_command_is_listed_and_explains_itself(self, host, capsys):
+        modules = {
+            path.stem for path in Path(importlib.import_module("mainstay.commands").__file__).parent.glob("*.py")
+        } - {"__init__"}
+        assert modules == set(cli.COMMANDS)
+        assert cli.main(["--help"]) == 0
+        usage = capsys.readouterr().out
+        for name in cli.COMMANDS:
+            assert f"\n  {name} " in usage
+            with pytest.raises(SystemExit) as end:
+                cli.main([name, "--help"])
+            assert end.value.code == 0
+            module = importlib.import_module(f"mainstay.commands.{name}")
+            assert module.__doc__.split("\n")[0] in capsys.readouterr().out
+
+    def test_mistakes(self, host):
+        assert host.run()[0] == 2
+        status, _out, err = host.run("stauts")
+        assert status == 2
+        assert "there is no command 'stauts'" in err
+
+    def test_version(self, host):
+        assert host.run("version")[1] == "mainstay 0.1.0\n"
+        host.agent["version"] = "0.0.9"
+        assert host.run("--version")[1] == "mainstay 0.1.0, agent 0.0.9\n"
+
+    def test_without_a_configuration(self, host):
+        Path(host.paths.config).unlink()
+        status, _out, err = host.run("status")
+        assert status == 2
+        assert "run the role mainstay.vps.monitoring" in err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-3, "0 s"), (0, "0 s"), (99, "99 s"), (100, "1 min"), (5999, "99 min"), (6000, "1 h"), (172800, "2 d")],
+)
+def test_spans(seconds, words):
+    assert text.span(seconds) == words
+
+
+@pytest.mark.parametrize(("words", "seconds"), [("90", 90), ("45s", 45), ("30m", 1800), ("2h", 7200), ("1d", 86400)])
+def test_durations(words, seconds):
+    assert text.duration(words) == seconds
+
+
+@pytest.mark.parametrize("words", ["", "0", "0m", "-5m", "m", "1w", "1.5h"])
+def test_what_is_no_duration(words):
+    with pytest.raises(ValueError, match="no duration"):
+        text.duration(words)
+
+
+def test_version_is_the_collection_s():
+    galaxy = (Path(__file__).parents[3] / "galaxy.yml").read_text()
+    from mainstay import __version__
+
+    assert f"\nversion: {__version__}\n" in galaxy
+
+
+def test_limits_cover_every_number():
+    from dataclasses import fields
+
+    numbers = {item.name for item in fields(config.Settings)} - {"dry_run", "revive_delays"}
+    assert set(config.LIMITS) == numbers

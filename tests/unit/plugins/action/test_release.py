@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible.playbook.task import Task
+from ansible_collections.mainstay.vps.plugins.action.release import ActionModule
+from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+GIT = {"git": "https://me:hidden@example.com/a.git", "version": COMMIT}
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/main.py").write_text("print()")
+    monkeypatch.setattr(sources.constants, "DEFAULT_LOCAL_TMP", str(tmp_path / "run"))
+
+    def run(args, markers=(), check=False):
+        seen = SimpleNamespace(modules=[], sent=[], commands=[])
+        task = Task()
+        task.args, task.check_mode, task.async_val = {"app": "shop", **args}, check, 0
+        shell = SimpleNamespace(tmpdir="/tmp/remote", join_path=lambda *parts: "/".join(parts))
+        action = ActionModule(task, SimpleNamespace(_shell=shell), SimpleNamespace(), None, None, None)
+        answer = {"stdout": "\n".join([*markers, "asked"])}
+        monkeypatch.setattr(action, "_low_level_execute_command", lambda command: seen.commands.append(command) or answer)
+        monkeypatch.setattr(action, "_execute_module",
+                            lambda name, module_args, task_vars: seen.modules.append(module_args) or {"changed": True, "invocation": module_args})
+        monkeypatch.setattr(action, "_transfer_file", lambda local, remote: seen.sent.append(local) or remote)
+        monkeypatch.setattr(action, "_remove_tmp_path", lambda path: None)
+        return action.run(task_vars={"inventory_dir": str(tmp_path)}), seen
+    return run
+
+
+def test_a_release_that_is_there_starts_no_module(run):
+    result, seen = run({"source": GIT}, markers=[".complete"])
+    assert (result["changed"], result["id"], result["folder"]) == (False, COMMIT[:12], f"/srv/shop/releases/{COMMIT[:12]}")
+    assert len(seen.commands) == 1 and not seen.modules and not seen.sent
+
+
+@pytest.mark.parametrize(("markers", "modules"), [([".complete"], 1), ([".complete", ".migrated"], 0), ([], 1), ([".migrated"], 1)])
+def test_a_migration_counts_once_it_is_done(run, markers, modules):
+    assert len(run({"source": GIT, "migrate": "migrate"}, markers=markers)[1].modules) == modules
+
+
+def test_a_folder_is_sent_only_where_it_is_missing(run):
+    assert len(run({"source": {"path": "app"}})[1].sent) == 1
+    assert not run({"source": {"path": "app"}, "migrate": "x"}, markers=[".complete"])[1].sent
+    _, seen = run({"source": {"path": "app"}}, check=True)
+    assert not seen.sent and seen.modules[0]["archive_bytes"] > 0
+
+
+def test_credentials_and_secrets_travel_where_nothing_logs_them(run):
+    result, seen = run({"source": GIT, "app_environment": {"KEY": "hidden-too"}, "secrets": ["KEY"]})
+    args = seen.modules[0]
+    assert args["source"]["git"] == "https://example.com/a.git" and args["authorization"].startswith("Basic ")
+    assert json.loads(args["app_environment"]) == {"KEY": "hidden-too"} and json.loads(args["environment"]) == {}
+    assert "invocation" not in result
+
+
+@pytest.mark.parametrize(("args", "words"), [
+    ({}, "source is required"),
+    ({"source": {"path": "nowhere"}}, "shop: source.path: 'nowhere'"),
+    ({"source": {"image": "x"}}, "Name exactly one of"),
+])
+def test_refusals(run, args, words):
+    with pytest.raises(AnsibleActionFail, match=words):
+        run(args)

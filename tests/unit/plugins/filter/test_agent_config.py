@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.mainstay.vps.plugins.filter.agent_config import FilterModule
+from ansible_collections.mainstay.vps.plugins.module_utils import apps, sizing
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
+
+agent_config, copy_entries = (FilterModule().filters()[name] for name in ("agent_config", "copy_entries"))
+HOSTS = {
+    "web1": {"tiers": ["proxy", "backend"], "memory_mb": 4096, "cpus": 2},
+    "db1": {"tiers": ["database", "cache"], "memory_mb": 4096, "cpus": 2},
+}
+PLAN = sizing.plan(apps.normalise(SHOP), 100, HOSTS)
+
+
+def test_every_instance_of_the_plan_is_watched():
+    config = agent_config(SHOP, PLAN, "web1")
+    planned = PLAN["hosts"]["web1"]["processes"]["shop"]
+    web = [item for item in config["processes"] if item["process"] == "web"]
+    assert (config["version"], config["host"]) == (1, "web1")
+    assert [item["unit"] for item in web] == [f"shop-web@{8000 + n}.service" for n in range(planned["web"]["instances"])]
+    assert web[0]["probe"] == {"kind": "http", "url": "http://127.0.0.1:8000/health", "status": [200], "timeout": 2}
+    assert web[0]["memory_max_mb"] == planned["web"]["memory_max_mb"]
+    assert {item["process"] for item in config["processes"]} == {"beat", "mailer", "web", "worker"}
+
+
+def test_without_a_plan_auto_is_one():
+    config = agent_config(SHOP, {}, "anywhere")
+    assert [(item["unit"], item["kind"], item["memory_max_mb"]) for item in config["processes"]] == [
+        ("shop-beat@1.service", "worker", None),
+        ("shop-mailer@1.service", "worker", None),
+        ("shop-web@8000.service", "web", None),
+        ("shop-worker@1.service", "celery", None),
+    ]
+
+
+def test_a_worker_is_asked_by_its_heartbeat_or_not_at_all():
+    probes = {item["process"]: item["probe"] for item in agent_config(SHOP, {}, "x")["processes"]}
+    assert probes["mailer"] == {"kind": "heartbeat", "file": "/run/shop/mailer.heartbeat", "max_age": 180}
+    assert probes["worker"] is None
+    assert probes["beat"] is None
+
+
+@pytest.mark.parametrize(("declared", "plan", "host"), [(SHOP, PLAN, "db1"), ({}, {}, "x"), ({}, PLAN, "web1")])
+def test_where_nothing_runs_nothing_is_watched(declared, plan, host):
+    assert agent_config(declared, plan, host)["processes"] == []
+
+
+def test_the_normal_form_is_as_good_as_the_declaration():
+    assert agent_config(apps.normalise(SHOP), PLAN, "web1") == agent_config(SHOP, PLAN, "web1")
+
+
+def test_a_wrong_declaration_is_refused_in_words():
+    with pytest.raises(AnsibleFilterError, match="mainstay_apps.shop.sorce"):
+        agent_config({"shop": {**SHOP["shop"], "sorce": 1}}, {}, "x")
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000/health"),
+        ("0.0.0.0", "http://127.0.0.1:8000/health"),
+        ("10.0.0.5", "http://10.0.0.5:8000/health"),
+        ("fd00::5", "http://[fd00::5]:8000/health"),
+    ],
+)
+def test_the_app_is_asked_where_it_listens(address, url):
+    web = next(item for item in agent_config(SHOP, {}, "x", address)["processes"] if item["process"] == "web")
+    assert web["probe"]["url"] == url
+
+
+def test_files_go_to_the_same_place():
+    assert copy_entries(["/r/files/m/b.py", "/r/files/m/a/a.py"], "/r/files", "/usr/lib") == [
+        {"dest": "/usr/lib/m/a/a.py", "file": "/r/files/m/a/a.py"},
+        {"dest": "/usr/lib/m/b.py", "file": "/r/files/m/b.py"},
+    ]

@@ -1,5 +1,6 @@
 # Everything runs from .venv, which `make setup` makes; the steps live in scripts/.
 export PATH := $(CURDIR)/.venv/bin:$(shell printf '%s' "$$PATH" | tr : '\n' | grep -v '/shims$$' | paste -sd :)
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .SILENT:

@@ -18,6 +18,8 @@ from ansible_collections.mainstay.vps.plugins.module_utils.transaction import ST
 
 try:
     from ansible.template import trust_as_template
+
+    AnsibleEnvironment = None
 except ImportError:  # ansible-core before 2.19 trusts every template
     from ansible.template import AnsibleEnvironment
 
@@ -47,9 +49,7 @@ class ActionModule(ActionBase):
                 "configuration: bring large files with ansible.builtin.copy or unarchive."
             )
         if self._host_agrees(spec):
-            result.update(
-                changed=False, changed_files=[], diff=[], backup=None, validated=False, note="", recovered=[]
-            )
+            result.update(changed=False, changed_files=[], diff=[], backup=None, validated=False, note="", recovered=[])
             return result
         result.update(
             self._execute_module(

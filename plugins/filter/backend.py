@@ -14,5 +14,6 @@ class FilterModule:
             "backend_env_file": refused_as_filter_error(releases.env_text),
             "backend_environment": refused_as_filter_error(backend.environment),
             "backend_model": refused_as_filter_error(backend.model),
+            "backend_outcome": refused_as_filter_error(backend.outcome),
             "backend_report": refused_as_filter_error(backend.report),
         }

@@ -299,6 +299,7 @@ def model(apps, releases, plan=None, variables=None, host=None, bind_address="12
         result["units"] += described["units"]
     _check_names(result["units"])
     result["packages"] = sorted(set(result["packages"]))
+    result["files"] = _once(result["files"])
     result["directories"] = [entry for entry in result["files"] if entry["dest"].startswith("/srv/")]
     result["switches"] = _switches(result["apps"])
     result["orphans"] = _orphans(result, host.get("active") or ())
@@ -365,7 +366,7 @@ def _files(app, described):
         file = f"{item['name']}@.service"
         entries.append({"dest": f"{UNITS}/{file}", "template": "process.service.j2", "vars": {"unit": item}})
         entries += [{"dest": f"{target}.wants/{name}", "link": f"../{file}"} for name in item["instances"]]
-    return _once(entries)
+    return entries
 
 
 def _once(entries):
@@ -442,28 +443,42 @@ def _actions(described, changed):
 
 
 def change(described, changed_files=()):
-    """What a change to the files asks for: what systemd has to do, what must be healthy then, and how to go back.
+    """What a change to the files asks for: the apps it concerns, what systemd has to do, and what must be healthy then.
 
-    A process changed when the digest of its release, environment and unit is not the one last proven healthy, so a run that was
-    cut off in the middle is completed by the next one.
+    A process changed when the digest of its release, environment and unit is not the one last proven healthy, so a run
+    that was cut off in the middle is completed by the next one.
     """
     todo = list(_actions(described, set(changed_files)))
     names = {action["app"] for action in todo}
     apps = [app for name, app in described["apps"].items() if name in names]
-    result = {"apps": [app["name"] for app in apps], "actions": [{**item, "reload": not number} for number, item in enumerate(todo)],
-              "probes": [], "proofs": [], "retreats": [], "retreat_actions": []}
-    for app in apps:
-        result["probes"] += [probe for item in app["processes"] for probe in item["probes"]]
-        result["proofs"] += [{"dest": _lock(app), "state": "absent"},
-                             *({"dest": item["proof"], "link": item["digest"]} for item in app["processes"])]
-        result["retreats"].append({"dest": _lock(app), "state": "absent"})
-        if app["previous"] not in ("", app["release"]):
-            result["proofs"].append({"dest": f"{app['root']}/previous", "link": f"releases/{app['previous']}"})
+    return {
+        "apps": [app["name"] for app in apps],
+        "actions": [{**action, "reload": number == 0} for number, action in enumerate(todo)],
+        "probes": [probe for app in apps for item in app["processes"] for probe in item["probes"]],
+    }
+
+
+def outcome(described, changed, results=()):
+    """What follows from the results of the probes: healthy apps are remembered, the others go back to where they were.
+
+    Without any result nothing was healthy: what should have run did not get that far.
+    """
+    sick = {item["name"] for item in results if not item.get("healthy")}
+    found = {"failed": [], "files": [], "actions": []}
+    for name in changed["apps"]:
+        app = described["apps"][name]
+        found["files"].append({"dest": _lock(app), "state": "absent"})
+        if results and sick.isdisjoint(unit for item in app["processes"] for unit in item["instances"]):
+            found["files"] += [{"dest": item["proof"], "link": item["digest"]} for item in app["processes"]]
+            if app["previous"] not in ("", app["release"]):
+                found["files"].append({"dest": f"{app['root']}/previous", "link": f"releases/{app['previous']}"})
+            continue
+        found["failed"].append(name)
         if app["previous"] != app["release"]:
             link = {"link": f"releases/{app['previous']}"} if app["previous"] else {"state": "absent"}
-            result["retreats"].append({"dest": f"{app['root']}/current", **link})
-            result["retreat_actions"].append(_action(app, app["target"], "restarted" if app["previous"] else "stopped"))
-    return result
+            found["files"].append({"dest": f"{app['root']}/current", **link})
+            found["actions"].append(_action(app, app["target"], "restarted" if app["previous"] else "stopped"))
+    return found
 
 
 def _last_words(lines):
@@ -476,9 +491,9 @@ def _last_words(lines):
     return lines
 
 
-def report(described, changed, probes=(), journals=(), error="", variables=None):
+def report(described, failed, probes=(), journals=(), error="", variables=None):
     """Why a change was not accepted, as a person wants to read it: what was asked, what came back, last words, and what runs now."""
-    apps = [described["apps"][name] for name in changed["apps"]]
+    apps = [described["apps"][name] for name in failed]
     known = variables or {}
     hidden = [known.get(app["name"], {}).get(name, "") for app in apps for name in app["secrets"]]
     lines = [f"{app['name']}: release {app['release']} did not become healthy." for app in apps]

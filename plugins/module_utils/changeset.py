@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a declared set of files to what it changes on this host: the comparison, the diff, and the run as a whole."""
+
 from __future__ import annotations
 
 import base64
@@ -283,12 +284,12 @@ class _Planner:
             top = path
             while os.path.dirname(top) in self.new_directories:
                 top = os.path.dirname(top)
-            steps.setdefault(top, Step("place", top)).nodes.append((path[len(top):], node))
+            steps.setdefault(top, Step("place", top)).nodes.append((path[len(top) :], node))
         for entry in self.entries:
             parent = os.path.dirname(entry.dest)
             if entry.state in ("file", "link") and parent in self.new_directories:
                 top = next(top for top in steps if parent == top or parent.startswith(f"{top}/"))
-                steps[top].nodes.append((entry.dest[len(top):], self.changes[entry.dest].after))
+                steps[top].nodes.append((entry.dest[len(top) :], self.changes[entry.dest].after))
         return list(steps.values())
 
 
@@ -309,9 +310,14 @@ def diff_of(change):
         items.append({"before_header": path, "after_header": path, **texts})
     if before.kind == after.kind and _attributes(before) != _attributes(after):
         header = f"{path} (attributes)"
-        items.append({
-            "before_header": header, "after_header": header, "before": _attributes(before), "after": _attributes(after),
-        })
+        items.append(
+            {
+                "before_header": header,
+                "after_header": header,
+                "before": _attributes(before),
+                "after": _attributes(after),
+            }
+        )
     return items
 
 

@@ -2,11 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a ``config_set`` task says, made regular; and the one shell command that finds out whether a host agrees."""
+
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import hashlib
+import itertools
 import os
 import re
 import shlex
@@ -323,6 +325,7 @@ def probe(entries, purge, state_dir, salt):
     It needs sh, coreutils and xargs. Sensitive files are hashed together with ``salt``, which never leaves this script:
     the digest of a secret is no use to whoever reads the output.
     """
+
     def paths(*states, sensitive=None):
         chosen = [entry for entry in entries if entry.state in states and sensitive in (None, entry.sensitive)]
         return " ".join(shlex.quote(entry.dest) for entry in chosen)
@@ -391,15 +394,15 @@ def _read_probe(output):
                 section = field
                 found["denied"] |= section == "denied"
             elif section in ("paths", "directories"):
-                mode, *owners = (next(fields) for _ in range(5))
-                found["status"][field] = (int(mode, 16), *owners)
+                mode, uid, gid, owner, group = itertools.islice(fields, 5)
+                found["status"][field] = (int(mode, 16), uid, gid, owner, group)
             elif section == "digests":
                 found["digests"][field[66:]] = field[:64]
             elif section == "secrets":
                 found["digests"][field] = next(fields)[:64]
             else:
                 found[section].append(field)
-    except (StopIteration, RuntimeError, ValueError, KeyError):
+    except (StopIteration, ValueError, KeyError):
         return None
     return found
 

@@ -7,6 +7,7 @@ A child process in a mount namespace of its own covers each affected directory w
 none, with a copy), changes the files there, and runs the checkers on the real paths. Nothing of it reaches the host's
 own view, and nothing is left when the child ends, however it ends.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -230,7 +231,7 @@ def _cover(kernel, top, base, mounts):
     # What was mounted below would be hidden now.
     for point in sorted({point for point in mounts if point.startswith(f"{top}/")}):
         if os.path.lexists(point):
-            kernel.mount(f"{base}/real{point[len(top):]}", point, None, MS_BIND)
+            kernel.mount(f"{base}/real{point[len(top) :]}", point, None, MS_BIND)
 
 
 def _rehearse_here(steps, commands, timeout):

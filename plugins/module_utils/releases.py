@@ -189,31 +189,43 @@ def confined(unit, user, directory, writable, env_file, command, memory_max_mb, 
     ]
     argv = ["systemd-run", "--wait", "--pipe", "--collect", f"--unit={unit}"]
     argv += [f"--property={item}" for item in wanted]
+    proven = ["/bin/sh", "-c", f'"$@" && printf "\\n%s\\n" "{ENDED_WELL}"', "sh", *command]
     # systemd itself would expand a variable in the command; that is the shell's part, which knows quotes.
-    return [*argv, "--", *(word.replace("$", "$$") for word in command)]
+    return [*argv, "--", *(word.replace("$", "$$") for word in proven)]
 
 
-RUNNER_LINES = re.compile(r"(Running as unit: |Press \^\] three times|Finished with result: |Main processes terminated with: |"
-                          r"Service runtime: |CPU time consumed: |Memory peak: |Memory swap peak: |IO Bytes |IP traffic ).*")
+# systemd-run calls a unit that somebody stopped a success, so a command proves its own end with a last line.
+KILLED = 128 + 9
+ENDED_WELL = "mainstay: ended well"
+RUNNER_LINES = re.compile(
+    r"(Running as unit: |Press \^\] three times|Finished with result: |Main processes terminated with: |"
+    r"Service runtime: |CPU time consumed: |Memory peak: |Memory swap peak: |IO Bytes |IP traffic ).*"
+)
 
 
-def outcome(output):
-    """What the command itself printed, and what systemd-run says of its end, such as ``signal``."""
-    words, result = [], "exit-code"
+def outcome(output, returncode):
+    """What the command itself printed, and how it ended: ``success``, ``stopped``, or systemd's word such as ``signal``."""
+    words, result, ended_well = [], "exit-code", False
     for line in output.splitlines():
-        if RUNNER_LINES.match(line):
+        if line == ENDED_WELL:
+            ended_well = True
+        elif RUNNER_LINES.match(line):
             result = line.partition("Finished with result: ")[2] or result
         else:
             words.append(line)
+    if returncode == 0:
+        result = "success" if ended_well else "stopped"
     return words, result
 
 
 def failure(what, returncode, result, memory_max_mb, timeout):
     """Why a command failed, in words, with the remedy where there is a known one."""
+    if result == "stopped":
+        return f"{what} was stopped before its end, by a shutdown or by somebody"
     if result == "timeout":
         return f"{what} did not end within {timeout} s and was stopped"
-    if result in ("oom-kill", "signal", "core-dump"):
-        return (f"{what} was killed ({result}); it may use {memory_max_mb} MB and probably needed more. Raise memory_max_mb "
+    if result in ("oom-kill", "signal", "core-dump") or returncode == KILLED:
+        return (f"{what} was killed; it may use {memory_max_mb} MB and probably needed more. Raise memory_max_mb "
                 "(backend_build_memory_mb), or build elsewhere and deploy an archive")
     return f"{what} failed with exit status {returncode}"
 

@@ -129,8 +129,8 @@ def _memory_remedies(stack, host, given):
     yield from _all_automatic(stack)
     yield from _fewer_users(host, given)
     if "backend" in host.tiers:
-        yield from _fewer_apps(stack, host, missing)
-        yield from _fewer_processes(stack, host, missing)
+        yield from _fewer_apps(stack, host)
+        yield from _fewer_processes(stack, host)
     for remedy in (*_all_automatic(stack), *_moved_tiers(stack, host, given)):
         yield from _and_memory(remedy, host, given, needed)
 
@@ -263,33 +263,26 @@ def _fewer_users(host, given):
         yield Remedy(f"Set mainstay_users to {most} instead of {users}.", {"users": most})
 
 
-def _fewer_apps(stack, host, missing):
-    """Some apps elsewhere, the largest first, until it fits; one app at least stays."""
+def _fewer_apps(stack, host):
+    """Some apps elsewhere, the largest first; one app at least stays."""
     sizes = {}
     for taken, process in _on_host(stack, host):
         sizes[process.app] = sizes.get(process.app, 0) + taken
-    chosen, freed = [], 0
-    for name in sorted(sizes, key=lambda name: (-sizes[name], name))[:-1]:
-        chosen.append(name)
-        freed += sizes[name]
-        # A database or Redis that only these apps used goes with them, so this may be too careful, never too bold.
-        yield Remedy(
-            f"Run {', '.join(chosen)} on hosts of another inventory; that frees {freed} MB of {missing} MB missing.",
-            {"without_apps": list(chosen)},
-        )
+    ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
+    for number in range(1, len(ordered)):
+        names = ordered[:number]
+        yield Remedy(f"Run {', '.join(names)} on hosts of another inventory.", {"without_apps": names})
 
 
-def _fewer_processes(stack, host, missing):
-    chosen, freed = {}, 0
+def _fewer_processes(stack, host):
+    """Without some processes, the largest first; one at least stays."""
+    chosen = {}
     for taken, process in _on_host(stack, host)[:-1]:
         if taken:
             chosen.setdefault(process.app, {})[process.name] = None
-            freed += taken
             names = ", ".join(f"{app}.{name}" for app in sorted(chosen) for name in sorted(chosen[app]))
-            yield Remedy(
-                f"Do without the processes {names}; that frees {freed} MB of {missing} MB missing.",
-                {"processes": {app: dict(names) for app, names in chosen.items()}},
-            )
+            without = {app: dict(processes) for app, processes in chosen.items()}
+            yield Remedy(f"Do without the processes {names}.", {"processes": without})
 
 
 # --- connections ---------------------------------------------------------------------------------------------------

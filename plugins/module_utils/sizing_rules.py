@@ -8,7 +8,7 @@ settings. No formula ever falls when the share grows. That is what makes the pla
 larger share, so nothing on it can become smaller.
 
 Results are :class:`Figure` (a whole number) or :class:`Choice` (anything else); both carry the reason they are what
-they are.
+they are. "Guide" in a comment is one of the deployment guides this collection started from.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ Choice = namedtuple("Choice", "value why")
 
 
 def least(**bounds):
-    """The smallest of some named bounds; each is a number and its arithmetic, or None where it does not apply."""
+    """The smallest of some named bounds; each is a number, its arithmetic and its inputs, or None for no bound."""
     bounds = {name: bound for name, bound in bounds.items() if bound is not None}
     decisive = min(bounds, key=lambda name: bounds[name][0])
-    listed = "; ".join(f"{name} {text}" for name, (_value, text) in bounds.items())
+
+    def listed():
+        return "; ".join(f"{name} {text.format(*inputs)}" for name, (_value, text, *inputs) in bounds.items())
+
     return Figure(bounds[decisive][0], "{}; decided by {}", listed, decisive)
 
 
@@ -51,7 +54,13 @@ def clamp(value, low, high, formula):
 
 def ceiling_bound(ceiling):
     """The bound that keeps the sum of all connections possible, where one is needed at all."""
-    return None if ceiling is None else (ceiling, f"at most {ceiling} within max_connections")
+    return None if ceiling is None else (ceiling, "at most {} within max_connections", ceiling)
+
+
+def steps(share, price, first=1):
+    """The bound on what starts with some and gets one more for each time its price goes into the share."""
+    number = first + share // price
+    return number, "{} + share {} / {} = {}", first, share, price, number
 
 
 def divide_up(number, divisor):
@@ -112,11 +121,11 @@ def swap(memory_mb):
 
 # --- traffic -------------------------------------------------------------------------------------------------------
 
-# 100 people online are 50 requests at once (S4-01).
+# 100 people online are 50 requests at once (guide).
 IN_FLIGHT_PERCENT = 50
 # A person's browser holds up to six connections, one WebSocket and one download.
 CONNECTIONS_PER_USER = 8
-# Twice the population: everybody may reconnect before the old connections are gone (X9).
+# Twice the population: everybody may reconnect before the old connections are gone.
 WEBSOCKETS_PER_USER = 2
 # One event loop holds no more than this with its limit of 65536 files.
 WEBSOCKETS_PER_PROCESS = 50000
@@ -152,25 +161,25 @@ CELERY_CHILD_MB = (56, 128)
 CELERY_CHILD_TYPICAL_MB = 96
 # A supervisor in front of several workers in one unit (uvicorn --workers, node cluster).
 SUPERVISOR_MB = 32
-# The kernel throttles a little before it kills: systemd calls MemoryHigh the main mechanism (S0-14: 85 to 90 %).
+# The kernel throttles a little before it kills: systemd calls MemoryHigh the main mechanism (85 to 90 %).
 MEMORY_HIGH_PERCENT = 90
-# V8's old space as a part of MemoryMax; the rest is buffers, code and stacks (S2-04: 60 to 75 %).
+# V8's old space as a part of MemoryMax; the rest is buffers, code and stacks (60 to 75 %).
 NODE_HEAP_PERCENT = 70
-# S0-13. Per service and enforced by systemd; limits.conf does not reach services (S0-28).
+# The guides' figure, per service and set by systemd; limits.conf does not reach services.
 NOFILE = 65536
 TASKS_BASE = 64
 TASKS_PER_WORKER = 64  # AnyIO's 40 threads, or libuv's and V8's
 TASKS_PER_CHILD = 16
 
-# One event loop per core (S1-22, tiangolo); two at least, so that one may hang, die or be replaced.
+# One event loop per core (tiangolo's uvicorn-gunicorn image); two at least, so that one may hang, die or be replaced.
 INSTANCES_LEAST = 2
 # The share one more instance is worth, in its own sizes: one for itself, one for its second set during a deploy, two
 # for the connections and buffers behind it.
 INSTANCE_PRICE = 4
-# 4 processes for 100 users (requirements 1.7), 8 Celery children for the same (S4-08).
+# 4 processes and 8 Celery children for 100 users (guide).
 USERS_PER_WEB_PROCESS = 25
 USERS_PER_CELERY_CHILD = 12
-# Cores x 2 to 3 in S4-08; the lower one, because web and database share the cores.
+# The guide says cores x 2 to 3; the lower one, because web and database share the cores.
 CELERY_CHILDREN_PER_CORE = 2
 
 
@@ -258,17 +267,23 @@ def web_instances(process, cpus, units, users, backends, ceiling, share):
     if process.instances != "auto":
         return Figure(process.instances, "declared as instances")
     cores = max(INSTANCES_LEAST, divide_up(cpus, units * process.workers))
-    people = max(INSTANCES_LEAST, divide_up(users, USERS_PER_WEB_PROCESS * process.workers * backends))
+    served = USERS_PER_WEB_PROCESS * process.workers * backends
+    people = max(INSTANCES_LEAST, divide_up(users, served))
     price = INSTANCE_PRICE * smallest_memory(process)
     return least(
-        cpus=(cores, f"max({INSTANCES_LEAST}, {cpus} / web units {units} / workers {process.workers}) = {cores}"),
-        users=(
-            people,
-            f"max({INSTANCES_LEAST}, {users} / {USERS_PER_WEB_PROCESS * process.workers * backends}) = {people}",
+        cpus=(
+            cores,
+            "max({}, {} / web units {} / workers {}) = {}",
+            INSTANCES_LEAST,
+            cpus,
+            units,
+            process.workers,
+            cores,
         ),
-        ports=(process.port_room, f"room for {process.port_room}"),
+        users=(people, "max({}, {} / {}) = {}", INSTANCES_LEAST, users, served, people),
+        ports=(process.port_room, "room for {}", process.port_room),
         connections=ceiling_bound(ceiling),
-        memory=(1 + share // price, f"1 + share {share} / {price} = {1 + share // price}"),
+        memory=steps(share, price),
     )
 
 
@@ -280,16 +295,14 @@ def celery_children(process, cpus, units, users, backends, ceiling, share):
     people = max(1, divide_up(users, USERS_PER_CELERY_CHILD * backends))
     if process.memory_mb is None:
         price = 2 * CELERY_CHILD_MB[0]
-        memory = (1 + share // price, f"1 + share {share} / {price} = {1 + share // price}")
+        memory = steps(share, price)
     else:
-        room = max(1, (process.memory_mb - CELERY_PARENT_MB) // CELERY_CHILD_TYPICAL_MB)
-        memory = (
-            room,
-            f"(memory {process.memory_mb} - parent {CELERY_PARENT_MB}) / {CELERY_CHILD_TYPICAL_MB} = {room}",
-        )
+        declared, child = process.memory_mb, CELERY_CHILD_TYPICAL_MB
+        room = max(1, (declared - CELERY_PARENT_MB) // child)
+        memory = (room, "(memory {} - parent {}) / {} = {}", declared, CELERY_PARENT_MB, child, room)
     return least(
-        cpus=(cores, f"max(1, {CELERY_CHILDREN_PER_CORE} x {cpus} / Celery units {units}) = {cores}"),
-        users=(people, f"{users} / {USERS_PER_CELERY_CHILD} / hosts {backends} = {people}"),
+        cpus=(cores, "max(1, {} x {} / Celery units {}) = {}", CELERY_CHILDREN_PER_CORE, cpus, units, cores),
+        users=(people, "{} / {} / hosts {} = {}", users, USERS_PER_CELERY_CHILD, backends, people),
         connections=ceiling_bound(ceiling),
         memory=memory,
     )
@@ -301,23 +314,23 @@ def celery_children(process, cpus, units, users, backends, ceiling, share):
 POSTGRESQL_RESERVED = 3
 # MariaDB keeps one beyond max_connections for an administrator; it is counted all the same.
 MARIADB_RESERVED = 1
-# Not in any pool: a migration with its lock watcher; the agent, a backup and an operator's session (requirements 1.7).
+# Not in any pool: a migration with its lock watcher; the agent, a backup and an operator's session
 MIGRATION_CONNECTIONS = 2
 MONITORING_CONNECTIONS = 3
-# Bounds of max_connections (peers 4.6); above the upper one a pooler serves better than more backends.
+# Bounds of max_connections; above the upper one a pooler serves better than more backends.
 CONNECTIONS = (20, 500)
 CONNECTIONS_MARGIN_PERCENT = 20
-# From here on a pooler such as PgBouncer is worth its place (requirements 1.7).
+# From here on a pooler such as PgBouncer is worth its place.
 POOLER_ADVISED = 200
 # HikariCP, "About Pool Sizing": a database works on about cores x 2 + spindles queries at once.
 # A connection is held while the app thinks, too: five held ones keep one busy.
 HELD_PER_BUSY = 5
 SPINDLES = 1
-# 40 connections for 50 requests at once (requirements 1.7).
+# 40 connections for 50 requests at once: not every request is in the database.
 CONNECTIONS_PER_REQUEST_PERCENT = 80
-# Smallest and largest pool + overflow of one web process; beyond 20 one process has no use for them (S2-05).
+# Smallest and largest pool + overflow of one web process; beyond 20 one process has no use for them (guide: 20).
 POOL = (3, 20)
-# A task holds one connection and may open a second one inside the first (requirements 1.7).
+# A task holds one connection and may open a second one inside the first.
 WORKER_POOL = 2
 POOL_SHARE_MB = 64
 
@@ -334,18 +347,24 @@ def web_pool(users, web_processes, all_web_processes, database_cpus, ceiling, sh
     return least(
         requests=(
             requests,
-            f"{in_flight(users)} x {CONNECTIONS_PER_REQUEST_PERCENT} % / processes {web_processes} = {requests}",
+            "{} x {} % / processes {} = {}",
+            in_flight(users),
+            CONNECTIONS_PER_REQUEST_PERCENT,
+            web_processes,
+            requests,
         ),
         database=(
             busy,
-            f"{HELD_PER_BUSY} x ({database_cpus} cores x 2 + {SPINDLES}) / processes {all_web_processes} = {busy}",
+            "{} x ({} cores x 2 + {}) / processes {} = {}",
+            HELD_PER_BUSY,
+            database_cpus,
+            SPINDLES,
+            all_web_processes,
+            busy,
         ),
-        process=(high, f"at most {high}"),
+        process=(high, "at most {}", high),
         connections=ceiling_bound(ceiling),
-        memory=(
-            low + share // POOL_SHARE_MB,
-            f"{low} + share {share} / {POOL_SHARE_MB} = {low + share // POOL_SHARE_MB}",
-        ),
+        memory=steps(share, POOL_SHARE_MB, low),
     )
 
 
@@ -463,23 +482,20 @@ def wal_buffers(buffers):
 def parallel_workers(cpus, share):
     """Parallel query needs a core to spare: none on one core, one on two or three, pgtune's rule from four on."""
     cores = cpus if cpus >= 4 else int(cpus > 1)
-    return least(
-        cpus=(cores, f"{cpus} = {cores}"), memory=(share // HELPER_SHARE_MB, f"share {share} / {HELPER_SHARE_MB}")
-    )
+    return least(cpus=(cores, "{} = {}", cpus, cores), memory=steps(share, HELPER_SHARE_MB, 0))
 
 
 def parallel_workers_per_gather(cpus, parallel):
     return least(
-        cpus=(cpus // 2, f"{cpus} / 2"),
+        cpus=(cpus // 2, "{} / 2", cpus),
         pgtune=(4, "at most 4"),
-        workers=(parallel, f"max_parallel_workers {int(parallel)}"),
+        workers=(parallel, "max_parallel_workers {}", int(parallel)),
     )
 
 
 def autovacuum_workers(cpus, share):
     cores = next((number for number, least_cpus in AUTOVACUUM_WORKERS if cpus >= least_cpus), 1)
-    room = 1 + share // HELPER_SHARE_MB
-    return least(cpus=(cores, f"{cpus} = {cores}"), memory=(room, f"1 + share {share} / {HELPER_SHARE_MB} = {room}"))
+    return least(cpus=(cores, "{} = {}", cpus, cores), memory=steps(share, HELPER_SHARE_MB))
 
 
 def postgresql_worst_case(settings):
@@ -605,7 +621,7 @@ def mariadb_worst_case(settings):
 # Measured 3 MB private for an empty server; the rest is clients' buffers.
 REDIS_BASE_MB = 6
 REDIS_MB = 16
-# Percent of the share. Beside other tiers both together stay below 15 % of the memory (requirements 1.7); alone on a
+# Percent of the share. Beside other tiers both together stay below 15 % of the memory; alone on a
 # host they may have it all, reserves included.
 REDIS_PERCENT = {"cache": 10, "queue": 5}
 REDIS_PERCENT_ALONE = {"cache": 40, "queue": 20}
@@ -616,7 +632,7 @@ REDIS_POLICIES = {
 # A cache is not persisted, so it never forks: a quarter for fragmentation and output buffers. A queue is (append-only
 # file): while a child rewrites it, every page may exist twice (redis.io, administration).
 REDIS_RESERVE_PERCENT = {"cache": 25, "queue": 100}
-# A client library's pool (S4-06), and a margin (requirements 1.7).
+# A client library's pool (guide), and a margin.
 REDIS_CLIENTS_PER_PROCESS = 50
 REDIS_CLIENTS_MARGIN_PERCENT = 25
 REDIS_CLIENTS = 1000
@@ -651,13 +667,15 @@ def redis(name, share, alone, processes):
 NGINX_MASTER_MB = 6
 NGINX_WORKER_MB = 4
 NGINX_WORKERS = 16
+# The share each worker beyond the first is worth.
+NGINX_SHARE_MB = 128
 # One connection and its two events (ngx_connection_t, ngx_event_t).
 NGINX_CONNECTION_BYTES = 424
 # Two connections of a person online with their TLS state and buffers.
 NGINX_USER_KB = 64
-# The guide's 4096 (S4-09) is kept as the floor: it costs 2 MB per worker.
+# The guide's 4096 is kept as the floor: it costs 2 MB per worker.
 WORKER_CONNECTIONS = (4096, 65536)
-# A proxied client is two connections (S4-09).
+# A proxied client is two connections: its own and the one to the app.
 CONNECTIONS_PER_CLIENT = 2
 # Logs, temporary and static files, and two descriptors for a proxied request.
 RLIMIT_PER_CONNECTION = 2
@@ -673,9 +691,9 @@ def nginx(users, cpus, share):
         f"users {users} x {CONNECTIONS_PER_USER} x {CONNECTIONS_PER_CLIENT}, next power of two",
     )
     workers = least(
-        cpus=(cpus, f"{cpus}"),
-        nginx=(NGINX_WORKERS, f"at most {NGINX_WORKERS}"),
-        memory=(1 + share // 128, f"1 + share {share} / 128 = {1 + share // 128}"),
+        cpus=(cpus, "{}", cpus),
+        nginx=(NGINX_WORKERS, "at most {}", NGINX_WORKERS),
+        memory=steps(share, NGINX_SHARE_MB),
     )
     return {
         "keepalive_connections": clamp(
@@ -744,7 +762,7 @@ def sysctl(users, has_redis, files):
 
 # --- the guides' machines ------------------------------------------------------------------------------------------
 
-# Users to cores and memory (S4-34).
+# Users to cores and memory (guide).
 RECOMMENDED = ((100, 4, 8192), (500, 8, 16384))
 
 

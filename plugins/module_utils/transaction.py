@@ -27,6 +27,7 @@ what others wrote meanwhile would be lost.
 Temporary names begin with a dot and end in ``.dpkg-new`` or ``.dpkg-old``: no include pattern of a daemon matches them.
 This file uses the standard library only, and nothing else of the collection: the host keeps a copy for its recovery.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -162,7 +163,7 @@ def _write_file(path, node, labels_from=None, sync=True):
     try:
         view = memoryview(node.content)
         while view:
-            view = view[os.write(handle, view):]
+            view = view[os.write(handle, view) :]
         if labels_from:
             _copy_labels(labels_from, handle)
         _set_owner(handle, node.uid, node.gid)
@@ -568,12 +569,12 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         for item in recover(options.root, wait=options.wait):
-            print(f"{item['id']}: {item['outcome']} {' '.join(item['files'])}")
+            sys.stdout.write(f"{item['id']}: {item['outcome']} {' '.join(item['files'])}\n")
     except (TransactionError, OSError) as problem:
-        print(problem, file=sys.stderr)
+        sys.stderr.write(f"{problem}\n")
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -130,6 +130,10 @@ options:
       - Where the journal of a running transaction is. Change it only for a user who is not root.
     type: path
     default: /var/lib/mainstay
+  _payload:
+    description:
+      - The rendered contents. The action plugin sets it; nothing logs it. Not for use in a task.
+    type: str
 author:
   - mainstay contributors (@mainstay)
 attributes:
@@ -283,7 +287,7 @@ ARGUMENTS = {
     "backup": {"type": "bool", "default": True},
     "backup_dir": {"type": "path", "default": "/var/backups/mainstay"},
     "state_dir": {"type": "path", "default": "/var/lib/mainstay"},
-    # Set by the action plugin: the complete entries with their contents, in one argument that nothing logs.
+    # The complete entries with their contents, in one argument that nothing logs.
     "_payload": {"type": "str", "no_log": True},
 }
 

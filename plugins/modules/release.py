@@ -179,6 +179,8 @@ from ansible_collections.mainstay.vps.plugins.module_utils.releases import Relea
 TAIL = 30
 RUN = "/run/mainstay"
 FREE_INODES = 20000
+# Seconds to wait for another build of the same app, such as one whose control node is gone: it may well be the same release.
+LOCK_PATIENCE = 120
 # What the package managers keep is removed when it grows beyond this; it only saves downloads.
 CACHE_LIMIT_MB = 2048
 PIP_WHEELS = "/usr/share/python-wheels/pip-*.whl"
@@ -254,9 +256,9 @@ class Builder:
             argv = releases.confined(f"mainstay-release-{self.app}", self.user, self.path, writable or [self.path, f"{self.root}/cache"],
                                      env_file, command, memory, timeout, properties)
             done = subprocess.run(argv, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        words, result = releases.outcome(done.stdout.decode(errors="replace"))
+        words, result = releases.outcome(done.stdout.decode(errors="replace"), done.returncode)
         self.steps.append({"name": step["name"], "seconds": round(time.monotonic() - began, 1)})
-        if done.returncode:
+        if result != "success":
             output = [releases.mask(line, self.secrets) for line in words[-TAIL:]]
             reason = releases.failure(f"{step['name']!r}", done.returncode, result, memory, timeout)
             raise StepFailed(f"{self.app}: release {self.params['id']}: {reason}.", output)
@@ -264,7 +266,7 @@ class Builder:
 
     @contextlib.contextmanager
     def _env_file(self, environment):
-        descriptor, path = tempfile.mkstemp(prefix=f"{self.app}-", suffix=".env", dir=RUN)
+        descriptor, path = tempfile.mkstemp(prefix=f"{self.app}@", suffix=".env", dir=RUN)
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(releases.env_text(environment))
@@ -459,14 +461,20 @@ def _sha256(path):
 
 @contextlib.contextmanager
 def locked(app):
-    """Only one build of an app at a time; a build that a lost connection left behind is ended first."""
+    """Only one build of an app at a time. What a run that was killed has left behind ends here."""
     os.makedirs(RUN, mode=0o755, exist_ok=True)
     with open(f"{RUN}/release-{app}.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ReleaseError(f"another run builds a release of {app} at this moment. Wait until it has ended.") from None
+        for patience in range(LOCK_PATIENCE, -1, -1):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not patience:
+                    raise ReleaseError("another run has been building a release for a while. Run again when it has ended.") from None
+                time.sleep(1)
         subprocess.run(["systemctl", "stop", f"mainstay-release-{app}.service"], stderr=subprocess.DEVNULL, check=False)
+        for left in glob.glob(f"{RUN}/{app}@*.env"):
+            os.unlink(left)
         yield
 
 

@@ -3,24 +3,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kill a transaction before each of its calls into the operating system, and look at what is left.
 
-A profile hook counts those calls in every process of the transaction and sends SIGKILL before the chosen one, so nothing in
-the tested code knows of it. Five questions are asked:
+A profile hook counts those calls in every process of the transaction and sends SIGKILL before the chosen one, so nothing
+in the tested code knows of it. Five questions are asked:
 
 ``module``    the module is killed at each of its calls: is the set whole without recovery, once a helper has ended?
 ``meanwhile`` the module is killed at each call of its helper: is the set whole without recovery, once that has ended?
-``helper``    the helper is killed, the module is not: is the set whole when the module answers, and does the answer fit?
+``helper``    the helper is killed, the module is not: is the set whole when the module answers, and as it says?
 ``both``      the helper and the module are killed: is the set whole after recovery?
 ``recovery``  as ``both``, and the recovery is killed as well: is the set whole after the next one?
+
+The unit tests ask at a sample of the calls. The whole matrix: ``PYTHONPATH=.cache python tests/unit/kills.py``
 """
+
 from __future__ import annotations
 
+import argparse
+import concurrent.futures
 import contextlib
+import datetime
 import grp
+import json
 import os
+import platform
 import pwd
 import signal
+import subprocess
 import sys
 import tempfile
+import time
 from unittest import mock
 
 from ansible_collections.mainstay.vps.plugins.module_utils import changeset, rehearsal, transaction
@@ -45,11 +55,18 @@ class Box:
 
     def __init__(self, path):
         self.tree, self.state, self.backups = f"{path}/host", f"{path}/state", f"{path}/backups"
-        self.mark = f"{path}/killed"
+        self.mark, self.scratch = f"{path}/killed", f"{path}/scratch"
         os.makedirs(f"{self.tree}/empty")
         os.makedirs(f"{self.tree}/gone-tree/below")
         os.mkdir(f"{self.tree}/directory", 0o755)
-        for name, content in {"replaced": "old\n", "mode": "same\n", "gone": "x\n", "a.old": "x\n", "kept": "x\n", "gone-tree/below/file": "x\n"}.items():
+        for name, content in {
+            "replaced": "old\n",
+            "mode": "same\n",
+            "gone": "x\n",
+            "a.old": "x\n",
+            "kept": "x\n",
+            "gone-tree/below/file": "x\n",
+        }.items():
             with open(f"{self.tree}/{name}", "w", encoding="utf-8") as handle:
                 handle.write(content)
         os.symlink("replaced", f"{self.tree}/link")
@@ -78,7 +95,7 @@ class Box:
 
     def change(self, mode):
         checkers, covers = MODES[mode]
-        with mock.patch.object(rehearsal, "COVERS", covers):
+        with mock.patch.multiple(rehearsal, COVERS=covers, SCRATCH=self.scratch):
             return changeset.run(
                 self.entries(),
                 purge=[f"{self.tree}/*.old"],
@@ -140,7 +157,7 @@ def arm(question, number, mark):
 
 
 def in_process(function, question, number, mark):
-    """Run a function in a process that is killed at the numbered call. Returns its exit status, negative for a signal."""
+    """Run a function in a process that is killed at the numbered call. Returns its exit status, below 0 for a signal."""
     child = os.fork()
     if child == 0:
         status = 70
@@ -206,3 +223,48 @@ def matrix(mode, question, stride=1, offset=1):
         found[state] += 1
         number += stride
     return {"calls": number - stride, "kills": sum(found.values()), **found}
+
+
+# After a kill, recovery is killed at each of its own calls: every third kill is enough to begin from.
+STRIDES = {"recovery": 3}
+
+
+def cell(place):
+    """One cell of the long form: what was found, or what broke."""
+    mode, question = place
+    try:
+        return {"mode": mode, "question": question, **matrix(mode, question, STRIDES.get(question, 1)), "failed": None}
+    except AssertionError as problem:
+        return {"mode": mode, "question": question, "failed": str(problem)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", help="JSON file to write")
+    options = parser.parse_args()
+    started = time.monotonic()
+    places = [(mode, question) for mode in MODES for question in QUESTIONS]
+    rows = []
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as workers:
+        for row in workers.map(cell, places):
+            rows.append(row)
+            print(*(f"{key} {value}" for key, value in row.items()), sep="  ", flush=True)
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], text=True, capture_output=True, check=False)
+    figures = {
+        "cells": rows,
+        "kills": sum(row.get("kills", 0) for row in rows),
+        "failed": sum(row["failed"] is not None for row in rows),
+        "seconds": round(time.monotonic() - started),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "commit": git.stdout.strip(),
+        "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
+    }
+    if options.output:
+        with open(options.output, "w", encoding="utf-8") as handle:
+            handle.write(json.dumps(figures, indent=2) + "\n")
+    print(f"{figures['kills']} kills in {figures['seconds']} s, {figures['failed']} cells failed")
+    return 1 if figures["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

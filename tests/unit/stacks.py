@@ -149,6 +149,7 @@ def check_plan(plan, apps, hosts):
         check_parts(host)
         check_files(host)
     check_connections(plan, apps)
+    check_redis_clients(plan, apps)
     check_declared(plan, apps)
     check_explained(plan)
 
@@ -246,6 +247,19 @@ def check_connections(plan, apps):
         assert connections["needed"] + connections["reserved"] <= connections["limit"]
         limits = [host[database]["max_connections"] for host in plan["hosts"].values() if database in host]
         assert min(limits) == connections["limit"]
+
+
+def check_redis_clients(plan, apps):
+    """A client library's pool of 50 in every process of every app that uses Redis."""
+    processes = 0
+    for host in plan["hosts"].values():
+        for app_name, planned in host["processes"].items():
+            for settings in planned.values() if apps[app_name]["redis"] else ():
+                inside = settings["workers"] if "max_websockets" in settings else settings["concurrency"]
+                processes += settings["instances"] * inside * (2 if settings["surge_mb"] else 1)
+    for host in plan["hosts"].values():
+        for settings in host.get("redis", {}).values():
+            assert settings["maxclients"] >= 50 * processes
 
 
 def check_declared(plan, apps):

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 from alembic import context
-from sqlalchemy import NullPool, create_engine, text
-
 from shop import log
 from shop.config import APP
 from shop.db import URL, Base
+from sqlalchemy import NullPool, create_engine, text
 
 log.setup()
 engine = create_engine(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Settings:
     faults: bool
 
     @classmethod
-    def load(cls, env: os._Environ[str] | dict[str, str] = os.environ) -> Settings:
+    def load(cls, env: Mapping[str, str]) -> Settings:
         missing = [name for name in REQUIRED if not env.get(name)]
         if missing:
             raise SystemExit(f"{APP}: set {', '.join(missing)} in the environment")
@@ -51,9 +52,9 @@ class Settings:
         )
 
     def heartbeat(self) -> None:
-        """Tell the supervisor that this process still turns; says nothing of its dependencies."""
+        """Tell the supervisor that this process still turns."""
         if self.heartbeat_file:
             self.heartbeat_file.touch()
 
 
-settings = Settings.load()
+settings = Settings.load(os.environ)

@@ -72,7 +72,7 @@ async def leak(mb: int = 50, seconds: float = 0) -> None:
 @router.post("/pool", status_code=204)
 async def pool(request: Request, connections: int = 10, seconds: float = 60) -> None:
     """Hold connections of the database pool."""
-    for _ in range(connections):
+    for _each in range(connections):
         keep(_hold(request.app.state.engine, seconds))
 
 

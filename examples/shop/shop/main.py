@@ -51,7 +51,8 @@ async def lifespan(app: FastAPI):
     await app.state.engine.dispose()
 
 
-app = FastAPI(title=APP, version=RELEASE, lifespan=lifespan)
+# Without FastAPI's documentation pages: they load scripts from elsewhere.
+app = FastAPI(title=APP, version=RELEASE, lifespan=lifespan, docs_url=None, redoc_url=None)
 app.include_router(health.router)
 app.include_router(orders.router)
 app.include_router(live.router)

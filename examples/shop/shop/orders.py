@@ -149,6 +149,6 @@ async def count(engine) -> dict:
         age = await connection.scalar(select(func.extract("epoch", func.now() - Tick.at)).where(Tick.name == "tick"))
     return {
         "orders": {"done": done, "pending": pending},
-        "mails": {status: number for status, number in mails},
+        "mails": dict(mails),
         "tick_age_seconds": None if age is None else round(float(age), 1),
     }

@@ -15,6 +15,7 @@ from celery.beat import Scheduler
 from celery.signals import heartbeat_sent, setup_logging
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from shop import log
@@ -84,7 +85,7 @@ def enqueue(order_id: int) -> None:
     settle.apply_async((order_id,), task_id=task_id(order_id))
 
 
-@app.task(name="settle", autoretry_for=(OSError,), retry_backoff=True)
+@app.task(name="settle", autoretry_for=(OperationalError,), retry_backoff=True, max_retries=5)
 def settle(order_id: int) -> int:
     """Price an order and write its confirmation into the outbox, both or neither."""
     with Session(engine("worker")) as session, session.begin():

@@ -4,7 +4,7 @@
 """Certificates: the pair fits, names the site, keeps its key to root, and is what the site is served with."""
 from __future__ import annotations
 
-SITE = "shop.example.com"
+SITE = "localhost"
 TLS = f"/etc/mainstay/tls/{SITE}"
 
 

@@ -185,12 +185,21 @@ def _normal():
     return normalise(SHOP)["shop"]
 
 
+HEALTHY = [{"name": "shop-web@8000.service", "healthy": True}]
+RESULTS = [
+    {"name": "shop-web@8000.service", "healthy": False, "target": "http://127.0.0.1:8000/health", "status": 500, "attempts": 9,
+     "reasons": ["status 500, expected 200"], "body": f"no database with {SECRETS['shop']['SECRET_KEY']}"},
+    {"name": "shop-worker@1.service", "healthy": True},
+]
+
 # --- files ---
 
 def test_files_hold_everything_and_every_path_once():
+    described = _model(apps={**SHOP, "other": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}})
+    for entries in (described["files"], described["directories"], described["switches"], backend.outcome(described, backend.change(described), HEALTHY)["files"]):
+        assert len({entry["dest"] for entry in entries}) == len(entries)
     described = _model()
     files = {entry["dest"]: entry for entry in described["files"]}
-    assert len(files) == len(described["files"])
     env = files["/etc/mainstay/shop/env"]
     assert (env["group"], env["mode"], env["sensitive"]) == ("shop", "0640", True)
     assert files["/etc/systemd/system/shop.target.wants/shop-web@8001.service"]["link"] == "../shop-web@.service"
@@ -248,8 +257,9 @@ def test_the_first_deploy_starts_the_target():
     assert _words(change) == [("shop.target", "restarted")]
     assert change["actions"][0]["reload"] and not change["actions"][0]["known"]
     assert [entry["dest"] for entry in described["switches"]] == ["/run/lock/mainstay", "/run/lock/mainstay/shop.deploy", "/srv/shop/current"]
-    assert {"dest": "/srv/shop/current", "state": "absent"} in change["retreats"]
-    assert [(action["unit"], action["state"]) for action in change["retreat_actions"]] == [("shop.target", "stopped")]
+    failed = backend.outcome(described, change)
+    assert {"dest": "/srv/shop/current", "state": "absent"} in failed["files"]
+    assert (failed["failed"], _words(failed)) == (["shop"], [("shop.target", "stopped")])
 
 
 def test_what_is_proven_and_runs_is_left_alone():
@@ -261,9 +271,22 @@ def test_a_new_release_restarts_everything_and_remembers_the_way_back():
     described, change = _todo(wanted="def")
     assert described["builds"] == ["shop"] and not described["new_users"]
     assert _words(change) == [("shop.target", "restarted")] and change["actions"][0]["known"]
-    assert {"dest": "/srv/shop/previous", "link": "releases/abc"} in change["proofs"]
-    assert {"dest": "/srv/shop/current", "link": "releases/abc"} in change["retreats"]
-    assert [(action["unit"], action["state"]) for action in change["retreat_actions"]] == [("shop.target", "restarted")]
+    proven = backend.outcome(described, change, HEALTHY)
+    assert {"dest": "/srv/shop/previous", "link": "releases/abc"} in proven["files"] and not proven["failed"] + proven["actions"]
+    assert {item["link"] for item in proven["files"] if item["dest"].startswith(backend.PROOFS)} == {
+        item["digest"] for item in described["apps"]["shop"]["processes"]}
+    failed = backend.outcome(described, change, RESULTS)
+    assert {"dest": "/srv/shop/current", "link": "releases/abc"} in failed["files"] and _words(failed) == [("shop.target", "restarted")]
+    assert not any(item["dest"].startswith(backend.PROOFS) for item in failed["files"])
+
+
+def test_an_app_that_is_healthy_stays_when_another_one_is_not():
+    apps = {**SHOP, "other": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
+    described = _model(apps=apps)
+    found = backend.outcome(described, backend.change(described), RESULTS)
+    assert (found["failed"], _words(found)) == (["shop"], [("shop.target", "stopped")])
+    proven = [item["dest"] for item in found["files"] if item["dest"].startswith(backend.PROOFS)]
+    assert proven == [f"{backend.PROOFS}/other-job"]
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
@@ -306,11 +329,6 @@ def test_the_gate_probes_every_process_of_what_changed():
     assert all(probe["deadline"] == 90 and probe["healthy_threshold"] >= 2 for probe in change["probes"])
 
 
-RESULTS = [
-    {"name": "shop-web@8000.service", "healthy": False, "target": "http://127.0.0.1:8000/health", "status": 500, "attempts": 9,
-     "reasons": ["status 500, expected 200"], "body": f"no database with {SECRETS['shop']['SECRET_KEY']}"},
-    {"name": "shop-worker@1.service", "healthy": True},
-]
 JOURNAL = [{"item": "shop-web@8000.service", "stdout_lines": [
     "t h systemd[1]: Starting shop-web@8000.service", "t h shop-web[1]: old words", "t h systemd[1]: Stopped shop-web@8000.service",
     "t h systemd[1]: Starting shop-web@8000.service", "t h shop-web[2]: postgresql://shop:p%40ss%2Fw%3Ard@127.0.0.1:5432/shop",
@@ -319,7 +337,7 @@ JOURNAL = [{"item": "shop-web@8000.service", "stdout_lines": [
 
 def test_the_report_says_what_failed_and_no_secret():
     described, change = _todo(wanted="def")
-    text = "\n".join(backend.report(described, change, RESULTS, JOURNAL, "ignored", backend.environment(SHOP, SECRETS)))
+    text = "\n".join(backend.report(described, change["apps"], RESULTS, JOURNAL, "ignored", backend.environment(SHOP, SECRETS)))
     for wanted in ("release def", "http://127.0.0.1:8000/health gave status 500 in 9 tries", "expected 200", "body: no database with ********",
                    "Last lines of shop-web@8000.service", "shop-web[2]: ********", "release abc runs again"):
         assert wanted in text, wanted
@@ -331,6 +349,6 @@ def test_the_report_says_what_failed_and_no_secret():
     ({"wanted": "def"}, "release abc runs again"), ({"unproven": ["web"]}, "its configuration changed")])
 def test_the_report_says_what_runs_now(arguments, words):
     described, change = _todo(**arguments)
-    assert words in "\n".join(backend.report(described, change, [], [], "systemctl failed"))
+    assert words in "\n".join(backend.report(described, change["apps"], [], [], "systemctl failed"))
     first = _model(host={})
-    assert "its first release" in "\n".join(backend.report(first, backend.change(first), [], [], "systemctl failed"))
+    assert "its first release" in "\n".join(backend.report(first, ["shop"], [], [], "systemctl failed"))

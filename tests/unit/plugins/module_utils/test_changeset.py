@@ -61,7 +61,8 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path):
+def host(tmp_path, monkeypatch):
+    monkeypatch.setattr(rehearsal, "SCRATCH", f"{tmp_path}/scratch")
     return Host(tmp_path)
 
 
@@ -87,7 +88,9 @@ def test_files_links_and_trees_arrive(host):
     )
     assert result.changed_files == [host.path(name) for name in ("conf", "tree", "tree/a/b", "tree/link", "other/c")]
     assert host.read("tree/link") == "deep\n"
-    modes = {name: stat.S_IMODE(os.stat(host.path(name)).st_mode) for name in ("conf", "tree", "tree/a", "tree/a/b", "other")}
+    modes = {
+        name: stat.S_IMODE(os.stat(host.path(name)).st_mode) for name in ("conf", "tree", "tree/a", "tree/a/b", "other")
+    }
     assert modes == {"conf": 0o600, "tree": 0o750, "tree/a": 0o755, "tree/a/b": 0o644, "other": 0o755}
     assert sorted(os.listdir(host.top)) == ["conf", "other", "tree"]
 
@@ -145,13 +148,23 @@ def test_a_moved_directory_is_not_followed_when_the_link_is_another_users(host):
 
 # name: (what is there, the entry, the words that must help)
 OBSTACLES = {
-    "directory for a file": (lambda h: os.mkdir(h.path("x")), lambda h: h.entry("x", "y"), "is a directory on the host, but a file"),
+    "directory for a file": (
+        lambda h: os.mkdir(h.path("x")),
+        lambda h: h.entry("x", "y"),
+        "is a directory on the host, but a file",
+    ),
     "directory for a link": (
-        lambda h: os.mkdir(h.path("x")), lambda h: h.entry("x", state="link", target="y"), "but a symbolic link is due",
+        lambda h: os.mkdir(h.path("x")),
+        lambda h: h.entry("x", state="link", target="y"),
+        "but a symbolic link is due",
     ),
     "pipe for a file": (lambda h: os.mkfifo(h.path("x")), lambda h: h.entry("x", "y"), "is a device, socket or pipe"),
     "pipe to remove": (lambda h: os.mkfifo(h.path("x")), lambda h: h.entry("x", state="absent"), "only files, links"),
-    "file for a directory": (lambda h: None, lambda h: h.entry("conf", state="directory"), "is a file on the host, but a"),
+    "file for a directory": (
+        lambda h: None,
+        lambda h: h.entry("conf", state="directory"),
+        "is a file on the host, but a",
+    ),
     "file above": (lambda h: None, lambda h: h.entry("conf/x", "y"), "conf is not a directory. Move it away first"),
     "dead link above": (lambda h: os.symlink("no", h.path("x")), lambda h: h.entry("x/y", "z"), "x is not a directory"),
     "full directory": (
@@ -339,22 +352,31 @@ DIFFS = {
     "created": (changed(ABSENT, file(b"b\n")), [{**HEADERS, "before": "", "after": "b\n"}]),
     "removed": (changed(file(b"a\n"), ABSENT), [{**HEADERS, "before": "a\n", "after": ""}]),
     "removed private": (
-        changed(file(b"a\n", 0o640), ABSENT), [{**HEADERS, "before": "(content hidden, before the change)\n", "after": ""}],
+        changed(file(b"a\n", 0o640), ABSENT),
+        [{**HEADERS, "before": "(content hidden, before the change)\n", "after": ""}],
     ),
     "binary": (changed(file(b"a"), file(b"\0")), [{**HEADERS, "before": "a", "src_binary": 1}]),
     "large": (
-        changed(file(b"a" * 104_449), file(b"b")), [{**HEADERS, "dst_larger": 104_448, "after": "b"}],
+        changed(file(b"a" * 104_449), file(b"b")),
+        [{**HEADERS, "dst_larger": 104_448, "after": "b"}],
     ),
     "sensitive": (
         changed(file(b"a"), file(b"b"), sensitive=True),
-        [{**HEADERS, "before": "(content hidden, before the change)\n", "after": "(content hidden, after the change)\n"}],
+        [
+            {
+                **HEADERS,
+                "before": "(content hidden, before the change)\n",
+                "after": "(content hidden, after the change)\n",
+            }
+        ],
     ),
     "link": (
         changed(Node("link", target="a"), Node("link", target="b")),
         [{**HEADERS, "before": "symbolic link to a\n", "after": "symbolic link to b\n"}],
     ),
     "file to link": (
-        changed(file(b"a\n"), Node("link", target="b")), [{**HEADERS, "before": "a\n", "after": "symbolic link to b\n"}],
+        changed(file(b"a\n"), Node("link", target="b")),
+        [{**HEADERS, "before": "a\n", "after": "symbolic link to b\n"}],
     ),
     "directory": (changed(ABSENT, Node("directory", 0o755)), [{**HEADERS, "before": "", "after": "directory\n"}]),
 }

@@ -25,7 +25,10 @@ WRONG = {
     "no files": ({}, ["files: None is not a list"]),
     "files is a mapping": ({"files": X}, ["is not a list", "each with a dest"]),
     "entry is a text": ({"files": ["/etc/x"]}, ["files[0]: '/etc/x' is not an entry"]),
-    "unknown option": ({"files": [], "validat": "x"}, ["config_set: unknown key 'validat'", "Did you mean 'validate'?"]),
+    "unknown option": (
+        {"files": [], "validat": "x"},
+        ["config_set: unknown key 'validat'", "Did you mean 'validate'?"],
+    ),
     "unknown key": (with_entry(contents="x"), ["files[0] (/etc/x): unknown key 'contents'", "Did you mean 'content'?"]),
     "no dest": ({"files": [{"content": "x"}]}, ["files[0]: dest: None is not an absolute path"]),
     "relative dest": (with_entry(dest="etc/x"), ["'etc/x' is not an absolute path", "Begin it with /"]),
@@ -90,19 +93,21 @@ def test_every_problem_is_told_at_once():
 
 
 def test_defaults_and_what_overrides_them():
-    spec = parse({
-        "files": [
-            X,
-            {"dest": "/etc/secret", "content": "x", "sensitive": "yes"},
-            {"dest": "/etc/d/", "state": "directory", "owner": 1000},
-            {"dest": "/etc/l", "link": "x", "mode": None},
-            {"dest": "/etc/m", "file": "m", "mode": "2750", "group": "adm"},
-            {"dest": "/etc/gone", "state": "absent"},
-        ],
-        "owner": "ada",
-        "validate": ["nginx -t", ["sh", "-c", "exit 0"]],
-        "validate_timeout": "5",
-    })
+    spec = parse(
+        {
+            "files": [
+                X,
+                {"dest": "/etc/secret", "content": "x", "sensitive": "yes"},
+                {"dest": "/etc/d/", "state": "directory", "owner": 1000},
+                {"dest": "/etc/l", "link": "x", "mode": None},
+                {"dest": "/etc/m", "file": "m", "mode": "2750", "group": "adm"},
+                {"dest": "/etc/gone", "state": "absent"},
+            ],
+            "owner": "ada",
+            "validate": ["nginx -t", ["sh", "-c", "exit 0"]],
+            "validate_timeout": "5",
+        }
+    )
     modes = {entry.dest: (entry.state, entry.owner, entry.group, entry.mode) for entry in spec.entries}
     assert modes["/etc/x"] == ("file", "ada", "root", 0o644)
     assert modes["/etc/secret"] == ("file", "ada", "root", 0o600)
@@ -119,28 +124,30 @@ def test_the_mode_of_the_set_is_for_files():
     assert [entry.mode for entry in spec.entries] == [0o640, 0o755]
 
 
-ODD = "it's \"odd\" $(touch /x)\n* é"
+ODD = 'it\'s "odd" $(touch /x)\n* é'
 
 
 @pytest.fixture
 def host(tmp_path):
     """A tree that agrees with a set, and the set."""
     top = f"{tmp_path}/t"
-    spec = parse({
-        "files": [
-            {"dest": f"{top}/{ODD}", "content": "x\n"},
-            {"dest": f"{top}/plain", "content": "y\n", "mode": "0600"},
-            {"dest": f"{top}/secret", "content": "z\n", "sensitive": True},
-            {"dest": f"{top}/link", "link": "../else where"},
-            {"dest": f"{top}/other-link", "link": "plain"},
-            {"dest": f"{top}/d", "state": "directory", "mode": "2750"},
-            {"dest": f"{top}/gone", "state": "absent"},
-        ],
-        "owner": OWNER,
-        "group": GROUP,
-        "purge": [f"{top}/*.old", f"{top}/[a-c]?$(touch y)*"],
-        "state_dir": f"{tmp_path}/state",
-    })
+    spec = parse(
+        {
+            "files": [
+                {"dest": f"{top}/{ODD}", "content": "x\n"},
+                {"dest": f"{top}/plain", "content": "y\n", "mode": "0600"},
+                {"dest": f"{top}/secret", "content": "z\n", "sensitive": True},
+                {"dest": f"{top}/link", "link": "../else where"},
+                {"dest": f"{top}/other-link", "link": "plain"},
+                {"dest": f"{top}/d", "state": "directory", "mode": "2750"},
+                {"dest": f"{top}/gone", "state": "absent"},
+            ],
+            "owner": OWNER,
+            "group": GROUP,
+            "purge": [f"{top}/*.old", f"{top}/[a-c]?$(touch y)*"],
+            "state_dir": f"{tmp_path}/state",
+        }
+    )
     for source in spec.sources:
         if source.kind:
             source.entry.content = source.value.encode()

@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from ansible_collections.mainstay.vps.plugins.module_utils import sizing
+import pytest
+import yaml
+from ansible_collections.mainstay.vps.plugins.module_utils import sizing, sizing_rules
 from ansible_collections.mainstay.vps.plugins.module_utils.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.plan_report import aligned, table
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 from ansible_collections.mainstay.vps.tests.unit.stacks import one_host
 
 APPS = normalise(SHOP)
+ROOT = Path(__file__).parents[4]
+DOCUMENT = (ROOT / "docs/capacity.md").read_text()
+EXAMPLE = yaml.safe_load((ROOT / "inventory.example/group_vars/all.yml").read_text())["mainstay_apps"]
 
 
 def test_columns_are_aligned():
@@ -55,3 +61,20 @@ def test_warnings_come_last():
     plan = sizing.plan(APPS, 100, one_host(1024, 1))
     lines = table(plan)
     assert lines[lines.index("Warnings") + 1 :] == [f"  - {warning}" for warning in plan["warnings"]]
+
+
+@pytest.mark.parametrize(("memory_mb", "cpus", "users"), [(1024, 1, 100), (8192, 4, 100), (16384, 8, 500)])
+def test_the_documentation_shows_the_plan_of_the_example(memory_mb, cpus, users):
+    block = "\n".join(table(sizing.plan(normalise(EXAMPLE), users, one_host(memory_mb, cpus))))
+    assert f"```text\n{block}\n```" in DOCUMENT
+
+
+def test_the_documentation_shows_the_refusal_of_the_example():
+    with pytest.raises(sizing.PlanError) as refusal:
+        sizing.plan(normalise(EXAMPLE), 100, one_host(512, 1))
+    assert f"```text\n{refusal.value}\n```" in DOCUMENT
+
+
+@pytest.mark.parametrize(("name", "value"), re.findall(r"^\| `([A-Z_]+)` \| `(.+?)` \|", DOCUMENT, re.MULTILINE))
+def test_the_documentation_tells_the_constants(name, value):
+    assert str(getattr(sizing_rules, name)) == value

@@ -219,7 +219,10 @@ def test_an_obstacle_to_recovery_is_named(tmp_path, monkeypatch):
 
 def test_transactions_wait_for_each_other(tmp_path):
     with transaction.locked(str(tmp_path)):
-        with pytest.raises(TransactionError, match="another transaction has held .* for 0 s"), transaction.locked(str(tmp_path), 0):
+        with (
+            pytest.raises(TransactionError, match="another transaction has held .* for 0 s"),
+            transaction.locked(str(tmp_path), 0),
+        ):
             pass
         with open(tmp_path / "transactions/lock", "rb") as handle, pytest.raises(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -264,5 +267,10 @@ def test_a_detached_child_has_left_everything_behind():
 
 def test_the_first_node_of_a_place_is_what_it_places():
     assert Step("place", "/x", nodes=[("", Node("file"))]).to_dict() == {
-        "act": "place", "dest": "/x", "new": None, "old": None, "before": None, "after": None,
+        "act": "place",
+        "dest": "/x",
+        "new": None,
+        "old": None,
+        "before": None,
+        "after": None,
     }

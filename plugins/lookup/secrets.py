@@ -46,7 +46,6 @@ import tempfile
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-
 from ansible_collections.mainstay.vps.plugins.module_utils.apps import DeclarationError, normalise
 
 # 64 bytes as the guides ask; their text is 86 characters of A-Z a-z 0-9 _ - and needs no quoting in a URL or a file.

@@ -27,8 +27,7 @@ KINDS = ("web", "celery", "worker")
 
 # Users and services that exist, or may exist, on a Debian host: an app of that name would take over their account.
 RESERVED_NAMES = frozenset(
-    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody sshd postgres mysql redis "
-    "nginx admin ubuntu debian systemd messagebus mainstay ssh firewall system".split()
+    ["root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data", "backup", "list", "irc", "nobody", "sshd", "postgres", "mysql", "redis", "nginx", "admin", "ubuntu", "debian", "systemd", "messagebus", "mainstay", "ssh", "firewall", "system"]
 )
 # Ports the stack itself listens on.
 RESERVED_PORTS = {5432: "PostgreSQL", 6379: "Redis (cache)", 6380: "Redis (queue)"}

@@ -331,6 +331,7 @@ def _app(app, release, plan, variables, options, paths, running):
         "name": app["name"],
         "user": app["user"],
         "root": app["root"],
+        "env_file": app["env_file"],
         "runtime": app["runtime"],
         "source": app["source"],
         "build": app["build"],
@@ -458,13 +459,19 @@ def change(described, changed_files=()):
     }
 
 
-def outcome(described, changed, results=()):
+def _belongs(app, path):
+    """Whether a file under /etc is this app's, also when it is no longer declared."""
+    own = rf"{UNITS}/{re.escape(app['name'])}(-[a-z0-9-]+@\.service|\.target|\.target\.wants/.+)"
+    return path == app["env_file"] or re.fullmatch(own, path) is not None
+
+
+def outcome(described, changed, results=(), changed_files=()):
     """What follows from the results of the probes: healthy apps are remembered, the others go back to where they were.
 
     Without any result nothing was healthy: what should have run did not get that far.
     """
     sick = {item["name"] for item in results if not item.get("healthy")}
-    found = {"failed": [], "files": [], "actions": []}
+    found = {"failed": [], "files": [], "restore": [], "actions": []}
     for name in changed["apps"]:
         app = described["apps"][name]
         found["files"].append({"dest": _lock(app), "state": "absent"})
@@ -477,7 +484,9 @@ def outcome(described, changed, results=()):
         if app["previous"] != app["release"]:
             link = {"link": f"releases/{app['previous']}"} if app["previous"] else {"state": "absent"}
             found["files"].append({"dest": f"{app['root']}/current", **link})
-            found["actions"].append(_action(app, app["target"], "restarted" if app["previous"] else "stopped"))
+        others = [other for other in described["apps"].values() if len(other["name"]) > len(name)]
+        found["restore"] += [path for path in changed_files if _belongs(app, path) and not any(_belongs(other, path) for other in others)]
+        found["actions"].append(_action(app, app["target"], "restarted" if app["previous"] else "stopped"))
     return found
 
 
@@ -507,9 +516,9 @@ def report(described, failed, probes=(), journals=(), error="", variables=None):
         lines += [f"Last lines of {item['item']}:", *(f"  {line}" for line in _last_words(item.get("stdout_lines") or ["(none)"]))]
     for app in apps:
         if app["previous"] == app["release"]:
-            lines.append(f"{app['name']}: the release is the same as before and its configuration changed; repair it and run again.")
+            lines.append(f"{app['name']}: only its configuration had changed; it runs with the one before again.")
         elif app["previous"]:
-            lines.append(f"{app['name']}: release {app['previous']} runs again.")
+            lines.append(f"{app['name']}: release {app['previous']} runs again, with the configuration it had.")
         else:
             lines.append(f"{app['name']}: this was its first release; it is stopped, and kept for the next try.")
     return [mask(line, hidden) for line in lines]

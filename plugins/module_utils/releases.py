@@ -319,6 +319,8 @@ grep --recursive --files-with-matches --binary-files=without-match --fixed-strin
   xargs --no-run-if-empty --delimiter='\\n' sed --in-place "s|$1|$PWD/.venv|g"
 """
 
+# A lock file of uv may be written by everybody; nothing in a release should.
+TIDY = "find . ! -type l -perm /o+w -exec chmod o-w {} +"
 COMPILE = ".venv/bin/python -m compileall -q -x '(^|/)(\\.venv|node_modules)/' . || true"
 
 # What a list of requirements may hold that its text alone does not tell: other files of the source.

@@ -11,55 +11,85 @@ from . import sizing_stack as stacks
 
 def host_plan(stack, host, share, share_for):
     """Everything the plan says about a host; ``share`` sizes its memory, ``share_for`` the counts of all hosts."""
-    planned = {"cpus": host.cpus, "tiers": list(host.tiers), "deploy": _deploy(stack, host, share_for)}
-    parts = {"agent": rules.agent()}
-    files = rules.FILES_SYSTEM
-    surging = planned["deploy"].value == "blue_green"
-
-    planned["processes"] = {}
-    if "backend" in host.tiers:
-        for process in stack.processes:
-            settings = _process(stack, host, process, share, share_for, surging)
-            planned["processes"].setdefault(process.app, {})[process.name] = settings
-            parts[process.key] = rules.Figure(
-                settings["instances"] * settings["memory_max_mb"],
-                "instances {} x memory_max {}",
-                int(settings["instances"]),
-                int(settings["memory_max_mb"]),
-            )
-            files += settings["instances"] * settings["nofile"] * (1 + surging)
-        if surging:
-            parts["deploy_surge"] = rules.Figure(
-                stacks.second_set_memory(stack, host, share, share_for),
-                "the second set of web processes of the largest app",
-            )
-    if "database" in host.tiers and "postgresql" in stack.databases:
-        planned["postgresql"] = _postgresql(stack, host, share, share_for)
-        parts["postgresql"] = rules.postgresql_worst_case(planned["postgresql"])
-        files += planned["postgresql"]["max_connections"] * rules.FILES_PER_BACKEND
-    if "database" in host.tiers and "mariadb" in stack.databases:
-        planned["mariadb"] = _mariadb(stack, host, share, share_for)
-        parts["mariadb"] = rules.mariadb_worst_case(planned["mariadb"])
-        files += planned["mariadb"]["max_connections"] + planned["mariadb"]["table_open_cache"]
-    if "cache" in host.tiers and stack.redis:
-        planned["redis"] = _redis(stack, host, share, share_for)
-        for name, settings in planned["redis"].items():
-            parts[f"redis-{name}"] = rules.Figure(
-                settings["maxmemory_mb"] + settings["reserve_mb"],
-                "maxmemory {} + reserve {}",
-                int(settings["maxmemory_mb"]),
-                int(settings["reserve_mb"]),
-            )
-            files += settings["nofile"]
-    if "proxy" in host.tiers:
-        planned["nginx"] = rules.nginx(stack.users, host.cpus, share)
-        parts["nginx"] = rules.nginx_memory(stack.users, planned["nginx"])
-        files += planned["nginx"]["worker_processes"] * planned["nginx"]["worker_rlimit_nofile"]
-
+    planned = {
+        "cpus": host.cpus,
+        "deploy": _deploy(stack, host, share_for),
+        "processes": {},
+        "swap_mb": rules.swap(host.memory_mb),
+        "tiers": list(host.tiers),
+    }
+    parts, files = {"agent": rules.agent()}, rules.FILES_SYSTEM
+    for tier, sized in TIERS.items():
+        if tier in host.tiers:
+            settings, tier_parts, tier_files = sized(stack, host, share, share_for)
+            planned.update(settings)
+            parts.update(tier_parts)
+            files += tier_files
     planned["memory"] = _memory(host, share, parts)
-    planned["swap_mb"] = rules.swap(host.memory_mb)
     planned["sysctl"] = rules.sysctl(stack.users, "redis" in planned, files)
     return planned
+
+
+def _backend(stack, host, share, share_for):
+    surging = stacks.blue_green(stack, host, share_for)
+    processes, parts, files = {}, {}, 0
+    for process in stack.processes:
+        settings = _process(stack, host, process, share, share_for, surging)
+        number, limit = settings["instances"], settings["memory_max_mb"]
+        processes.setdefault(process.app, {})[process.name] = settings
+        parts[process.key] = rules.Figure(number * limit, "instances {} x memory_max {}", int(number), int(limit))
+        files += number * settings["nofile"] * (1 + surging)
+    if surging:
+        second = stacks.second_set_memory(stack, host, share, share_for)
+        parts["deploy_surge"] = rules.Figure(second, "the second set of web processes of the largest app")
+    return {"processes": processes}, parts, files
+
+
+def _database(stack, host, share, share_for):
+    planned, parts, files = {}, {}, 0
+    for database in stack.databases:
+        settings_of, worst_case, files_of = DATABASES[database]
+        limit = stacks.connection_limit(stack, database, host, share_for)
+        settings = settings_of(share, host.cpus, limit, stack.most_connections[database, host.name])
+        planned[database], parts[database] = settings, worst_case(settings)
+        files += files_of(settings)
+    return planned, parts, files
+
+
+def _cache(stack, host, share, share_for):
+    clients = sum(_redis_clients(stack, backend, share_for) for backend in stack.tier("backend"))
+    alone = host.tiers == ("cache",)
+    instances = {name: rules.redis(name, share, alone, clients) for name in stack.redis}
+    parts = {f"redis-{name}": rules.redis_worst_case(settings) for name, settings in instances.items()}
+    return {"redis": instances} if instances else {}, parts, sum(settings["nofile"] for settings in instances.values())
+
+
+def _redis_clients(stack, host, share_for):
+    """The processes on a host that use Redis, the second set of a deploy included."""
+    clients = 0
+    for process in stack.processes:
+        if process.uses_redis:
+            share = share_for(host, process)
+            sets = 2 if process.kind == "web" else 1
+            clients += (
+                stacks.instances(stack, host, process, share) * stacks.children(stack, host, process, share) * sets
+            )
+    return clients
+
+
+def _proxy(stack, host, share, _share_for):
+    settings = rules.nginx(stack.users, host.cpus, share)
+    files = settings["worker_processes"] * settings["worker_rlimit_nofile"]
+    return {"nginx": settings}, {"nginx": rules.nginx_memory(stack.users, settings)}, files
+
+
+# Each sizes one tier of a host: its settings, its parts of the memory, and the files it may open.
+TIERS = {"backend": _backend, "database": _database, "cache": _cache, "proxy": _proxy}
+# Settings, worst case in memory, and files of each database.
+DATABASES = {
+    "postgresql": (rules.postgresql, rules.postgresql_worst_case, rules.postgresql_files),
+    "mariadb": (rules.mariadb, rules.mariadb_worst_case, rules.mariadb_files),
+}
 
 
 def _deploy(stack, host, share_for):
@@ -79,9 +109,7 @@ def _process(stack, host, process, share, share_for, surging):
     size, overflow = stacks.pool(stack, process, level)
     settings = {
         "instances": number,
-        "workers": rules.Figure(process.workers, "declared as workers")
-        if process.kind != "celery"
-        else rules.Figure(1, "one unit"),
+        "workers": _workers(process),
         "concurrency": slots if process.kind != "web" else _requests(stack, process, share_for),
         "pool_size": size,
         "max_overflow": overflow,
@@ -96,6 +124,12 @@ def _process(stack, host, process, share, share_for, surging):
     if process.runtime == "node":
         settings["node_heap_mb"] = rules.node_heap(limit, process.workers)
     return settings
+
+
+def _workers(process):
+    if process.kind == "celery":
+        return rules.Figure(1, "Celery's children are its concurrency")
+    return rules.Figure(process.workers, "declared as workers")
 
 
 def _requests(stack, process, share_for):
@@ -113,29 +147,6 @@ def _surge(process, surging, number, limit):
     return rules.Figure(
         0, "replaced in place" if process.kind != "web" else "rolling deploy: replaced one after the other"
     )
-
-
-def _postgresql(stack, host, share, share_for):
-    limit = stacks.connection_limit(stack, "postgresql", host, share_for)
-    return rules.postgresql(share, host.cpus, limit, stack.most_connections["postgresql", host.name])
-
-
-def _mariadb(stack, host, share, share_for):
-    limit = stacks.connection_limit(stack, "mariadb", host, share_for)
-    return rules.mariadb(share, limit, stack.most_connections["mariadb", host.name])
-
-
-def _redis(stack, host, share, share_for):
-    alone = host.tiers == ("cache",)
-    processes = sum(
-        stacks.instances(stack, backend, process, share_for(backend, process))
-        * stacks.children(stack, backend, process, share_for(backend, process))
-        * (2 if process.kind == "web" else 1)
-        for backend in stack.tier("backend")
-        for process in stack.processes
-        if process.uses_redis
-    )
-    return {name: rules.redis(name, share, alone, processes) for name in stack.redis}
 
 
 def _memory(host, share, parts):

@@ -440,6 +440,8 @@ AUTOVACUUM_WORKERS = ((5, 32), (4, 16), (3, 4), (2, 2))
 # The share each parallel or autovacuum worker beyond the first is worth.
 HELPER_SHARE_MB = 128
 HUGE_PAGES_FROM_MB = 2048
+# PostgreSQL's default of max_files_per_process.
+FILES_PER_BACKEND = 1000
 WAL_MB = (1024, 4096)
 # pgtune: 3 % of shared_buffers, at most one WAL segment.
 WAL_BUFFERS_KB = (64, 16384)
@@ -562,6 +564,10 @@ def postgresql(share, cpus, limit, connections_at_most):
     }
 
 
+def postgresql_files(settings):
+    return settings["max_connections"] * FILES_PER_BACKEND
+
+
 # --- MariaDB -------------------------------------------------------------------------------------------------------
 
 # Server without buffers, performance_schema off (Debian's default), log buffer of 16 MB included.
@@ -577,7 +583,7 @@ TMP_TABLE_MB = (1, 64)
 INNODB_LOG_MB = (48, 1024)
 
 
-def mariadb(share, limit, connections_at_most):
+def mariadb(share, _cpus, limit, connections_at_most):
     """MariaDB's settings under their own names, units behind them."""
     pool = clamp(round_down(share // 2, 8), BUFFER_POOL_MB, None, f"share {share} / 2")
     tables = clamp(
@@ -614,6 +620,10 @@ def mariadb_worst_case(settings):
         MARIADB_SESSION_MB,
         int(tables),
     )
+
+
+def mariadb_files(settings):
+    return settings["max_connections"] + settings["table_open_cache"]
 
 
 # --- Redis ---------------------------------------------------------------------------------------------------------
@@ -660,6 +670,11 @@ def redis(name, share, alone, processes):
             reserved, "base {} + maxmemory {} x {} %", REDIS_BASE_MB, int(memory), REDIS_RESERVE_PERCENT[name]
         ),
     }
+
+
+def redis_worst_case(settings):
+    memory, reserved = settings["maxmemory_mb"], settings["reserve_mb"]
+    return Figure(memory + reserved, "maxmemory {} + reserve {}", int(memory), int(reserved))
 
 
 # --- nginx ---------------------------------------------------------------------------------------------------------
@@ -737,8 +752,6 @@ SOMAXCONN = (4096, 65535)
 SWAPPINESS = 10
 FILES_LEAST = 1048576
 FILES_SYSTEM = 65536
-# max_files_per_process of PostgreSQL.
-FILES_PER_BACKEND = 1000
 
 
 def sysctl(users, has_redis, files):

@@ -295,8 +295,8 @@ class Builder:
             environment = self._python(names) if self.params["runtime"] == "python" else None
             before, after = releases.node_steps(names) if self.params["runtime"] == "node" else ([], [])
             own = [Step(command, command, private=True) for command in self.params["build"]]
-            last = [Step("compile", releases.COMPILE)] if self.params["runtime"] == "python" else []
-            for step in [*before, *own, *after, *last]:
+            last = [releases.COMPILE] if self.params["runtime"] == "python" else []
+            for step in [*before, *own, *after, Step("finish", "\n".join([*last, releases.TIDY]))]:
                 self.run(step)
             self._sync(self.path)
             self._mark(self.path, releases.COMPLETE, {"environment": environment})

@@ -45,7 +45,7 @@ def test_every_option_has_a_comment_and_is_used(role):
     text = (role / "defaults/main.yml").read_text()
     used = "\n".join(path.read_text() for path in role.rglob("*") if path.is_file() and path.name not in ("argument_specs.yml", "README.md"))
     for name in _defaults(role):
-        assert re.search(rf"^# .+\n{name}:", text, re.M), f"a comment line above {name}"
+        assert re.search(rf"^# .+\n{name}:", text, re.MULTILINE), f"a comment line above {name}"
         assert len(re.findall(rf"\b{name}\b", used)) > 1, f"{name} is used"
 
 

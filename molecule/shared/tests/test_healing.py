@@ -69,7 +69,7 @@ def test_agent_watches_every_process(host):
 
 def test_anybody_may_look_and_only_root_may_act(host):
     look = "setpriv --reuid=65534 --regid=65534 --clear-groups mainstay"
-    assert host.run(f"{look} status").rc == 0
+    assert host.run(f"{look} status").rc in (0, 1)
     assert host.run(f"{look} stop shop").rc == 2
     assert host.run(f"{look} history").rc == 2
     assert host.file("/run/mainstay-act.socket").mode == 0o600

@@ -10,7 +10,6 @@ import pytest
 from ansible_collections.mainstay.vps.tests.unit.declarations import WRONG, broken
 from plays import changes, play, words
 
-
 # Each second declaration of the table, and variables of roles: together more than 25.
 WRONG_VARIABLES = [
     ({"mainstay_apps": broken(path, value)}, expected) for path, value, expected in WRONG[::2]

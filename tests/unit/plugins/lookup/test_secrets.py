@@ -10,7 +10,6 @@ from ansible.errors import AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
 from ansible.plugins.loader import lookup_loader
-
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 
 

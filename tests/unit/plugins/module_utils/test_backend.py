@@ -280,6 +280,18 @@ def test_a_new_release_restarts_everything_and_remembers_the_way_back():
     assert not any(item["dest"].startswith(backend.PROOFS) for item in failed["files"])
 
 
+def test_a_failed_app_gets_its_own_files_back():
+    files = ["/etc/mainstay/shop/env", "/etc/systemd/system/shop-web@.service", "/etc/systemd/system/shop-old@.service",
+             "/etc/systemd/system/shop.target.wants/shop-web@8002.service", "/etc/systemd/system/shop-web-job@.service",
+             "/etc/mainstay/shop-web/env", "/etc/systemd/system/shopping.target"]
+    apps = {**SHOP, "shop-web": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
+    host = _host(_model(apps=apps, host={"systemd_version": 252}), unproven=["web"])
+    described = _model(apps=apps, host=host)
+    found = backend.outcome(described, {"apps": ["shop"]}, RESULTS, files)
+    assert found["restore"] == files[:4]
+    assert _words(found) == [("shop.target", "restarted")] and not any("link" in item for item in found["files"])
+
+
 def test_an_app_that_is_healthy_stays_when_another_one_is_not():
     apps = {**SHOP, "other": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
     described = _model(apps=apps)
@@ -346,7 +358,7 @@ def test_the_report_says_what_failed_and_no_secret():
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    ({"wanted": "def"}, "release abc runs again"), ({"unproven": ["web"]}, "its configuration changed")])
+    ({"wanted": "def"}, "release abc runs again"), ({"unproven": ["web"]}, "only its configuration had changed")])
 def test_the_report_says_what_runs_now(arguments, words):
     described, change = _todo(**arguments)
     assert words in "\n".join(backend.report(described, change["apps"], [], [], "systemctl failed"))

@@ -3,13 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
-import sys
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.modules import selfsigned_certificate
+from ansible_collections.mainstay.vps.tests.unit.run_module import run_module
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 
@@ -17,12 +16,9 @@ pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs opens
 @pytest.fixture
 def run(tmp_path):
     def run(check=False, **options):
-        arguments = {"sites": [{"name": "a.example.com"}], "directory": str(tmp_path / "tls"), "_ansible_check_mode": check,
-                     "_ansible_diff": True, "_ansible_remote_tmp": str(tmp_path), **options}
-        done = subprocess.run([sys.executable, "-m", selfsigned_certificate.__name__],
-                              input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}), capture_output=True, text=True, check=False)
-        assert done.stdout, done.stderr
-        return json.loads(done.stdout)
+        return run_module(
+            selfsigned_certificate, {"sites": [{"name": "a.example.com"}], "directory": str(tmp_path / "tls"), **options}, tmp_path, check
+        )
     return run
 
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decides on the control node which release is wanted, asks the host in one shell command, and sends the source only where it is missing."""
+"""Decides which release is wanted, asks the host in one shell command, and sends the source where it is missing."""
+
 from __future__ import annotations
 
 import json
@@ -27,7 +28,8 @@ class ActionModule(ActionBase):
         try:
             resolved = sources.resolve(args["source"], sources.base_directories(task_vars or {}))
             identity = args.get("id") or releases.release_id(
-                resolved["digest"], args.get("runtime", "python"), args.get("build") or [])
+                resolved["digest"], args.get("runtime", "python"), args.get("build") or []
+            )
         except releases.ReleaseError as error:
             raise AnsibleActionFail(f"{args['app']}: {error}") from error
 
@@ -56,8 +58,10 @@ class ActionModule(ActionBase):
         return result
 
     def _markers(self, path):
-        """The markers a release has on the host; an answer that is not one of ours leaves the decision to the module."""
-        command = "; ".join(f"test -f {shlex.quote(f'{path}/{name}')} && echo {name}" for name in (releases.COMPLETE, releases.MIGRATED))
+        """The markers a release has on the host; any other answer leaves the decision to the module."""
+        command = "; ".join(
+            f"test -f {shlex.quote(f'{path}/{name}')} && echo {name}" for name in (releases.COMPLETE, releases.MIGRATED)
+        )
         answer = self._low_level_execute_command(f"{command}; echo asked")
         words = answer.get("stdout", "").split()
         return set(words) if words[-1:] == ["asked"] else set()
@@ -65,6 +69,9 @@ class ActionModule(ActionBase):
     def _send(self, archive):
         if self._connection._shell.tmpdir is None:
             self._make_tmp_path()
-        suffix = next((ending for ending in sorted(releases.ARCHIVE_SUFFIXES, key=len, reverse=True) if archive.endswith(ending)), "")
+        suffix = next(
+            (ending for ending in sorted(releases.ARCHIVE_SUFFIXES, key=len, reverse=True) if archive.endswith(ending)),
+            "",
+        )
         remote = self._connection._shell.join_path(self._connection._shell.tmpdir, f"source{suffix}")
         return self._transfer_file(archive, remote)

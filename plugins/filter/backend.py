@@ -3,17 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils import backend, releases
+from ansible_collections.mainstay.vps.plugins.module_utils import backend, backend_changes, releases
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
 class FilterModule:
     def filters(self):
         return {
-            "backend_change": refused_as_filter_error(backend.change),
+            "backend_change": refused_as_filter_error(backend_changes.change),
             "backend_env_file": refused_as_filter_error(releases.env_text),
             "backend_environment": refused_as_filter_error(backend.environment),
             "backend_model": refused_as_filter_error(backend.model),
-            "backend_outcome": refused_as_filter_error(backend.outcome),
-            "backend_report": refused_as_filter_error(backend.report),
+            "backend_outcome": refused_as_filter_error(backend_changes.outcome),
+            "backend_report": refused_as_filter_error(backend_changes.report),
         }

@@ -9,13 +9,13 @@ short_description: The name of the release that the sources of apps mean right n
 version_added: 0.1.0
 author: mainstay contributors (@mainstay)
 description:
-  - Returns a mapping of each app to the id of its release, computed on the control node without asking a host. All hosts and all
-    batches of one run get the same answer, even when the source changes meanwhile.
-  - A folder's id is a digest of its names, executable bits and contents, without C(.git), C(.venv), C(node_modules), caches and what
-    git ignores. A commit's id is its first twelve digits; a tag or branch is resolved by one C(git ls-remote), a full commit by none.
-    An archive's id comes from its checksum.
-  - Where the recipe is more than the plain Python one (another runtime, or build commands), six digits of the recipe follow, because
-    the same source then makes another release.
+  - Returns a mapping of each app to the id of its release, computed on the control node without asking a host. All
+    hosts and all batches of one run get the same answer, even when the source changes meanwhile.
+  - A folder's id is a digest of its names, executable bits and contents, without C(.git), C(.venv), C(node_modules),
+    caches and what git ignores. A commit's id is its first twelve digits; a tag or branch is resolved by one
+    C(git ls-remote), a full commit by none. An archive's id comes from its checksum.
+  - Where the recipe is more than the plain Python one (another runtime, or build commands), six digits of the recipe
+    follow, because the same source then makes another release.
 options:
   _terms:
     description: The declared apps, as in C(mainstay_apps).

@@ -11,7 +11,8 @@ author: mainstay contributors (@mainstay)
 description:
   - Returns a mapping of each app to its secrets. What the apps declare under C(secrets), the password of the database and one for
     each Redis instance are created at the first run (64 random bytes, URL-safe) and kept in one file per secret,
-    C(<directory>/<app>/<NAME>), readable by the user who runs Ansible only.
+    C(<directory>/<app>/<NAME>.txt), readable by the user who runs Ansible only. The directory may lie inside an inventory
+    directory, where Ansible takes no C(.txt) file for an inventory.
   - Where a vault password is configured (the default vault identity), new files are encrypted with it; existing ones are read either way.
   - In check mode nothing is written; a secret that does not exist yet is then a random text of this run.
   - Keep the directory out of version control, or encrypt it, and include it in the control node's backup.
@@ -71,7 +72,7 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError(str(error)) from error
         keep = not variables.get("ansible_check_mode", False)
         return [{
-            name: {secret: self._secret(os.path.join(directory, name, secret), keep) for secret in names(app)}
+            name: {secret: self._secret(os.path.join(directory, name, f"{secret}.txt"), keep) for secret in names(app)}
             for name, app in declared.items()
         }]
 

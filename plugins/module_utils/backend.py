@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From declared apps to what a backend host runs: users, folders, environment, units, and what a change asks to be restarted."""
+"""From declared apps to what a backend host runs: its environment, units, files and probes."""
+
 from __future__ import annotations
 
 import hashlib
@@ -10,7 +11,7 @@ import re
 from urllib.parse import quote
 
 from .apps import DeclarationError, instance_numbers, normalise, unit_names
-from .releases import mask
+from .unit_commands import assignment, exec_line
 
 UNITS = "/etc/systemd/system"
 PROOFS = "/var/lib/mainstay/backend"
@@ -25,98 +26,17 @@ CPU_WEIGHT = {"web": 100, "celery": 50, "worker": 50}
 PACKAGES = {"python": ["python3-venv"], "node": ["nodejs", "npm"], "command": []}
 
 
-def _refuse(variable, value, remedy):
-    raise DeclarationError(variable, value, remedy)
-
-
-# --- commands -------------------------------------------------------------------------------------------------------------
-
-WORD_PART = re.compile(
-    r"""(?P<space>\s+)
-      | (?P<variable>\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<bare>[A-Za-z_]\w*)))
-      | '(?P<single>[^']*)'
-      | "(?P<double>(?:[^"\\]|\\.)*)"
-      | \\(?P<escaped>.)
-      | (?P<shell>[|&;<>()`$'"\\])
-      | (?P<plain>[^\s$'"\\|&;<>()`]+)""", re.VERBOSE | re.DOTALL)
-VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
-
-
-def _literal(text):
-    """Text that systemd gives to the program as it is."""
-    return re.sub(r'(["\\])', r"\\\1", text).replace("%", "%%").replace("$", "$$").replace("\n", "\\n").replace("\t", "\\t")
-
-
-def _expanded(text):
-    """Text between double quotes: variables are systemd's, everything else is literal."""
-    parts, end = [], 0
-    for match in VARIABLE.finditer(text):
-        parts += [_literal(text[end:match.start()]), "${" + (match[1] or match[2]) + "}"]
-        end = match.end()
-    return "".join([*parts, _literal(text[end:])])
-
-
-def exec_line(command, where="command"):
-    """A declared command as the ExecStart= of a unit.
-
-    The command is written as for a shell, and systemd runs it without one: quotes and variables mean the same in both, so they
-    are translated; what only a shell can do is refused. ``env`` finds the program on the unit's own PATH.
-    """
-    words, word, quoted = [], None, False
-    for match in _parts(command, where):
-        kind = match.lastgroup if match.lastgroup not in ("braced", "bare") else "variable"
-        if kind == "space":
-            if word is not None:
-                words.append((word, quoted))
-            word, quoted = None, False
-            continue
-        word = word or []
-        if kind == "variable":
-            word.append(("variable", match["braced"] or match["bare"]))
-        elif kind == "double":
-            quoted = True
-            word.append(("text", _expanded(re.sub(r'\\(["\\`])', r"\1", match["double"]))))
-        else:
-            quoted = quoted or kind != "plain"
-            word.append(("text", _literal(match[kind])))
-    if word is not None:
-        words.append((word, quoted))
-    if not words:
-        _refuse(where, command, "Write the command that runs the process.")
-    return " ".join(["/usr/bin/env", *(_word(parts, quoted) for parts, quoted in words)])
-
-
-def _parts(command, where):
-    position = 0
-    while position < len(command):
-        match = WORD_PART.match(command, position)
-        if match["shell"]:
-            _refuse(where, command, f"{match['shell']!r} needs a shell, and none runs here; write sh -c '…', or put it into a script.")
-        yield match
-        position = match.end()
-
-
-def _word(parts, quoted):
-    if len(parts) == 1 and parts[0][0] == "variable" and not quoted:
-        return f"${parts[0][1]}"  # as in a shell, an unquoted variable may be several words, or none
-    text = "".join(text if kind == "text" else "${" + text + "}" for kind, text in parts)
-    return f'"{text}"' if quoted or not text or re.search(r"[\s;\"']", text) else text
-
-
-# --- environment ----------------------------------------------------------------------------------------------------------
-
-def assignment(name, value):
-    """One assignment for Environment= of a unit; ``%i`` is the number of the instance."""
-    text = re.sub(r'(["\\])', r"\\\1", str(value)).replace("\n", "\\n").replace("\t", "\\t")
-    text = text if value == "%i" else text.replace("%", "%%")
-    return f'"{name}={text}"'
+# --- environment ------------------------------------------------------------------------------------------------------
 
 
 def _secret(app, secrets, name):
     value = secrets.get(app["name"], {}).get(name)
     if not value:
-        _refuse(f"backend_secrets.{app['name']}.{name}", "nothing",
-                "The app needs this secret; let mainstay create it (mainstay_secrets), or give it in backend_secrets.")
+        raise DeclarationError(
+            f"backend_secrets.{app['name']}.{name}",
+            "nothing",
+            "The app needs this secret; let mainstay create it (mainstay_secrets), or give it in backend_secrets.",
+        )
     return value
 
 
@@ -129,12 +49,14 @@ def _generated(app, secrets, database_host, redis_host):
         variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{database_host}:{port}/{app['name']}"
     for instance in app["redis"]:
         password = quote(_secret(app, secrets, f"REDIS_{instance.upper()}_PASSWORD"), safe="")
-        variables[f"REDIS_{instance.upper()}_URL"] = f"redis://{app['name']}:{password}@{redis_host}:{REDIS_PORTS[instance]}/0"
+        variables[f"REDIS_{instance.upper()}_URL"] = (
+            f"redis://{app['name']}:{password}@{redis_host}:{REDIS_PORTS[instance]}/0"
+        )
     return variables
 
 
 def environment(apps, secrets=None, database_host="127.0.0.1", redis_host="127.0.0.1"):
-    """What goes into each app's environment file: generated names, their prefixed copies, and the app's own over both."""
+    """What goes into each app's environment file: generated names, prefixed copies, and the app's own over both."""
     result = {}
     for app in normalise(apps).values():
         generated = _generated(app, secrets or {}, database_host, redis_host)
@@ -147,7 +69,11 @@ def environment(apps, secrets=None, database_host="127.0.0.1", redis_host="127.0
 
 def secret_names(app):
     """The names of the variables in :func:`environment` whose values nobody may see."""
-    names = [*app["secrets"], *(["DATABASE_URL"] if app["database"] != "none" else []), *(f"REDIS_{item.upper()}_URL" for item in app["redis"])]
+    names = [
+        *app["secrets"],
+        *(["DATABASE_URL"] if app["database"] != "none" else []),
+        *(f"REDIS_{item.upper()}_URL" for item in app["redis"]),
+    ]
     return sorted({*names, *(app["env_prefix"] + name for name in names)})
 
 
@@ -157,7 +83,10 @@ def websocket_limit(app, process, instances):
         route["max_connections"]
         for site in app["sites"].values()
         for route in site["routes"].values()
-        if route["kind"] == "process" and route["process"] == process["name"] and route["websocket"] and route["max_connections"]
+        if route["kind"] == "process"
+        and route["process"] == process["name"]
+        and route["websocket"]
+        and route["max_connections"]
     ]
     return -(-sum(limits) // instances) if limits else None
 
@@ -176,6 +105,9 @@ def process_environment(app, process, plan, options):
         variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['memory_max_mb'] * 3 // 4}"
     if process["heartbeat"]:
         variables["HEARTBEAT_FILE"] = f"/run/{app['name']}/{process['heartbeat']['file']}"
+    if re.search(r"\bcelery\b.*\sbeat\b", process["command"]):
+        # Its default is the working directory, which is a release that nobody writes to.
+        variables["CELERY_BEAT_SCHEDULE"] = f"/var/lib/{app['name']}/celerybeat-schedule"
     variables = {name: app["env"].get(name, value) for name, value in variables.items() if value is not None}
     if app["env_prefix"]:
         variables.update({app["env_prefix"] + name: value for name, value in variables.items()})
@@ -185,11 +117,15 @@ def process_environment(app, process, plan, options):
     return {"PATH": f"{programs}/usr/local/bin:/usr/bin:/bin", **places, **variables}
 
 
-# --- units ----------------------------------------------------------------------------------------------------------------
+# --- units ------------------------------------------------------------------------------------------------------------
+
 
 def planned(process, plan):
     """What the capacity plan says of a process; where there is no plan, what was declared and small defaults."""
-    pool = {key: value if value != "auto" else default for (key, value), default in zip(sorted(process["pool"].items()), (5, 5))}
+    pool = {
+        key: value if value != "auto" else default
+        for (key, value), default in zip(sorted(process["pool"].items()), (5, 5))
+    }
     memory = process["memory_mb"]
     defaults = {
         "instances": 1 if process["instances"] == "auto" else process["instances"],
@@ -220,7 +156,9 @@ def unit(app, process, plan, options):
         "user": app["user"],
         "root": app["root"],
         "env_file": app["env_file"],
-        "environment": [assignment(name, value) for name, value in process_environment(app, process, numbers, options).items()],
+        "environment": [
+            assignment(name, value) for name, value in process_environment(app, process, numbers, options).items()
+        ],
         "exec_start": exec_line(process["command"], where),
         "stop_timeout": options["stop_timeout"][process["kind"]],
         "start_timeout": options["start_timeout"],
@@ -248,12 +186,26 @@ def _probes(app, process, instances, options):
         for kind in ("health", "readiness"):
             check = process[kind]
             if check:
-                probe = {"name": name, "kind": "http", "url": f"http://{host}:{number}{check['path']}", "healthy_threshold": 2,
-                         "timeout": check.get("timeout", 5), "status": [check.get("status", 200)]}
+                probe = {
+                    "name": name,
+                    "kind": "http",
+                    "url": f"http://{host}:{number}{check['path']}",
+                    "healthy_threshold": 2,
+                    "timeout": check.get("timeout", 5),
+                    "status": [check.get("status", 200)],
+                }
                 probes.append({**probe, **common, **({"json": check["json"]} if check.get("json") else {})})
         if not process["health"]:
             # A process that dies at once is active for a moment after each start; three seconds in a row it is not.
-            probes.append({"name": name, "kind": "command", "command": ["systemctl", "is-active", name], "healthy_threshold": 4, **common})
+            probes.append(
+                {
+                    "name": name,
+                    "kind": "command",
+                    "command": ["systemctl", "is-active", name],
+                    "healthy_threshold": 4,
+                    **common,
+                }
+            )
     return probes
 
 
@@ -262,13 +214,23 @@ def _check_names(units):
     for item in units:
         where = f"mainstay_apps.{item['app']}.processes.{item['process']}"
         if item["name"] in owners:
-            _refuse(where, item["process"], f"Its unit {item['name']}@.service is also that of {owners[item['name']]}; rename one of them.")
+            raise DeclarationError(
+                where,
+                item["process"],
+                f"Its unit {item['name']}@.service is also that of {owners[item['name']]}; rename one of them.",
+            )
         owners[item["name"]] = where
 
 
 def _shared_folders(app):
     """The folders of a release that outlive it: those the declared logs are in."""
-    return sorted({folder for folder in (pattern.rpartition("/")[0] for pattern in app["logs"]) if folder and not re.search(r"[*?\[]", folder)})
+    return sorted(
+        {
+            folder
+            for folder in (pattern.rpartition("/")[0] for pattern in app["logs"])
+            if folder and not re.search(r"[*?\[]", folder)
+        }
+    )
 
 
 def _target(paths, link):
@@ -276,20 +238,33 @@ def _target(paths, link):
     return found.get("target") or ""
 
 
-def model(apps, releases, plan=None, variables=None, host=None, bind_address="127.0.0.1", start_timeout=90, stop_timeout=None):
+def model(
+    apps, releases, plan=None, variables=None, host=None, bind_address="127.0.0.1", start_timeout=90, stop_timeout=None
+):
     """All that a backend host needs for its apps, each entry ready for the module that takes it. It holds no secret.
 
-    ``releases`` maps each app to the id it should run; ``plan`` is the plan of this host's processes; ``variables`` is what
-    :func:`environment` returned; ``host`` is the host's snapshot.
+    ``releases`` maps each app to the id it should run; ``plan`` is the plan of this host's processes; ``variables`` is
+    what :func:`environment` returned; ``host`` is the host's snapshot.
     """
     plan, variables, host = plan or {}, variables or {}, host or {}
-    options = {"bind_address": bind_address, "start_timeout": start_timeout, "systemd_version": host.get("systemd_version") or 0,
-               "stop_timeout": stop_timeout or {"web": 30, "celery": 60, "worker": 30}}
+    options = {
+        "bind_address": bind_address,
+        "start_timeout": start_timeout,
+        "systemd_version": host.get("systemd_version") or 0,
+        "stop_timeout": stop_timeout or {"web": 30, "celery": 60, "worker": 30},
+    }
     paths, running = host.get("paths") or {}, set(host.get("running") or ())
     result = {"apps": {}, "packages": [], "new_users": [], "builds": [], "files": [], "purge": [], "units": []}
     for app in normalise(apps).values():
-        described = _app(app, releases[app["name"]], plan.get(app["name"], {}), variables.get(app["name"], {}), options, paths,
-                         running)
+        described = _app(
+            app,
+            releases[app["name"]],
+            plan.get(app["name"], {}),
+            variables.get(app["name"], {}),
+            options,
+            paths,
+            running,
+        )
         result["apps"][app["name"]] = described
         result["packages"] += PACKAGES.get(app["runtime"], []) + (["git"] if app["source"]["kind"] == "git" else [])
         result["new_users"] += [] if described["previous"] else [app["user"]]
@@ -315,17 +290,19 @@ def _app(app, release, plan, variables, options, paths, running):
         unchanging = {name: value for name, value in described.items() if name not in ("instances", "description")}
         proof = f"{PROOFS}/{described['name']}"
         digest = _digest(release, variables, unchanging)
-        processes.append({
-            "name": process["name"],
-            "unit": described["name"],
-            "instances": described["instances"],
-            "stopped": [name for name in described["instances"] if name not in running],
-            "proof": proof,
-            "digest": digest,
-            "proven": _target(paths, proof) == digest,
-            "known": bool(_target(paths, proof)),
-            "probes": _probes(app, process, len(described["instances"]), options),
-        })
+        processes.append(
+            {
+                "name": process["name"],
+                "unit": described["name"],
+                "instances": described["instances"],
+                "stopped": [name for name in described["instances"] if name not in running],
+                "proof": proof,
+                "digest": digest,
+                "proven": _target(paths, proof) == digest,
+                "known": bool(_target(paths, proof)),
+                "probes": _probes(app, process, len(described["instances"]), options),
+            }
+        )
         units.append(described)
     return {
         "name": app["name"],
@@ -357,7 +334,14 @@ def _files(app, described):
         {"dest": f"{app['root']}/shared", "state": "directory", "mode": "0750", **own},
         {"dest": f"/etc/mainstay/{app['name']}", "state": "directory", "mode": "0750", "group": app["user"]},
         {"dest": PROOFS, "state": "directory", "mode": "0700"},
-        {"dest": app["env_file"], "template": "env.j2", "vars": {"app": {"name": app["name"]}}, "group": app["user"], "mode": "0640", "sensitive": True},
+        {
+            "dest": app["env_file"],
+            "template": "env.j2",
+            "vars": {"app": {"name": app["name"]}},
+            "group": app["user"],
+            "mode": "0640",
+            "sensitive": True,
+        },
         {"dest": target, "template": "app.target.j2", "vars": {"app": {"name": app["name"]}}},
         {"dest": f"{UNITS}/multi-user.target.wants", "state": "directory"},
         {"dest": f"{target}.wants", "state": "directory"},
@@ -377,8 +361,8 @@ def _once(entries):
 def _validation(described, systemd_version):
     """The commands that refuse a broken unit.
 
-    ``systemd-analyze verify`` only warns of a directive it does not know or cannot read, unless it is told which files matter
-    (from systemd 250); before that, a warning that names one of the files is the failure.
+    ``systemd-analyze verify`` only warns of a directive it does not know or cannot read, unless it is told which files
+    matter (from systemd 250); before that, a warning that names one of the files is the failure.
     """
     files = [f"{UNITS}/{item['name']}@.service" for item in described["units"]]
     files += [f"{UNITS}/{app['target']}" for app in described["apps"].values()]
@@ -387,13 +371,16 @@ def _validation(described, systemd_version):
     if not systemd_version or systemd_version >= 250:
         return [f"systemd-analyze verify --man=no --recursive-errors=no {' '.join(files)}"]
     names = "|".join(re.escape(file.rpartition("/")[2].replace(".service", "")) for file in files)
-    return [(f"sh -c 'words=$(systemd-analyze verify --man=no {' '.join(files)} 2>&1) || failed=1; printf \"%s\\n\" \"$words\" | "
-            f"grep -E \"({names})\" >&2 && failed=1; exit ${{failed:-0}}'")]
+    return [
+        (
+            f"sh -c 'words=$(systemd-analyze verify --man=no {' '.join(files)} 2>&1) || failed=1; "
+            f'printf "%s\\n" "$words" | '
+            f'grep -E "({names})" >&2 && failed=1; exit ${{failed:-0}}\''
+        )
+    ]
 
 
-# --- changes --------------------------------------------------------------------------------------------------------------
-
-def _lock(app):
+def lock(app):
     """The note that tells the watchdog to keep its hands off while an app is being deployed."""
     return f"{LOCKS}/{app['name']}.deploy"
 
@@ -403,8 +390,11 @@ def _switches(apps):
     entries = []
     for app in apps.values():
         if app["previous"] != app["release"]:
-            entries += [{"dest": LOCKS, "state": "directory"}, {"dest": _lock(app), "content": f"{app['release']}\n"},
-                        {"dest": f"{app['root']}/current", "link": f"releases/{app['release']}"}]
+            entries += [
+                {"dest": LOCKS, "state": "directory"},
+                {"dest": lock(app), "content": f"{app['release']}\n"},
+                {"dest": f"{app['root']}/current", "link": f"releases/{app['release']}"},
+            ]
     return _once(entries)
 
 
@@ -417,108 +407,3 @@ def _orphans(described, active):
         if owners:
             orphans[max(owners, key=len)].append(found)
     return orphans
-
-
-def _action(app, name, state, known=True):
-    return {"app": app["name"], "unit": name, "state": state, "known": known}
-
-
-def _actions(described, changed):
-    wanted = {name for item in described["units"] for name in item["instances"]}
-    for app in described["apps"].values():
-        folder = f"{UNITS}/{app['target']}.wants/"
-        gone = {path[len(folder):] for path in changed if path.startswith(folder) and path[len(folder):] not in wanted}
-        for name in sorted(gone.union(described["orphans"][app["name"]])):
-            yield _action(app, name, "stopped")
-        stale = [item for item in app["processes"] if not item["proven"] or f"{UNITS}/{item['unit']}@.service" in changed]
-        if len(stale) == len(app["processes"]):
-            yield _action(app, app["target"], "restarted", any(item["known"] for item in stale))
-            continue
-        for item in stale:
-            yield from (_action(app, name, "restarted", item["known"]) for name in item["instances"])
-        for item in app["processes"]:
-            if item not in stale:
-                yield from (_action(app, name, "started") for name in item["stopped"])
-        if not app["target_running"]:
-            yield _action(app, app["target"], "started")
-
-
-def change(described, changed_files=()):
-    """What a change to the files asks for: the apps it concerns, what systemd has to do, and what must be healthy then.
-
-    A process changed when the digest of its release, environment and unit is not the one last proven healthy, so a run
-    that was cut off in the middle is completed by the next one.
-    """
-    todo = list(_actions(described, set(changed_files)))
-    names = {action["app"] for action in todo}
-    apps = [app for name, app in described["apps"].items() if name in names]
-    return {
-        "apps": [app["name"] for app in apps],
-        "actions": [{**action, "reload": number == 0} for number, action in enumerate(todo)],
-        "probes": [probe for app in apps for item in app["processes"] for probe in item["probes"]],
-    }
-
-
-def _belongs(app, path):
-    """Whether a file under /etc is this app's, also when it is no longer declared."""
-    own = rf"{UNITS}/{re.escape(app['name'])}(-[a-z0-9-]+@\.service|\.target|\.target\.wants/.+)"
-    return path == app["env_file"] or re.fullmatch(own, path) is not None
-
-
-def outcome(described, changed, results=(), changed_files=()):
-    """What follows from the results of the probes: healthy apps are remembered, the others go back to where they were.
-
-    Without any result nothing was healthy: what should have run did not get that far.
-    """
-    sick = {item["name"] for item in results if not item.get("healthy")}
-    found = {"failed": [], "files": [], "restore": [], "actions": []}
-    for name in changed["apps"]:
-        app = described["apps"][name]
-        found["files"].append({"dest": _lock(app), "state": "absent"})
-        if results and sick.isdisjoint(unit for item in app["processes"] for unit in item["instances"]):
-            found["files"] += [{"dest": item["proof"], "link": item["digest"]} for item in app["processes"]]
-            if app["previous"] not in ("", app["release"]):
-                found["files"].append({"dest": f"{app['root']}/previous", "link": f"releases/{app['previous']}"})
-            continue
-        found["failed"].append(name)
-        if app["previous"] != app["release"]:
-            link = {"link": f"releases/{app['previous']}"} if app["previous"] else {"state": "absent"}
-            found["files"].append({"dest": f"{app['root']}/current", **link})
-        others = [other for other in described["apps"].values() if len(other["name"]) > len(name)]
-        found["restore"] += [path for path in changed_files if _belongs(app, path) and not any(_belongs(other, path) for other in others)]
-        found["actions"].append(_action(app, app["target"], "restarted" if app["previous"] else "stopped"))
-    return found
-
-
-def _last_words(lines):
-    """The lines of a journal from the last start on that the program lived to say something about."""
-    spoken = False
-    for number in range(len(lines) - 1, -1, -1):
-        spoken = spoken or " systemd[1]: " not in lines[number]
-        if spoken and " systemd[1]: Starting " in lines[number]:
-            return lines[number:]
-    return lines
-
-
-def report(described, failed, probes=(), journals=(), error="", variables=None):
-    """Why a change was not accepted, as a person wants to read it: what was asked, what came back, last words, and what runs now."""
-    apps = [described["apps"][name] for name in failed]
-    known = variables or {}
-    hidden = [known.get(app["name"], {}).get(name, "") for app in apps for name in app["secrets"]]
-    lines = [f"{app['name']}: release {app['release']} did not become healthy." for app in apps]
-    for item in probes:
-        if not item.get("healthy"):
-            reasons = "; ".join(item.get("reasons") or ["no answer"])
-            lines.append(f"{item['name']}: {item.get('target')} gave status {item.get('status')} in {item.get('attempts')} tries: {reasons}")
-            lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
-    lines += [] if probes or not error else [error]
-    for item in journals:
-        lines += [f"Last lines of {item['item']}:", *(f"  {line}" for line in _last_words(item.get("stdout_lines") or ["(none)"]))]
-    for app in apps:
-        if app["previous"] == app["release"]:
-            lines.append(f"{app['name']}: only its configuration had changed; it runs with the one before again.")
-        elif app["previous"]:
-            lines.append(f"{app['name']}: release {app['previous']} runs again, with the configuration it had.")
-        else:
-            lines.append(f"{app['name']}: this was its first release; it is stopped, and kept for the next try.")
-    return [mask(line, hidden) for line in lines]

@@ -143,6 +143,9 @@ class _Parser:
         dest = given.get("dest")
         where = f"{where} ({dest})" if isinstance(dest, str) else where
         self._known(given, KEYS, where)
+        if dest is None:
+            self._problem(where, "has no dest. Say where on the host it goes.")
+            return None
         dest = self._path(f"{where}: dest", dest)
         state, source = self._state(where, given)
         if state in ("file", "link") and str(given.get("dest", "")).endswith("/"):
@@ -307,7 +310,7 @@ case $problems in *'ermission denied'*) printf 'denied\0' ;; esac
 printf 'purge\0'
 found {purge}
 printf 'pending\0'
-found {state}/transactions/*/journal.json
+found {state}/transactions/*.json
 printf 'links\0'
 each {links} | xargs -0 -r readlink -z --
 printf '{end}\0'

@@ -9,7 +9,7 @@ The order of things on the host, and why a kill at any point ends in the old or 
 2. The plan (``changeset``): what differs. Nothing differs, nothing is written.
 3. The rehearsal (``rehearsal``): the checkers see the new set at its real paths in a private mount namespace, nobody
    else does. Where no namespace can be had, the trial below replaces it.
-4. The journal, ``<state>/transactions/<id>/journal.json``: every step with its temporary names, synced before anything
+4. The journal, ``<state>/transactions/<id>.json``: every step with its temporary names, synced before anything
    else. Then each new file is written beside its destination, complete with owner, mode and content, and synced; each
    old file gets a second name (a hard link). No destination is touched: state ``clean``, "only leftovers to remove".
 5. The commit: the journal turns to ``forward`` (synced), then one rename for each step, then ``clean`` again, then the
@@ -289,34 +289,36 @@ class Journal:
     The paths it records are the host's own; ``root`` is where that host's file system begins for whoever settles it.
     """
 
-    def __init__(self, directory, steps, state="clean", backup=None, root=""):
-        self.directory, self.recorded, self.state, self.backup, self.root = directory, steps, state, backup, root
+    def __init__(self, path, steps, state="clean", backup=None, root=""):
+        self.path, self.recorded, self.state, self.backup, self.root = path, steps, state, backup, root
         self.steps = [step.below(root) for step in steps] if root else steps
-        self.path = os.path.join(directory, "journal.json")
 
     @classmethod
-    def open(cls, directory, root=""):
-        with open(os.path.join(directory, "journal.json"), encoding="utf-8") as handle:
-            data = json.load(handle)
-        return cls(directory, [Step(**step) for step in data["steps"]], data["state"], data["backup"], root)
+    def open(cls, path, root=""):
+        try:
+            data = json.loads(read(path))
+            return cls(path, [Step(**step) for step in data["steps"]], data["state"], data["backup"], root)
+        except (ValueError, KeyError, TypeError) as problem:
+            raise TransactionError(
+                f"{path} is no journal this version can read ({problem}). It says which files a transaction was about: "
+                "see that they are as they should be, then remove it."
+            ) from problem
 
     def write(self, state):
         """Turn to a state, durably, in one rename."""
         self.state = state
         steps = [step.to_dict() for step in self.recorded]
         data = {"version": 1, "state": state, "backup": self.backup, "steps": steps}
-        temporary = f"{self.path}.tmp"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        directory, name = os.path.split(self.path)
+        temporary = f"{directory}/.{name}.tmp"
+        remove(temporary)
         _write_file(temporary, Node("file", 0o600, content=json.dumps(data).encode()))
         os.rename(temporary, self.path)
-        _sync_directory(self.directory)
+        _sync_directory(directory)
 
     def close(self):
-        """Nothing is left to do: without ``journal.json`` the directory means nothing."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """Nothing is left to do."""
+        remove(self.path)
 
 
 def settle(journal):
@@ -350,8 +352,8 @@ def settle(journal):
 
 
 def pending(state_dir=STATE_DIR):
-    """The directories of unfinished transactions, oldest first."""
-    return sorted(os.path.dirname(path) for path in glob.glob(f"{glob.escape(state_dir)}/transactions/*/journal.json"))
+    """The journals of unfinished transactions, oldest first."""
+    return sorted(glob.glob(f"{glob.escape(state_dir)}/transactions/*.json"))
 
 
 @contextlib.contextmanager
@@ -385,31 +387,30 @@ def recover(root="/", state_dir=STATE_DIR, wait=LOCK_WAIT):
     Returns a list of ``{id, outcome, files}``. Does nothing, and writes nothing, when there is none.
     """
     root = root.rstrip("/")
-    if not glob.glob(f"{glob.escape(root + state_dir)}/transactions/*/"):
+    if not pending(root + state_dir):
         return []
     with locked(root + state_dir, wait):
         return recover_locked(root, state_dir)
 
 
 def recover_locked(root="", state_dir=STATE_DIR):
+    """As :func:`recover`, for a caller who holds the lock."""
+    for path in glob.glob(f"{glob.escape(root + state_dir)}/transactions/.*.tmp"):
+        remove(path)
     settled = []
-    for directory in sorted(glob.glob(f"{glob.escape(root + state_dir)}/transactions/*/")):
-        directory = directory.rstrip("/")
-        if not os.path.exists(os.path.join(directory, "journal.json")):
-            shutil.rmtree(directory, ignore_errors=True)
-            continue
-        journal = Journal.open(directory, root)
+    for path in pending(root + state_dir):
+        journal = Journal.open(path, root)
         try:
             outcome = settle(journal)
         except TransactionError:
             outcome = "restored"
         except OSError as problem:
             raise TransactionError(
-                f"the unfinished transaction in {directory} can be brought neither to its end nor back: {problem}. "
+                f"the unfinished transaction {path} can be brought neither to its end nor back: {problem}. "
                 "Remove what stands in the way (read-only file system, immutable file, full disk), then run again."
             ) from problem
         files = [step.dest for step in journal.recorded]
-        settled.append({"id": os.path.basename(directory), "outcome": outcome, "files": files})
+        settled.append({"id": os.path.basename(path)[: -len(".json")], "outcome": outcome, "files": files})
     return settled
 
 
@@ -456,12 +457,10 @@ def transact(steps, identifier, test=None, kept=None, state_dir=STATE_DIR, backu
     ``test`` is a function that judges the files in place (a dict with ``passed``); without one they are trusted.
     ``kept`` names the paths to back up, with what becomes of them. Raises :class:`TransactionError`.
     """
-    directory = os.path.join(state_dir, "transactions", identifier)
-    os.mkdir(directory, 0o700)
-    journal = Journal(directory, steps, backup=os.path.join(backup_dir, identifier) if kept else None)
+    path = os.path.join(state_dir, "transactions", f"{identifier}.json")
+    journal = Journal(path, steps, backup=os.path.join(backup_dir, identifier) if kept else None)
     try:
         journal.write("clean")
-        _sync_directory(os.path.dirname(directory))
         for step in steps:
             if step.act == "place":
                 stage(step)
@@ -477,7 +476,7 @@ def transact(steps, identifier, test=None, kept=None, state_dir=STATE_DIR, backu
         answer = _settle_for_helper(journal)
     if answer.get("error") and os.path.exists(journal.path):
         raise TransactionError(
-            f"{answer['error']}. The set could not be put back: {directory} says how, and the next run tries again."
+            f"{answer['error']}. The set could not be put back: {path} says how, and the next run tries again."
         )
     if answer.get("error"):
         raise TransactionError(f"{answer['error']}; every file is as it was.")
@@ -518,7 +517,7 @@ def _settle_for_helper(journal):
     """The helper was killed: end what it began, and find out from the files which end it was."""
     try:
         if os.path.exists(journal.path):
-            settle(Journal.open(journal.directory))
+            settle(Journal.open(journal.path))
     except (OSError, TransactionError) as problem:
         return {"error": _words(problem)}
     if all(_in_place(step) for step in journal.steps):

@@ -321,6 +321,9 @@ def main():
         "note": "; ".join(result.notes),
         "recovered": result.recovered,
     }
+    if not module.check_mode:
+        for note in result.notes:
+            module.warn(note)
     refusal = result.refusal
     if refusal:
         answer.update(changed=False, cmd=refusal.command, rc=refusal.rc, output=refusal.output)

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The control node's side of a release: what a source is right now, decided once in a run, and packed once for all hosts."""
+"""The control node's side of a release: what a source is, decided once in a run, and packed once for all hosts."""
+
 from __future__ import annotations
 
 import fcntl
@@ -32,7 +33,9 @@ def locate(path, bases, what="source.path"):
     for candidate in tried:
         if os.path.exists(candidate):
             return candidate
-    raise ReleaseError(f"{what}: {path!r} cannot be used. There is no {' and no '.join(dict.fromkeys(tried))} on the control node.")
+    raise ReleaseError(
+        f"{what}: {path!r} cannot be used. There is no {' and no '.join(dict.fromkeys(tried))} on the control node."
+    )
 
 
 def _git(arguments, url=None):
@@ -41,13 +44,17 @@ def _git(arguments, url=None):
         url, authorization = releases.split_credentials(url)
         environment.update(releases.git_credentials(authorization))
     argv = ["git", *(url if word is None else word for word in arguments)]
-    return subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_TIMEOUT, check=False)
+    return subprocess.run(
+        argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_TIMEOUT, check=False
+    )
 
 
 def _known_to_git(root):
     """The files below a folder that git tracks or would track, or None where git does not say."""
     try:
-        listed = _git(["-C", root, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        listed = _git(
+            ["-C", root, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     names = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
@@ -118,10 +125,13 @@ def _add(archive, name, kind, mode, modified, content=b"", target=""):
 
 
 def pack(root, destination, expected):
-    """Pack a folder so that the same content gives the same bytes; refuse one that is no longer what the run decided on."""
+    """Pack a folder so that the same content gives the same bytes; refuse one that has changed in this run."""
     modified = releases.modified(expected)
-    with open(destination, "wb") as raw, gzip.GzipFile("", "wb", 6, raw, 0) as packed, tarfile.open(
-            fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with (
+        open(destination, "wb") as raw,
+        gzip.GzipFile("", "wb", 6, raw, 0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
         found = read_tree(root, archive, modified)
     if found != expected:
         raise ReleaseError(f"source.path: {root!r} changed while it was deployed. Run again when nothing writes to it.")
@@ -134,8 +144,10 @@ def _commit(url, version):
     try:
         listed = _git(["ls-remote", "--", None, *releases.git_patterns(version)], url)
     except FileNotFoundError:
-        raise ReleaseError(f"source.version: {version!r} cannot be resolved without git on the control node. Install git there, or give the "
-                           "full commit.") from None
+        raise ReleaseError(
+            f"source.version: {version!r} cannot be resolved without git on the control node. Install git there, or "
+            "give the full commit."
+        ) from None
     except subprocess.TimeoutExpired:
         raise ReleaseError(f"source.git: {shown!r} did not answer within {GIT_TIMEOUT} s.") from None
     if listed.returncode:
@@ -143,7 +155,9 @@ def _commit(url, version):
         raise ReleaseError(f"source.git: {shown!r} cannot be read from the control node: {words}")
     commit = releases.commit_of(listed.stdout.decode(errors="replace"), version)
     if not commit:
-        raise ReleaseError(f"source.version: {version!r} is no tag and no branch of {shown}. Give one that exists, or a full commit.")
+        raise ReleaseError(
+            f"source.version: {version!r} is no tag and no branch of {shown}. Give one that exists, or a full commit."
+        )
     return commit
 
 
@@ -152,7 +166,9 @@ def _look(source, bases):
     if source["kind"] == "path":
         root = locate(source["path"], bases)
         if not os.path.isdir(root):
-            raise ReleaseError(f"source.path: {root!r} cannot be used. It is a file; name a folder, or declare it as an archive.")
+            raise ReleaseError(
+                f"source.path: {root!r} cannot be used. It is a file; name a folder, or declare it as an archive."
+            )
         return {"digest": read_tree(root), "root": root}
     if source["kind"] == "git":
         commit = _commit(source["git"], source["version"])

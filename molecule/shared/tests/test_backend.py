@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Releases are whole and owned by their app, units are confined, secrets stay secret, and a bad change leaves no trace."""
+"""Releases are whole and their app's, units are confined, secrets stay secret, and a bad change leaves no trace."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def processes(host):
 def secrets(host, app):
     """The values in an app's environment that look like secrets, and the passwords inside its URLs."""
     text = host.file(f"/etc/mainstay/{app}/env").content_string
-    values = re.findall(r'^\w*(?:SECRET|PASSWORD|TOKEN|KEY)\w*="(.{16,})"$', text, re.M)
+    values = re.findall(r'^\w*(?:SECRET|PASSWORD|TOKEN|KEY)\w*="(.{16,})"$', text, re.MULTILINE)
     return values + re.findall(r"://[^:/\s]*:([^@\s]+)@", text)
 
 
@@ -47,7 +47,9 @@ def test_something_is_deployed(host):
 
 def test_units_run_as_their_app_and_come_back_at_boot(host):
     for app, unit in processes(host):
-        state = show(host, unit, "ActiveState", "User", "UnitFileState", "NeedDaemonReload", "Restart", "MemoryMax", "MainPID")
+        state = show(
+            host, unit, "ActiveState", "User", "UnitFileState", "NeedDaemonReload", "Restart", "MemoryMax", "MainPID"
+        )
         assert (state["ActiveState"], state["User"], state["Restart"]) == ("active", app, "always"), unit
         assert (state["UnitFileState"], state["NeedDaemonReload"]) == ("enabled", "no"), unit
         assert int(state["MemoryMax"]) < 2**60, f"{unit} has a limit"
@@ -57,7 +59,7 @@ def test_units_run_as_their_app_and_come_back_at_boot(host):
 
 
 def test_units_are_confined(host):
-    for _, unit in processes(host):
+    for _app, unit in processes(host):
         said = host.check_output(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
         assert float(re.search(r": (\d+\.\d)", said)[1]) <= EXPOSURE, said
 
@@ -81,13 +83,18 @@ def test_users_cannot_log_in(host):
 
 def test_releases_are_whole_and_belong_to_the_app(host):
     for app in apps(host):
-        assert re.fullmatch(r"releases/[0-9a-f]{12}(-[0-9a-f]{6})?", host.file(f"/srv/{app}/current").linked_to.replace(f"/srv/{app}/", ""))
+        assert re.fullmatch(
+            r"releases/[0-9a-f]{12}(-[0-9a-f]{6})?",
+            host.file(f"/srv/{app}/current").linked_to.replace(f"/srv/{app}/", ""),
+        )
         marker = json.loads(host.file(f"/srv/{app}/current/.complete").content_string)
         assert marker["id"] == host.check_output(f"basename $(readlink /srv/{app}/current)")
         strangers = host.check_output(f"find -H /srv/{app}/current ! -user {app} ! -name .complete ! -name .migrated")
         assert strangers == ""
         assert not host.run(f"find -H /srv/{app}/current -perm -o+w ! -type l | grep .").stdout
-        assert not host.run(f"ls -d /run/lock/mainstay/{app}.deploy /run/mainstay/{app}@*").stdout, "a deploy leaves nothing behind"
+        assert not host.run(f"ls -d /run/lock/mainstay/{app}.deploy /run/mainstay/{app}@*").stdout, (
+            "a deploy leaves nothing behind"
+        )
 
 
 def test_environment_file_is_for_root_and_the_app(host):
@@ -110,21 +117,29 @@ def test_no_secret_can_be_seen(host):
         assert found, app
         for secret in found:
             assert not [place for place, text in seen.items() if secret in text]
-            assert host.run(f"grep -rqF {shlex.quote(secret)} /srv/{app}/current/ /srv/{app}/cache /var/lib/mainstay/backend").rc != 0
+            assert (
+                host.run(
+                    f"grep -rqF {shlex.quote(secret)} /srv/{app}/current/ /srv/{app}/cache /var/lib/mainstay/backend"
+                ).rc
+                != 0
+            )
 
 
 @pytest.fixture
 def state(host):
     """What must be the same after a change that was refused."""
     return lambda: host.check_output(
-        f"cd / && find {UNITS} /etc/mainstay/*/env /srv/*/current -printf '%p %y %m %u %g %l\\n' | sort; sha256sum {UNITS}/*.service; "
+        f"cd / && find {UNITS} /etc/mainstay/*/env /srv/*/current -printf '%p %y %m %u %g %l\\n' | sort; "
+        f"sha256sum {UNITS}/*.service; "
         "systemctl show --property=MainPID,ActiveState shop-web@8000.service"
     )
 
 
 def test_a_broken_unit_changes_nothing(state):
     before = state()
-    run = play("playbooks/site.yml", "--tags", "backend", variables={"backend_plan": {"shop": {"web": {"tasks_max": "many"}}}})
+    run = play(
+        "playbooks/site.yml", "--tags", "backend", variables={"backend_plan": {"shop": {"web": {"tasks_max": "many"}}}}
+    )
     assert run.returncode != 0
     assert "Invalid maximum tasks value 'many'" in words(run)
     assert state() == before

@@ -155,7 +155,10 @@ class World:
         if action != "observe":
             self.actions.append((self.clock.now, action, process.unit))
         if action in ("kill", "restart", "revive"):
-            self.begin(process.unit, behaves="up" if self.cured else self.units[process.unit]["behaves"])
+            # systemd may be faster with its own restart and counts it
+            self.begin(
+                process.unit, "up" if self.cured else self.units[process.unit]["behaves"], crashed=action == "kill"
+            )
             if action == "revive" and not self.cured:
                 self.give_up(process.unit)
         from mainstay.actuator import Done

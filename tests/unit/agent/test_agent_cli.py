@@ -144,6 +144,12 @@ class TestStatus:
         found, out, _err = host.run("status", "--json", "shop/web")
         assert (json.loads(out)["processes"][0]["health"], found) == (health, status)
 
+    def test_what_the_agent_said_before_a_change_is_not_repeated(self, host):
+        host.live["shop-web@8000.service"] = UnitState("shop-web@8000.service", active="failed", sub="failed")
+        host.entries[1] |= {"health": "restarting", "reason": "activating (auto-restart)"}
+        entry = json.loads(host.run("status", "--json", "shop/web")[1])["processes"][0]
+        assert (entry["reason"], entry["since"]) == ("", None)
+
     @pytest.mark.parametrize(
         "break_it", [lambda host: host.agent.update(written=host.clock.time() - 60), lambda host: host.agent.clear()]
     )

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
+from mainstay.watch import Outcome
 
 WEB = "shop-web@1.service"
 
@@ -331,6 +332,42 @@ def test_one_call_to_systemd_serves_all_units(world):
     host.shows = 0
     host.live(100)
     assert host.shows <= 21
+
+
+def test_an_answer_of_a_former_life_does_not_count(world):
+    host = world()
+    host.live(20)
+    watch = host.agent.watches[WEB]
+    former = watch.invocation
+    host.begin(WEB, behaves="error")
+    watch.observe_unit(host.state(WEB))
+    for _answer in range(3):
+        watch.observe_probe(Outcome(True), former)
+    assert (watch.health, watch.successes) == ("starting", 0)
+
+
+def test_an_answer_while_we_act_does_not_count(world):
+    host = world()
+    host.live(20)
+    host.agent.acting.add(WEB)
+    for _answer in range(3):
+        host.agent.receive(
+            ("probe", (WEB, host.agent.watches[WEB].invocation, host.clock.now), Outcome(False, "hang", "late"))
+        )
+    assert host.agent.watches[WEB].failures == 0
+
+
+def test_between_reset_failed_and_start_nobody_has_stopped_it(world):
+    host = world()
+    host.live(20)
+    watch = host.agent.watches[WEB]
+    host.give_up(WEB)
+    host.requests[WEB] = False
+    watch.observe_unit(host.state(WEB))
+    watch.acted("revive")
+    host.stop(WEB)
+    assert watch.observe_unit(host.state(WEB)) == []
+    assert watch.health == "restarting"
 
 
 class TestMemory:

@@ -538,12 +538,16 @@ class TestRecords:
 
     def test_the_state_is_replaced_whole(self, tmp_path):
         path = str(tmp_path / "state.json")
-        records.write_state(path, {"a": 1})
+        before = os.umask(0o077)  # as in the agent's unit
+        try:
+            records.write_state(path, {"a": 1})
+        finally:
+            os.umask(before)
+        assert os.stat(path).st_mode & 0o777 == 0o644
         assert records.read_state(path) == {"a": 1}
         with pytest.raises(TypeError):
             records.write_state(path, {"a": object()})
         assert records.read_state(path) == {"a": 1}
-        assert os.stat(path).st_mode & 0o777 == 0o644
 
 
 def test_evidence_of_processes(tmp_path):

@@ -30,22 +30,36 @@ def run(monkeypatch, tmp_path):
         shell = SimpleNamespace(tmpdir="/tmp/remote", join_path=lambda *parts: "/".join(parts))
         action = ActionModule(task, SimpleNamespace(_shell=shell), SimpleNamespace(), None, None, None)
         answer = {"stdout": "\n".join([*markers, "asked"])}
-        monkeypatch.setattr(action, "_low_level_execute_command", lambda command: seen.commands.append(command) or answer)
-        monkeypatch.setattr(action, "_execute_module",
-                            lambda name, module_args, task_vars: seen.modules.append(module_args) or {"changed": True, "invocation": module_args})
+        monkeypatch.setattr(
+            action, "_low_level_execute_command", lambda command: seen.commands.append(command) or answer
+        )
+        monkeypatch.setattr(
+            action,
+            "_execute_module",
+            lambda name, module_args, task_vars: (
+                seen.modules.append(module_args) or {"changed": True, "invocation": module_args}
+            ),
+        )
         monkeypatch.setattr(action, "_transfer_file", lambda local, remote: seen.sent.append(local) or remote)
         monkeypatch.setattr(action, "_remove_tmp_path", lambda path: None)
         return action.run(task_vars={"inventory_dir": str(tmp_path)}), seen
+
     return run
 
 
 def test_a_release_that_is_there_starts_no_module(run):
     result, seen = run({"source": GIT}, markers=[".complete"])
-    assert (result["changed"], result["id"], result["folder"]) == (False, COMMIT[:12], f"/srv/shop/releases/{COMMIT[:12]}")
+    assert (result["changed"], result["id"], result["folder"]) == (
+        False,
+        COMMIT[:12],
+        f"/srv/shop/releases/{COMMIT[:12]}",
+    )
     assert len(seen.commands) == 1 and not seen.modules and not seen.sent
 
 
-@pytest.mark.parametrize(("markers", "modules"), [([".complete"], 1), ([".complete", ".migrated"], 0), ([], 1), ([".migrated"], 1)])
+@pytest.mark.parametrize(
+    ("markers", "modules"), [([".complete"], 1), ([".complete", ".migrated"], 0), ([], 1), ([".migrated"], 1)]
+)
 def test_a_migration_counts_once_it_is_done(run, markers, modules):
     assert len(run({"source": GIT, "migrate": "migrate"}, markers=markers)[1].modules) == modules
 
@@ -53,7 +67,7 @@ def test_a_migration_counts_once_it_is_done(run, markers, modules):
 def test_a_folder_is_sent_only_where_it_is_missing(run):
     assert len(run({"source": {"path": "app"}})[1].sent) == 1
     assert not run({"source": {"path": "app"}, "migrate": "x"}, markers=[".complete"])[1].sent
-    _, seen = run({"source": {"path": "app"}}, check=True)
+    _result, seen = run({"source": {"path": "app"}}, check=True)
     assert not seen.sent and seen.modules[0]["archive_bytes"] > 0
 
 
@@ -65,11 +79,14 @@ def test_credentials_and_secrets_travel_where_nothing_logs_them(run):
     assert "invocation" not in result
 
 
-@pytest.mark.parametrize(("args", "words"), [
-    ({}, "source is required"),
-    ({"source": {"path": "nowhere"}}, "shop: source.path: 'nowhere'"),
-    ({"source": {"image": "x"}}, "Name exactly one of"),
-])
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({}, "source is required"),
+        ({"source": {"path": "nowhere"}}, "shop: source.path: 'nowhere'"),
+        ({"source": {"image": "x"}}, "Name exactly one of"),
+    ],
+)
 def test_refusals(run, args, words):
     with pytest.raises(AnsibleActionFail, match=words):
         run(args)

@@ -234,8 +234,8 @@ def test_a_checker_that_is_not_installed_is_noted(host):
 
 
 def test_an_unfinished_transaction_is_noted_in_check_mode(host):
-    os.makedirs(f"{host.state}/transactions/one")
-    with open(f"{host.state}/transactions/one/journal.json", "w", encoding="utf-8") as handle:
+    os.makedirs(f"{host.state}/transactions")
+    with open(f"{host.state}/transactions/one.json", "w", encoding="utf-8") as handle:
         json.dump({"version": 1, "state": "clean", "backup": None, "steps": []}, handle)
     assert "unfinished" in host.run(host.entry("conf", "new\n"), check=True).notes[0]
     assert host.run(host.entry("conf", "new\n")).recovered[0]["id"] == "one"

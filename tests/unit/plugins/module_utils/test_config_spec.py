@@ -30,7 +30,7 @@ WRONG = {
         ["config_set: unknown key 'validat'", "Did you mean 'validate'?"],
     ),
     "unknown key": (with_entry(contents="x"), ["files[0] (/etc/x): unknown key 'contents'", "Did you mean 'content'?"]),
-    "no dest": ({"files": [{"content": "x"}]}, ["files[0]: dest: None is not an absolute path"]),
+    "no dest": ({"files": [{"content": "x"}]}, ["files[0]: has no dest"]),
     "relative dest": (with_entry(dest="etc/x"), ["'etc/x' is not an absolute path", "Begin it with /"]),
     "dest climbs": (with_entry(dest="/etc/../x"), ["goes through '..'", "Write the path it leads to"]),
     "dest is the root": (with_entry(dest="/"), ["is the root directory"]),
@@ -173,7 +173,7 @@ DISTURBANCES = {
     "missing secret": lambda top: os.unlink(f"{top}/secret"),
     "missing link": lambda top: os.unlink(f"{top}/link"),
     "missing directory": lambda top: os.rmdir(f"{top}/d"),
-    "missing everything": lambda top: shutil.rmtree(top),
+    "missing everything": shutil.rmtree,
     "link elsewhere": lambda top: relink(f"{top}/link", "../elsewhere"),
     "link for a file": lambda top: relink(f"{top}/plain", "secret"),
     "file for a link": lambda top: [os.unlink(f"{top}/other-link"), append(f"{top}/other-link")],
@@ -226,8 +226,7 @@ def test_the_probe_sees_another_owner_by_name_and_number(host):
 
 def test_the_probe_sees_an_unfinished_transaction(host):
     _top, spec = host
-    os.makedirs(f"{spec.options['state_dir']}/transactions/one")
-    append(f"{spec.options['state_dir']}/transactions/one/journal.json")
+    append(f"{spec.options['state_dir']}/transactions/one.json")
     assert not agrees(ask(spec), spec.entries, "pepper")
 
 

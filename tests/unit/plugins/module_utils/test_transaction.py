@@ -137,7 +137,7 @@ def test_owner_and_mode_are_there_before_the_content_has_its_name(host, monkeypa
 
 def unfinished(root, state, name="one"):
     """A journal as a power cut leaves it, on a host whose file system begins at ``root``."""
-    directory = f"{root}/var/lib/mainstay/transactions/{name}"
+    directory = f"{root}/var/lib/mainstay/transactions"
     os.makedirs(directory)
     os.makedirs(f"{root}/etc", exist_ok=True)
     for path, text in (("a", "new a"), (".b.old", "old b"), (".a.old", "old a"), ("b", "new b"), (".c.new", "new c")):
@@ -148,7 +148,7 @@ def unfinished(root, state, name="one"):
         Step("place", "/etc/b", "/etc/.b.new", "/etc/.b.old"),
         Step("place", "/etc/c", "/etc/.c.new"),
     ]
-    Journal(directory, steps, backup="/var/backups/mainstay/one").write(state)
+    Journal(f"{directory}/{name}.json", steps, backup="/var/backups/mainstay/one").write(state)
     os.makedirs(f"{root}/var/backups/mainstay/one")
 
 
@@ -184,12 +184,12 @@ def test_recovery_writes_nothing_where_nothing_was_begun(tmp_path):
 
 def test_a_journal_that_was_never_written_means_nothing(tmp_path):
     unfinished(tmp_path, "forward")
-    os.rename(
-        tmp_path / "var/lib/mainstay/transactions/one/journal.json",
-        tmp_path / "var/lib/mainstay/transactions/one/journal.json.tmp",
-    )
+    journals = tmp_path / "var/lib/mainstay/transactions"
+    os.rename(journals / "one.json", journals / ".one.json.tmp")
     assert transaction.recover(str(tmp_path)) == []
-    assert os.listdir(tmp_path / "var/lib/mainstay/transactions") == ["lock"]
+    assert tree(tmp_path)["a"] == "new a"
+    assert transaction.recover_locked(str(tmp_path)) == []
+    assert os.listdir(journals) == []
 
 
 def test_a_journal_tells_no_content(host, monkeypatch):
@@ -214,7 +214,18 @@ def test_an_obstacle_to_recovery_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(transaction, "_back", failing_back)
     with pytest.raises(TransactionError, match="neither to its end nor back: .*Read-only file system"):
         transaction.recover(str(tmp_path))
-    assert os.path.exists(tmp_path / "var/lib/mainstay/transactions/one/journal.json")
+    assert os.path.exists(tmp_path / "var/lib/mainstay/transactions/one.json")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"version": 2}', b'{"steps": [{"act": "x"}], "state": "clean"}'])
+def test_a_journal_nobody_can_read_is_named_and_kept(tmp_path, data):
+    unfinished(tmp_path, "forward")
+    path = tmp_path / "var/lib/mainstay/transactions/one.json"
+    path.write_bytes(data)
+    with pytest.raises(TransactionError, match="one.json is no journal this version can read"):
+        transaction.recover(str(tmp_path))
+    assert path.exists()
+    assert tree(tmp_path)["a"] == "new a"
 
 
 def test_transactions_wait_for_each_other(tmp_path):

@@ -19,7 +19,7 @@ from ansible_collections.mainstay.vps.plugins.modules import config_set as modul
 from ansible_collections.mainstay.vps.tests.unit.kills import GROUP, OWNER
 
 SECRET = "tr0ub4dor"
-COLLECTIONS = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections/mainstay/vps")))
+COLLECTIONS = os.path.abspath(changeset.__file__).split("/ansible_collections/", 1)[0]
 
 
 class Playbook:
@@ -106,7 +106,7 @@ def test_no_secret_is_printed_however_loudly(playbook, pipelining):
 
 def test_every_key_is_there_whatever_happens(playbook):
     entry = {"dest": f"{playbook.host}/x", "content": "x\n"}
-    results, _output = playbook.run(
+    results, output = playbook.run(
         {**playbook.set(entry, validate="true"), "check_mode": True},
         playbook.set(entry, validate=["true", "mainstay-no-such-program"]),
         playbook.set(entry, validate="true"),
@@ -117,6 +117,7 @@ def test_every_key_is_there_whatever_happens(playbook):
     assert [result["changed"] for result in results] == [True, True, False, False]
     assert [result["validated"] for result in results] == [True, False, False, False]
     assert results[1]["note"] == "not tested with mainstay-no-such-program: mainstay-no-such-program is not installed"
+    assert "[WARNING]: not tested with mainstay-no-such-program" in output
     assert results[3]["failed"]
     with open(entry["dest"], encoding="utf-8") as handle:
         assert handle.read() == "x\n"

@@ -22,8 +22,14 @@ def run_of_ansible(monkeypatch, tmp_path):
 @pytest.fixture
 def tree(tmp_path):
     root = tmp_path / "shop"
-    for name, content in {"app/main.py": "print()", "run.sh": "#!/bin/sh", ".venv/bin/python": "x", "app/__pycache__/main.pyc": "x",
-                          "node_modules/a/b.js": "x", "notes.log": "x"}.items():
+    for name, content in {
+        "app/main.py": "print()",
+        "run.sh": "#!/bin/sh",
+        ".venv/bin/python": "x",
+        "app/__pycache__/main.pyc": "x",
+        "node_modules/a/b.js": "x",
+        "notes.log": "x",
+    }.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
@@ -33,19 +39,25 @@ def tree(tmp_path):
 
 
 def _git(root, *arguments):
-    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=root, check=True, capture_output=True)
+    subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=root, check=True, capture_output=True
+    )
 
 
 def test_what_belongs_to_a_release(tree):
     assert sources.listing(str(tree)) == ["app/main.py", "latest", "notes.log", "run.sh"]
     _git(tree, "init")
     (tree / ".gitignore").write_text("*.log\n")
-    assert sources.listing(str(tree)) == [".gitignore", "app/main.py", "latest", "run.sh"], "what git ignores stays behind"
+    assert sources.listing(str(tree)) == [".gitignore", "app/main.py", "latest", "run.sh"], (
+        "what git ignores stays behind"
+    )
     (tree / "app/main.py").unlink()
     (tree / "new.py").write_text("")
     _git(tree, "add", "run.sh")
     (tree / "run.sh").unlink()
-    assert sources.listing(str(tree)) == [".gitignore", "latest", "new.py"], "what is there counts, not what is committed"
+    assert sources.listing(str(tree)) == [".gitignore", "latest", "new.py"], (
+        "what is there counts, not what is committed"
+    )
 
 
 def test_a_folder_that_an_outer_repository_ignores_is_taken_as_it_is(tree):

@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What turns a source into something that runs: environments, packages, scripts. Decisions, no effects."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from .releases import ReleaseError
+
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+UV_HOME = "/opt/mainstay/uv"
+
+
+class Step(dict):
+    """A step of a build: ``name``, ``script`` for bash, its ``arguments``; ``private`` sees the app's environment."""
+
+    def __init__(self, name, script, *arguments, private=False):
+        super().__init__(name=name, script=script, arguments=list(arguments), private=private)
+
+
+def build_environment(root, release, environment):
+    """What every command of a build finds: caches that outlive it, a place for temporary files, certificates."""
+    base = {
+        "HOME": root,
+        "LANG": "C.UTF-8",
+        "PATH": f"{release}/.venv/bin:{release}/node_modules/.bin:{UV_HOME}/bin:/usr/local/bin:/usr/bin:/bin",
+        "TMPDIR": f"{root}/cache/tmp",
+        "XDG_CACHE_HOME": f"{root}/cache",
+        "VIRTUAL_ENV": f"{release}/.venv",
+        "PYTHONPATH": release,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "UV_CACHE_DIR": f"{root}/cache/uv",
+        "UV_LINK_MODE": "copy",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "npm_config_cache": f"{root}/cache/npm",
+        "npm_config_update_notifier": "false",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    # Debian's own bundle knows the authorities that the administrator added; the tools' bundles do not.
+    base.update(
+        dict.fromkeys(
+            ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"), CERTIFICATES
+        )
+    )
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        # Some tools read the one spelling, some the other.
+        proxy = environment.get(name) or environment.get(name.upper())
+        base.update({name: proxy, name.upper(): proxy} if proxy else {})
+    if "PIP_INDEX_URL" in environment:
+        base["UV_DEFAULT_INDEX"] = environment["PIP_INDEX_URL"]
+    if "PIP_EXTRA_INDEX_URL" in environment:
+        base["UV_INDEX"] = environment["PIP_EXTRA_INDEX_URL"]
+    return {**base, **environment}
+
+
+UNPACK = "tar --extract --gzip --no-same-owner --file -"
+
+UNPACK_ARCHIVE = """
+mkdir .unpack
+case "$1" in
+  *.zip) /usr/bin/python3 -m zipfile -e "$1" .unpack ;;
+  *) tar --extract --no-same-owner --file "$1" --directory .unpack ;;
+esac
+shopt -s dotglob nullglob
+entries=(.unpack/*)
+if [ ${#entries[@]} -eq 1 ] && [ -d "${entries[0]}" ]; then mv "${entries[0]}" .top; rmdir .unpack; mv .top .unpack; fi
+mv .unpack/* .
+rmdir .unpack
+"""
+
+# A commit is asked for by itself first; a server that only gives branches and tags is asked for those.
+FETCH_GIT = """
+[ -f "$1/HEAD" ] || git init --quiet --bare "$1"
+if ! git -C "$1" cat-file -e "$3^{commit}" 2>/dev/null; then
+  git -C "$1" fetch --quiet --no-tags --depth=1 "$2" "$3" ||
+    git -C "$1" fetch --quiet --force --no-tags "$2" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*'
+fi
+git -C "$1" update-ref "refs/mainstay/$3" "$3"
+git -C "$1" archive --format=tar "$3" | tar --extract --file -
+"""
+
+LINK_SHARED = """
+shared=$1; shift
+for folder in "$@"; do
+  mkdir -p "$shared/$folder"
+  rm -f "$folder/.gitkeep" "$folder/.gitignore"
+  if [ -d "$folder" ] && [ ! -L "$folder" ] && ! rmdir "$folder" 2>/dev/null; then
+    echo "$folder holds files of the source, so it cannot be linked to $shared/$folder; move them" >&2
+    exit 1
+  fi
+  mkdir -p "$(dirname "$folder")"
+  ln -sfn "$shared/$folder" "$folder"
+done
+"""
+
+# Files are hard-linked from the pristine environment; what holds its path gets a file of its own with the new one.
+COPY_ENVIRONMENT = """
+cp --archive --link "$1" .venv
+grep --recursive --files-with-matches --binary-files=without-match --fixed-strings -- "$1" .venv/bin .venv/pyvenv.cfg |
+  xargs --no-run-if-empty --delimiter='\\n' sed --in-place "s|$1|$PWD/.venv|g"
+"""
+
+# A lock file of uv may be written by everybody; nothing in a release should.
+TIDY = "find . ! -type l -perm /o+w -exec chmod o-w {} +"
+COMPILE = ".venv/bin/python -m compileall -q -x '(^|/)(\\.venv|node_modules)/' . || true"
+
+# What a list of requirements may hold that its text alone does not tell: other files of the source.
+UNSHAREABLE = re.compile(
+    r"^\s*(-r|-c|-e|--requirement|--constraint|--editable|\.|/|file:)|@\s*file:"
+    r"|\b(editable|directory|path) = \"(?!\.\")",
+    re.MULTILINE,
+)
+
+
+def python_requirements(names, installer):
+    """Which file says what a Python release needs: the strictest one that is there and that the installer reads."""
+    for name in ("requirements.lock", "uv.lock", "requirements.txt", "pyproject.toml"):
+        if name in names and (name != "uv.lock" or (installer == "uv" and "pyproject.toml" in names)):
+            return name
+    return None
+
+
+def environment_digest(content, interpreter, installer):
+    """Names a Python environment by what makes it; None where it depends on other files of the one release."""
+    if UNSHAREABLE.search(content):
+        return None
+    return hashlib.sha256(f"{content}\0{interpreter}\0{installer}".encode()).hexdigest()[:16]
+
+
+def python_steps(requirements, content, environment, installer):
+    """The steps that make a Python environment in its final place."""
+    hashes = ["--require-hashes"] if requirements == "uv.lock" or re.search(r"--hash[= ]", content) else []
+    steps = []
+    if installer == "uv":
+        steps.append(
+            Step(
+                "create the environment",
+                'rm -rf "$1"; mkdir -p "$(dirname "$1")"; uv venv --quiet --no-project --python /usr/bin/python3 "$1"',
+                environment,
+            )
+        )
+        install = 'uv pip install --link-mode hardlink --python "$1/bin/python" --compile-bytecode "${@:2}"'
+    else:
+        steps.append(
+            Step(
+                "create the environment",
+                'rm -rf "$1"; mkdir -p "$(dirname "$1")"; /usr/bin/python3 -m venv "$1"',
+                environment,
+            )
+        )
+        install = '"$1/bin/python" -m pip install "${@:2}"'
+    if requirements == "uv.lock":
+        export = (
+            'uv export --frozen --no-dev --no-emit-project --format requirements-txt --quiet -o "$TMPDIR/uv.lock.txt"'
+        )
+        steps.append(Step("read uv.lock", export))
+        steps.append(
+            Step(
+                "install uv.lock",
+                install.replace('"${@:2}"', '--require-hashes --requirement "$TMPDIR/uv.lock.txt"'),
+                environment,
+            )
+        )
+    elif requirements in ("requirements.lock", "requirements.txt"):
+        steps.append(Step(f"install {requirements}", install, environment, *hashes, "--requirement", requirements))
+    return steps
+
+
+def project_steps(requirements, content, installer):
+    """Install the project itself where its own metadata says how and no list of requirements stands in its place."""
+    if requirements == "pyproject.toml":
+        chosen = []
+    elif requirements == "uv.lock" and "[build-system]" in content:
+        chosen = ["--no-deps"]
+    else:
+        return []
+    if installer == "uv":
+        return [
+            Step("install the project", 'uv pip install --python .venv/bin/python --compile-bytecode "$@" .', *chosen)
+        ]
+    return [Step("install the project", '.venv/bin/python -m pip install "$@" .', *chosen)]
+
+
+def node_steps(names):
+    """The steps before and after an own build of a Node release."""
+    if "package.json" not in names:
+        return [], []
+    for lock in ("pnpm-lock.yaml", "yarn.lock"):
+        if lock in names and "package-lock.json" not in names:
+            raise ReleaseError(
+                f"{lock}: only npm's lock file is understood so far. Add a package-lock.json: npm install "
+                "--package-lock-only."
+            )
+    locked = {"package-lock.json", "npm-shrinkwrap.json"} & set(names)
+    install = f"npm {'ci' if locked else 'install'} --include=dev --no-audit --no-fund"
+    return [Step("install the packages", install)], [
+        Step("remove the build's packages", "npm prune --omit=dev --no-audit --no-fund")
+    ]

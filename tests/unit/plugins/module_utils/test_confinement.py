@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils import confinement
+
+
+def test_a_build_is_confined_and_its_environment_is_no_argument():
+    argv = confinement.confined(
+        "unit",
+        "shop",
+        "/srv/shop/releases/1",
+        ["/srv/shop/releases/1", "/srv/shop/cache"],
+        "/run/x.env",
+        ["sh", "-c", "echo $HOME $$"],
+        512,
+        60,
+    )
+    assert argv[-3:] == ["sh", "-c", "echo $$HOME $$$$"], "systemd leaves the variables to the shell"
+    for wanted in (
+        "User=shop",
+        "MemoryMax=512M",
+        "RuntimeMaxSec=60",
+        "ProtectSystem=strict",
+        "PrivateTmp=yes",
+        "NoNewPrivileges=yes",
+        "WorkingDirectory=/srv/shop/releases/1",
+        "ReadWritePaths=/srv/shop/releases/1 /srv/shop/cache",
+        "EnvironmentFile=/run/x.env",
+    ):
+        assert f"--property={wanted}" in argv, wanted
+    assert not any("Environment=" in word or "setenv" in word for word in argv)
+
+
+ENDED = f"\n{confinement.ENDED_WELL}\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "returncode", "words", "result"),
+    [
+        (f"Running as unit: x.service\nhello{ENDED}Finished with result: success\n", 0, ["hello"], "success"),
+        (
+            "Running as unit: x.service; invocation ID: 12\nFinished with result: signal\nMemory peak: 1M (swap: 0B)\n",
+            255,
+            [],
+            "signal",
+        ),
+        ("Failed to start\n", 1, ["Failed to start"], "exit-code"),
+        (
+            "hello\nFinished with result: success\nMain processes terminated with: code=killed/status=TERM\n",
+            0,
+            ["hello"],
+            "stopped",
+        ),
+        (f"hello{ENDED}Finished with result: exit-code\n", 3, ["hello"], "exit-code"),
+    ],
+)
+def test_a_command_ended_well_only_when_it_says_so(output, returncode, words, result):
+    assert confinement.outcome(output, returncode) == (words, result)
+
+
+def test_a_confined_command_says_that_it_ended_well():
+    argv = confinement.confined(
+        "unit", "shop", "/", ["/"], "/x", ["sh", "-c", "printf hello; $0 $1", "exit", "3"], 1, 1
+    )
+    command = [word.replace("$$", "$") for word in argv[argv.index("--") + 1 :]]
+    assert confinement.ENDED_WELL not in subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    command[-1] = "0"
+    assert confinement.outcome(subprocess.run(command, capture_output=True, text=True, check=True).stdout, 0) == (
+        ["hello"],
+        "success",
+    )
+
+
+@pytest.mark.parametrize(
+    ("returncode", "result", "words"),
+    [
+        (3, "exit-code", "failed with exit status 3"),
+        (137, "exit-code", "backend_build_memory_mb"),
+        (255, "oom-kill", "backend_build_memory_mb"),
+        (255, "signal", "512 MB"),
+        (255, "timeout", "within 60 s"),
+        (0, "stopped", "shutdown"),
+    ],
+)
+def test_a_failure_says_what_to_do(returncode, result, words):
+    assert words in confinement.failure("'make'", returncode, result, 512, 60)

@@ -1,0 +1,206 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils import release_builder
+from ansible_collections.mainstay.vps.plugins.module_utils.release_builder import Builder, StepFailed
+from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+
+
+@pytest.fixture
+def builder(tmp_path, monkeypatch):
+    """Builds in a folder of the test, as ourselves, with commands that only leave their names."""
+    monkeypatch.setattr(release_builder, "RUN", str(tmp_path / "run"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "shop").mkdir()
+
+    def make(fails=(), **params):
+        defaults = {
+            "app": "shop",
+            "user": pwd.getpwuid(os.getuid()).pw_name,
+            "root": str(tmp_path / "shop"),
+            "id": "new",
+            "source": {"kind": "path", "path": "x"},
+            "archive": os.devnull,
+            "archive_bytes": 0,
+            "runtime": "command",
+            "build": [],
+            "migrate": None,
+            "shared": [],
+            "environment": "{}",
+            "app_environment": "{}",
+            "secrets": [],
+            "memory_max_mb": 100,
+            "timeout": 10,
+            "minimum_free_mb": 1,
+            "keep": 2,
+        }
+        made = Builder({**defaults, **params})
+        made.ran = []
+
+        def run(step, **dummy):
+            made.ran.append(step["name"])
+            if step["name"] in fails:
+                raise StepFailed("failed", [])
+
+        made.run = run
+        return made
+
+    return make
+
+
+def _release(builder, name, complete=True, environment=None):
+    folder = os.path.join(builder.root, "releases", name)
+    os.makedirs(folder)
+    if complete:
+        with open(f"{folder}/.complete", "w") as file:
+            json.dump({"environment": environment}, file)
+        when = 1_000_000_000 + len(os.listdir(f"{builder.root}/releases"))
+        os.utime(f"{folder}/.complete", (when, when))
+
+
+def test_a_release_is_complete_at_the_very_end(builder):
+    made = builder(build=["make"], shared=["logs"])
+    made.build()
+    assert made.ran == ["unpack", "link the shared folders", "make", "finish"]
+    assert made.has(".complete") and not os.path.exists(f"{made.root}/cache/tmp")
+    with open(f"{made.path}/.complete") as file:
+        assert json.load(file) == {"id": "new", "source": {"kind": "path", "path": "x"}, "environment": None}
+
+
+@pytest.mark.parametrize("step", ["unpack", "make", "finish"])
+def test_a_release_that_fails_leaves_nothing(builder, step):
+    made = builder(fails=[step], build=["make"])
+    with pytest.raises(StepFailed):
+        made.build()
+    assert not os.path.exists(made.path) and not os.path.exists(f"{made.root}/cache/tmp")
+
+
+def test_half_a_release_is_built_anew(builder):
+    made = builder()
+    _release(made, "new", complete=False)
+    open(f"{made.path}/rest", "w").close()
+    made.build()
+    assert made.has(".complete") and not os.path.exists(f"{made.path}/rest")
+
+
+def test_a_release_in_use_is_never_removed(builder):
+    made = builder()
+    _release(made, "new", complete=False)
+    os.symlink("releases/new", f"{made.root}/current")
+    with pytest.raises(ReleaseError, match="in use"):
+        made.build()
+    assert os.path.isdir(made.path)
+
+
+def test_retention(builder):
+    made = builder(keep=2)
+    for name in ("a", "b", "c", "d", "e"):
+        _release(made, name, environment=f"env-{name}")
+        os.makedirs(f"{made.root}/cache/environments/env-{name}")
+    _release(made, "half", complete=False)
+    _release(made, "new")
+    os.symlink("releases/a", f"{made.root}/current")
+    os.symlink("releases/c", f"{made.root}/previous")
+    assert sorted(made.prune()) == ["b", "d", "half"]
+    assert sorted(os.listdir(f"{made.root}/releases")) == ["a", "c", "e", "new"]
+    assert sorted(os.listdir(f"{made.root}/cache/environments")) == ["env-a", "env-c", "env-e"]
+
+
+def test_large_caches_go(builder, monkeypatch):
+    made = builder()
+    for name, size in (("uv", 3 << 20), ("npm", 10)):
+        os.makedirs(f"{made.root}/cache/{name}")
+        with open(f"{made.root}/cache/{name}/x", "wb") as file:
+            file.truncate(size)
+    monkeypatch.setattr(release_builder, "CACHE_LIMIT_MB", 2)
+    made.prune()
+    assert os.listdir(f"{made.root}/cache") == ["npm"]
+
+
+def test_space_is_checked_before(builder):
+    builder().check_space()
+    with pytest.raises(ReleaseError, match="MB free and a release needs 99999999 MB.*backend_keep_releases"):
+        builder(minimum_free_mb=99999999).check_space()
+    with pytest.raises(ReleaseError, match="a release needs"):
+        builder(archive_bytes=1 << 60).check_space()
+
+
+def test_a_marker_is_written_over_what_a_crash_left(builder):
+    made = builder()
+    made.build()
+    open(f"{made.path}/.migrated.new", "w").close()
+    made.params["migrate"] = "migrate"
+    made.migrate()
+    assert made.has(".migrated") and not os.path.exists(f"{made.path}/.migrated.new")
+
+
+@pytest.fixture
+def real(builder, monkeypatch):
+    """The real run method, with systemd-run replaced by a look at what it would get."""
+
+    def make(returncode=0, output="", **params):
+        made = builder(**params)
+        seen = {}
+
+        def run(argv, **dummy):
+            file = next(word for word in argv if word.startswith("--property=EnvironmentFile=")).rpartition("=")[2]
+            seen.update(argv=argv, mode=oct(os.stat(file).st_mode & 0o777))
+            with open(file) as handle:
+                seen["environment"] = handle.read()
+            return subprocess.CompletedProcess(argv, returncode, output.encode())
+
+        monkeypatch.setattr(release_builder.subprocess, "run", run)
+        del made.run
+        return made, seen
+
+    return make
+
+
+def test_secrets_reach_only_the_app_s_own_commands_and_no_argument(real):
+    made, seen = real(
+        output="\nmainstay: ended well\n",
+        app_environment='{"KEY": "hidden-value", "PATH": "/own", "PYTHONPATH": "/ROOT/current/src"}',
+        secrets=["KEY"],
+    )
+    made.private["PYTHONPATH"] = f"{made.root}/current/src"
+    made.run(release_builder.Step("make", "make", private=True))
+    assert 'KEY="hidden-value"' in seen["environment"] and seen["mode"] == "0o600"
+    assert f'PYTHONPATH="{made.path}/src"' in seen["environment"] and 'PATH="/own"' not in seen["environment"]
+    assert "hidden-value" not in " ".join(seen["argv"])
+    assert not os.listdir(release_builder.RUN), "the file is gone"
+    made.run(release_builder.Step("install", "pip"))
+    assert "hidden-value" not in seen["environment"]
+
+
+def test_a_failing_command_s_last_words_hold_no_secret(real):
+    made, _seen = real(
+        returncode=3,
+        output="one\n" * 50 + "key hidden-value\nFinished with result: exit-code\n",
+        app_environment='{"KEY": "hidden-value"}',
+        secrets=["KEY"],
+    )
+    with pytest.raises(StepFailed, match="'make' failed with exit status 3") as failure:
+        made.run(release_builder.Step("make", "make", private=True))
+    assert failure.value.output[-1] == "key ********" and len(failure.value.output) == release_builder.TAIL
+
+
+def test_one_build_at_a_time(builder, monkeypatch):
+    monkeypatch.setattr(release_builder, "LOCK_PATIENCE", 0)
+    monkeypatch.setattr(release_builder.subprocess, "run", lambda *args, **kwargs: None)
+    builder()
+    for name in ("shop@1.env", "shop-admin@1.env"):
+        open(f"{release_builder.RUN}/{name}", "w").close()
+    with release_builder.locked("shop"):
+        assert sorted(os.listdir(release_builder.RUN)) == ["release-shop.lock", "shop-admin@1.env"]
+        with pytest.raises(ReleaseError, match="another run"), release_builder.locked("shop"):
+            pass
+        with release_builder.locked("other"):
+            assert "release-other.lock" in os.listdir(release_builder.RUN)

@@ -310,7 +310,6 @@ def _app(app, release, plan, variables, options, paths, running):
         "root": app["root"],
         "env_file": app["env_file"],
         "runtime": app["runtime"],
-        "source": app["source"],
         "build": app["build"],
         "migrate": app["migrate"],
         "shared": _shared_folders(app),

@@ -48,3 +48,16 @@ def test_upgrades_are_scheduled(host, timer):
 
 def test_one_can_still_log_in(host):
     assert host.check_output("runuser --login nobody --shell /bin/sh --command 'echo in'") == "in"
+
+
+def test_a_transaction_that_was_cut_off_is_settled(host):
+    """The journal of a transaction whose processes all died between its promise and its last rename."""
+    assert host.service("mainstay-recover.path").is_running
+    assert host.service("mainstay-recover.path").is_enabled
+    assert host.service("mainstay-recover.service").is_enabled
+    step = '{"act": "place", "dest": "/etc/mainstay/cut-off", "new": "/etc/mainstay/.cut-off.dpkg-new", "old": null, "before": null, "after": null}'
+    journal = '{"version": 1, "state": "forward", "backup": null, "steps": [' + step + "]}"
+    host.check_output("echo whole >/etc/mainstay/.cut-off.dpkg-new && printf %s %s >/var/lib/mainstay/transactions/test.json", "%s", journal)
+    host.check_output("timeout 10 sh -c 'while [ -e /var/lib/mainstay/transactions/test.json ]; do sleep 0.2; done'")
+    assert host.check_output("cat /etc/mainstay/cut-off && rm /etc/mainstay/cut-off") == "whole"
+    assert not host.file("/etc/mainstay/.cut-off.dpkg-new").exists

@@ -273,7 +273,9 @@ def test_the_unit_as_systemd_reads_it(host, present, absent):
 
 
 def test_no_secret_leaves_the_environment():
-    described = json.dumps(_model(host={}))
+    apps = _with(("shop", "source"), {"git": "https://me:token-of-mine@example.com/a.git", "version": "v1"})
+    described = json.dumps(_model(apps=apps, host={}))
+    assert "token-of-mine" not in described
     for secret in [*SECRETS["shop"].values(), "p%40ss%2Fw%3Ard"]:
         assert secret not in described
     assert backend.secret_names(_normal())[0] == "DATABASE_URL"

@@ -16,7 +16,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec({
+        dummy, options = self.validate_argument_spec({
             "name": {"type": "list", "elements": "str", "required": True},
             "install_recommends": {"type": "bool", "default": False},
             "cache_valid_time": {"type": "int", "default": 3600},

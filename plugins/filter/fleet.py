@@ -10,6 +10,7 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refus
 class FilterModule:
     def filters(self):
         return {
+            "enumeration": fleet.enumeration,
             "plan_hosts": refused_as_filter_error(fleet.plan_hosts),
             "stack_packages": refused_as_filter_error(fleet.stack_packages),
         }

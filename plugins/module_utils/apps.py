@@ -26,9 +26,11 @@ ROUTES = ("process", "spa", "directory", "redirect")
 KINDS = ("web", "celery", "worker")
 
 # Users and services that exist, or may exist, on a Debian host: an app of that name would take over their account.
-RESERVED_NAMES = frozenset(
-    ["root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data", "backup", "list", "irc", "nobody", "sshd", "postgres", "mysql", "redis", "nginx", "admin", "ubuntu", "debian", "systemd", "messagebus", "mainstay", "ssh", "firewall", "system"]
-)
+RESERVED_NAMES = frozenset({
+    "admin", "backup", "bin", "daemon", "debian", "firewall", "games", "irc", "list", "lp", "mail", "mainstay", "man", "messagebus",
+    "mysql", "news", "nginx", "nobody", "postgres", "proxy", "redis", "root", "ssh", "sshd", "sync", "sys", "system", "systemd",
+    "ubuntu", "uucp", "www-data",
+})
 # Ports the stack itself listens on.
 RESERVED_PORTS = {5432: "PostgreSQL", 6379: "Redis (cache)", 6380: "Redis (queue)"}
 
@@ -351,7 +353,7 @@ def check_ports(apps, instances=None):
 
     ``instances`` is ``{app: {process: number}}`` as the plan decided; without it ``auto`` counts as one.
     """
-    owners = {port: name for port, name in RESERVED_PORTS.items()}
+    owners = dict(RESERVED_PORTS)
     for app in apps.values():
         for process in app["processes"].values():
             count = (instances or {}).get(app["name"], {}).get(process["name"], process["instances"])

@@ -37,3 +37,9 @@ def stack_packages(apps, tiers):
         packages += ["nodejs", "npm"] if "node" in runtimes else []
         packages += ["git"] if any(app["source"]["kind"] == "git" for app in declared) else []
     return packages
+
+
+def enumeration(names):
+    """Names as a person says them: ``web1``, ``web1 and web2``, ``web1, web2 and web3``."""
+    *first, last = names or ["nothing"]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -67,7 +67,7 @@ def tree(pid, proc="/proc"):
 
 def describe(pid, proc="/proc"):
     """Name, state and size of a process; not its command line, which may hold a secret."""
-    name, _, rest = _read(f"{proc}/{pid}/stat").rpartition(")")
+    name, dummy, rest = _read(f"{proc}/{pid}/stat").rpartition(")")
     words = rest.split()
     if len(words) < 22:
         return None

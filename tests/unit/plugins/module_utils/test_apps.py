@@ -8,7 +8,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils import apps
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP, WRONG, broken
 
 
-@pytest.mark.parametrize(("path", "value", "words"), WRONG, ids=[".".join(path) + f"-{n}" for n, (path, *_) in enumerate(WRONG)])
+@pytest.mark.parametrize(("path", "value", "words"), WRONG, ids=[".".join(case[0]) for case in WRONG])
 def test_wrong_input_is_refused_with_variable_value_and_remedy(path, value, words):
     with pytest.raises(apps.DeclarationError) as refusal:
         apps.normalise(broken(path, value))

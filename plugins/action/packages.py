@@ -16,11 +16,11 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        dummy, options = self.validate_argument_spec({
+        options = self.validate_argument_spec({
             "name": {"type": "list", "elements": "str", "required": True},
             "install_recommends": {"type": "bool", "default": False},
             "cache_valid_time": {"type": "int", "default": 3600},
-        })
+        })[1]
         missing = self._missing(options["name"])
         result.update(changed=bool(missing), missing=missing)
         if not missing:

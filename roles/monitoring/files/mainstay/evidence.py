@@ -67,7 +67,7 @@ def tree(pid, proc="/proc"):
 
 def describe(pid, proc="/proc"):
     """Name, state and size of a process; not its command line, which may hold a secret."""
-    name, dummy, rest = _read(f"{proc}/{pid}/stat").rpartition(")")
+    name, rest = _read(f"{proc}/{pid}/stat").rpartition(")")[::2]
     words = rest.split()
     if len(words) < 22:
         return None

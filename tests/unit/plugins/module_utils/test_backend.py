@@ -248,7 +248,7 @@ def _rendered(unit):
             ["Restart=always", "RestartSec=1", "StartLimitBurst=10", "MemoryMax=300M", "MemoryHigh=270M"],
             ["RestartSteps="],
         ),
-        ({"systemd_version": 257}, ["RestartSteps=5", "RestartMaxDelaySec=60"], []),
+        ({"systemd_version": 257}, ["RestartSteps=5", "RestartMaxDelaySec=30"], []),
     ],
 )
 def test_the_unit_as_systemd_reads_it(host, present, absent):

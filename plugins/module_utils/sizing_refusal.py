@@ -127,9 +127,10 @@ def _memory_remedies(stack, host, given):
         yield from _smaller_processes(stack, host, missing)
     yield from _moved_tiers(stack, host, given)
     yield from _all_automatic(stack)
+    yield from _lower_limit(host, given)
     yield from _fewer_users(host, given)
+    yield from _fewer_apps(stack, host)
     if "backend" in host.tiers:
-        yield from _fewer_apps(stack, host)
         yield from _fewer_processes(stack, host)
     for remedy in (*_all_automatic(stack), *_moved_tiers(stack, host, given)):
         yield from _and_memory(remedy, host, given, needed)
@@ -250,17 +251,33 @@ def _new_host_mb(given, changed):
     return 1 if impossible else rules.memory_for(worst_case_mb(stack, stack.hosts["new"], 0))
 
 
+def _most(host, given, change, declared):
+    """The largest number below the declared one with which a host's smallest plan fits into its memory, or None."""
+
+    def fits(number):
+        stack, _impossible = given.changed(change(number)).stack()
+        return worst_case_mb(stack, stack.hosts[host.name], 0) <= budget_mb(host)
+
+    if declared == 1 or not fits(1):
+        return None
+    return declared - rules.first_true(lambda less: fits(declared - less), 1, declared - 1)
+
+
 def _fewer_users(host, given):
-    """The most users for which the host's smallest plan fits."""
-
-    def too_many(users):
-        stack, impossible = given.changed({"users": users}).stack()
-        return bool(impossible) or worst_case_mb(stack, stack.hosts[host.name], 0) > budget_mb(host)
-
     users = int(given.users)
-    if users > 1 and not too_many(1):
-        most = rules.first_true(lambda number: too_many(number + 1), 1, users)
+    most = _most(host, given, lambda number: {"users": number}, users)
+    if most:
         yield Remedy(f"Set mainstay_users to {most} instead of {users}.", {"users": most})
+
+
+def _lower_limit(host, given):
+    def change(number):
+        return {"hosts": {host.name: {"max_connections": number}}}
+
+    limit = host.max_connections
+    most = _most(host, given, change, limit) if limit else None
+    if most:
+        yield Remedy(f"Set max_connections of {host.name} to {most} instead of {limit}.", change(most))
 
 
 def _fewer_apps(stack, host):

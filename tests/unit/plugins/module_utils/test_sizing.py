@@ -407,6 +407,22 @@ def test_refusals_name_what_the_user_fixed(apps, memory_mb, words):
     check_refusal(refusal.value, apps, 100, hosts)
 
 
+def test_a_limit_that_takes_too_much_memory_is_lowered():
+    hosts = {**fleet(app1=4096), "db": {"tiers": ["database"], "memory_mb": 1024, "cpus": 2, "max_connections": 400}}
+    with pytest.raises(sizing.PlanError, match="Set max_connections of db to 113 instead of 400") as refusal:
+        sizing.plan(APPS, 100, hosts)
+    check_refusal(refusal.value, APPS, 100, hosts)
+
+
+def test_two_databases_on_one_small_host_may_part():
+    apps = {name: app(name, [process("web", "web", port=port)], database=database)
+            for name, port, database in (("a", 2000, "postgresql"), ("b", 2200, "mariadb"))}  # fmt: skip
+    hosts = {**fleet(app1=4096), "db": {"tiers": ["database"], "memory_mb": 512, "cpus": 1}}
+    with pytest.raises(sizing.PlanError, match="Run a on hosts of another inventory") as refusal:
+        sizing.plan(apps, 1, hosts)
+    check_refusal(refusal.value, apps, 1, hosts)
+
+
 def test_numbers_in_text_are_taken():
     hosts = {"web1": {"tiers": ALL_TIERS, "memory_mb": "8192", "cpus": "4"}}
     assert sizing.plan(APPS, "100", hosts) == sizing.plan(APPS, 100, one_host(8192, 4))

@@ -4,7 +4,7 @@
 """What the agent of a host watches: every instance of every declared process, with its unit and the way to ask it."""
 from __future__ import annotations
 
-from .apps import instance_numbers, normalise, unit_names
+from .apps import heartbeat_path, instance_numbers, normalise, unit_names
 from .proof import tiers_of
 from .sites import process_instances
 
@@ -57,5 +57,5 @@ def _probe(app, process, address, number):
         url = f"http://{host}:{number}{health['path']}"
         return {"kind": "http", "url": url, "status": [health["status"]], "timeout": health["timeout"]}
     if heartbeat:
-        return {"kind": "heartbeat", "file": f"/run/{app['name']}/{heartbeat['file']}", "max_age": heartbeat["max_age"]}
+        return {"kind": "heartbeat", "file": heartbeat_path(app, process), "max_age": heartbeat["max_age"]}
     return None

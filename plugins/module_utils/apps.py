@@ -413,3 +413,8 @@ def instance_numbers(process, instances):
 def unit_names(app, process, instances):
     """The units of one process: ``shop-web@8000.service``, ``shop-worker@1.service``."""
     return [f"{app['name']}-{process['name']}@{number}.service" for number in instance_numbers(process, instances)]
+
+
+def heartbeat_path(app, process):
+    """Where a worker leaves its sign of life: the app is told this path, and the agent looks there."""
+    return f"/run/{app['name']}/{process['heartbeat']['file']}"

@@ -10,14 +10,14 @@ import json
 import re
 from urllib.parse import quote
 
-from .apps import DeclarationError, instance_numbers, normalise, unit_names
+from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise, unit_names
+from .databases import REDIS_PORTS
 from .unit_commands import assignment, exec_line
 
 UNITS = "/etc/systemd/system"
 PROOFS = "/var/lib/mainstay/backend"
 LOCKS = "/run/lock/mainstay"
 DATABASE_SCHEMES = {"postgresql": ("postgresql", 5432), "mariadb": ("mysql", 3306)}
-REDIS_PORTS = {"cache": 6379, "queue": 6380}
 
 # What runs beside the kernel's first choices: the heavier and the easier to repeat, the sooner it may be killed.
 OOM_SCORE_ADJUST = {"web": 100, "celery": 300, "worker": 200}
@@ -104,7 +104,7 @@ def process_environment(app, process, plan, options):
     if app["runtime"] == "node" and plan["memory_max_mb"]:
         variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['memory_max_mb'] * 3 // 4}"
     if process["heartbeat"]:
-        variables["HEARTBEAT_FILE"] = f"/run/{app['name']}/{process['heartbeat']['file']}"
+        variables["HEARTBEAT_FILE"] = heartbeat_path(app, process)
     if re.search(r"\bcelery\b.*\sbeat\b", process["command"]):
         # Its default is the working directory, which is a release that nobody writes to.
         variables["CELERY_BEAT_SCHEDULE"] = f"/var/lib/{app['name']}/celerybeat-schedule"

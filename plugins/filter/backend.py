@@ -10,10 +10,12 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refus
 class FilterModule:
     def filters(self):
         return {
-            "backend_change": refused_as_filter_error(backend_changes.change),
             "backend_env_file": refused_as_filter_error(releases.env_text),
             "backend_environment": refused_as_filter_error(backend.environment),
             "backend_model": refused_as_filter_error(backend.model),
-            "backend_outcome": refused_as_filter_error(backend_changes.outcome),
+            "backend_preparation": refused_as_filter_error(backend_changes.preparation),
+            "backend_takeover": refused_as_filter_error(backend_changes.takeover),
+            "backend_completion": refused_as_filter_error(backend_changes.completion),
+            "backend_retreat": refused_as_filter_error(backend_changes.retreat),
             "backend_report": refused_as_filter_error(backend_changes.report),
         }

@@ -4,26 +4,28 @@
 """What the agent of a host watches: every instance of every declared process, with its unit and the way to ask it."""
 from __future__ import annotations
 
-from .apps import heartbeat_path, instance_numbers, normalise, unit_names
+from .apps import heartbeat_path, normalise
+from .instances import names, numbers
 from .proof import tiers_of
 from .sites import process_instances
 
 VERSION = 1
 
 
-def agent_config(apps, plan, hostname, address="127.0.0.1"):
+def agent_config(apps, plan, hostname, address="127.0.0.1", live=None):
     """The processes of a host for ``/etc/mainstay/agent.json``; none where no application runs.
 
     :param apps: ``mainstay_apps``, declared or in normal form.
     :param plan: ``mainstay_plan``; without it each ``auto`` is one instance.
     :param address: where the web processes listen; all addresses include the host's own.
+    :param live: the numbers of the instances that serve, ``{app: {process: [number, …]}}``.
     """
     processes = []
     address = "127.0.0.1" if address in ("", "0.0.0.0", "::") else address
     if "backend" in tiers_of(plan, hostname):
         for app in normalise(apps).values():
             for process in app["processes"].values():
-                processes += _instances(app, process, plan, hostname, address)
+                processes += _instances(app, process, plan, hostname, address, live)
     return {"version": VERSION, "host": hostname, "processes": processes}
 
 
@@ -32,8 +34,8 @@ def copy_entries(paths, source, dest):
     return [{"dest": dest + path[len(source):], "file": path} for path in sorted(paths)]
 
 
-def _instances(app, process, plan, hostname, address):
-    count = process_instances(plan, hostname, app, process)
+def _instances(app, process, plan, hostname, address, live):
+    chosen = numbers(app, process, process_instances(plan, hostname, app, process), live)
     planned = plan.get("hosts", {}).get(hostname, {}).get("processes", {}).get(app["name"], {}).get(process["name"], {})
     return [
         {
@@ -45,7 +47,7 @@ def _instances(app, process, plan, hostname, address):
             "probe": _probe(app, process, address, number),
             "memory_max_mb": planned.get("memory_max_mb", process["memory_mb"]),
         }
-        for number, unit in zip(instance_numbers(process, count), unit_names(app, process, count))
+        for number, unit in zip(chosen, names(app, process, chosen))
     ]
 
 

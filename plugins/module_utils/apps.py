@@ -186,7 +186,7 @@ def _heartbeat(value, where):
 
 
 PROCESS_KEYS = ("command", "kind", "port", "instances", "workers", "singleton", "health", "readiness", "memory", "pool",
-                "heartbeat")
+                "heartbeat", "drain")
 
 
 def _process(name, value, where, database):
@@ -201,7 +201,7 @@ def _process(name, value, where, database):
     if kind == "web" and not port:
         _refuse(f"{where}.port", port, "a web process needs a port; add port: 8000")
     if kind != "web":
-        for key in ("port", "health", "readiness"):
+        for key in ("port", "health", "readiness", "drain"):
             if value.get(key):
                 _refuse(f"{where}.{key}", value[key], f"only a web process answers requests; remove it from this {kind} process")
     singleton = _boolean(value.get("singleton", False), f"{where}.singleton")
@@ -221,6 +221,7 @@ def _process(name, value, where, database):
         "memory_mb": megabytes(value["memory"], f"{where}.memory") if value.get("memory") is not None else None,
         "pool": _pool(value.get("pool", {}), f"{where}.pool") if database != "none" else {"size": 0, "overflow": 0},
         "heartbeat": _heartbeat(value["heartbeat"], f"{where}.heartbeat") if value.get("heartbeat") else None,
+        "drain": _integer(value.get("drain", 30), f"{where}.drain", 0, 3600) if kind == "web" else 0,
     }
 
 
@@ -408,11 +409,6 @@ def instance_numbers(process, instances):
     """What stands behind the ``@`` of each unit: the port of a web instance, else 1, 2, 3…"""
     first = process["port"] or 1
     return list(range(first, first + instances))
-
-
-def unit_names(app, process, instances):
-    """The units of one process: ``shop-web@8000.service``, ``shop-worker@1.service``."""
-    return [f"{app['name']}-{process['name']}@{number}.service" for number in instance_numbers(process, instances)]
 
 
 def heartbeat_path(app, process):

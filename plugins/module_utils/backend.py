@@ -10,13 +10,12 @@ import json
 import re
 from urllib.parse import quote
 
-from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise, unit_names
+from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise
 from .databases import REDIS_PORTS
+from .instances import RECORDS, names, next_numbers, record, record_path, recorded
 from .unit_commands import assignment, exec_line
 
 UNITS = "/etc/systemd/system"
-PROOFS = "/var/lib/mainstay/backend"
-LOCKS = "/run/lock/mainstay"
 DATABASE_SCHEMES = {"postgresql": ("postgresql", 5432), "mariadb": ("mysql", 3306)}
 
 # What runs beside the kernel's first choices: the heavier and the easier to repeat, the sooner it may be killed.
@@ -111,10 +110,23 @@ def process_environment(app, process, plan, options):
     variables = {name: app["env"].get(name, value) for name, value in variables.items() if value is not None}
     if app["env_prefix"]:
         variables.update({app["env_prefix"] + name: value for name, value in variables.items()})
-    current = f"{app['root']}/current"
-    programs = {"python": f"{current}/.venv/bin:", "node": f"{current}/node_modules/.bin:"}.get(app["runtime"], "")
-    places = {"PYTHONPATH": current} if app["runtime"] == "python" else {}
-    return {"PATH": f"{programs}/usr/local/bin:/usr/bin:/bin", **places, **variables}
+    return variables
+
+
+def _assignments(app, process, variables):
+    """The settings of a process as its unit has them.
+
+    Each instance has a link to the release it runs, so that two releases can run beside each other. Python reads it as
+    its working directory: that is the release itself, also for what is imported after the link has moved on.
+    """
+    release = f"{app['root']}/instances/{process['name']}@%i"
+    programs = {"python": f"{release}/.venv/bin:", "node": f"{release}/node_modules/.bin:"}.get(app["runtime"], "")
+    places = ["PYTHONPATH=."] if app["runtime"] == "python" else []
+    return [
+        assignment("PATH", f"{programs}/usr/local/bin:/usr/bin:/bin", specifiers=True),
+        *(f'"{place}"' for place in places),
+        *(assignment(name, value) for name, value in variables.items()),
+    ]
 
 
 # --- units ------------------------------------------------------------------------------------------------------------
@@ -156,9 +168,7 @@ def unit(app, process, plan, options):
         "user": app["user"],
         "root": app["root"],
         "env_file": app["env_file"],
-        "environment": [
-            assignment(name, value) for name, value in process_environment(app, process, numbers, options).items()
-        ],
+        "environment": _assignments(app, process, process_environment(app, process, numbers, options)),
         "exec_start": exec_line(process["command"], where),
         "stop_timeout": options["stop_timeout"][process["kind"]],
         "start_timeout": options["start_timeout"],
@@ -169,7 +179,6 @@ def unit(app, process, plan, options):
         "nofile": numbers["nofile"],
         "oom_score_adjust": OOM_SCORE_ADJUST[process["kind"]],
         "cpu_weight": CPU_WEIGHT[process["kind"]],
-        "instances": unit_names(app, process, numbers["instances"]),
     }
 
 
@@ -177,12 +186,12 @@ def _digest(*parts):
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _probes(app, process, instances, options):
-    """What a process must show before a change to it counts as done."""
-    common = {"interval": 1, "deadline": options["start_timeout"]}
+def _probes(app, process, numbers, options):
+    """What the instances of a process must show before a change to them counts as done."""
+    common = {"interval": 0.5, "deadline": options["start_timeout"]}
     host = "127.0.0.1" if options["bind_address"] in ("0.0.0.0", "::", "") else options["bind_address"]
     probes = []
-    for name, number in zip(unit_names(app, process, instances), instance_numbers(process, instances)):
+    for name, number in zip(names(app, process, numbers), numbers):
         for kind in ("health", "readiness"):
             check = process[kind]
             if check:
@@ -196,13 +205,13 @@ def _probes(app, process, instances, options):
                 }
                 probes.append({**probe, **common, **({"json": check["json"]} if check.get("json") else {})})
         if not process["health"]:
-            # A process that dies at once is active for a moment after each start; three seconds in a row it is not.
+            # A process that dies at once is active for a moment after each start; for two seconds in a row it is not.
             probes.append(
                 {
                     "name": name,
                     "kind": "command",
                     "command": ["systemctl", "is-active", name],
-                    "healthy_threshold": 4,
+                    "healthy_threshold": 5,
                     **common,
                 }
             )
@@ -239,12 +248,23 @@ def _target(paths, link):
 
 
 def model(
-    apps, releases, plan=None, variables=None, host=None, bind_address="127.0.0.1", start_timeout=90, stop_timeout=None
+    apps,
+    releases,
+    plan=None,
+    variables=None,
+    host=None,
+    bind_address="127.0.0.1",
+    start_timeout=90,
+    stop_timeout=None,
+    deploy="blue_green",
+    surge_mb=None,
+    template="",
 ):
     """All that a backend host needs for its apps, each entry ready for the module that takes it. It holds no secret.
 
     ``releases`` maps each app to the id it should run; ``plan`` is the plan of this host's processes; ``variables`` is
-    what :func:`environment` returned; ``host`` is the host's snapshot.
+    what :func:`environment` returned; ``host`` is the host's snapshot. ``surge_mb`` is the memory that second sets may
+    take (None: no limit), ``template`` the text of the unit file, whose changes concern every process.
     """
     plan, variables, host = plan or {}, variables or {}, host or {}
     options = {
@@ -252,58 +272,60 @@ def model(
         "start_timeout": start_timeout,
         "systemd_version": host.get("systemd_version") or 0,
         "stop_timeout": stop_timeout or {"web": 30, "celery": 60, "worker": 30},
+        "deploy": deploy,
+        "surge_mb": surge_mb,
+        "template": template,
     }
-    paths, running = host.get("paths") or {}, set(host.get("running") or ())
-    result = {"apps": {}, "packages": [], "new_users": [], "builds": [], "files": [], "purge": [], "units": []}
+    result = {"apps": {}, "packages": [], "new_users": [], "files": [], "purge": [], "units": []}
     for app in normalise(apps).values():
-        described = _app(
-            app,
-            releases[app["name"]],
-            plan.get(app["name"], {}),
-            variables.get(app["name"], {}),
-            options,
-            paths,
-            running,
-        )
-        result["apps"][app["name"]] = described
+        name = app["name"]
+        described = _app(app, releases[name], plan.get(name, {}), variables.get(name, {}), options, host)
+        options["surge_mb"] = _left(options["surge_mb"], described)
+        result["apps"][name] = described
         result["packages"] += PACKAGES.get(app["runtime"], []) + (["git"] if app["source"]["kind"] == "git" else [])
-        result["new_users"] += [] if described["previous"] else [app["user"]]
-        result["builds"] += [app["name"]] if described["previous"] != described["release"] else []
+        result["new_users"] += [] if described["current"] else [app["user"]]
         result["files"] += _files(app, described)
-        result["purge"] += [f"{UNITS}/{app['name']}.target.wants/*", f"{UNITS}/{app['name']}-*@.service"]
+        result["purge"] += [
+            f"{UNITS}/{name}.target.wants/*",
+            f"{UNITS}/{name}-*@.service",
+            f"{app['root']}/instances/*",
+        ]
         result["units"] += described["units"]
     _check_names(result["units"])
     result["packages"] = sorted(set(result["packages"]))
     result["files"] = _once(result["files"])
-    result["directories"] = [entry for entry in result["files"] if entry["dest"].startswith("/srv/")]
-    result["switches"] = _switches(result["apps"])
-    result["orphans"] = _orphans(result, host.get("active") or ())
+    result["directories"] = [
+        entry
+        for entry in result["files"]
+        if entry["dest"].startswith("/srv/") and entry.get("state") == "directory"
+    ]
+    result["locks"] = {name: app["release"] for name, app in result["apps"].items() if app["changing"]}
+    result["builds"] = [
+        name for name, app in result["apps"].items() if app["release"] not in (app["previous"], app["current"])
+    ]
+    _find_orphans(result["apps"], host.get("active") or ())
     result["validate"] = _validation(result, options["systemd_version"])
     return result
 
 
-def _app(app, release, plan, variables, options, paths, running):
-    previous = _target(paths, f"{app['root']}/current").rpartition("/")[2]
-    units, processes = [], []
-    for process in app["processes"].values():
-        described = unit(app, process, plan.get(process["name"], {}), options)
-        unchanging = {name: value for name, value in described.items() if name not in ("instances", "description")}
-        proof = f"{PROOFS}/{described['name']}"
-        digest = _digest(release, variables, unchanging)
-        processes.append(
-            {
-                "name": process["name"],
-                "unit": described["name"],
-                "instances": described["instances"],
-                "stopped": [name for name in described["instances"] if name not in running],
-                "proof": proof,
-                "digest": digest,
-                "proven": _target(paths, proof) == digest,
-                "known": bool(_target(paths, proof)),
-                "probes": _probes(app, process, len(described["instances"]), options),
-            }
-        )
-        units.append(described)
+def _left(surge_mb, app):
+    """What an app's second set leaves of the memory for second sets."""
+    return surge_mb if surge_mb is None else surge_mb - app["surge_mb"]
+
+
+def _app(app, release, plan, variables, options, host):
+    paths, running = host.get("paths") or {}, set(host.get("running") or ())
+    planned_units = {
+        name: (unit(app, process, plan.get(name, {}), options), planned(process, plan.get(name, {})))
+        for name, process in app["processes"].items()
+    }
+    fits = _fits(app, planned_units, paths, options)
+    processes = [
+        _process(app, process, *planned_units[name], release, variables, options, paths, running, fits)
+        for name, process in app["processes"].items()
+    ]
+    records = [item["record"]["release"] for item in processes if item["record"]]
+    current = _target(paths, f"{app['root']}/current").rpartition("/")[2]
     return {
         "name": app["name"],
         "user": app["user"],
@@ -314,25 +336,94 @@ def _app(app, release, plan, variables, options, paths, running):
         "migrate": app["migrate"],
         "shared": _shared_folders(app),
         "release": release,
-        "previous": previous,
+        "previous": records[0] if records else "",
+        "rollback": release == _target(paths, f"{app['root']}/previous").rpartition("/")[2],
+        "current": current,
         "target": f"{app['name']}.target",
         "target_running": f"{app['name']}.target" in running,
+        "changing": current != release or any(item["mode"] != "kept" for item in processes),
+        "surge_mb": sum(item["surge_mb"] for item in processes if item["mode"] == "beside"),
         "secrets": secret_names(app),
         "processes": processes,
-        "units": units,
+        "units": [described for described, _numbers in planned_units.values()],
     }
 
 
+def _surge(process, numbers):
+    return (numbers["memory_max_mb"] or 0) * numbers["instances"] if process["port"] else 0
+
+
+def _fits(app, planned_units, paths, options):
+    """Whether the app's web processes may run twice for a while."""
+    if options["deploy"] != "blue_green":
+        return False
+    needed = sum(
+        _surge(process, planned_units[name][1])
+        for name, process in app["processes"].items()
+        if recorded(paths, app, process)
+    )
+    return options["surge_mb"] is None or needed <= options["surge_mb"]
+
+
+def _process(app, process, described, numbers, release, variables, options, paths, running, fits):
+    """What becomes of a process: it is kept, replaced beside what serves, or replaced in place.
+
+    A process changed when its release, environment, settings and unit are not the ones last proven healthy, so a run
+    that was cut off in the middle is completed by the next one.
+    """
+    found = recorded(paths, app, process)
+    live = found["numbers"] if found else []
+    content = {name: value for name, value in described.items() if name != "description"}
+    digest = _digest(release, variables, content, options["template"])
+    count = numbers["instances"]
+    if found and found["digest"] == digest and len(live) == count:
+        mode, chosen = "kept", live
+    elif process["port"] and not process["singleton"]:
+        beside = next_numbers(process, count, live)
+        mode = "beside" if beside and (fits or not live) else "in_place"
+        chosen = beside if mode == "beside" else (live + (beside or []))[:count]
+    else:
+        mode, chosen = "in_place", instance_numbers(process, count)
+    units = names(app, process, chosen)
+    return {
+        "name": process["name"],
+        "unit": described["name"],
+        "kind": process["kind"],
+        "port": process["port"],
+        "mode": mode,
+        "record": found,
+        "live": names(app, process, live),
+        "live_numbers": live,
+        "numbers": chosen,
+        "instances": units,
+        "stopped": [name for name in units if name not in running],
+        "record_path": record_path(app, process),
+        "new_record": record(release, digest, chosen),
+        "drain": process["drain"],
+        "surge_mb": _surge(process, numbers) if found else 0,
+        "probes": _probes(app, process, chosen, options),
+    }
+
+
+def _release_of(app, described, process, number):
+    """The release an instance runs: the one on record where it stays, else the new one."""
+    if process["record"] and number in process["live_numbers"] and process["mode"] != "in_place":
+        return process["record"]["release"]
+    return described["release"]
+
+
 def _files(app, described):
-    """The entries of one app for config_set: folders, environment, units, and the links that start them at boot."""
+    """The entries of one app for config_set: folders, environment, units, the links that start them at boot, and the
+    link of each instance to its release."""
     own = {"owner": app["user"], "group": app["user"]}
     target = f"{UNITS}/{described['target']}"
     entries = [
         {"dest": app["root"], "state": "directory", "mode": "0755", **own},
         {"dest": f"{app['root']}/releases", "state": "directory", "mode": "0755", **own},
         {"dest": f"{app['root']}/shared", "state": "directory", "mode": "0750", **own},
+        {"dest": f"{app['root']}/instances", "state": "directory", "mode": "0755"},
         {"dest": f"/etc/mainstay/{app['name']}", "state": "directory", "mode": "0750", "group": app["user"]},
-        {"dest": PROOFS, "state": "directory", "mode": "0700"},
+        {"dest": RECORDS, "state": "directory", "mode": "0700"},
         {
             "dest": app["env_file"],
             "template": "env.j2",
@@ -347,10 +438,26 @@ def _files(app, described):
         {"dest": f"{UNITS}/multi-user.target.wants/{described['target']}", "link": f"../{described['target']}"},
     ]
     for item in described["units"]:
-        file = f"{item['name']}@.service"
-        entries.append({"dest": f"{UNITS}/{file}", "template": "process.service.j2", "vars": {"unit": item}})
-        entries += [{"dest": f"{target}.wants/{name}", "link": f"../{file}"} for name in item["instances"]]
+        entries.append(
+            {"dest": f"{UNITS}/{item['name']}@.service", "template": "process.service.j2", "vars": {"unit": item}}
+        )
+    for process in described["processes"]:
+        for number in sorted({*process["live_numbers"], *process["numbers"]}):
+            release = _release_of(app, described, process, number)
+            entries += [
+                {"dest": path, "link": link}
+                for path, link in instance_links(described, process, number, release).items()
+            ]
     return entries
+
+
+def instance_links(app, process, number, release):
+    """The two links of an instance: to the release it runs, and to its unit, which makes it start at boot."""
+    unit_link = f"{UNITS}/{app['target']}.wants/{process['unit']}@{number}.service"
+    return {
+        f"{app['root']}/instances/{process['name']}@{number}": f"../releases/{release}",
+        unit_link: f"../{process['unit']}@.service",
+    }
 
 
 def _once(entries):
@@ -369,40 +476,25 @@ def _validation(described, systemd_version):
         return []
     if not systemd_version or systemd_version >= 250:
         return [f"systemd-analyze verify --man=no --recursive-errors=no {' '.join(files)}"]
-    names = "|".join(re.escape(file.rpartition("/")[2].replace(".service", "")) for file in files)
+    unit_names = "|".join(re.escape(file.rpartition("/")[2].replace(".service", "")) for file in files)
     return [
         (
             f"sh -c 'words=$(systemd-analyze verify --man=no {' '.join(files)} 2>&1) || failed=1; "
             f'printf "%s\\n" "$words" | '
-            f'grep -E "({names})" >&2 && failed=1; exit ${{failed:-0}}\''
+            f'grep -E "({unit_names})" >&2 && failed=1; exit ${{failed:-0}}\''
         )
     ]
 
 
-def lock(app):
-    """The note that tells the watchdog to keep its hands off while an app is being deployed."""
-    return f"{LOCKS}/{app['name']}.deploy"
-
-
-def _switches(apps):
-    """The links that put new releases in the place of the current ones."""
-    entries = []
+def _find_orphans(apps, active):
+    """Give each app its instances that run and are neither on record nor wanted: processes that are no longer declared,
+    and what a run that was cut off has left."""
+    wanted = {
+        unit for app in apps.values() for item in app["processes"] for unit in [*item["live"], *item["instances"]]
+    }
     for app in apps.values():
-        if app["previous"] != app["release"]:
-            entries += [
-                {"dest": LOCKS, "state": "directory"},
-                {"dest": lock(app), "content": f"{app['release']}\n"},
-                {"dest": f"{app['root']}/current", "link": f"releases/{app['release']}"},
-            ]
-    return _once(entries)
-
-
-def _orphans(described, active):
-    """Instances of the apps that run and are no longer declared, by app."""
-    wanted = {name for item in described["units"] for name in item["instances"]}
-    orphans = {name: [] for name in described["apps"]}
+        app["orphans"] = []
     for found in sorted(set(active) - wanted):
-        owners = [name for name in orphans if re.fullmatch(rf"{re.escape(name)}-[a-z0-9-]+@\d+\.service", found)]
+        owners = [name for name in apps if re.fullmatch(rf"{re.escape(name)}-[a-z0-9-]+@\d+\.service", found)]
         if owners:
-            orphans[max(owners, key=len)].append(found)
-    return orphans
+            apps[max(owners, key=len)]["orphans"].append(found)

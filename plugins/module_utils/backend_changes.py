@@ -1,90 +1,171 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a change on a backend host asks for, and what follows when it does not become healthy."""
+"""How new releases and settings take over on a backend host, step by step, and the way back from each step.
+
+:func:`preparation` starts what is new beside what serves; then the proxies follow; :func:`takeover` replaces what has no
+second set; :func:`completion` puts it on record and retires the old set. Until then :func:`retreat` undoes everything.
+"""
 
 from __future__ import annotations
 
 import re
 
-from .backend import UNITS, lock
-from .releases import mask
+from .backend import UNITS, instance_links
+from .releases import COMPLETE, mask
 
 
-def _action(app, name, state, known=True):
-    return {"app": app["name"], "unit": name, "state": state, "known": known}
+def _changing(described):
+    return [app for app in described["apps"].values() if app["changing"]]
 
 
-def _actions(described, changed):
-    wanted = {name for item in described["units"] for name in item["instances"]}
-    for app in described["apps"].values():
-        folder = f"{UNITS}/{app['target']}.wants/"
-        gone = {
-            path[len(folder) :] for path in changed if path.startswith(folder) and path[len(folder) :] not in wanted
-        }
-        for name in sorted(gone.union(described["orphans"][app["name"]])):
-            yield _action(app, name, "stopped")
-        stale = [
-            item for item in app["processes"] if not item["proven"] or f"{UNITS}/{item['unit']}@.service" in changed
-        ]
-        if len(stale) == len(app["processes"]):
-            yield _action(app, app["target"], "restarted", any(item["known"] for item in stale))
-            continue
-        for item in stale:
-            yield from (_action(app, name, "restarted", item["known"]) for name in item["instances"])
-        for item in app["processes"]:
-            if item not in stale:
-                yield from (_action(app, name, "started") for name in item["stopped"])
-        if not app["target_running"]:
-            yield _action(app, app["target"], "started")
+def _numbered(process, numbers):
+    return [f"{process['unit']}@{number}.service" for number in numbers]
 
 
-def change(described, changed_files=()):
-    """What a change to the files asks for: the apps it concerns, what systemd has to do, and what must be healthy then.
+def _probes(process, units):
+    return [probe for probe in process["probes"] if probe["name"] in units]
 
-    A process changed when the digest of its release, environment and unit is not the one last proven healthy, so a run
-    that was cut off in the middle is completed by the next one.
+
+def preparation(described, changed_files=()):
+    """What starts beside what serves, and what must be healthy before it may serve.
+
+    Instances that stay and do not run are started, too. ``live`` is what serves once all of it is healthy.
     """
-    todo = list(_actions(described, set(changed_files)))
-    names = {action["app"] for action in todo}
-    apps = [app for name, app in described["apps"].items() if name in names]
+    found = {"restarted": [], "started": [], "probes": [], "files": [], "live": {}}
+    for app in described["apps"].values():
+        for process in app["processes"]:
+            new = [] if process["mode"] == "kept" else _numbered(process, _added(process))
+            stopped = process["stopped"] if process["mode"] == "kept" else []
+            found["restarted"] += new
+            found["started"] += stopped
+            found["probes"] += _probes(process, new + stopped)
+            if process["port"]:
+                found["live"].setdefault(app["name"], {})[process["name"]] = process["numbers"]
+        if app["current"] != app["release"]:
+            found["files"].append({"dest": f"{app['root']}/current", "link": f"releases/{app['release']}"})
+    found["daemon_reload"] = any(path.startswith(UNITS) for path in changed_files)
+    return found
+
+
+def _added(process):
+    """The numbers of a web process that nothing serves on yet; workers have no second set."""
+    return [number for number in process["numbers"] if process["port"] and number not in process["live_numbers"]]
+
+
+def takeover(described, changed_files=()):
+    """What is replaced in place: workers at once, web instances one after the other, targets that do not run.
+
+    Where only the unit file of a process had changed, by hand, it is restarted, too. ``watched`` are the probes of all that is
+    new, where some of it takes the place of an earlier release; first releases have nothing to go back to.
+    """
+    found = {"restarted": [], "rolls": [], "started": [], "probes": [], "watched": []}
+    for app in described["apps"].values():
+        for process in app["processes"]:
+            touched = process["mode"] == "kept" and f"{UNITS}/{process['unit']}@.service" in changed_files
+            if process["mode"] != "in_place" and not touched:
+                continue
+            if process["port"]:
+                units = _numbered(process, [item for item in process["numbers"] if item not in _added(process)])
+                found["rolls"] += [{"unit": unit, "probes": _probes(process, [unit])} for unit in units]
+            else:
+                found["restarted"] += process["instances"]
+                found["probes"] += process["probes"]
+        if not app["target_running"]:
+            found["started"].append(app["target"])
+    if any(app["previous"] for app in _changing(described)):
+        found["watched"] = [
+            probe for app in _changing(described) for process in app["processes"] for probe in process["probes"]
+        ]
+    return found
+
+
+def _retired(process):
+    """The numbers of a process that served and no longer do."""
+    return [number for number in process["live_numbers"] if number not in process["numbers"]]
+
+
+def completion(described):
+    """What puts the new state on record and ends the old one; ``drains`` wait until nobody is connected to it any more."""
+    found = {"files": [], "drains": [], "stopped": [], "audit": {}}
+    for app in described["apps"].values():
+        found["stopped"] += app["orphans"]
+        if not app["changing"]:
+            continue
+        found["audit"][app["name"]] = {"from": app["previous"], "to": app["release"], "result": "succeeded"}
+        if app["previous"] not in ("", app["release"]):
+            # After a rollback the way back would lead to the release that had to go.
+            way_back = {"state": "absent"} if app["rollback"] else {"link": f"releases/{app['previous']}"}
+            found["files"].append({"dest": f"{app['root']}/previous", **way_back})
+        for process in app["processes"]:
+            found["files"].append({"dest": process["record_path"], "link": process["new_record"]})
+            retired = _retired(process)
+            found["files"] += _without(app, process, retired)
+            found["stopped"] += _numbered(process, retired)
+            if retired and process["port"] and process["drain"]:
+                found["drains"].append(_drain(process, retired))
+    return found
+
+
+def _without(app, process, numbers):
+    return [
+        {"dest": path, "state": "absent"} for number in numbers for path in instance_links(app, process, number, "")
+    ]
+
+
+def _drain(process, numbers):
+    """Healthy as soon as no connection to the ports is left."""
+    ports = " or ".join(f"sport = :{number}" for number in numbers)
     return {
-        "apps": [app["name"] for app in apps],
-        "actions": [{**action, "reload": number == 0} for number, action in enumerate(todo)],
-        "probes": [probe for app in apps for item in app["processes"] for probe in item["probes"]],
+        "name": process["unit"],
+        "kind": "command",
+        "command": ["sh", "-c", f"! ss --no-header --tcp --numeric state established '( {ports} )' | grep -q ."],
+        "interval": 0.5,
+        "deadline": process["drain"],
     }
 
 
 def _belongs(app, path):
-    """Whether a file under /etc is this app's, also when it is no longer declared."""
+    """Whether a file is this app's, also when it is no longer declared."""
     own = rf"{UNITS}/{re.escape(app['name'])}(-[a-z0-9-]+@\.service|\.target|\.target\.wants/.+)"
-    return path == app["env_file"] or re.fullmatch(own, path) is not None
+    return (
+        path == app["env_file"]
+        or path.startswith(f"{app['root']}/instances/")
+        or re.fullmatch(own, path) is not None
+    )
 
 
-def outcome(described, changed, results=(), changed_files=()):
-    """What follows from the results of the probes: healthy apps are remembered, the others go back to where they were.
+def retreat(described, changed_files=(), taken_over=False, results=()):
+    """The way back to what served before, for all apps that were changing: one run is accepted as a whole or not at all.
 
-    Without any result nothing was healthy: what should have run did not get that far.
+    A release that has not served is void: it is built anew when it is tried again, and nothing returns to it.
     """
+    found = {"stopped": [], "restarted": [], "rolls": [], "files": [], "restore": [], "audit": {}, "voided": []}
     sick = {item["name"] for item in results if not item.get("healthy")}
-    found = {"failed": [], "files": [], "restore": [], "actions": []}
-    for name in changed["apps"]:
-        app = described["apps"][name]
-        found["files"].append({"dest": lock(app), "state": "absent"})
-        if results and sick.isdisjoint(unit for item in app["processes"] for unit in item["instances"]):
-            found["files"] += [{"dest": item["proof"], "link": item["digest"]} for item in app["processes"]]
-            if app["previous"] not in ("", app["release"]):
-                found["files"].append({"dest": f"{app['root']}/previous", "link": f"releases/{app['previous']}"})
-            continue
-        found["failed"].append(name)
-        if app["previous"] != app["release"]:
-            link = {"link": f"releases/{app['previous']}"} if app["previous"] else {"state": "absent"}
+    for app in _changing(described):
+        found["audit"][app["name"]] = {"from": app["previous"], "to": app["release"], "result": "failed"}
+        if app["current"] != app["release"]:
+            link = {"link": f"releases/{app['current']}"} if app["current"] else {"state": "absent"}
             found["files"].append({"dest": f"{app['root']}/current", **link})
-        others = [other for other in described["apps"].values() if len(other["name"]) > len(name)]
+        longer = [other for name, other in described["apps"].items() if len(name) > len(app["name"])]
         found["restore"] += [
-            path for path in changed_files if _belongs(app, path) and not any(_belongs(other, path) for other in others)
+            path for path in changed_files if _belongs(app, path) and not any(_belongs(item, path) for item in longer)
         ]
-        found["actions"].append(_action(app, app["target"], "restarted" if app["previous"] else "stopped"))
+        for process in app["processes"]:
+            new = [number for number in process["numbers"] if number not in process["live_numbers"]]
+            found["files"] += _without(app, process, new)
+            if process["mode"] != "kept":
+                found["stopped"] += _numbered(process, new)
+            if process["mode"] == "in_place" and taken_over:
+                if process["port"]:
+                    found["rolls"] += [{"unit": unit, "probes": _probes(process, [unit])} for unit in process["live"]]
+                else:
+                    found["restarted"] += process["live"]
+        own = {unit for process in app["processes"] for unit in process["instances"]}
+        if app["release"] not in (app["previous"], app["current"]) and (own & sick or not results):
+            found["voided"].append(app["name"])
+            release = f"{app['root']}/releases/{app['release']}"
+            found["files"] += [{"dest": f"{release}/{COMPLETE}", "state": "absent"}]
     return found
 
 
@@ -98,21 +179,26 @@ def _last_words(lines):
     return lines
 
 
-def report(described, failed, probes=(), journals=(), error="", variables=None):
-    """Why a change was not accepted: what was asked, what came back, the units' last words, and what runs now."""
-    apps = [described["apps"][name] for name in failed]
+def report(described, outcome, probes=(), journals=(), error="", variables=None):
+    """Why a change was not accepted: what was asked, what came back, the units' last words, and what serves now."""
+    apps = [described["apps"][name] for name in outcome["audit"]]
     known = variables or {}
     hidden = [known.get(app["name"], {}).get(name, "") for app in apps for name in app["secrets"]]
-    lines = [f"{app['name']}: release {app['release']} did not become healthy." for app in apps]
-    for item in probes:
-        if not item.get("healthy"):
-            reasons = "; ".join(item.get("reasons") or ["no answer"])
-            lines.append(
-                f"{item['name']}: {item.get('target')} gave status {item.get('status')} in "
-                f"{item.get('attempts')} tries: {reasons}"
-            )
-            lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
-    lines += [] if probes or not error else [error]
+    sick = [item for item in probes if not item.get("healthy")]
+    blamed = {item["name"] for item in sick}
+    lines = [
+        f"{app['name']}: release {app['release']} did not become healthy."
+        for app in apps
+        if not sick or blamed & {unit for process in app["processes"] for unit in process["instances"]}
+    ]
+    for item in sick:
+        reasons = "; ".join(item.get("reasons") or ["no answer"])
+        lines.append(
+            f"{item['name']}: {item.get('target')} gave status {item.get('status')} in "
+            f"{item.get('attempts')} tries: {reasons}"
+        )
+        lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
+    lines += [] if sick or not error else [error]
     for item in journals:
         lines += [
             f"Last lines of {item['item']}:",
@@ -120,9 +206,9 @@ def report(described, failed, probes=(), journals=(), error="", variables=None):
         ]
     for app in apps:
         if app["previous"] == app["release"]:
-            lines.append(f"{app['name']}: only its configuration had changed; it runs with the one before again.")
+            lines.append(f"{app['name']}: only its configuration had changed; it runs with the one before.")
         elif app["previous"]:
-            lines.append(f"{app['name']}: release {app['previous']} runs again, with the configuration it had.")
+            lines.append(f"{app['name']}: release {app['previous']} serves, as before.")
         else:
-            lines.append(f"{app['name']}: this was its first release; it is stopped, and kept for the next try.")
+            lines.append(f"{app['name']}: this was its first release; nothing serves yet.")
     return [mask(line, hidden) for line in lines]

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import ipaddress
 
-from .apps import instance_numbers, normalise, unit_names
+from .apps import normalise
 from .databases import REDIS_PORTS
+from .instances import names, numbers
 from .sites import process_instances
 
 # Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
@@ -20,7 +21,7 @@ def tiers_of(plan, hostname):
     return plan.get("hosts", {}).get(hostname, {}).get("tiers", ["proxy", "backend", "database", "cache"])
 
 
-def host_units(apps, plan, hostname):
+def host_units(apps, plan, hostname, live=None):
     """The units of all processes that run on a host."""
     if "backend" not in tiers_of(plan, hostname):
         return []
@@ -28,7 +29,7 @@ def host_units(apps, plan, hostname):
         unit
         for app in normalise(apps).values()
         for process in app["processes"].values()
-        for unit in unit_names(app, process, process_instances(plan, hostname, app, process))
+        for unit in names(app, process, numbers(app, process, process_instances(plan, hostname, app, process), live))
     ]
 
 
@@ -41,8 +42,8 @@ def _http(process, port, check):
     return probe
 
 
-def _process_probes(app, process, instances):
-    for port in instance_numbers(process, instances):
+def _process_probes(app, process, ports):
+    for port in ports:
         for name in ("health", "readiness"):
             if process[name]:
                 yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **_http(process, port, process[name])}
@@ -70,7 +71,7 @@ def _site_probes(app, site):
                    "status": [health["status"]], **common}
 
 
-def proof_probes(apps, plan, hostname, deadline=60):
+def proof_probes(apps, plan, hostname, deadline=60, live=None):
     """The probes that prove a host: process by process, then from outside in."""
     declared = normalise(apps)
     tiers = tiers_of(plan, hostname)
@@ -83,8 +84,8 @@ def proof_probes(apps, plan, hostname, deadline=60):
     if "backend" in tiers:
         for app in declared.values():
             for process in app["processes"].values():
-                probes += _process_probes(app, process, process_instances(plan, hostname, app, process))
-        units = host_units(declared, plan, hostname)
+                probes += _process_probes(app, process, numbers(app, process, process_instances(plan, hostname, app, process), live))
+        units = host_units(declared, plan, hostname, live)
         if units:
             probes.append({"name": "units", "kind": "command", "command": ["systemctl", "is-active", *units]})
     if "proxy" in tiers:
@@ -118,7 +119,7 @@ def _versions(packages):
     return ", ".join(told)
 
 
-def summary(apps, plan, hostname, host, report=()):
+def summary(apps, plan, hostname, host, report=(), live=None):
     """What a person wants to know after a run: where it answers, what runs, what is open, and the plan behind it."""
     declared = normalise(apps)
     lines = [f"{hostname}: {host['distribution']['name']}, {host['memory_mb']} MB, {host['cpus']} CPUs"]
@@ -126,7 +127,7 @@ def summary(apps, plan, hostname, host, report=()):
         for site in app["sites"].values():
             lines.append(f"  site      {'http' if site['tls']['kind'] == 'none' else 'https'}://{site['name']}/")
     active = set(host["active"])
-    for unit in host_units(declared, plan, hostname):
+    for unit in host_units(declared, plan, hostname, live):
         lines.append(f"  unit      {unit} {'active' if unit in active else 'NOT ACTIVE'}")
     lines.append(f"  versions  {_versions(host['packages'])}")
     public = sorted({f"{item['port']}/{item['protocol'].rstrip('6')} {item['name']}" for item in host["listeners"]

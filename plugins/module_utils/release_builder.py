@@ -79,9 +79,9 @@ class Builder:
     def live(self):
         """The releases that run, or to which a rollback returns."""
         found = set()
-        for link in ("current", "previous"):
+        for link in (*(f"{self.root}/{name}" for name in ("current", "previous")), *glob.glob(f"{self.root}/instances/*")):
             with contextlib.suppress(OSError):
-                found.add(os.path.basename(os.readlink(f"{self.root}/{link}")))
+                found.add(os.path.basename(os.readlink(link)))
         return found
 
     def check_space(self):

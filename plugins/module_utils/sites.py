@@ -4,7 +4,8 @@
 """From declared apps to what nginx serves: upstreams, and sites whose locations leave a template nothing to decide."""
 from __future__ import annotations
 
-from .apps import instance_numbers, normalise
+from .apps import normalise
+from .instances import numbers
 
 TLS_DIRECTORY = "/etc/mainstay/tls"
 
@@ -20,13 +21,16 @@ def upstream_name(app_name, process_name):
     return f"{app_name}-{process_name}"
 
 
-def nginx_upstreams(apps, plan, hostname):
-    """One upstream for each process that has a port, its servers on loopback by IP: ``localhost`` may mean ::1 first."""
+def nginx_upstreams(apps, plan, hostname, live=None):
+    """One upstream for each process that has a port, its servers on loopback by IP: ``localhost`` may mean ::1 first.
+
+    ``live`` tells the ports that serve, ``{app: {process: [port, …]}}``.
+    """
     return [
         {
             "name": upstream_name(app["name"], process["name"]),
             "servers": [f"127.0.0.1:{port}"
-                        for port in instance_numbers(process, process_instances(plan, hostname, app, process))],
+                        for port in numbers(app, process, process_instances(plan, hostname, app, process), live)],
         }
         for app in normalise(apps).values()
         for process in app["processes"].values()

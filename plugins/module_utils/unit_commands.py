@@ -93,8 +93,8 @@ def _word(parts, quoted):
     return f'"{text}"' if quoted or not text or re.search(r"[\s;\"']", text) else text
 
 
-def assignment(name, value):
-    """One assignment for Environment= of a unit; ``%i`` is the number of the instance."""
+def assignment(name, value, specifiers=False):
+    """One assignment for Environment= of a unit; with ``specifiers`` a ``%i`` in it is the number of the instance."""
     text = re.sub(r'(["\\])', r"\\\1", str(value)).replace("\n", "\\n").replace("\t", "\\t")
-    text = text if value == "%i" else text.replace("%", "%%")
+    text = text if specifiers or value == "%i" else text.replace("%", "%%")
     return f'"{name}={text}"'

@@ -46,9 +46,3 @@ def test_ports_are_checked_again_with_the_planned_instances():
     apps.check_ports(declared, {"shop": {"web": 2, "api": 1}})
     with pytest.raises(apps.DeclarationError, match="8004"):
         apps.check_ports(declared, {"shop": {"web": 3, "api": 1}})
-
-
-def test_units_are_named_by_port_or_number():
-    shop = apps.normalise(SHOP)["shop"]
-    assert apps.unit_names(shop, shop["processes"]["web"], 2) == ["shop-web@8000.service", "shop-web@8001.service"]
-    assert apps.unit_names(shop, shop["processes"]["worker"], 1) == ["shop-worker@1.service"]

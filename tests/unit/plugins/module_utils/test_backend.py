@@ -9,9 +9,9 @@ from pathlib import Path
 
 import jinja2
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils import backend, backend_changes, unit_commands
+from ansible_collections.mainstay.vps.plugins.module_utils import backend, backend_changes, instances, unit_commands
 from ansible_collections.mainstay.vps.plugins.module_utils.apps import DeclarationError
-from ansible_collections.mainstay.vps.tests.unit.declarations import REMOVE, SHOP, broken
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP, broken
 
 ROLE = Path(__file__).parents[4] / "roles/backend"
 SECRETS = {
@@ -54,6 +54,11 @@ def _model(apps=None, release="abc", plan=None, host=None, **settings):
 
 def _unit(name, **arguments):
     return next(unit for unit in _model(**arguments)["units"] if unit["process"] == name)
+
+
+def _instances(name, **arguments):
+    (app,) = _model(**arguments)["apps"].values()
+    return next(item["instances"] for item in app["processes"] if item["name"] == name)
 
 
 def _env(unit):
@@ -166,7 +171,8 @@ def test_a_missing_secret_is_refused(name, words):
     ],
 )
 def test_settings_of_each_process(process, expected):
-    places = {"PATH": "/srv/shop/current/.venv/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": "/srv/shop/current"}
+    release = f"/srv/shop/instances/{process}@%i"
+    places = {"PATH": f"{release}/.venv/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": "."}
     assert _env(_unit(process)) == {**places, **expected}
 
 
@@ -174,7 +180,7 @@ def test_node_gets_a_heap_that_fits():
     apps = _with(("shop", "runtime"), "node")
     env = _env(_unit("web", apps=apps))
     assert env["NODE_OPTIONS"] == "--max-old-space-size=225"
-    assert env["PATH"].startswith("/srv/shop/current/node_modules/.bin:") and "PYTHONPATH" not in env
+    assert env["PATH"].startswith("/srv/shop/instances/web@%i/node_modules/.bin:") and "PYTHONPATH" not in env
     assert backend.environment(apps, SECRETS)["shop"]["NODE_ENV"] == "production"
 
 
@@ -187,7 +193,6 @@ def test_node_gets_a_heap_that_fits():
         (
             "web",
             {
-                "instances": ["shop-web@8000.service", "shop-web@8001.service"],
                 "stop_timeout": 30,
                 "memory_high_mb": 270,
                 "memory_max_mb": 300,
@@ -196,8 +201,8 @@ def test_node_gets_a_heap_that_fits():
                 "oom_score_adjust": 100,
             },
         ),
-        ("worker", {"instances": ["shop-worker@1.service"], "stop_timeout": 60, "oom_score_adjust": 300}),
-        ("beat", {"instances": ["shop-beat@1.service"], "stop_timeout": 30, "memory_max_mb": None}),
+        ("worker", {"stop_timeout": 60, "oom_score_adjust": 300}),
+        ("beat", {"stop_timeout": 30, "memory_max_mb": None}),
     ],
 )
 def test_units_follow_the_plan(name, expected):
@@ -215,7 +220,8 @@ def test_without_a_plan_the_declaration_holds():
     apps = _with(("shop", "processes", "web", "memory"), "200M")
     apps["shop"]["processes"]["web"]["instances"] = 3
     unit = _unit("web", apps=apps, plan={})
-    assert (len(unit["instances"]), unit["memory_max_mb"], unit["memory_high_mb"]) == (3, 200, 180)
+    assert (unit["memory_max_mb"], unit["memory_high_mb"]) == (200, 180)
+    assert len(_instances("web", apps=apps, plan={})) == 3
 
 
 @pytest.mark.parametrize(("version", "back_off"), [(0, False), (249, False), (252, False), (254, True), (257, True)])
@@ -265,6 +271,7 @@ def test_the_unit_as_systemd_reads_it(host, present, absent):
         "EnvironmentFile=/etc/mainstay/shop/env",
         'Environment="PORT=%i"',
         "UMask=0027",
+        "WorkingDirectory=/srv/shop/instances/web@%i",
         "ExecStart=/usr/bin/env uvicorn shop.main:app --host $HOST --port $PORT",
         "CapabilityBoundingSet=",
     ]:
@@ -287,12 +294,11 @@ def _normal():
     return normalise(SHOP)["shop"]
 
 
-HEALTHY = [{"name": "shop-web@8000.service", "healthy": True}]
 RESULTS = [
     {
-        "name": "shop-web@8000.service",
+        "name": "shop-web@8002.service",
         "healthy": False,
-        "target": "http://127.0.0.1:8000/health",
+        "target": "http://127.0.0.1:8002/health",
         "status": 500,
         "attempts": 9,
         "reasons": ["status 500, expected 200"],
@@ -300,27 +306,32 @@ RESULTS = [
     },
     {"name": "shop-worker@1.service", "healthy": True},
 ]
+WANTS = "/etc/systemd/system/shop.target.wants"
+OTHER = {"other": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
 
 # --- files ---
 
 
 def test_files_hold_everything_and_every_path_once():
-    described = _model(apps={**SHOP, "other": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}})
+    described = _model(apps={**SHOP, **OTHER})
     for entries in (
         described["files"],
         described["directories"],
-        described["switches"],
-        backend_changes.outcome(described, backend_changes.change(described), HEALTHY)["files"],
+        backend_changes.preparation(described)["files"],
+        backend_changes.completion(described)["files"],
+        backend_changes.retreat(described)["files"],
     ):
         assert len({entry["dest"] for entry in entries}) == len(entries)
     described = _model()
     files = {entry["dest"]: entry for entry in described["files"]}
     env = files["/etc/mainstay/shop/env"]
     assert (env["group"], env["mode"], env["sensitive"]) == ("shop", "0640", True)
-    assert files["/etc/systemd/system/shop.target.wants/shop-web@8001.service"]["link"] == "../shop-web@.service"
+    assert files[f"{WANTS}/shop-web@8001.service"]["link"] == "../shop-web@.service"
+    assert files["/srv/shop/instances/web@8001"]["link"] == "../releases/abc"
     assert files["/etc/systemd/system/multi-user.target.wants/shop.target"]["link"] == "../shop.target"
     assert {entry["dest"] for entry in described["directories"]} == {
         "/srv/shop",
+        "/srv/shop/instances",
         "/srv/shop/releases",
         "/srv/shop/shared",
     }
@@ -346,187 +357,255 @@ def test_units_are_verified_so_that_a_broken_directive_fails(version, words):
 
 def test_no_apps_no_work():
     described = backend.model({}, {})
-    assert (
-        described["files"],
-        described["validate"],
-        described["switches"],
-        backend_changes.change(described)["actions"],
-    ) == (
-        [],
-        [],
-        [],
-        [],
-    )
+    steps = [backend_changes.preparation(described), backend_changes.takeover(described), backend_changes.completion(described)]
+    assert not described["files"] and not described["validate"] and not described["locks"]
+    assert not any(value for step in steps for value in step.values())
 
 
 # --- changes ---
 
 
-def _host(described, release="abc", running=None, active=(), unproven=()):
-    """The snapshot of a host that runs what was described."""
+def _host(described, release="abc", live=None, stopped=(), active=(), unproven=()):
+    """The snapshot of a host that runs what was described; ``live`` are the ports of web that serve."""
     paths = {"/srv/shop/current": {"type": "link", "target": f"releases/{release}"}}
     units = ["shop.target"]
     for item in described["apps"]["shop"]["processes"]:
-        paths[item["proof"]] = {"type": "link", "target": "other" if item["name"] in unproven else item["digest"]}
-        units += item["instances"]
-    return {
-        "paths": paths,
-        "running": units if running is None else running,
-        "active": [*units, *active],
-        "systemd_version": 252,
-    }
+        found = item["new_record"].split(":")
+        numbers = live if live and item["port"] else item["numbers"]
+        digest = "other" if item["name"] in unproven else found[1]
+        paths[item["record_path"]] = {"type": "link", "target": instances.record(release, digest, numbers)}
+        units += [f"{item['unit']}@{number}.service" for number in numbers]
+    running = [unit for unit in units if unit not in stopped]
+    return {"paths": paths, "running": running, "active": [*running, *active], "systemd_version": 252}
 
 
 DESCRIBED = _model(host={"systemd_version": 252})
+WORKERS = ["shop-beat@1.service", "shop-mailer@1.service", "shop-worker@1.service"]
 
 
-def _todo(changed_files=(), **arguments):
-    release = arguments.pop("wanted", "abc")
-    described = _model(release=release, host=_host(DESCRIBED, **arguments))
-    return described, backend_changes.change(described, changed_files)
+def _web(*ports):
+    return [f"shop-web@{port}.service" for port in ports]
 
 
-def _words(change):
-    return [(action["unit"], action["state"]) for action in change["actions"]]
-
-
-def test_the_first_deploy_starts_the_target():
-    described = _model(host={"systemd_version": 252})
-    change = backend_changes.change(described)
-    assert (described["new_users"], described["builds"]) == (["shop"], ["shop"])
-    assert _words(change) == [("shop.target", "restarted")]
-    assert change["actions"][0]["reload"] and not change["actions"][0]["known"]
-    assert [entry["dest"] for entry in described["switches"]] == [
-        "/run/lock/mainstay",
-        "/run/lock/mainstay/shop.deploy",
-        "/srv/shop/current",
-    ]
-    failed = backend_changes.outcome(described, change)
-    assert {"dest": "/srv/shop/current", "state": "absent"} in failed["files"]
-    assert (failed["failed"], _words(failed)) == (["shop"], [("shop.target", "stopped")])
-
-
-def test_what_is_proven_and_runs_is_left_alone():
-    described, change = _todo()
-    assert (described["new_users"], described["builds"], described["switches"], change["actions"], change["apps"]) == (
-        [],
-        [],
-        [],
-        [],
-        [],
-    )
-
-
-def test_a_new_release_restarts_everything_and_remembers_the_way_back():
-    described, change = _todo(wanted="def")
-    assert described["builds"] == ["shop"] and not described["new_users"]
-    assert _words(change) == [("shop.target", "restarted")] and change["actions"][0]["known"]
-    proven = backend_changes.outcome(described, change, HEALTHY)
-    assert {"dest": "/srv/shop/previous", "link": "releases/abc"} in proven["files"] and not proven["failed"] + proven[
-        "actions"
-    ]
-    assert {item["link"] for item in proven["files"] if item["dest"].startswith(backend.PROOFS)} == {
-        item["digest"] for item in described["apps"]["shop"]["processes"]
+def _steps(described, changed_files=()):
+    """Each step's units, as one table."""
+    first = backend_changes.preparation(described, changed_files)
+    second = backend_changes.takeover(described, changed_files)
+    last = backend_changes.completion(described)
+    return {
+        "beside": first["restarted"],
+        "started": first["started"] + second["started"],
+        "in place": second["restarted"],
+        "rolled": [item["unit"] for item in second["rolls"]],
+        "stopped": last["stopped"],
+        "serve": first["live"]["shop"]["web"],
     }
-    failed = backend_changes.outcome(described, change, RESULTS)
-    assert {"dest": "/srv/shop/current", "link": "releases/abc"} in failed["files"] and _words(failed) == [
-        ("shop.target", "restarted")
-    ]
-    assert not any(item["dest"].startswith(backend.PROOFS) for item in failed["files"])
 
 
-def test_a_failed_app_gets_its_own_files_back():
-    files = [
-        "/etc/mainstay/shop/env",
-        "/etc/systemd/system/shop-web@.service",
-        "/etc/systemd/system/shop-old@.service",
-        "/etc/systemd/system/shop.target.wants/shop-web@8002.service",
-        "/etc/systemd/system/shop-web-job@.service",
-        "/etc/mainstay/shop-web/env",
-        "/etc/systemd/system/shopping.target",
-    ]
-    apps = {**SHOP, "shop-web": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
-    host = _host(_model(apps=apps, host={"systemd_version": 252}), unproven=["web"])
-    described = _model(apps=apps, host=host)
-    found = backend_changes.outcome(described, {"apps": ["shop"]}, RESULTS, files)
-    assert found["restore"] == files[:4]
-    assert _words(found) == [("shop.target", "restarted")] and not any("link" in item for item in found["files"])
+NOTHING = {"beside": [], "started": [], "in place": [], "rolled": [], "stopped": [], "serve": [8000, 8001]}
 
 
-def test_an_app_that_is_healthy_stays_when_another_one_is_not():
-    apps = {**SHOP, "other": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
-    described = _model(apps=apps)
-    found = backend_changes.outcome(described, backend_changes.change(described), RESULTS)
-    assert (found["failed"], _words(found)) == (["shop"], [("shop.target", "stopped")])
-    proven = [item["dest"] for item in found["files"] if item["dest"].startswith(backend.PROOFS)]
-    assert proven == [f"{backend.PROOFS}/other-job"]
+def _todo(wanted="abc", plan=None, settings=None, changed_files=(), **host):
+    described = _model(release=wanted, plan=plan, host=_host(DESCRIBED, **host), **(settings or {}))
+    return described, _steps(described, changed_files)
+
+
+THREE = copy.deepcopy(PLAN)
+THREE["shop"]["web"]["instances"] = 3
+ONE = copy.deepcopy(PLAN)
+ONE["shop"]["web"]["instances"] = 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"unproven": ["worker"]}, [("shop-worker@1.service", "restarted")]),
-        ({"unproven": ["web"]}, [("shop-web@8000.service", "restarted"), ("shop-web@8001.service", "restarted")]),
-        ({"changed_files": ["/etc/systemd/system/shop-beat@.service"]}, [("shop-beat@1.service", "restarted")]),
+        ({}, {}),
         (
-            {"changed_files": ["/etc/systemd/system/shop.target.wants/shop-web@8002.service"]},
-            [("shop-web@8002.service", "stopped")],
+            {"wanted": "def"},
+            {"beside": _web(8002, 8003), "in place": WORKERS, "stopped": _web(8000, 8001), "serve": [8002, 8003]},
         ),
+        ({"live": [8002, 8003]}, {"serve": [8002, 8003]}),
         (
-            {"active": ["shop-web@8002.service", "shop-old@1.service", "shop-2.service", "shopping-web@1.service"]},
-            [("shop-old@1.service", "stopped"), ("shop-web@8002.service", "stopped")],
+            {"wanted": "def", "live": [8002, 8003]},
+            {"beside": _web(8000, 8001), "in place": WORKERS, "stopped": _web(8002, 8003), "serve": [8000, 8001]},
         ),
+        ({"unproven": ["worker"]}, {"in place": ["shop-worker@1.service"]}),
         (
+            {"unproven": ["web"]},
+            {"beside": _web(8002, 8003), "stopped": _web(8000, 8001), "serve": [8002, 8003]},
+        ),
+        # One set at a time where the memory holds no second one.
+        ({"unproven": ["web"], "settings": {"deploy": "rolling"}}, {"rolled": _web(8000, 8001)}),
+        ({"unproven": ["web"], "settings": {"surge_mb": 599}}, {"rolled": _web(8000, 8001)}),
+        (
+            {"unproven": ["web"], "settings": {"surge_mb": 600}},
+            {"beside": _web(8002, 8003), "stopped": _web(8000, 8001), "serve": [8002, 8003]},
+        ),
+        # Another number of instances: the next set takes the lowest free ports; where there are too few, places are taken over.
+        (
+            {"wanted": "def", "plan": THREE, "live": [8002, 8003]},
             {
-                "running": [
-                    "shop.target",
-                    "shop-web@8000.service",
-                    "shop-worker@1.service",
-                    "shop-beat@1.service",
-                    "shop-mailer@1.service",
-                ]
+                "beside": _web(8000, 8001, 8004),
+                "in place": WORKERS,
+                "stopped": _web(8002, 8003),
+                "serve": [8000, 8001, 8004],
             },
-            [("shop-web@8001.service", "started")],
         ),
         (
-            {"running": [name for item in DESCRIBED["units"] for name in item["instances"]]},
-            [("shop.target", "started")],
+            {"plan": ONE},
+            {"rolled": _web(8000), "stopped": _web(8001), "serve": [8000]},
+        ),
+        # By hand: a changed unit file, a stopped instance, a stopped target.
+        ({"changed_files": ["/etc/systemd/system/shop-beat@.service"]}, {"in place": ["shop-beat@1.service"]}),
+        ({"changed_files": ["/etc/systemd/system/shop-web@.service"]}, {"rolled": _web(8000, 8001)}),
+        ({"stopped": _web(8001)}, {"started": _web(8001)}),
+        ({"stopped": ["shop.target"]}, {"started": ["shop.target"]}),
+        # What is not on record goes when everything else is in place.
+        (
+            {"active": [*_web(8002), "shop-old@1.service", "shop-2.service", "shopping-web@1.service"]},
+            {"stopped": ["shop-old@1.service", *_web(8002)]},
         ),
     ],
 )
 def test_only_what_changed_is_touched(arguments, expected):
-    assert _words(_todo(**arguments)[1]) == expected
+    assert _todo(**arguments)[1] == {**NOTHING, **expected}
 
 
-def test_changed_secrets_and_settings_make_a_process_unproven():
+def test_the_first_deploy_starts_everything_and_watches_nothing():
+    described = _model(host={"systemd_version": 252})
+    assert (described["new_users"], described["builds"], described["locks"]) == (["shop"], ["shop"], {"shop": "abc"})
+    assert _steps(described) == {
+        **NOTHING,
+        "beside": _web(8000, 8001),
+        "in place": WORKERS,
+        "started": ["shop.target"],
+    }
+    assert backend_changes.takeover(described)["watched"] == []
+    assert backend_changes.preparation(described)["files"] == [{"dest": "/srv/shop/current", "link": "releases/abc"}]
+    retreat = backend_changes.retreat(described)
+    assert {"dest": "/srv/shop/current", "state": "absent"} in retreat["files"]
+    assert (retreat["stopped"], retreat["restarted"]) == ([*WORKERS[:2], *_web(8000, 8001), *WORKERS[2:]], [])
+
+
+def test_what_is_proven_and_runs_is_left_alone():
+    described, steps = _todo()
+    assert steps == NOTHING
+    assert not described["new_users"] + described["builds"] and not described["locks"]
+    assert backend_changes.completion(described)["files"] == []
+
+
+def test_a_new_release_is_put_on_record_with_the_way_back():
+    described = _todo(wanted="def")[0]
+    assert described["builds"] == ["shop"] and not described["new_users"]
+    links = {entry["dest"]: entry.get("link") for entry in described["files"]}
+    assert links["/srv/shop/instances/web@8000"] == "../releases/abc"
+    assert links["/srv/shop/instances/web@8002"] == links["/srv/shop/instances/worker@1"] == "../releases/def"
+    completion = backend_changes.completion(described)
+    files = {entry["dest"]: entry for entry in completion["files"]}
+    assert files["/srv/shop/previous"]["link"] == "releases/abc"
+    assert files[f"{instances.RECORDS}/shop-web"]["link"].startswith("def:")
+    assert files[f"{instances.RECORDS}/shop-web"]["link"].endswith(":8002,8003")
+    for gone in (f"{WANTS}/shop-web@8000.service", "/srv/shop/instances/web@8001"):
+        assert files[gone]["state"] == "absent"
+    assert completion["audit"] == {"shop": {"from": "abc", "to": "def", "result": "succeeded"}}
+    (drain,) = completion["drains"]
+    assert drain["deadline"] == 30 and "sport = :8000 or sport = :8001" in drain["command"][2]
+    assert len(backend_changes.takeover(described)["watched"]) == 7
+
+
+def test_a_rollback_leaves_no_way_back_to_what_had_to_go():
+    host = _host(DESCRIBED, release="def")
+    host["paths"]["/srv/shop/previous"] = {"type": "link", "target": "releases/abc"}
+    files = backend_changes.completion(_model(release="abc", host=host))["files"]
+    assert {"dest": "/srv/shop/previous", "state": "absent"} in files
+
+
+@pytest.mark.parametrize(("taken_over", "restarted"), [(False, []), (True, WORKERS)])
+def test_the_way_back_undoes_everything(taken_over, restarted):
+    described = _todo(wanted="def")[0]
+    found = backend_changes.retreat(described, [], taken_over, RESULTS)
+    assert (found["stopped"], found["restarted"], found["voided"]) == (_web(8002, 8003), restarted, ["shop"])
+    files = {entry["dest"]: entry for entry in found["files"]}
+    assert files["/srv/shop/current"]["link"] == "releases/abc"
+    for gone in (f"{WANTS}/shop-web@8002.service", "/srv/shop/instances/web@8003", "/srv/shop/releases/def/.complete"):
+        assert files[gone]["state"] == "absent"
+    assert not any(path.startswith((instances.RECORDS, "/srv/shop/releases/abc")) for path in files)
+    assert found["audit"]["shop"]["result"] == "failed"
+
+
+def test_a_release_that_serves_is_never_void():
+    found = backend_changes.retreat(_todo(unproven=["web"])[0], [], False, RESULTS)
+    assert not found["voided"] and not any(".complete" in entry["dest"] for entry in found["files"])
+
+
+def test_web_instances_go_back_one_after_the_other():
+    described = _todo(unproven=["web"], settings={"deploy": "rolling"})[0]
+    found = backend_changes.retreat(described, [], True, RESULTS)
+    assert [item["unit"] for item in found["rolls"]] == _web(8000, 8001) and not found["stopped"] + found["restarted"]
+
+
+def test_an_app_gets_its_own_files_back():
+    files = [
+        "/etc/mainstay/shop/env",
+        "/etc/systemd/system/shop-web@.service",
+        "/etc/systemd/system/shop-old@.service",
+        f"{WANTS}/shop-web@8002.service",
+        "/srv/shop/instances/worker@1",
+        "/etc/systemd/system/shop-web-job@.service",
+        "/etc/mainstay/shop-web/env",
+        "/etc/systemd/system/shopping.target",
+    ]
+    apps = {**SHOP, "shop-web": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
+    described = _model(apps=apps, host=_host(_model(apps=apps, host={"systemd_version": 252}), unproven=["web"]))
+    described["apps"]["shop-web"]["changing"] = False
+    assert backend_changes.retreat(described, files, False, RESULTS)["restore"] == files[:5]
+
+
+def test_changed_secrets_settings_and_templates_concern_their_processes():
     host = _host(DESCRIBED)
     changed = {"shop": {**SECRETS["shop"], "SECRET_KEY": "x" * 40}}
     described = backend.model(SHOP, {"shop": "abc"}, plan=PLAN, variables=backend.environment(SHOP, changed), host=host)
-    assert _words(backend_changes.change(described)) == [("shop.target", "restarted")]
+    assert _steps(described)["beside"] == _web(8002, 8003) and _steps(described)["in place"] == WORKERS
+    assert _steps(_model(host=host, template="another"))["in place"] == WORKERS
     plan = copy.deepcopy(PLAN)
     plan["shop"]["worker"]["concurrency"] = 4
-    assert _words(backend_changes.change(_model(plan=plan, host=host))) == [("shop-worker@1.service", "restarted")]
-    plan = copy.deepcopy(PLAN)
-    plan["shop"]["web"]["instances"] = 3
-    apps = _with(("shop", "sites"), REMOVE)
-    described = _model(apps=apps)
-    assert _words(backend_changes.change(_model(apps=apps, plan=plan, host=_host(described)))) == [
-        ("shop-web@8002.service", "started")
+    assert _steps(_model(plan=plan, host=host)) == {**NOTHING, "in place": ["shop-worker@1.service"]}
+
+
+def test_memory_for_second_sets_is_shared_by_the_apps_of_a_run():
+    again = {**copy.deepcopy(SHOP["shop"]), "sites": {}, "redis": [], "secrets": [], "database": "none"}
+    again["processes"] = {"web": {"command": "run", "port": 9000}}
+    apps = {**SHOP, "two": again}
+    plan = {**PLAN, "two": {"web": PLAN["shop"]["web"]}}
+    before = _model(apps=apps, plan=plan, host={"systemd_version": 252})
+    host = _host(before)
+    two = before["apps"]["two"]["processes"][0]
+    host["paths"][two["record_path"]] = {"target": two["new_record"].replace("abc", "old")}
+    modes = {
+        surge: [
+            next(item["mode"] for item in app["processes"] if item["name"] == "web")
+            for app in _model(apps=apps, plan=plan, release="def", host=host, surge_mb=surge)["apps"].values()
+        ]
+        for surge in (600, 1200)
+    }
+    assert modes == {600: ["beside", "in_place"], 1200: ["beside", "beside"]}
+
+
+def test_the_gates_probe_every_process_of_what_changed():
+    described = _todo(unproven=["worker", "web"])[0]
+    probes = [
+        (probe["name"], probe["kind"], probe.get("url", "").rpartition(":")[2])
+        for step in (backend_changes.preparation(described), backend_changes.takeover(described))
+        for probe in step["probes"]
     ]
-
-
-def test_the_gate_probes_every_process_of_what_changed():
-    change = _todo(unproven=["worker"])[1]
-    assert [(probe["name"], probe["kind"], probe.get("url", "").rpartition(":")[2]) for probe in change["probes"]] == [
-        ("shop-beat@1.service", "command", ""),
-        ("shop-mailer@1.service", "command", ""),
-        ("shop-web@8000.service", "http", "8000/health"),
-        ("shop-web@8000.service", "http", "8000/ready"),
-        ("shop-web@8001.service", "http", "8001/health"),
-        ("shop-web@8001.service", "http", "8001/ready"),
+    assert probes == [
+        ("shop-web@8002.service", "http", "8002/health"),
+        ("shop-web@8002.service", "http", "8002/ready"),
+        ("shop-web@8003.service", "http", "8003/health"),
+        ("shop-web@8003.service", "http", "8003/ready"),
         ("shop-worker@1.service", "command", ""),
     ]
-    assert all(probe["deadline"] == 90 and probe["healthy_threshold"] >= 2 for probe in change["probes"])
+    assert all(probe["deadline"] == 90 and probe["healthy_threshold"] >= 2 for probe in described["apps"]["shop"]["processes"][0]["probes"])
 
 
 JOURNAL = [
@@ -545,20 +624,19 @@ JOURNAL = [
 
 
 def test_the_report_says_what_failed_and_no_secret():
-    described, change = _todo(wanted="def")
+    described = _todo(wanted="def")[0]
+    outcome = backend_changes.retreat(described, [], False, RESULTS)
     text = "\n".join(
-        backend_changes.report(
-            described, change["apps"], RESULTS, JOURNAL, "ignored", backend.environment(SHOP, SECRETS)
-        )
+        backend_changes.report(described, outcome, RESULTS, JOURNAL, "ignored", backend.environment(SHOP, SECRETS))
     )
     for wanted in (
         "release def",
-        "http://127.0.0.1:8000/health gave status 500 in 9 tries",
+        "http://127.0.0.1:8002/health gave status 500 in 9 tries",
         "expected 200",
         "body: no database with ********",
         "Last lines of shop-web@8000.service",
         "shop-web[2]: ********",
-        "release abc runs again",
+        "release abc serves, as before",
     ):
         assert wanted in text, wanted
     for unwanted in ("shop-worker", "old words", "ignored", SECRETS["shop"]["SECRET_KEY"], "p%40ss"):
@@ -567,10 +645,11 @@ def test_the_report_says_what_failed_and_no_secret():
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"wanted": "def"}, "release abc runs again"), ({"unproven": ["web"]}, "only its configuration had changed")],
+    [({"wanted": "def"}, "release abc serves"), ({"unproven": ["web"]}, "only its configuration had changed")],
 )
-def test_the_report_says_what_runs_now(arguments, words):
-    described, change = _todo(**arguments)
-    assert words in "\n".join(backend_changes.report(described, change["apps"], [], [], "systemctl failed"))
-    first = _model(host={})
-    assert "its first release" in "\n".join(backend_changes.report(first, ["shop"], [], [], "systemctl failed"))
+def test_the_report_says_what_serves_now(arguments, words):
+    def told(described):
+        return "\n".join(backend_changes.report(described, backend_changes.retreat(described), [], [], "systemctl failed"))
+
+    assert words in told(_todo(**arguments)[0])
+    assert "its first release" in told(_model(host={})) and "systemctl failed" in told(_model(host={}))

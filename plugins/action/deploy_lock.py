@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import shlex
+import socket
+import time
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+LOCKS = "/run/lock/mainstay"
+AUDIT = "/var/lib/mainstay/deploys.jsonl"
+# All locks or none. Prints what a lock holds that somebody else has, with its age in seconds before it.
+TAKE = r"""
+mkdir -p {locks} || exit 2
+now=$(date +%s) taken=
+take() {{
+    file={locks}/$1.deploy
+    if [ -e "$file" ]; then
+        held=$(cat "$file") age=$((now - $(stat -c %Y "$file")))
+        if [ "$held" = "$3" ] || [ "$age" -gt {max_age} ]; then rm -f "$file"; fi
+    fi
+    if (set -C; printf '%s\n' "$2" >"$file") 2>/dev/null; then taken="$taken $file"; return; fi
+    printf 'held %s %s %s\n' "$1" "$age" "$(cat "$file")"
+    rm -f $taken
+    exit 0
+}}
+"""
+
+
+class ActionModule(ActionBase):
+    """Takes and gives back the locks by the shell's exclusive creation of a file, without Python on the host."""
+
+    _requires_connection = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        options = self.validate_argument_spec({
+            "apps": {"type": "dict", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "max_age": {"type": "int", "default": 3600},
+        })[1]
+        apps = options["apps"]
+        if not apps:
+            return {**result, "changed": False}
+        if self._task.check_mode:
+            return {**result, "changed": True}
+        if options["state"] == "present":
+            self._take(apps, options["max_age"])
+        else:
+            self._give_back(apps)
+        return {**result, "changed": True}
+
+    def _shell(self, command):
+        answer = self._low_level_execute_command(command)
+        if answer["rc"]:
+            raise AnsibleActionFail(f"The deploy locks in {LOCKS} cannot be changed: {(answer['stderr'] or answer['stdout']).strip()}")
+        return answer["stdout_lines"]
+
+    def _take(self, apps, max_age):
+        left = {}
+        while True:
+            calls = (f"take {shlex.join([app, holder(note), left.get(app, '-')])}" for app, note in sorted(apps.items()))
+            script = TAKE.format(locks=LOCKS, max_age=max_age) + "\n".join(calls)
+            held = next((line.split(" ", 3)[1:] for line in self._shell(script) if line.startswith("held ")), None)
+            if held is None:
+                return
+            app, age, text = held
+            if text == left.get(app) or not is_over(text):
+                raise AnsibleActionFail(refusal(app, int(age or 0), text, max_age))
+            left[app] = text
+
+    def _give_back(self, apps):
+        names = shlex.join(sorted(apps))
+        now = time.time()
+        lines, mine = [], []
+        found = self._shell(f"for app in {names}; do printf '%s ' $app; cat {LOCKS}/$app.deploy 2>/dev/null || echo; done")
+        for app, text in (line.partition(" ")[::2] for line in found):
+            with contextlib.suppress(ValueError):
+                held = json.loads(text)
+                if same_run(held):
+                    mine.append(f"{LOCKS}/{app}.deploy")
+                    entry = {"time": round(now), "app": app, "by": held["by"], **apps[app], "seconds": round(now - held["since"], 1)}
+                    lines.append(json.dumps(entry))
+        if mine:
+            self._shell(
+                f"umask 027; mkdir -p {os.path.dirname(AUDIT)}; printf '%s\\n' {shlex.join(lines)} >>{AUDIT} && rm -f {shlex.join(mine)}"
+            )
+
+
+def identity():
+    """The run: the process whose child each task is, with the time it started, because numbers come back."""
+    pid = os.getppid()
+    return {"host": socket.gethostname(), "pid": pid, "started": started(pid)}
+
+
+def started(pid):
+    """When a process started, in the kernel's words; empty where that cannot be told, or the process is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    return ""
+
+
+def holder(note):
+    """What a lock says: who took it, from where, when, and for which release."""
+    me = identity()
+    return json.dumps({"by": f"{getpass.getuser()}@{me['host']}", **me, "since": round(time.time(), 1), "release": str(note)})
+
+
+def same_run(held):
+    return {key: held.get(key) for key in ("host", "pid", "started")} == identity()
+
+
+def is_over(text):
+    """Whether the run that took a lock is known to have ended: it was one of this machine, or this very run."""
+    try:
+        held = json.loads(text)
+    except ValueError:
+        return False
+    if held.get("host") != socket.gethostname():
+        return False
+    return same_run(held) or started(held.get("pid")) != held.get("started")
+
+
+def refusal(app, age, text, max_age):
+    """Who deploys right now, and what to do about it."""
+    try:
+        held = json.loads(text)
+        who = f"{held['by']} (process {held['pid']}) has been deploying release {held['release']}"
+    except (ValueError, KeyError, TypeError):
+        who = f"somebody ({text.strip()!r}) has been deploying"
+    return (
+        f"{app}: {who} for {age} s. Wait until that run has ended. If it is dead, remove {LOCKS}/{app}.deploy on the host; "
+        f"after {max_age} s it no longer counts."
+    )

@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watches a release that has just taken over: do its units stay up, do its probes pass, and how does its real load fare?"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from urllib.parse import urlsplit
+
+from . import probe
+
+# Fewer requests say nothing about a share of them.
+ENOUGH_REQUESTS = 20
+# A probe that fails once may have met a busy moment; twice in a row it has not.
+FAILURES_IN_A_ROW = 2
+PERCENTILE = 0.95
+# The end of a line of the log format `mainstay` (role nginx): upstreams, their statuses and their times, of which the last count.
+UPSTREAM = re.compile(rb"(\S+:\d+) (?:[\d-]+, )*(\d{3}) (?:[\d.-]+, )*([\d.]+)$")
+
+
+class Log:
+    """What is appended to a log from now on; nothing where there is no such file."""
+
+    def __init__(self, path):
+        self.path = path
+        self.position = os.path.getsize(path) if path and os.path.exists(path) else None
+
+    def lines(self):
+        if self.position is None:
+            return []
+        with open(self.path, "rb") as file:
+            if os.fstat(file.fileno()).st_size >= self.position:  # else it was rotated
+                file.seek(self.position)
+            return file.read().splitlines()
+
+
+def requests(lines, ports):
+    """The status and the time in ms of each request that went to one of the ports; websockets last as long as they like."""
+    found = []
+    for line in lines:
+        match = UPSTREAM.search(line)
+        if match and int(match[1].rpartition(b":")[2]) in ports and match[2] != b"101":
+            found.append((int(match[2]), round(float(match[3]) * 1000)))
+    return found
+
+
+def restarts(units):
+    """How often systemd has restarted each unit, and whether it runs: {unit: (number, state)}."""
+    if not units:
+        return {}
+    shown = subprocess.run(
+        ["systemctl", "show", "--property=Id,NRestarts,ActiveState", "--", *units],
+        stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout
+    found = {}
+    for block in shown.strip().split("\n\n"):
+        facts = dict(line.split("=", 1) for line in block.splitlines())
+        found[facts["Id"]] = (int(facts.get("NRestarts") or 0), facts.get("ActiveState", ""))
+    return found
+
+
+def judge_units(before, after):
+    return [
+        f"{unit} was restarted {number - before[unit][0]} times" if number > before[unit][0] else f"{unit} is {state}"
+        for unit, (number, state) in sorted(after.items())
+        if number > before[unit][0] or state not in ("active", "reloading")
+    ]
+
+
+def judge_load(found, max_error_rate, max_latency_ms):
+    """What is wrong with the load's answers; nothing where there were too few to tell."""
+    if len(found) < ENOUGH_REQUESTS:
+        return []
+    errors = sum(status >= 500 for status, dummy in found)
+    slow = sorted(latency for dummy, latency in found)[min(len(found) - 1, int(len(found) * PERCENTILE))]
+    reasons = []
+    if errors / len(found) > max_error_rate:
+        reasons.append(f"{errors} of {len(found)} requests got an error of the server, and {max_error_rate:.0%} may")
+    if slow > max_latency_ms:
+        reasons.append(f"95 of 100 requests took up to {slow} ms, and {max_latency_ms} ms are allowed")
+    return reasons
+
+
+def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, check=probe.check_once, count=restarts):
+    """Watch for a while, and stop at the first thing that is wrong. Returns the reasons and what was seen.
+
+    :param probes: what is asked each second; the names of probes are names of units.
+    :param log: a :class:`Log` opened when the release took over.
+    """
+    asked = [probe.normalise(item) for item in probes if item["kind"] == "http"]
+    ports = {urlsplit(item["url"]).port for item in asked}
+    before = count(sorted({item["name"] for item in probes}))
+    failures, tries, end = {}, 0, clock.monotonic() + seconds
+    while True:
+        began = clock.monotonic()
+        reasons = []
+        for number, item in enumerate(asked):
+            answer = check(item)
+            tries += 1
+            failures[number] = 0 if answer["healthy"] else failures.get(number, 0) + 1
+            if failures[number] >= FAILURES_IN_A_ROW:
+                reasons.append(f"{item['name']}: {item['url']}: {'; '.join(answer['reasons'])}")
+        reasons += judge_units(before, count(sorted(before)))
+        found = requests(log.lines(), ports)
+        reasons += judge_load(found, max_error_rate, max_latency_ms)
+        if reasons or clock.monotonic() >= end:
+            return {"reasons": reasons, "probes": tries, "requests": len(found)}
+        clock.sleep(max(0.0, min(began + 1, end) - clock.monotonic()))

@@ -1,0 +1,58 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: deploy_lock
+short_description: One deploy of an app at a time
+version_added: 0.1.0
+author: mainstay contributors (@mainstay)
+description:
+  - Takes a lock for each of the apps on the host, all or none, or gives them back. Where another run holds one, the message
+    says who, for how long, and what to do.
+  - A lock whose run has ended is taken over, which is known of runs of the same machine only. Any other one counts until it is
+    O(max_age) old.
+  - The agent of the host leaves an app alone while somebody holds its lock.
+  - Giving a lock back writes a line about the deploy to C(/var/lib/mainstay/deploys.jsonl) - when, who, what, from, to, how
+    long, and how it ended.
+notes:
+  - This is an action plugin; the module of the same name holds its documentation.
+options:
+  apps:
+    description:
+      - The apps. With O(state=present) each with the release that is on its way; with O(state=absent) each with a mapping that
+        goes into its line, such as C({from, to, result}).
+    type: dict
+    required: true
+  state:
+    description: Whether to hold the locks. Only locks of this very run are given back.
+    type: str
+    choices: [present, absent]
+    default: present
+  max_age:
+    description: Age in seconds after which a lock no longer counts.
+    type: int
+    default: 3600
+attributes:
+  check_mode:
+    description: Takes no lock and says that it would.
+    support: full
+  diff_mode:
+    description: Has no differences to show.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Take the lock
+  mainstay.vps.deploy_lock:
+    apps: {shop: 3f9a1c20d4be}
+
+- name: Give it back
+  mainstay.vps.deploy_lock:
+    apps: {shop: {from: 0c1d2e3f4a5b, to: 3f9a1c20d4be, result: succeeded}}
+    state: absent
+"""
+
+RETURN = r""" # """

@@ -1,0 +1,107 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_watch
+short_description: Watch a release that has just taken over
+version_added: 0.1.0
+author: mainstay contributors (@mainstay)
+description:
+  - Watches for a while whether the units of a release stay up and its probes pass, and how its real requests fare, as the
+    proxy on the same host logs them.
+  - Fails at the first thing that is wrong - a unit that systemd had to restart, a probe that failed twice in a row, or, among
+    at least 20 requests, too many errors or answers that took too long.
+options:
+  probes:
+    description:
+      - What to ask each second, as for M(mainstay.vps.health_probe). The name of each is that of its unit. The ports of their
+        URLs tell which requests in the log are meant.
+    type: list
+    elements: dict
+    required: true
+  seconds:
+    description: How long to watch.
+    type: float
+    default: 3
+  access_log:
+    description: Log of nginx in the format of the role C(nginx), which ends each line with C($upstream_addr $upstream_status
+      $upstream_response_time). Without such a file only units and probes count.
+    type: path
+  max_error_rate:
+    description: Share of the requests that may get a status of 500 or more.
+    type: float
+    default: 0.05
+  max_latency_ms:
+    description: Time in ms within which 95 of 100 requests must be answered.
+    type: int
+    default: 2000
+attributes:
+  check_mode:
+    description: Changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: Has no differences to show.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Watch the new release under its load
+  mainstay.vps.release_watch:
+    seconds: 60
+    probes:
+      - {name: shop-web@8002.service, kind: http, url: "http://127.0.0.1:8002/health"}
+    access_log: /var/log/nginx/access.log
+"""
+
+RETURN = r"""
+reasons:
+  description: What was wrong.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+probes:
+  description: Number of probes sent.
+  returned: always
+  type: int
+  sample: 3
+requests:
+  description: Number of requests found in the log.
+  returned: always
+  type: int
+  sample: 150
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mainstay.vps.plugins.module_utils import watching
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "probes": {"type": "list", "elements": "dict", "required": True},
+            "seconds": {"type": "float", "default": 3},
+            "access_log": {"type": "path"},
+            "max_error_rate": {"type": "float", "default": 0.05},
+            "max_latency_ms": {"type": "int", "default": 2000},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    found = watching.watch(
+        options["probes"],
+        options["seconds"],
+        watching.Log(options["access_log"]),
+        options["max_error_rate"],
+        options["max_latency_ms"],
+    )
+    if found["reasons"]:
+        module.fail_json(msg="While it was watched: " + "; ".join(found["reasons"]), **found)
+    module.exit_json(changed=False, **found)
+
+
+if __name__ == "__main__":
+    main()

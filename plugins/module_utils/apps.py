@@ -15,6 +15,11 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,24}")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SIZE = re.compile(r"(\d+)([KMG])")
+# A package with one version, as PyPI and npm write it: datasette==1.0, @scope/name@1.0.0.
+PACKAGES = {
+    "python": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?==[A-Za-z0-9.!+_-]+"),
+    "node": re.compile(r"(@[a-z0-9._~-]+/)?[a-z0-9][a-z0-9._~-]*@\d[A-Za-z0-9.+-]*"),
+}
 RATE = re.compile(r"[1-9]\d*r/[sm]")
 
 RUNTIMES = ("python", "node", "command", "container")
@@ -38,8 +43,7 @@ RESERVED_PORTS = {5432: "PostgreSQL", 6379: "Redis (cache)", 6380: "Redis (queue
 NOT_YET = {
     ("runtime", "container"): "declare runtime: python, node or command",
     ("database", "mariadb"): "declare database: postgresql or none",
-    ("source", "package"): "use source: {path: …}, {git: …} or {archive: …}",
-    ("source", "image"): "use source: {path: …}, {git: …} or {archive: …}",
+    ("source", "image"): "use source: {path: …}, {git: …}, {archive: …} or {package: …}",
     ("tls", "letsencrypt"): "use tls: selfsigned, or {certificate: …, key: …} with files of your own",
 }
 
@@ -134,7 +138,7 @@ def _path_below(value, where):
     return text
 
 
-def _source(value, where):
+def _source(value, where, runtime):
     keys = SOURCES + ("version", "checksum")
     _mapping(value, where, keys)
     kinds = [kind for kind in SOURCES if kind in value]
@@ -148,6 +152,11 @@ def _source(value, where):
     if kind == "archive":
         source["checksum"] = _text(value.get("checksum"), f"{where}.checksum", re.compile(r"sha256:[0-9a-f]{64}"),
                                    "give the archive's digest as sha256:<64 hexadecimal digits>")
+    if kind == "package":
+        if runtime not in PACKAGES:
+            _refuse(f"{where}.package", value[kind], "only runtime: python (PyPI) and runtime: node (npm) have packages")
+        _text(value[kind], f"{where}.package", PACKAGES[runtime],
+              f"pin one version, such as {'datasette==1.0' if runtime == 'python' else 'http-server@14.1.1'}")
     for key in ("version", "checksum"):
         if key in value and key not in source:
             _refuse(f"{where}.{key}", value[key], f"it has no meaning for a source of kind {kind}; remove it")
@@ -329,7 +338,7 @@ def _app(name, value):
         "root": f"/srv/{name}",
         "env_file": f"/etc/mainstay/{name}/env",
         "runtime": _one_of(value.get("runtime", "python"), f"{where}.runtime", RUNTIMES, "runtime"),
-        "source": _source(value["source"], f"{where}.source"),
+        "source": _source(value["source"], f"{where}.source", value.get("runtime", "python")),
         "build": _texts(value.get("build", []), f"{where}.build"),
         "migrate": _text(value["migrate"], f"{where}.migrate") if value.get("migrate") else None,
         "env_prefix": prefix,

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 
 from .releases import ReleaseError
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 UV_HOME = "/opt/mainstay/uv"
+# Node's own package manager fetches the other one, in a version whose lock file is today's and that runs on Debian 12's Node 18.
+PNPM = "npx --yes pnpm@9.15.9"
 
 
 class Step(dict):
@@ -186,16 +189,29 @@ def project_steps(requirements, content, installer):
     return [Step("install the project", '.venv/bin/python -m pip install "$@" .', *chosen)]
 
 
+def package_step(package, runtime):
+    """What makes a release of one published package: the same list of requirements that a source would bring."""
+    if runtime == "python":
+        return Step(f"ask for {package}", 'printf "%s\\n" "$1" >requirements.txt', package)
+    name, version = package.rsplit("@", 1)
+    manifest = json.dumps({"private": True, "dependencies": {name: version}})
+    return Step(f"ask for {package}", 'printf "%s\\n" "$1" >package.json', manifest)
+
+
 def node_steps(names):
     """The steps before and after an own build of a Node release."""
     if "package.json" not in names:
         return [], []
-    for lock in ("pnpm-lock.yaml", "yarn.lock"):
-        if lock in names and "package-lock.json" not in names:
-            raise ReleaseError(
-                f"{lock}: only npm's lock file is understood so far. Add a package-lock.json: npm install "
-                "--package-lock-only."
-            )
+    npm_locks = {"package-lock.json", "npm-shrinkwrap.json"} & set(names)
+    if "pnpm-lock.yaml" in names and not npm_locks:
+        return [Step("install the packages", f"{PNPM} install --frozen-lockfile --prod=false")], [
+            Step("remove the build's packages", f"CI=true {PNPM} prune --prod")
+        ]
+    if "yarn.lock" in names and not npm_locks:
+        raise ReleaseError(
+            "yarn.lock: only the lock files of npm and pnpm are understood. Add a package-lock.json: npm install "
+            "--package-lock-only."
+        )
     locked = {"package-lock.json", "npm-shrinkwrap.json"} & set(names)
     install = f"npm {'ci' if locked else 'install'} --include=dev --no-audit --no-fund"
     return [Step("install the packages", install)], [

@@ -210,6 +210,8 @@ class Builder:
                 environment=releases.git_credentials(self.params["authorization"]),
                 writable=[self.path, f"{self.root}/repository.git", f"{self.root}/cache"],
             )
+        elif source["kind"] == "package":
+            self.run(recipes.package_step(source["package"], self.params["runtime"]))
         else:
             with self._archive(source) as archive:
                 self.run(Step("unpack", recipes.UNPACK_ARCHIVE, archive))

@@ -35,7 +35,7 @@ EXCLUDED_NAMES = frozenset(
 EXCLUDED_SUFFIXES = (".pyc", ".pyo")
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
-SUPPORTED = ("path", "git", "archive")
+SUPPORTED = ("path", "git", "archive", "package")
 
 
 class ReleaseError(ValueError):

@@ -33,8 +33,8 @@ options:
   source:
     description:
       - Where the release comes from. Exactly one of C(path) (a folder on the control node, relative to the inventory or
-        the playbook), C(git) (a URL, with C(version)) or C(archive) (a URL or a file on the control node, with
-        C(checksum)).
+        the playbook), C(git) (a URL, with C(version)), C(archive) (a URL or a file on the control node, with
+        C(checksum)) or C(package) (one version of a package of PyPI or npm, such as C(datasette==1.0)).
     type: dict
     required: true
   id:

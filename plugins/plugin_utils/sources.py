@@ -173,6 +173,8 @@ def _look(source, bases):
     if source["kind"] == "git":
         commit = _commit(source["git"], source["version"])
         return {"digest": commit, "commit": commit}
+    if source["kind"] == "package":
+        return {"digest": hashlib.sha256(source["package"].encode()).hexdigest()}
     digest = releases.CHECKSUM.fullmatch(source["checksum"])[1]
     if releases.is_url(source["archive"]):
         return {"digest": digest}

@@ -46,6 +46,8 @@ WRONG = [
     (("shop", "source"), {"git": "https://example.com/a.git"}, ["mainstay_apps.shop.source.version", "pin a tag"]),
     (("shop", "source"), {"path": "a", "version": "v1"}, ["mainstay_apps.shop.source.version", "'v1'", "remove it"]),
     (("shop", "source"), {"archive": "https://example.com/a.tar.gz"}, ["mainstay_apps.shop.source.checksum", "sha256:"]),
+    (("shop", "source"), {"package": "datasette"}, ["mainstay_apps.shop.source.package", "'datasette'", "one version, such as datasette==1.0"]),
+    (("shop", "source"), {"package": "a@1.0"}, ["mainstay_apps.shop.source.package", "'a@1.0'", "such as datasette==1.0"]),
     (("shop", "build"), "npm run build", ["mainstay_apps.shop.build", "'npm run build'", "list"]),
     (("shop", "env_prefix"), "E F", ["mainstay_apps.shop.env_prefix", "'E F'", "letters"]),
     (("shop", "env"), {"1X": "a"}, ["mainstay_apps.shop.env.1X", "does not begin with a digit"]),

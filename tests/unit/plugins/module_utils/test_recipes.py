@@ -94,8 +94,28 @@ def test_node():
     assert before[0]["script"].startswith("npm ci --include=dev") and "prune --omit=dev" in after[0]["script"]
     assert recipes.node_steps(["package.json"])[0][0]["script"].startswith("npm install")
     assert recipes.node_steps(["index.js"]) == ([], [])
-    with pytest.raises(ReleaseError, match="pnpm-lock.yaml.*package-lock.json"):
-        recipes.node_steps(["package.json", "pnpm-lock.yaml"])
+    with pytest.raises(ReleaseError, match="yarn.lock.*package-lock.json"):
+        recipes.node_steps(["package.json", "yarn.lock"])
+
+
+def test_pnpm_installs_what_its_lock_file_says():
+    (before,), (after,) = recipes.node_steps(["package.json", "pnpm-lock.yaml"])
+    assert before["script"].endswith("install --frozen-lockfile --prod=false") and after["script"].endswith("prune --prod")
+    (before,), _after = recipes.node_steps(["package.json", "pnpm-lock.yaml", "package-lock.json"])
+    assert before["script"].startswith("npm ci")
+
+
+@pytest.mark.parametrize(
+    ("package", "runtime", "file", "content"),
+    [
+        ("datasette==1.0", "python", "requirements.txt", "datasette==1.0"),
+        ("http-server@14.1.1", "node", "package.json", '{"private": true, "dependencies": {"http-server": "14.1.1"}}'),
+        ("@scope/tool@1.0.0", "node", "package.json", '{"private": true, "dependencies": {"@scope/tool": "1.0.0"}}'),
+    ],
+)
+def test_a_package_is_a_source_with_one_requirement(package, runtime, file, content):
+    step = recipes.package_step(package, runtime)
+    assert step["arguments"] == [content] and step["script"].endswith(f">{file}")
 
 
 def test_mirrors_for_pip_are_mirrors_for_uv():

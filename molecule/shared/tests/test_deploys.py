@@ -1,0 +1,255 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deploys and their failures, seen by a visitor who never stops: requests that read and write, and open websockets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from plays import ROOT, play, words
+
+# The longest of all tests; one release of Debian is enough for them.
+pytestmark = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "default") != "default", reason="runs on Debian 12")
+
+CLIENT = ROOT / "tests/load/steady.py"
+DRAIN = 4
+# `make prove` runs more of each, and keeps what was seen.
+DEPLOYS = int(os.environ.get("MAINSTAY_DEPLOYS", "2"))
+CYCLES = int(os.environ.get("MAINSTAY_CYCLES", "3"))
+KILL_AT = os.environ.get("MAINSTAY_KILL_AT", "Tell the proxies").split(",")
+RESULTS = os.environ.get("MAINSTAY_RESULTS")
+# Short enough for a test; what a hanging release costs is the start timeout.
+FAST = {"backend_start_timeout": 12}
+
+
+class Shop:
+    """A copy of the example whose releases the tests change."""
+
+    def __init__(self, folder):
+        self.folder = folder / "shop"
+        shutil.copytree(ROOT / "examples/shop", self.folder)
+        self.declared = yaml.safe_load((ROOT / "inventory.example/group_vars/all.yml").read_text())["mainstay_apps"]
+        self.declared["shop"]["source"] = {"path": str(self.folder)}
+        self.declared["shop"]["processes"]["web"]["drain"] = DRAIN
+        self.number = 0
+
+    def change(self):
+        """A new release: one file differs."""
+        self.number += 1
+        (self.folder / "shop/static/release.txt").write_text(f"{self.number} {time.time()}\n")
+
+    def deploy(self, playbook="playbooks/deploy.yml", **variables):
+        return play(playbook, variables={"mainstay_apps": self.declared, **variables})
+
+    @contextlib.contextmanager
+    def broken(self, file, text):
+        """A release in which a file has another content, or more of it."""
+        path = self.folder / file
+        before = path.read_text() if path.exists() else None
+        path.write_text(text if "…" not in text else before + text.replace("…", ""))
+        try:
+            yield
+        finally:
+            path.unlink() if before is None else path.write_text(before)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, host):
+    shop = Shop(tmp_path_factory.mktemp("deploys"))
+    run = shop.deploy()
+    assert run.returncode == 0, run.stdout[-4000:]
+    yield shop
+    back = play("playbooks/site.yml")  # as it was declared, for the tests that follow
+    assert back.returncode == 0, back.stdout[-4000:]
+
+
+class Visit:
+    """The visitor, from the first request to the end of the context."""
+
+    def __init__(self, host):
+        self.host, self.found = host, None
+
+    def __enter__(self):
+        self.host.check_output("rm -f /run/steady.json")
+        self.host.check_output(
+            "systemd-run --quiet --collect --unit=steady --property=StandardOutput=file:/run/steady.json "
+            "python3 /run/steady.py --seconds 3000 --sample 3000"
+        )
+        time.sleep(2)
+        return self
+
+    def __exit__(self, *_error):
+        self.host.run("systemctl kill --signal=TERM steady.service")
+        for _each in range(150):
+            if self.host.run("systemctl is-active --quiet steady.service").rc:
+                break
+            time.sleep(0.2)
+        self.found = json.loads(self.host.file("/run/steady.json").content_string)
+
+
+@pytest.fixture(scope="module")
+def visitor(host):
+    encoded = CLIENT.read_bytes().hex()
+    host.check_output(f"python3 -c \"open('/run/steady.py', 'wb').write(bytes.fromhex('{encoded}'))\"")
+    return lambda: Visit(host)
+
+
+def keep(name, found):
+    """Add what was seen to the file that `make prove` keeps."""
+    if RESULTS:
+        path = Path(RESULTS)
+        seen = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**seen, name: found}, indent=2) + "\n")
+
+
+def assert_unharmed(found):
+    assert (found["failed"], found["lost"]) == (0, []), found
+    assert found["requests"] > 50, found
+
+
+def ansible(shop, playbook):
+    """A run in the background, as its own process group."""
+    return subprocess.Popen(
+        ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], str(ROOT / playbook),
+         "-e", json.dumps({"mainstay_apps": shop.declared})],
+        cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )
+
+
+def state(host):
+    """What a refused change leaves as it was: links, units, what nginx asks, and that nothing is locked or left over."""
+    return host.check_output(
+        "readlink /srv/shop/current /srv/shop/instances/* /var/lib/mainstay/backend/*; grep server /etc/nginx/mainstay/upstreams.conf; "
+        "systemctl list-units --plain --no-legend 'shop-*' | awk '{print $1, $3, $4}'; ls /etc/systemd/system/shop.target.wants; "
+        "ls /run/lock/mainstay; sha256sum /etc/systemd/system/shop-*@.service /etc/mainstay/shop/env"
+    )
+
+
+def test_releases_change_under_load(host, shop, visitor):
+    seconds = []
+    with visitor() as visit:
+        for _each in range(DEPLOYS):
+            shop.change()
+            began = time.monotonic()
+            run = shop.deploy()
+            seconds.append(round(time.monotonic() - began, 1))
+            assert run.returncode == 0, run.stdout[-4000:]
+    keep(f"{DEPLOYS} deploys under load", {**visit.found, "deploy_seconds": seconds})
+    assert_unharmed(visit.found)
+    assert len(visit.found["releases"]) == DEPLOYS + 1
+    # 1012 is "service restart": the server says goodbye once the drain time is over.
+    assert set(visit.found["websocket_closes"]) <= {"1012", "kept"} and visit.found["websocket_closes"]["1012"] == 20 * DEPLOYS
+    release = host.check_output("readlink -f /srv/shop/current")
+    places = host.check_output("for pid in $(pgrep -u shop); do readlink /proc/$pid/cwd; done | sort -u").split()
+    assert places == [release], "no process of an old release is left"
+    assert host.check_output("ls /srv/shop/instances | grep -c web") == host.check_output("grep -c server /etc/nginx/mainstay/upstreams.conf")
+
+
+def test_a_deploy_without_a_change_changes_nothing(shop):
+    run = shop.deploy()
+    assert run.returncode == 0 and "changed=0" in run.stdout
+
+
+ANSWER = """…
+@app.middleware("http")
+async def answer(request, call_next):
+    return JSONResponse({})
+"""
+DEATH = """…
+import os, sys, threading
+if 'uvicorn' in sys.argv[0]:
+    threading.Timer(6, os._exit, [1]).start()
+"""
+BROKEN = [
+    ("does not start", "shop/main.py", "…\nraise SystemExit('no such luck')\n", {}, "no such luck"),
+    ("hangs", "shop/main.py", "…\nimport time\ntime.sleep(600)\n", {}, "shop-web@"),
+    ("answers 500", "shop/main.py", ANSWER.format("{'detail': 'feeling ill'}, 500"), {}, "/health gave status 500"),
+    ("answers the wrong thing", "shop/main.py", ANSWER.format("{'status': 'fine'}"), {}, "/ready gave status 200"),
+    ("fails to build", "requirements.txt", "no-such-package-of-mainstay==1\n", {}, "no-such-package-of-mainstay"),
+    ("fails to migrate", "migrations/env.py", "raise SystemExit('no such table')\n", {}, "no such table"),
+    ("finds no disk space", "shop/static/x.txt", "x", {"backend_minimum_free_mb": 100000000}, "100000000 MB"),
+    ("dies after a while", "shop/log.py", DEATH, {"backend_bake_seconds": 15}, "was restarted"),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "variables", "wanted"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
+def test_a_broken_release_harms_nobody(request, host, shop, visitor, file, text, variables, wanted):
+    before = state(host)
+    with shop.broken(file, text), visitor() as visit:
+        run = shop.deploy(**FAST, **variables)
+    assert run.returncode != 0, run.stdout[-3000:]
+    assert wanted in words(run), run.stdout[-3000:]
+    keep(f"a release that {request.node.callspec.id.partition('ansible')[0].strip('-')}", visit.found)
+    assert state(host) == before
+    assert_unharmed(visit.found)
+    assert len(visit.found["releases"]) <= 2
+
+
+def test_a_rollback_is_quick_and_harms_nobody(host, shop, visitor):
+    before = host.check_output("readlink /srv/shop/current")
+    shop.change()
+    assert shop.deploy().returncode == 0
+    with visitor() as visit:
+        began = time.monotonic()
+        run = ansible(shop, "playbooks/rollback.yml")
+        serving = next((time.monotonic() - began for line in run.stdout if "Let the new releases take over" in line), None)
+        run.stdout.read()
+        run.wait()
+    keep("rollback", {**visit.found, "seconds_until_traffic": round(serving, 1)})
+    assert run.returncode == 0
+    assert host.check_output("readlink /srv/shop/current") == before
+    assert_unharmed(visit.found)
+    again = shop.deploy("playbooks/rollback.yml")
+    assert again.returncode != 0 and "no earlier release to return to" in words(again)
+
+
+def test_the_second_of_two_deploys_is_refused(host, shop):
+    shop.change()
+    first = ansible(shop, "playbooks/deploy.yml")
+    while host.run("test -e /run/lock/mainstay/shop.deploy").rc:
+        assert first.poll() is None
+    second = shop.deploy()
+    assert second.returncode != 0 and "has been deploying release" in words(second), second.stdout[-2000:]
+    assert first.wait(200) == 0, first.stdout.read()[-3000:]
+
+
+@pytest.mark.parametrize("sign", KILL_AT)
+def test_a_control_node_that_dies_leaves_a_site_that_serves(host, shop, visitor, sign):
+    shop.change()
+    with visitor() as visit:
+        run = ansible(shop, "playbooks/deploy.yml")
+        for line in run.stdout:
+            if sign in line:
+                break
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        time.sleep(3)
+        following = shop.deploy()
+    keep(f"control node killed at {sign!r}", visit.found)
+    assert following.returncode == 0, following.stdout[-3000:]
+    assert_unharmed(visit.found)
+    served = set(host.check_output("grep -o '80[0-9]*' /etc/nginx/mainstay/upstreams.conf").split())
+    active = host.check_output("systemctl list-units --plain --no-legend --state=active 'shop-web@*' | grep -o '@80[0-9]*'").split()
+    assert served == {unit[1:] for unit in active}
+    assert host.run("ls /run/lock/mainstay/*.deploy").rc != 0
+
+
+def test_a_stopped_app_leaves_its_ports_free(host):
+    ports = "'( sport >= :8000 and sport <= :8003 )'"
+    for _each in range(CYCLES):
+        host.check_output("systemctl stop shop.target")
+        assert host.check_output(f"ss --no-header --tcp --listening --numeric {ports}") == ""
+        assert host.run("pgrep -u shop").rc != 0
+        host.check_output("systemctl start shop.target")
+    keep("stop and start", {"cycles": CYCLES})

@@ -9,6 +9,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 TAIL = 20
+UNIT = "mainstay-packages.service"
+# A transaction that another task left running may bring what is missing; if it fails, this one finds out why.
+WAIT = f"while systemctl --quiet is-active {UNIT} 2>/dev/null; do sleep 0.2; done; "
+BACKGROUND = f"systemd-run --quiet --collect --unit={UNIT} --property=Type=exec --description='Packages of the stack' -- "
 QUERY = "dpkg-query --show --showformat='${db:Status-Status} ${Package}\\n' -- "
 # apt's own lists have a lock without a patience of its own, and a mirror may stumble, so an update is tried again.
 INSTALL = r"""
@@ -58,8 +62,11 @@ class ActionModule(ActionBase):
             "install_recommends": {"type": "bool", "default": False},
             "cache_valid_time": {"type": "int", "default": 3600},
             "start_later": {"type": "list", "elements": "str", "default": []},
+            "wait": {"type": "bool", "default": True},
         })[1]
         missing = self._missing(options["name"])
+        if missing and not self._task.check_mode:
+            missing = self._missing(options["name"], WAIT)
         result.update(changed=bool(missing), missing=missing)
         if not missing:
             return result
@@ -73,8 +80,8 @@ class ActionModule(ActionBase):
             result.update(failed=True, msg=f"apt-get cannot install {', '.join(missing)}: {reason}", output=said[-TAIL:])
         return result
 
-    def _missing(self, names):
-        answer = self._low_level_execute_command(QUERY + shlex.join(names))
+    def _missing(self, names, before=""):
+        answer = self._low_level_execute_command(before + QUERY + shlex.join(names))
         # dpkg-query ends with 1 when it does not know one of the names, and reports the others all the same.
         if answer["rc"] not in (0, 1):
             raise AnsibleActionFail(f"dpkg-query failed; the host must be a Debian or an Ubuntu: {answer['stderr'].strip()}")
@@ -90,4 +97,6 @@ class ActionModule(ActionBase):
         }
         lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
         script = "\n".join([*lines, INSTALL.strip()])
-        return f"{self._compute_environment_string()} sh -c {shlex.quote(script)} sh {shlex.join(names)}".strip()
+        command = f"sh -c {shlex.quote(script)} sh {shlex.join(names)}"
+        # Everybody may read a unit, and a proxy's password may be in the task's environment.
+        return f"{self._compute_environment_string()} {command}" if options["wait"] else BACKGROUND + command.replace("$", "$$")

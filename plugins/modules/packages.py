@@ -41,6 +41,14 @@ options:
     type: list
     elements: str
     default: []
+  wait:
+    description:
+      - Whether to wait until the packages are installed.
+      - Without it systemd installs them in C(mainstay-packages.service), whose journal tells what happens. The next task of this
+        module that lacks a package waits until that has ended, and installs what is then still missing.
+      - The environment of the task does not reach such an installation.
+    type: bool
+    default: true
 attributes:
   check_mode:
     description: Can run in check mode and predict what would change.
@@ -60,6 +68,11 @@ EXAMPLES = r"""
   mainstay.vps.packages:
     name: [nginx]
     start_later: [nginx]
+
+- name: Install PostgreSQL while the next tasks do something else
+  mainstay.vps.packages:
+    name: [postgresql]
+    wait: false
 """
 
 RETURN = r"""

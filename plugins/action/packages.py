@@ -8,9 +8,50 @@ import shlex
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+TAIL = 20
+UNIT = "mainstay-packages.service"
+# A transaction that another task left running may bring what is missing; if it fails, this one finds out why.
+WAIT = f"while systemctl --quiet is-active {UNIT} 2>/dev/null; do sleep 0.2; done; "
+BACKGROUND = f"systemd-run --quiet --collect --unit={UNIT} --property=Type=exec --description='Packages of the stack' -- "
+QUERY = "dpkg-query --show --showformat='${db:Status-Status} ${Package}\\n' -- "
+# apt's own lists have a lock without a patience of its own, and a mirror may stumble, so an update is tried again.
+INSTALL = r"""
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+policy=/usr/sbin/policy-rc.d
+get() {
+    apt-get --assume-yes --quiet -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null 2>&1
+}
+is_fresh() {
+    [ "$(find /var/lib/apt/lists /var/lib/apt/periodic/update-success-stamp -maxdepth 0 -mmin "-$minutes" 2>/dev/null)" ] &&
+        apt-cache show --no-all-versions -- "$@" >/dev/null 2>&1
+}
+update() {
+    for pause in 2 5 10 20 30; do
+        get -o APT::Update::Error-Mode=any update && return
+        sleep "$pause"
+    done
+    get -o APT::Update::Error-Mode=any update
+}
+# Debian's way to keep a package from starting its service. It belongs to this shell only, so one left behind says nothing.
+start_later() {
+    [ ! -e "$policy" ] || grep -qs 'of mainstay' "$policy" || return 0
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    cat >"$policy" <<END && chmod 755 "$policy"
+#!/bin/sh
+# The roles of mainstay configure these services first, and start them then; what runs is none of their business.
+[ -d /proc/$$ ] || exit 0
+case \${1%.service} in $services) systemctl --quiet is-active "\$1" || exit 101 ;; esac
+END
+}
+[ -z "$services" ] || start_later
+is_fresh "$@" || update || exit
+get "$recommends" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- "$@"
+"""
+
 
 class ActionModule(ActionBase):
-    """Asks dpkg in one shell command what is missing; only then starts the apt module, and never in check mode."""
+    """Asks dpkg in one shell command what is missing; only then starts apt-get, without Python on the host, and never in check mode."""
 
     _requires_connection = True
 
@@ -20,34 +61,42 @@ class ActionModule(ActionBase):
             "name": {"type": "list", "elements": "str", "required": True},
             "install_recommends": {"type": "bool", "default": False},
             "cache_valid_time": {"type": "int", "default": 3600},
+            "start_later": {"type": "list", "elements": "str", "default": []},
+            "wait": {"type": "bool", "default": True},
         })[1]
         missing = self._missing(options["name"])
+        if missing and not self._task.check_mode:
+            missing = self._missing(options["name"], WAIT)
         result.update(changed=bool(missing), missing=missing)
         if not missing:
             return result
         if self._task.check_mode:
             result["diff"] = {"before": "", "after": "".join(f"{name}\n" for name in missing)}
             return result
-        installed = self._execute_module(
-            module_name="ansible.builtin.apt",
-            module_args={
-                "name": missing,
-                "state": "present",
-                "install_recommends": options["install_recommends"],
-                "update_cache": True,
-                "cache_valid_time": options["cache_valid_time"],
-            },
-            task_vars=task_vars,
-        )
-        return {**installed, "missing": missing}
+        answer = self._low_level_execute_command(self._install(missing, options))
+        if answer["rc"]:
+            said = answer["stdout_lines"] + answer["stderr"].splitlines()
+            reason = " ".join(line for line in said if line.startswith("E: ")) or f"it ended with {answer['rc']}"
+            result.update(failed=True, msg=f"apt-get cannot install {', '.join(missing)}: {reason}", output=said[-TAIL:])
+        return result
 
-    def _missing(self, names):
-        query = "dpkg-query --show --showformat='${db:Status-Status} ${Package}\\n' "
-        command = query + " ".join(map(shlex.quote, names))
-        answer = self._low_level_execute_command(command)
+    def _missing(self, names, before=""):
+        answer = self._low_level_execute_command(before + QUERY + shlex.join(names))
         # dpkg-query ends with 1 when it does not know one of the names, and reports the others all the same.
         if answer["rc"] not in (0, 1):
             raise AnsibleActionFail(f"dpkg-query failed; the host must be a Debian or an Ubuntu: {answer['stderr'].strip()}")
         words = [line.split(" ", 1) for line in answer["stdout_lines"] if " " in line]
         present = {package for status, package in words if status == "installed"}
         return [name for name in dict.fromkeys(names) if name not in present]
+
+    def _install(self, names, options):
+        variables = {
+            "services": "|".join(options["start_later"]),
+            "minutes": str(options["cache_valid_time"] // 60),
+            "recommends": f"--{'' if options['install_recommends'] else 'no-'}install-recommends",
+        }
+        lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+        script = "\n".join([*lines, INSTALL.strip()])
+        command = f"sh -c {shlex.quote(script)} sh {shlex.join(names)}"
+        # Everybody may read a unit, and a proxy's password may be in the task's environment.
+        return f"{self._compute_environment_string()} {command}" if options["wait"] else BACKGROUND + command.replace("$", "$$")

@@ -36,7 +36,7 @@ change() {
     done
     [ "$todo" ] || return 0
     printf '+ %s\n' "$verb$todo"
-    [ "$predict" ] || systemctl "$verb" -- $todo || exit
+    [ "$predict" ] || systemctl $wait "$verb" -- $todo || exit
 }
 forget() {
     todo=$(systemctl list-units --all --state=failed --plain --no-legend --full -- "$@") || exit
@@ -65,12 +65,11 @@ class ActionModule(ActionBase):
             **{option: units for option, *dummy in STEPS},
             "reset_failed": units,
             "daemon_reload": {"type": "bool", "default": False},
+            "wait": {"type": "bool", "default": True},
             "journal_lines": {"type": "int", "default": 20},
         })[1]
         self._check_names(options)
         commands = script(options, self._task.check_mode)
-        if not commands:
-            return {**result, "changed": False, "changes": []}
         answer = self._low_level_execute_command(SCRIPT + commands)
         changes = [line[2:] for line in answer["stdout_lines"] if line.startswith("+ ")]
         result.update(changed=bool(changes), changes=changes)
@@ -110,9 +109,11 @@ def script(options, predict):
     if options["reset_failed"]:
         lines.append("forget " + shlex.join(options["reset_failed"]))
     for option, verb, known, settled in STEPS:
+        if verb == "restart" and not options["wait"]:
+            lines.append("wait=--no-block")
         if options[option]:
             lines.append(f"change {verb} {known} {shlex.quote(settled)} " + shlex.join(dict.fromkeys(options[option])))
-    return "\n".join([f"predict={'yes' if predict else ''}", *lines]) if lines else ""
+    return "\n".join([f"predict={'yes' if predict else ''} wait=", *lines])
 
 
 def is_bad(facts):

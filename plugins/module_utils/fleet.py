@@ -21,22 +21,22 @@ def plan_hosts(names, hostvars, groups):
     return hosts
 
 
-def stack_packages(apps, tiers):
-    """The Debian packages of all roles that serve a host, so that one transaction installs them; roles find theirs present."""
+def stack_packages(apps, tiers, part="all"):
+    """The Debian packages of all roles that serve a host: ``tools`` that builds need, and ``servers``, which take longer."""
     declared = normalise(apps).values()
     runtimes = {app["runtime"] for app in declared}
-    packages = ["nftables", "logrotate"]
+    tools, servers = ["nftables", "logrotate"], []
     if "proxy" in tiers:
-        packages += ["nginx"]
+        servers += ["nginx"]
     if "database" in tiers and any(app["database"] == "postgresql" for app in declared):
-        packages += ["postgresql", "python3-psycopg2"]
+        servers += ["postgresql", "python3-psycopg2"]
     if "cache" in tiers and any(app["redis"] for app in declared):
-        packages += ["redis-server"]
+        servers += ["redis-server"]
     if "backend" in tiers:
-        packages += ["python3-venv"] if "python" in runtimes else []
-        packages += ["nodejs", "npm"] if "node" in runtimes else []
-        packages += ["git"] if any(app["source"]["kind"] == "git" for app in declared) else []
-    return packages
+        tools += ["python3-venv"] if "python" in runtimes else []
+        tools += ["nodejs", "npm"] if "node" in runtimes else []
+        tools += ["git"] if any(app["source"]["kind"] == "git" for app in declared) else []
+    return {"all": tools + servers, "tools": tools, "servers": servers}[part]
 
 
 def enumeration(names):

@@ -61,6 +61,12 @@ options:
     type: list
     elements: str
     default: []
+  wait:
+    description:
+      - Whether to wait until the units have started.
+      - Without it systemd goes on with O(restarted), O(reloaded) and O(started) alone, and what becomes of them has to be seen later.
+    type: bool
+    default: true
   journal_lines:
     description:
       - Lines of its journal to show of each unit that failed.

@@ -1,8 +1,11 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The shell commands run for real, below a folder that stands in for the host and with programs that write down their arguments."""
 from __future__ import annotations
 
+import os
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -10,39 +13,149 @@ from ansible.errors import AnsibleActionFail
 from ansible.playbook.task import Task
 from ansible_collections.mainstay.vps.plugins.action.packages import ActionModule
 
-INSTALLED = "installed acl\ninstalled curl\nconfig-files nginx\n"
+PROGRAMS = {
+    "dpkg-query": 'cat "$HOST/status"; exit 1',
+    "apt-cache": 'grep -qw known "$HOST/lists"',
+    "systemctl": '[ "$3" = running.service ]',
+    "sleep": 'echo "sleep $1" >>"$HOST/did"',
+    "apt-get": """
+        for verb; do case $verb in update|install) break ;; esac; done
+        echo "$verb $http_proxy$*" >>"$HOST/did"
+        [ -e "$HOST/$verb.fails" ] && { rm "$HOST/$verb.fails"; echo "Reading lists..."; echo "E: It did not work"; exit 100; }
+        for unit in nginx.service redis-server running.service acl.service; do
+            "$HOST/usr/sbin/policy-rc.d" "$unit" start 2>/dev/null
+            [ $? -eq 101 ] && echo "held $unit" >>"$HOST/did"
+        done
+        exit 0""",
+}
+
+
+class Host:
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.monkeypatch = folder, monkeypatch
+        for place in ("bin", "usr/sbin", "var/lib/apt/lists"):
+            (folder / place).mkdir(parents=True)
+        for name, text in PROGRAMS.items():
+            (folder / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+            (folder / "bin" / name).chmod(0o755)
+        self.policy = folder / "usr/sbin/policy-rc.d"
+        self.has("installed acl", "installed curl", "config-files nginx")
+        self.lists("known")
+
+    def has(self, *lines):
+        (self.folder / "status").write_text("\n".join([*lines, "dpkg-query: no packages found matching redis-server\n"]))
+
+    def lists(self, content, age=0):
+        (self.folder / "lists").write_text(content)
+        lists = self.folder / "var/lib/apt/lists"
+        os.utime(lists, (lists.stat().st_mtime - age,) * 2)
+
+    def shell(self, command):
+        for place in ("/usr/sbin/policy-rc.d", "/var/lib/apt"):
+            command = command.replace(place, f"{self.folder}{place}")
+        environment = {**os.environ, "HOST": str(self.folder), "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
+        done = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
+        return {"rc": done.returncode, "stdout_lines": done.stdout.splitlines(), "stderr": done.stderr}
+
+    def run(self, name, check=False, environment="", **options):
+        task = Task()
+        task.args, task.check_mode, task.async_val = {"name": name, **options}, check, 0
+        action = ActionModule(task, SimpleNamespace(_shell=SimpleNamespace(tmpdir=None)), SimpleNamespace(), None, None, None)
+        self.monkeypatch.setattr(action, "_low_level_execute_command", self.shell)
+        self.monkeypatch.setattr(action, "_compute_environment_string", lambda: environment)
+        return action.run(task_vars={})
+
+    @property
+    def did(self):
+        return (self.folder / "did").read_text().splitlines() if (self.folder / "did").exists() else []
 
 
 @pytest.fixture
-def run(monkeypatch):
-    def run(name, check=False, rc=1, stdout=INSTALLED):
-        modules = []
-        task = Task()
-        task.args, task.check_mode, task.async_val = {"name": name}, check, 0
-        action = ActionModule(task, SimpleNamespace(_shell=SimpleNamespace(tmpdir=None)), SimpleNamespace(), None, None, None)
-        answer = {"rc": rc, "stdout_lines": stdout.splitlines(), "stderr": "not found"}
-        monkeypatch.setattr(action, "_low_level_execute_command", lambda command: answer)
-        monkeypatch.setattr(action, "_execute_module", lambda **call: modules.append(call) or {"changed": True})
-        return action.run(task_vars={}), modules
-    return run
+def host(tmp_path, monkeypatch):
+    return Host(tmp_path, monkeypatch)
 
 
-def test_nothing_missing_starts_no_module(run):
-    result, modules = run(["acl", "curl"], rc=0)
-    assert (result["changed"], result["missing"], modules) == (False, [], [])
+def test_nothing_missing_runs_nothing(host):
+    result = host.run(["acl", "curl"])
+    assert (result["changed"], result["missing"], host.did) == (False, [], [])
 
 
-def test_only_the_missing_packages_are_installed(run):
-    result, modules = run(["acl", "nginx", "redis-server", "nginx"])
-    assert result["missing"] == ["nginx", "redis-server"]
-    assert modules[0]["module_args"]["name"] == ["nginx", "redis-server"]
+def test_only_the_missing_packages_are_installed(host):
+    result = host.run(["acl", "nginx", "redis-server", "nginx"])
+    assert (result["changed"], result["missing"]) == (True, ["nginx", "redis-server"])
+    assert [line.split()[0] for line in host.did] == ["install"]
+    assert host.did[0].endswith("--force-confold install -- nginx redis-server")
+    assert "--no-install-recommends" in host.did[0]
 
 
-def test_check_mode_predicts_without_a_module(run):
-    result, modules = run(["acl", "nginx"], check=True)
-    assert (result["changed"], result["diff"]["after"], modules) == (True, "nginx\n", [])
+def test_recommended_packages_come_when_asked_for(host):
+    host.run(["nginx"], install_recommends=True)
+    assert " --install-recommends " in host.did[0]
 
 
-def test_a_host_without_dpkg_is_an_error(run):
+def test_check_mode_predicts_and_runs_nothing(host):
+    result = host.run(["acl", "nginx"], check=True)
+    assert (result["changed"], result["diff"]["after"], host.did) == (True, "nginx\n", [])
+
+
+@pytest.mark.parametrize(("lists", "age", "updates"), [("known", 0, 0), ("known", 7200, 1), ("empty", 0, 1)])
+def test_lists_are_updated_when_they_are_old_or_lack_a_package(host, lists, age, updates):
+    host.lists(lists, age)
+    host.run(["nginx"])
+    assert [line.split()[0] for line in host.did] == ["update"] * updates + ["install"]
+
+
+def test_an_update_that_fails_is_tried_again(host):
+    host.lists("empty")
+    (host.folder / "update.fails").touch()
+    assert host.run(["nginx"])["changed"]
+    assert [" ".join(line.split()[:2]) for line in host.did if line.startswith("sleep")] == ["sleep 2"]
+
+
+def test_a_failure_tells_what_apt_says(host):
+    (host.folder / "install.fails").touch()
+    result = host.run(["nginx"], start_later=["nginx"])
+    assert result["failed"]
+    assert result["msg"] == "apt-get cannot install nginx: E: It did not work"
+    assert result["output"] == ["Reading lists...", "E: It did not work"]
+    assert not host.policy.exists()
+
+
+def test_services_start_later_while_they_are_installed_only(host):
+    host.run(["nginx"], start_later=["nginx", "redis-server", "running"])
+    assert [line for line in host.did if line.startswith("held")] == ["held nginx.service", "held redis-server"]
+    assert not host.policy.exists()
+
+
+def test_services_start_as_ever_where_nothing_else_is_asked_for(host):
+    host.run(["nginx"])
+    assert not [line for line in host.did if line.startswith("held")]
+
+
+def test_a_policy_of_the_administrator_stays(host):
+    host.policy.write_text("#!/bin/sh\nexit 0\n")
+    host.run(["nginx"], start_later=["nginx"])
+    assert host.policy.read_text() == "#!/bin/sh\nexit 0\n"
+
+
+def test_a_policy_that_a_killed_run_left_says_nothing_and_goes(host):
+    # Its shell stops short of its end, as one that was killed does.
+    kill = host.folder / "bin/apt-get"
+    text = kill.read_text()
+    kill.write_text("#!/bin/sh\nkill -KILL $PPID\n")
+    host.run(["nginx"], start_later=["nginx"])
+    kill.write_text(text)
+    assert subprocess.run([host.policy, "nginx.service", "start"], check=False).returncode == 0
+    host.run(["nginx"], start_later=["nginx"])
+    assert not host.policy.exists()
+
+
+def test_the_environment_of_the_task_reaches_apt(host):
+    host.run(["nginx"], environment="http_proxy=http://proxy:3128")
+    assert host.did[0].startswith("install http://proxy:3128")
+
+
+def test_a_host_without_dpkg_is_an_error(host):
+    (host.folder / "bin/dpkg-query").write_text("#!/bin/sh\nexit 127\n")
     with pytest.raises(AnsibleActionFail, match="Debian"):
-        run(["acl"], rc=127, stdout="")
+        host.run(["acl"])

@@ -16,8 +16,9 @@ from ansible_collections.mainstay.vps.plugins.action.systemd_units import Action
 # A unit is a file: first line ActiveState, second line UnitFileState. What it cannot do stands in <unit>.broken.
 SYSTEMCTL = r"""#!/bin/sh
 cd "$(dirname "$0")/units" || exit 9
+[ "$1" = --no-block ] && { blocks=no-; shift; }
 verb=$1; shift
-echo "$verb $*" >>../did
+echo "$blocks$verb $*" >>../did
 case $verb in
 show)
     property=${1#--property=}; for unit; do :; done
@@ -135,6 +136,12 @@ def test_a_second_run_changes_only_what_always_changes(host, options, changes):
 def test_systemd_reads_its_files_first_and_that_is_no_change(host):
     assert host.run(daemon_reload=True, started=["on.service"])["changed"] is False
     assert host.did == ["daemon-reload "]
+
+
+def test_starts_need_not_be_waited_for_but_stops_are(host):
+    options = {"stopped": ["on.service"], "restarted": ["slow.service"], "reloaded": ["static.socket"], "started": ["off.service"]}
+    assert host.run(wait=False, **options)["changed"]
+    assert [line.split()[0] for line in host.did] == ["stop", "no-restart", "no-reload-or-restart", "no-start"]
 
 
 def test_check_mode_reads_nothing_anew(host):

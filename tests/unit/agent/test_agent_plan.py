@@ -178,7 +178,7 @@ class TestPlan:
         host.plan["plan"]["redis"] = {
             "queue": {"maxmemory_mb": 16, "maxmemory_policy": "noeviction", "maxclients": 1000}
         }
-        host.plan["ports"]["queue"] = 1
+        host.plan["ports"]["queue"] = 1  # nobody listens there
         status, out, _err = host.run("plan", "--json")
         assert status == 1 and json.loads(out)["differs"][0].startswith("redis queue: does not answer")
 
@@ -194,6 +194,27 @@ class TestPlan:
         ((argv, text),) = host.asked
         assert argv[:4] == ["runuser", "--user=postgres", "--", "psql"] and "pg_stat_activity" in text
         assert not any("SELECT" in word for word in argv)
+
+    def test_redis_is_compared(self, host, monkeypatch):
+        info = {
+            "maxmemory": str(32 * MB),
+            "maxmemory_policy": "noeviction",
+            "maxclients": "968",
+            "used_memory": str(15 * MB),
+        }
+        info |= {"connected_clients": "9", "evicted_keys": "0", "rejected_connections": "2"}
+        monkeypatch.setattr(measure, "redis_info", lambda _address, port: info if port == 6380 else {})
+        host.plan["plan"]["redis"] = {
+            "queue": {"maxmemory_mb": 16, "maxmemory_policy": "noeviction", "maxclients": 1000, "nofile": 1032}
+        }
+        status, out, _err = host.run("plan", "--json")
+        assert status == 1 and json.loads(out)["differs"] == [
+            f"redis queue: maxmemory is {32 * MB}, planned {16 * MB}",
+            "redis queue: maxclients is 968, planned 1000",
+            "redis-server@queue.service: LimitNOFILE is None, planned 1032",
+        ]
+        (instance,) = json.loads(out)["redis"]["instances"]
+        assert (instance["used_mb"], instance["maxmemory_mb"], instance["rejected"]) == (15, 32, 2)
 
 
 class TestQueries:

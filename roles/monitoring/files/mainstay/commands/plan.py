@@ -55,7 +55,7 @@ def run(options, context):
         "users": planned["users"],
         "memory": memory(planned, context),
         "postgresql": postgresql(planned, context),
-        "redis": redis(planned),
+        "redis": redis(planned, context),
         "nginx": nginx(planned, context),
     }
     found["differs"] = [line for part in ("memory", "postgresql", "redis") for line in found[part].pop("differs", [])]
@@ -187,7 +187,7 @@ def compared(name, planned, settings):
 # --- Redis and nginx ---------------------------------------------------------------------------------------------------
 
 
-def redis(planned):
+def redis(planned, context):
     """Memory and clients of each instance, and settings that are not the plan's."""
     entries, differs = [], []
     for name, settings in planned["plan"].get("redis", {}).items():
@@ -209,6 +209,8 @@ def redis(planned):
         differs += [
             f"redis {name}: {key} is {is_[key]}, planned {wanted[key]}" for key in wanted if is_[key] != wanted[key]
         ]
+        shown = units(context, [SERVICES[f"redis-{name}"]])
+        differs += limits(shown.values(), {"nofile": settings.get("nofile")})
         entries.append(
             {
                 "instance": name,

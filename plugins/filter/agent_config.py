@@ -9,4 +9,5 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refus
 
 class FilterModule:
     def filters(self):
-        return {name: refused_as_filter_error(getattr(agent_config, name)) for name in ("agent_config", "copy_entries")}
+        names = ("agent_config", "applied_plan", "copy_entries")
+        return {name: refused_as_filter_error(getattr(agent_config, name)) for name in names}

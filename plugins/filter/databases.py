@@ -11,5 +11,14 @@ class FilterModule:
     def filters(self):
         return {
             name: refused_as_filter_error(getattr(databases, name))
-            for name in ("postgresql_databases", "postgresql_missing", "postgresql_settings", "redis_instances", "scram_verifier")
+            for name in (
+                "postgresql_databases",
+                "postgresql_extensions_missing",
+                "postgresql_index_work",
+                "postgresql_invalid_indexes",
+                "postgresql_missing",
+                "postgresql_settings",
+                "redis_instances",
+                "scram_verifier",
+            )
         }

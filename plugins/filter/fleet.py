@@ -11,6 +11,7 @@ class FilterModule:
     def filters(self):
         return {
             "enumeration": fleet.enumeration,
+            "raised_limits": fleet.raised_limits,
             "plan_hosts": refused_as_filter_error(fleet.plan_hosts),
             "stack_packages": refused_as_filter_error(fleet.stack_packages),
         }

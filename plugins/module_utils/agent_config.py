@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from .apps import heartbeat_path, normalise
+from .databases import REDIS_PORTS
 from .instances import names, numbers
 from .proof import tiers_of
 from .sites import process_instances
@@ -27,6 +28,17 @@ def agent_config(apps, plan, hostname, address="127.0.0.1", live=None):
             for process in app["processes"].values():
                 processes += _instances(app, process, plan, hostname, address, live)
     return {"version": VERSION, "host": hostname, "processes": processes}
+
+
+def applied_plan(plan, hostname):
+    """The numbers of a host for ``/etc/mainstay/plan.json``, with which ``mainstay plan`` compares what it finds; none of them
+    secret. Empty where there is no plan for it."""
+    planned = plan.get("hosts", {}).get(hostname)
+    if not planned:
+        return {}
+    ports = {name: REDIS_PORTS[name] for name in planned.get("redis", {})}
+    return {"version": VERSION, "host": hostname, "users": plan["users"], "plan": planned,
+            "connections": plan["connections"], "ports": ports}
 
 
 def copy_entries(paths, source, dest):

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise
 from .databases import REDIS_PORTS
 from .instances import RECORDS, names, next_numbers, record, record_path, recorded
+from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
 from .unit_commands import assignment, exec_line
 
 UNITS = "/etc/systemd/system"
@@ -76,18 +77,19 @@ def secret_names(app):
     return sorted({*names, *(app["env_prefix"] + name for name in names)})
 
 
-def websocket_limit(app, process, instances):
-    """The share of one instance in the websockets that the routes to a process allow, or None."""
-    limits = [
-        route["max_connections"]
+def websocket_limit(app, process, plan):
+    """The websockets one instance may hold, or None where no route leads them to it.
+
+    Each instance can carry all that its routes allow, while others are replaced; nginx holds the sum of all instances.
+    """
+    routes = [
+        route
         for site in app["sites"].values()
         for route in site["routes"].values()
-        if route["kind"] == "process"
-        and route["process"] == process["name"]
-        and route["websocket"]
-        and route["max_connections"]
+        if route["kind"] == "process" and route["process"] == process["name"] and route["websocket"]
     ]
-    return -(-sum(limits) // instances) if limits else None
+    declared = sum(route["max_connections"] or 0 for route in routes)
+    return declared or (plan["max_websockets"] if routes else None)
 
 
 def process_environment(app, process, plan, options):
@@ -95,13 +97,13 @@ def process_environment(app, process, plan, options):
     variables = {}
     if process["port"]:
         variables.update(HOST=options["bind_address"], PORT="%i", WEB_CONCURRENCY=plan["workers"])
-        variables["MAX_WS_CONNECTIONS"] = websocket_limit(app, process, plan["instances"])
+        variables["MAX_WS_CONNECTIONS"] = websocket_limit(app, process, plan)
     if process["kind"] == "celery":
         variables["CELERY_CONCURRENCY"] = plan["concurrency"]
     if app["database"] != "none":
         variables.update(DB_POOL_SIZE=plan["pool_size"], DB_MAX_OVERFLOW=plan["max_overflow"])
-    if app["runtime"] == "node" and plan["memory_max_mb"]:
-        variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['memory_max_mb'] * 3 // 4}"
+    if app["runtime"] == "node" and plan["node_heap_mb"]:
+        variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['node_heap_mb']}"
     if process["heartbeat"]:
         variables["HEARTBEAT_FILE"] = heartbeat_path(app, process)
     if re.search(r"\bcelery\b.*\sbeat\b", process["command"]):
@@ -138,7 +140,7 @@ def planned(process, plan):
         key: value if value != "auto" else default
         for (key, value), default in zip(sorted(process["pool"].items()), (5, 5))
     }
-    memory = process["memory_mb"]
+    memory = plan.get("memory_max_mb") or process["memory_mb"]
     defaults = {
         "instances": 1 if process["instances"] == "auto" else process["instances"],
         "workers": process["workers"],
@@ -146,7 +148,9 @@ def planned(process, plan):
         "pool_size": pool["size"],
         "max_overflow": pool["overflow"],
         "memory_max_mb": memory,
-        "memory_high_mb": memory * 9 // 10 if memory else None,
+        "memory_high_mb": memory * MEMORY_HIGH_PERCENT // 100 if memory else None,
+        "node_heap_mb": int(node_heap(memory, process["workers"])) if memory else None,
+        "max_websockets": None,
         "tasks_max": 256,
         "nofile": 4096,
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 
 from .apps import normalise
 
@@ -39,12 +40,103 @@ def postgresql_databases(apps, secrets):
     ]
 
 
-def postgresql_missing(databases, found):
-    """The databases whose role, password or existence differs from what the snapshot found on the host."""
+def postgresql_missing(databases, found, settings):
+    """The databases whose existence, role, password or settings differ from what the snapshot found on the host."""
+    wanted = {f"{name}={value}" for name, value in settings.items()}
     return [
         database for database in databases
         if found.get("databases", {}).get(database["name"]) != database["owner"]
         or found.get("roles", {}).get(database["owner"]) != hashlib.sha256(database["password_verifier"].encode()).hexdigest()
+        or not wanted <= set(found.get("settings", {}).get(database["owner"], ()))
+    ]
+
+
+def postgresql_extensions_missing(databases, extensions, found):
+    """Extensions to create: in each database, and in ``postgres``, where an administrator looks first."""
+    return [
+        {"database": database, "extension": extension}
+        for database in ["postgres", *(item["name"] for item in databases)]
+        for extension in extensions
+        if extension not in found.get("extensions", {}).get(database, ())
+    ]
+
+
+# PostgreSQL cuts longer names off.
+NAME_LENGTH = 63
+INDEX_KEYS = {"database", "table", "columns", "name", "schema", "method", "unique", "where"}
+PLAIN_COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def _index(declared, position):
+    """A declared index in full: its name as PostgreSQL would choose it, and the defaults of what is not said."""
+    where = f"postgresql_indexes[{position}]"
+    unknown = sorted(set(declared) - INDEX_KEYS)
+    if unknown:
+        raise ValueError(f"{where}.{unknown[0]}: there is no such key; known keys are {', '.join(sorted(INDEX_KEYS))}.")
+    for key in ("database", "table", "columns"):
+        if not declared.get(key):
+            raise ValueError(f"{where}.{key}: an index needs it.")
+    names = [re.sub(r"\W+", "_", column.split()[0]).strip("_") for column in declared["columns"]]
+    name = declared.get("name") or "_".join([declared["table"], *names, "idx"])
+    if len(name.encode()) > NAME_LENGTH:
+        raise ValueError(f"{where}.name: {name!r} is longer than {NAME_LENGTH} bytes. Give it a shorter name.")
+    return {
+        "database": declared["database"],
+        "schema": declared.get("schema") or "public",
+        "name": name,
+        "table": declared["table"],
+        "columns": declared["columns"],
+        "method": (declared.get("method") or "btree").lower(),
+        "unique": bool(declared.get("unique")),
+        "where": declared.get("where") or None,
+    }
+
+
+def _shape(method, unique, partial, columns):
+    """An index in words, as far as a declaration and the server's catalogue name the same thing alike."""
+    plain = [PLAIN_COLUMN.match(column.strip('"')) for column in columns]
+    shown = ", ".join(found[0] if found and "(" not in column else "…" for found, column in zip(plain, columns))
+    return f"{'unique ' if unique else ''}{method} ({shown}){' with a condition' if partial else ''}"
+
+
+def postgresql_index_work(indexes, found):
+    """What to do, in order, so that every declared index is there and valid: entries with ``state`` present or absent.
+
+    An index that is being built is waited for, by doing nothing. One that exists and is another is refused: to build it
+    anew under its name would take the old one away first.
+    """
+    work = []
+    for position, declared in enumerate(indexes):
+        index = _index(declared, position)
+        there = found.get("indexes", {}).get(index["database"], {}).get(f"{index['schema']}.{index['name']}")
+        if there is None:
+            work.append({**index, "state": "present"})
+            continue
+        is_shape = _shape(there["method"], there["unique"], there["partial"], there["columns"])
+        want_shape = _shape(index["method"], index["unique"], bool(index["where"]), index["columns"])
+        if (there["table"], is_shape) != (index["table"], want_shape):
+            raise ValueError(
+                f"postgresql_indexes[{position}]: {index['name']} exists in {index['database']} as {is_shape} on "
+                f"{there['table']}, and is declared as {want_shape} on {index['table']}. Give the declared one another "
+                f"name, and drop the old one when the new one is there: DROP INDEX CONCURRENTLY {index['name']}"
+            )
+        if there["state"] == "invalid":
+            work += [{**index, "state": "absent"}, {**index, "state": "present"}]
+    return work
+
+
+def postgresql_invalid_indexes(indexes, found):
+    """Invalid indexes that nobody declared, each with what mends it: left by a build that failed, they only cost."""
+    declared = {
+        (index["database"], f"{index['schema']}.{index['name']}")
+        for index in (_index(item, position) for position, item in enumerate(indexes))
+    }
+    return [
+        f"{database}: the index {name} on {index['table']} is invalid and serves no query. "
+        f"REINDEX INDEX CONCURRENTLY {name}, or DROP INDEX CONCURRENTLY {name} if its name ends in _ccnew or _ccold."
+        for database in sorted(found.get("indexes", {}))
+        for name, index in sorted(found["indexes"][database].items())
+        if index["state"] == "invalid" and (database, name) not in declared
     ]
 
 
@@ -69,6 +161,7 @@ def redis_instances(apps, secrets, plan, hostname):
                 "maxmemory_mb": sizes.get("maxmemory_mb", 64),
                 "maxmemory_policy": sizes.get("maxmemory_policy", "allkeys-lru" if name == "cache" else "noeviction"),
                 "maxclients": sizes.get("maxclients", 1000),
+                "nofile": sizes.get("nofile", 1032),
                 "users": users,
             })
     return instances

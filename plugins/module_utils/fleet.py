@@ -39,6 +39,11 @@ def stack_packages(apps, tiers, part="all"):
     return {"all": tools + servers, "tools": tools, "servers": servers}[part]
 
 
+def raised_limits(wanted, found):
+    """The kernel's limits to set: those that a host does not exceed by itself, as systemd raises some at boot."""
+    return {name: value for name, value in wanted.items() if int(value) >= found.get(name, 0)}
+
+
 def enumeration(names):
     """Names as a person says them: ``web1``, ``web1 and web2``, ``web1, web2 and web3``."""
     *first, last = names or ["nothing"]

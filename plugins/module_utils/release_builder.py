@@ -30,6 +30,9 @@ FREE_INODES = 20000
 LOCK_PATIENCE = 120
 # What the package managers keep is removed when it grows beyond this; it only saves downloads.
 CACHE_LIMIT_MB = 2048
+# A migration may take as long as a build; the limits on the app's sessions are not meant for it. It still waits no longer for a
+# lock than they do. libpq and node-postgres read this.
+MIGRATION_PGOPTIONS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
 PIP_WHEELS = "/usr/share/python-wheels/pip-*.whl"
 # What an app's own environment does not change while its release is built.
 OWN_VARIABLES = ("HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")
@@ -340,6 +343,7 @@ class Builder:
     def migrate(self):
         self.run(
             Step(self.params["migrate"], self.params["migrate"], private=True),
+            environment={"PGOPTIONS": self.private.get("PGOPTIONS", MIGRATION_PGOPTIONS)},
             writable=[f"{self.root}/shared"],
             properties=[f"StateDirectory={self.app}", "StateDirectoryMode=0750", "UMask=0027"],
         )

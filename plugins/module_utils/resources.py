@@ -11,6 +11,7 @@ Every function takes `root`, the folder to read in place of /, so that tests can
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -62,15 +63,38 @@ PACKAGED_FOLDERS = (
 )
 
 PSQL_SECONDS = 3
-# One value comes back; of the passwords only a digest of what is stored, computed in the server.
+# How many databases the snapshot looks into; what lies in the others is left to the modules that know.
+DATABASES_LOOKED_INTO = 16
+# One line comes back; of the passwords only a digest of what is stored, computed in the server.
 DATABASES_QUERY = """
 SELECT json_build_object(
   'databases', (SELECT coalesce(json_object_agg(datname, pg_get_userbyid(datdba)), '{}')
                 FROM pg_database WHERE NOT datistemplate),
   'roles', (SELECT coalesce(json_object_agg(rolname,
                      coalesce(encode(sha256(convert_to(rolpassword, 'UTF8')), 'hex'), '')), '{}')
-            FROM pg_authid WHERE rolname !~ '^pg_'))
+            FROM pg_authid WHERE rolname !~ '^pg_'),
+  'settings', (SELECT coalesce(json_object_agg(rolname, to_json(rolconfig)), '{}')
+               FROM pg_roles WHERE rolconfig IS NOT NULL));
 """
+# One line for each database. Indexes behind constraints are left out; one that is being built is not invalid yet.
+INSIDE_QUERY = """
+SELECT json_build_object(
+  'database', current_database(),
+  'extensions', (SELECT json_agg(extname ORDER BY extname) FROM pg_extension),
+  'indexes', (SELECT coalesce(json_object_agg(space.nspname || '.' || index.relname, json_build_object(
+      'table', parent.relname, 'method', method.amname, 'unique', indisunique, 'partial', indpred IS NOT NULL,
+      'columns', (SELECT json_agg(pg_get_indexdef(indexrelid, number, true) ORDER BY number)
+                  FROM generate_series(1, indnkeyatts) AS number),
+      'state', CASE WHEN indisvalid THEN 'valid' WHEN EXISTS (
+        SELECT FROM pg_stat_progress_create_index WHERE index_relid = indexrelid) THEN 'building' ELSE 'invalid' END)),
+      '{}')
+    FROM pg_index JOIN pg_class AS index ON index.oid = indexrelid JOIN pg_class AS parent ON parent.oid = indrelid
+    JOIN pg_namespace AS space ON space.oid = index.relnamespace JOIN pg_am AS method ON method.oid = index.relam
+    WHERE space.nspname !~ '^(pg_|information_schema)'
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)));
+"""
+# The database as a connection string names it.
+CONNECTION = r"format('dbname=''%s''', regexp_replace(datname, '([''\\])', '\\\1', 'g'))"
 
 
 def read(path):
@@ -220,6 +244,16 @@ def cgroup_folders(controller, root="/"):
     folders = [os.path.join(base, *parts[:depth]) for depth in range(len(parts) + 1)]
     folders.append(os.path.join(folders[-1], "system.slice"))
     return [(folder, version) for folder in folders if os.path.isdir(folder)]
+
+
+# Limits that a distribution may set higher than anybody plans: systemd lifts the first one out of reach at boot.
+KERNEL_LIMITS = {"fs.file-max": "fs/file-max"}
+
+
+def kernel_limits(root="/"):
+    """{name of the kernel parameter: what it is now}."""
+    found = {name: read(f"{root}/proc/sys/{path}").strip() for name, path in KERNEL_LIMITS.items()}
+    return {name: int(value) for name, value in found.items() if value.isdigit()}
 
 
 # --- disks -------------------------------------------------------------------------------------------------------
@@ -431,21 +465,38 @@ def clusters(root="/"):
     return found
 
 
+def psql_script():
+    """What psql reads: one query for the cluster, then one in each of its databases.
+
+    psql knows no loop, but variables: each database goes into one, and a block that finds its own empty does nothing.
+    """
+    numbers = range(1, DATABASES_LOOKED_INTO + 1)
+    found = f"SELECT array_agg({CONNECTION} ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate"
+    script = [DATABASES_QUERY, f"SELECT {', '.join(f'(found)[{number}] AS d{number}' for number in numbers)}"]
+    script += [f"FROM ({found}) AS databases (found)", r"\gset"]
+    for number in numbers:
+        script += [rf"\if :{{?d{number}}}", rf"\connect -reuse-previous=on :d{number}", INSIDE_QUERY, r"\endif"]
+    return "\n".join([*script, ""])
+
+
 def psql_command(cluster, root="/"):
-    """The query for one cluster; the version's own psql, because Debian's wrapper of that name starts Perl first."""
+    """The psql for one cluster; the version's own psql, because Debian's wrapper of that name starts Perl first."""
     own = f"/usr/lib/postgresql/{cluster['version']}/bin/psql"
     psql = own if os.path.exists(os.path.join(root, own.lstrip("/"))) else "psql"
     where = ["-h", "/var/run/postgresql", "-p", str(cluster["port"]), "-d", "postgres", "-U", "postgres"]
-    return [psql, "-X", "-A", "-t", "-q", "-w", *where, "-c", DATABASES_QUERY]
+    return [psql, "-X", "-A", "-t", "-q", "-w", *where, "-f", "-"]
 
 
 # --- all of it ---------------------------------------------------------------------------------------------------
 
 
 class Started:
-    """A program that runs while we read files. `finish` gives its output, or None with a reason."""
+    """A program that runs while we read files. `finish` gives its output, or None with a reason.
 
-    def __init__(self, command, user=None):
+    `script` is what it reads, short enough for a pipe to take it at once.
+    """
+
+    def __init__(self, command, user=None, script=None):
         import subprocess
 
         self.subprocess = subprocess
@@ -457,7 +508,7 @@ class Started:
         try:
             self.process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if script else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd="/",
@@ -468,6 +519,11 @@ class Started:
             self.reason = f"{command[0]} is not installed"
         except (OSError, LookupError, ValueError) as error:
             self.reason = f"{command[0]} cannot be started: {error}"
+        if self.process is not None and script:
+            with contextlib.suppress(OSError):  # it has ended already, and says why
+                self.process.stdin.write(script.encode())
+                self.process.stdin.close()
+            self.process.stdin = None
 
     def finish(self, seconds):
         if self.process is None:
@@ -504,6 +560,7 @@ def collect(want, root="/", start=Started, euid=None):
         "cpus": processor.pop("cpus"),
         "cpu": processor,
         "disks": disks(root),
+        "kernel_limits": kernel_limits(root),
         "distribution": distribution(root),
         "architecture": os.uname().machine,
         "kernel": os.uname().release,
@@ -562,18 +619,23 @@ def _start_query(found, root, start, euid, notes):
         notes.append("postgresql: only root and postgres may ask it; run the task with become: true")
         return None
     cluster = next((item for item in online if item["port"] == 5432), online[0])
-    return start(psql_command(cluster, root), user=None if euid == owner else "postgres")
+    user = None if euid == owner else "postgres"
+    return start(psql_command(cluster, root), user=user, script=psql_script())
 
 
 def _databases(found, querying, notes):
     import json
 
-    answer = {"databases": {}, "roles": {}}
+    answer = {"databases": {}, "roles": {}, "settings": {}, "extensions": {}, "indexes": {}}
     if querying is not None:
         try:
-            answer = json.loads(querying.finish(PSQL_SECONDS) or "null") or answer
-        except ValueError:
+            lines = [json.loads(line) for line in (querying.finish(PSQL_SECONDS) or "").splitlines()]
+            answer.update(lines[0] if lines else {})
+            for inside in lines[1:]:
+                answer["extensions"][inside["database"]] = inside["extensions"]
+                answer["indexes"][inside["database"]] = inside["indexes"]
+        except (ValueError, LookupError, TypeError):
             querying.reason = "the answer cannot be read"
         if querying.reason:
             notes.append(f"postgresql: {querying.reason}")
-    return {"clusters": found, "databases": answer["databases"], "roles": answer["roles"]}
+    return {"clusters": found, **answer}

@@ -39,10 +39,13 @@ def _backend(stack, host, share, share_for):
         processes.setdefault(process.app, {})[process.name] = settings
         parts[process.key] = rules.Figure(number * limit, "instances {} x memory_max {}", int(number), int(limit))
         files += number * settings["nofile"] * (1 + surging)
+    second = stacks.second_set_memory(stack, host, share, share_for) if surging else 0
+    build = rules.build_memory([app["runtime"] for app in stack.apps.values()], second)
     if surging:
-        second = stacks.second_set_memory(stack, host, share, share_for)
-        parts["deploy_surge"] = rules.Figure(second, "the second set of web processes of the largest app")
-    return {"processes": processes}, parts, files
+        parts["deploy_surge"] = rules.Figure(
+            build, "a build, then the second set of web processes of the largest app: {} and {}", int(build), int(second)
+        )
+    return {"processes": processes, "build_memory_mb": build}, parts, files
 
 
 def _database(stack, host, share, share_for):

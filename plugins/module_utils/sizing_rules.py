@@ -171,6 +171,9 @@ TASKS_BASE = 64
 TASKS_PER_WORKER = 64  # AnyIO's 40 threads, or libuv's and V8's
 TASKS_PER_CHILD = 16
 
+# What one command of a build may use, by runtime: at least that much, as npm and pip need it.
+BUILD_MB = {"python": 256, "node": 512, "container": 256, "command": 256}
+
 # One event loop per core (tiangolo's uvicorn-gunicorn image); two at least, so that one may hang, die or be replaced.
 INSTANCES_LEAST = 2
 # The share one more instance is worth, in its own sizes: one for itself, one for its second set during a deploy, two
@@ -232,6 +235,12 @@ def memory_max(process, children, share):
 
 def memory_high(limit_mb):
     return Figure(limit_mb * MEMORY_HIGH_PERCENT // 100, "memory_max {} x {} %", int(limit_mb), MEMORY_HIGH_PERCENT)
+
+
+def build_memory(runtimes, second_set_mb):
+    """MemoryMax of one command of a build or a migration: it runs before the second set starts, and takes its place."""
+    smallest = max((BUILD_MB[runtime] for runtime in runtimes), default=BUILD_MB["command"])
+    return clamp(second_set_mb, smallest, None, f"the place of the second set of web processes {int(second_set_mb)}")
 
 
 def node_heap(limit_mb, workers):

@@ -40,7 +40,7 @@ options:
     elements: str
     default: []
   postgresql:
-    description: Whether to list PostgreSQL's clusters and, where one is running, its databases and roles.
+    description: Whether to list PostgreSQL's clusters and, where one is running, its databases, roles, extensions and indexes.
     type: bool
     default: true
 notes:
@@ -156,6 +156,12 @@ swap_mb:
   returned: always
   type: int
   sample: 0
+kernel_limits:
+  description: Limits of the kernel that are better not lowered, by the names of their parameters.
+  returned: always
+  type: dict
+  sample:
+    fs.file-max: 9223372036854775807
 disks:
   description: Space on C(/) and on every other real local file system, by mount point.
   returned: always
@@ -309,6 +315,20 @@ postgresql:
         - It tells whether a password is the wanted one and is not the password.
       type: dict
       returned: always
+    settings:
+      description: Settings of roles that have some of their own, by role, each as C(name=value).
+      type: dict
+      returned: always
+    extensions:
+      description: Installed extensions, by database. At most 16 databases are looked into.
+      type: dict
+      returned: always
+    indexes:
+      description:
+        - Indexes by database and C(schema.name), without those behind constraints.
+        - Each has C(table), C(columns), C(method), C(unique), C(partial) and C(state), which is V(valid), V(invalid) or V(building).
+      type: dict
+      returned: always
   sample:
     clusters:
       - version: "15"
@@ -317,6 +337,13 @@ postgresql:
         status: online
     databases:
       shop: shop
+    settings:
+      shop: [statement_timeout=60s]
+    extensions:
+      shop: [pg_stat_statements, plpgsql]
+    indexes:
+      shop:
+        public.orders_waiting: {table: orders, columns: [queued_at], method: btree, unique: false, partial: true, state: valid}
     roles:
       shop: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 notes:

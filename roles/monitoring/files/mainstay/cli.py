@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 
 from . import config
 from .paths import Paths
-from .units import Systemd, SystemdError
+from .units import Systemd, SystemdError, run
 
 COMMANDS = {
     "status": "what runs, how it is, and what happened last",
     "history": "incidents: what went wrong, what was done, how long it took",
+    "plan": "the capacity plan, and how far reality is from it",
+    "queries": "the database's statements that take the most time",
     "logs": "the journal of an app or a process",
     "start": "start an app or a process",
     "stop": "stop an app or a process; it stays stopped until it is started again",
@@ -55,6 +57,8 @@ class Context:
     systemd: Systemd = field(default_factory=Systemd)
     clock: object = time
     call: object = subprocess.call
+    run: object = run
+    filesystem: str = "/"
     root: bool = field(default_factory=lambda: os.geteuid() == 0)
 
     def config(self):

@@ -16,3 +16,4 @@ class Paths:
     maintenance: str = "/var/lib/mainstay/maintenance.json"
     locks: str = "/run/lock/mainstay"
     helper: str = "/run/mainstay-act.socket"
+    plan: str = "/etc/mainstay/plan.json"

@@ -113,12 +113,12 @@ def _signal(number):
         return f"signal {number}"
 
 
-def run(argv, timeout=5):
-    """Standard output of a program, or SystemdError in plain words."""
+def run(argv, timeout=5, text=""):
+    """Standard output of a program that reads `text`, or SystemdError in plain words."""
     try:
         done = subprocess.run(
             argv,
-            stdin=subprocess.DEVNULL,
+            **({"input": text} if text else {"stdin": subprocess.DEVNULL}),
             capture_output=True,
             text=True,
             errors="replace",

@@ -9,7 +9,8 @@ from ansible_collections.mainstay.vps.plugins.filter.agent_config import FilterM
 from ansible_collections.mainstay.vps.plugins.module_utils import apps, sizing
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 
-agent_config, copy_entries = (FilterModule().filters()[name] for name in ("agent_config", "copy_entries"))
+agent_config, applied_plan = (FilterModule().filters()[name] for name in ("agent_config", "applied_plan"))
+copy_entries = FilterModule().filters()["copy_entries"]
 HOSTS = {
     "web1": {"tiers": ["proxy", "backend"], "memory_mb": 4096, "cpus": 2},
     "db1": {"tiers": ["database", "cache"], "memory_mb": 4096, "cpus": 2},
@@ -78,3 +79,11 @@ def test_files_go_to_the_same_place():
         {"dest": "/usr/lib/m/a/a.py", "file": "/r/files/m/a/a.py"},
         {"dest": "/usr/lib/m/b.py", "file": "/r/files/m/b.py"},
     ]
+
+
+def test_the_plan_on_the_host_is_its_own_part():
+    applied = applied_plan(PLAN, "db1")
+    assert applied["plan"] == PLAN["hosts"]["db1"] and applied["connections"] == PLAN["connections"]
+    assert (applied["host"], applied["users"], applied["ports"]) == ("db1", 100, {"cache": 6379, "queue": 6380})
+    assert applied_plan(PLAN, "web1")["ports"] == {}
+    assert applied_plan(PLAN, "web9") == applied_plan({}, "web1") == {}

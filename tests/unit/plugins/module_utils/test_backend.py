@@ -155,7 +155,7 @@ def test_a_missing_secret_is_refused(name, words):
                 "WEB_CONCURRENCY": "1",
                 "DB_POOL_SIZE": "4",
                 "DB_MAX_OVERFLOW": "6",
-                "MAX_WS_CONNECTIONS": "100",
+                "MAX_WS_CONNECTIONS": "200",
             },
         ),
         ("worker", {"CELERY_CONCURRENCY": "3", "DB_POOL_SIZE": "5", "DB_MAX_OVERFLOW": "5"}),
@@ -176,12 +176,31 @@ def test_settings_of_each_process(process, expected):
     assert _env(_unit(process)) == {**places, **expected}
 
 
-def test_node_gets_a_heap_that_fits():
+def test_node_finds_its_own_packages():
     apps = _with(("shop", "runtime"), "node")
     env = _env(_unit("web", apps=apps))
-    assert env["NODE_OPTIONS"] == "--max-old-space-size=225"
     assert env["PATH"].startswith("/srv/shop/instances/web@%i/node_modules/.bin:") and "PYTHONPATH" not in env
     assert backend.environment(apps, SECRETS)["shop"]["NODE_ENV"] == "production"
+
+
+@pytest.mark.parametrize(
+    ("plan", "heap"),
+    [({"memory_max_mb": 300, "node_heap_mb": 123}, "123"), ({"memory_max_mb": 300}, "210"), ({}, None)],
+)
+def test_node_gets_the_planned_heap(plan, heap):
+    """Without a plan, the part of the declared memory that the plan would give."""
+    env = _env(_unit("web", apps=_with(("shop", "runtime"), "node"), plan={"shop": {"web": plan}}))
+    assert env.get("NODE_OPTIONS") == (heap and f"--max-old-space-size={heap}")
+
+
+@pytest.mark.parametrize(
+    ("route", "limit"),
+    [({"max_connections": 70}, "70"), ({}, "200"), ({"websocket": False}, None)],
+)
+def test_each_instance_can_carry_all_websockets(route, limit):
+    apps = _with(("shop", "sites", "shop.example.com", "routes", "/ws"), {"process": "web", "websocket": True, **route})
+    plan = {"shop": {"web": {"max_websockets": 200, "instances": 4}}}
+    assert _env(_unit("web", apps=apps, plan=plan)).get("MAX_WS_CONNECTIONS") == limit
 
 
 # --- units ---

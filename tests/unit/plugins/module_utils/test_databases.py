@@ -23,7 +23,8 @@ def test_verifier_is_stable_and_differs_by_role_and_password():
 
 def _found(**changes):
     (database,) = databases.postgresql_databases(SHOP, SECRETS)
-    found = {"databases": {"shop": "shop"}, "roles": {"shop": hashlib.sha256(database["password_verifier"].encode()).hexdigest()}}
+    digest = hashlib.sha256(database["password_verifier"].encode()).hexdigest()
+    found = {"databases": {"shop": "shop"}, "roles": {"shop": digest}, "settings": {"shop": ["a=1", "statement_timeout=60s"]}}
     return {**found, **changes}
 
 
@@ -33,17 +34,20 @@ def _found(**changes):
     (_found(databases={}), True),
     (_found(databases={"shop": "postgres"}), True),
     (_found(roles={"shop": "another password's digest"}), True),
+    (_found(settings={}), True),
+    (_found(settings={"shop": ["statement_timeout=5s"]}), True),
 ])
 def test_missing_databases(found, missing):
     declared = databases.postgresql_databases(SHOP, SECRETS)
-    assert bool(databases.postgresql_missing(declared, found)) is missing
+    assert bool(databases.postgresql_missing(declared, found, {"statement_timeout": "60s"})) is missing
 
 
 def test_redis_instances_evict_or_last():
-    plan = {"hosts": {"web1": {"redis": {"cache": {"maxmemory_mb": 100, "maxmemory_policy": "allkeys-lru", "maxclients": 2000}}}}}
+    plan = {"hosts": {"web1": {"redis": {"cache": {"maxmemory_mb": 100, "maxmemory_policy": "allkeys-lru", "maxclients": 2000, "nofile": 2032}}}}}
     cache, queue = databases.redis_instances(SHOP, SECRETS, plan, "web1")
     assert (cache["port"], cache["durable"], cache["maxmemory_policy"], cache["maxmemory_mb"]) == (6379, False, "allkeys-lru", 100)
     assert (queue["port"], queue["durable"], queue["maxmemory_policy"]) == (6380, True, "noeviction")
+    assert (cache["nofile"], queue["nofile"]) == (2032, 1032)
     assert queue["users"] == [{"name": "shop", "password_sha256": hashlib.sha256(b"q").hexdigest()}]
 
 
@@ -52,3 +56,70 @@ def test_settings_have_units_and_quotes():
     assert databases.postgresql_settings(plan, {"jit": False, "log_line_prefix": "it's %p"}) == {
         "checkpoint_completion_target": "0.9", "jit": "off", "log_line_prefix": "'it''s %p'", "max_connections": "60",
         "shared_buffers": "'512MB'", "work_mem": "'4096kB'"}
+
+
+def test_extensions_are_missing_where_the_snapshot_does_not_have_them():
+    declared = databases.postgresql_databases(SHOP, SECRETS)
+    assert databases.postgresql_extensions_missing(declared, ["a", "b"], {"extensions": {"shop": ["b", "plpgsql"]}}) == [
+        {"database": "postgres", "extension": "a"}, {"database": "postgres", "extension": "b"}, {"database": "shop", "extension": "a"}]
+    assert databases.postgresql_extensions_missing(declared, ["a"], {"extensions": {"shop": ["a"], "postgres": ["a"]}}) == []
+
+
+INDEX = {"database": "shop", "table": "orders", "columns": ["email", "created_at DESC"]}
+NAME = "public.orders_email_created_at_idx"
+
+
+def _has(**changes):
+    found = {"table": "orders", "method": "btree", "unique": False, "partial": False, "columns": ["email", "created_at"],
+             "state": "valid"}
+    return {"indexes": {"shop": {NAME: {**found, **changes}}}}
+
+
+@pytest.mark.parametrize(("found", "states"), [
+    ({}, ["present"]),
+    ({"indexes": {"shop": {}}}, ["present"]),
+    ({"indexes": {"blog": _has()["indexes"]["shop"]}}, ["present"]),
+    (_has(), []),
+    (_has(columns=['"email"', "created_at"]), []),
+    (_has(state="building"), []),
+    (_has(state="invalid"), ["absent", "present"]),
+])
+def test_indexes_are_built_where_they_are_missing_or_invalid(found, states):
+    work = databases.postgresql_index_work([INDEX], found)
+    assert [item["state"] for item in work] == states
+    assert all((item["name"], item["schema"], item["method"]) == ("orders_email_created_at_idx", "public", "btree") for item in work)
+
+
+@pytest.mark.parametrize("other", [
+    {"table": "mails"}, {"method": "hash"}, {"unique": True}, {"partial": True}, {"columns": ["email"]},
+    {"columns": ["created_at", "email"]}, {"columns": ["lower(email)", "created_at"]}])
+def test_another_index_of_the_same_name_is_refused(other):
+    with pytest.raises(ValueError, match=r"postgresql_indexes\[0\]: orders_email_created_at_idx exists in shop as .* another name"):
+        databases.postgresql_index_work([INDEX], _has(**other))
+
+
+@pytest.mark.parametrize(("columns", "found"), [
+    (["(lower(email))"], ["lower(email)"]), (["email varchar_pattern_ops"], ["email"]), (["lower(email)", "id"], ["lower(email)", "id"])])
+def test_expressions_are_taken_at_their_word(columns, found):
+    has = _has(columns=found)["indexes"]["shop"][NAME]
+    index = {**INDEX, "columns": columns, "name": "mine"}
+    assert databases.postgresql_index_work([index], {"indexes": {"shop": {"public.mine": has}}}) == []
+
+
+@pytest.mark.parametrize(("declared", "words"), [
+    ({**INDEX, "colums": ["a"]}, "postgresql_indexes[0].colums: there is no such key"),
+    ({"database": "shop", "table": "orders"}, "postgresql_indexes[0].columns: an index needs it"),
+    ({**INDEX, "name": "x" * 64}, "postgresql_indexes[0].name: "),
+])
+def test_indexes_that_cannot_be_are_refused(declared, words):
+    with pytest.raises(ValueError) as refusal:
+        databases.postgresql_index_work([declared], {})
+    assert words in str(refusal.value)
+
+
+def test_invalid_indexes_of_others_are_told():
+    found = _has(state="invalid")
+    assert databases.postgresql_invalid_indexes([INDEX], found) == []
+    (told,) = databases.postgresql_invalid_indexes([], found)
+    assert told.startswith(f"shop: the index {NAME} on orders is invalid") and f"REINDEX INDEX CONCURRENTLY {NAME}" in told
+    assert databases.postgresql_invalid_indexes([], _has(state="building")) == databases.postgresql_invalid_indexes([], _has()) == []

@@ -26,3 +26,10 @@ def test_a_host_without_a_tier_is_refused():
     ([], "nothing"), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
 def test_enumeration(names, text):
     assert fleet.enumeration(names) == text
+
+
+@pytest.mark.parametrize(("found", "kept"), [
+    ({}, True), ({"fs.file-max": 5}, True), ({"fs.file-max": 10}, True), ({"fs.file-max": 11}, False), ({"fs.nr_open": 99}, True)])
+def test_a_limit_of_the_kernel_is_never_lowered(found, kept):
+    wanted = {"fs.file-max": 10, "vm.swappiness": 10}
+    assert fleet.raised_limits(wanted, found) == (wanted if kept else {"vm.swappiness": 10})

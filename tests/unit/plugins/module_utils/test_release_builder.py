@@ -133,6 +133,23 @@ def test_space_is_checked_before(builder):
         builder(archive_bytes=1 << 60).check_space()
 
 
+@pytest.mark.parametrize(
+    ("own", "options"),
+    [
+        ({}, "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"),
+        ({"PGOPTIONS": "-c search_path=x"}, "-c search_path=x"),
+    ],
+)
+def test_a_migration_may_take_longer_than_a_request(builder, monkeypatch, own, options):
+    made = builder()
+    made.build()
+    made.params["migrate"], made.private = "migrate", own
+    given = []
+    monkeypatch.setattr(made, "run", lambda _step, environment=None, **_options: given.append(environment))
+    made.migrate()
+    assert given == [{"PGOPTIONS": options}]
+
+
 def test_a_marker_is_written_over_what_a_crash_left(builder):
     made = builder()
     made.build()

@@ -409,18 +409,22 @@ def test_psql_is_the_clusters_own_where_it_is_there(host):
     command = resources.psql_command(item, host.root)
     assert command[0] == "/usr/lib/postgresql/15/bin/psql"
     assert command[command.index("-p") + 1] == "5433"
-    assert "rolpassword" in command[-1]
-    assert "sha256" in command[-1]
+    assert command[-2:] == ["-f", "-"]
+    assert "sha256(convert_to(rolpassword" in resources.psql_script()
+    assert len(resources.psql_script()) < 65536, "a pipe takes it at once"
 
 
 # --- all of it ---------------------------------------------------------------------------------------------------
 
 KEYS = {
     "memory_mb", "memory", "cpus", "cpu", "swap_mb", "disks", "virtualization", "container", "distribution", "architecture",
-    "kernel", "systemd_version", "packages", "running", "active", "enabled", "failed_units", "listeners", "ssh_ports", "paths",
+    "kernel", "kernel_limits", "systemd_version", "packages", "running", "active", "enabled", "failed_units", "listeners", "ssh_ports", "paths",
     "postgresql", "notes",
 }  # fmt: skip
 ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "paths": ["/etc/*"]}
+
+
+NOTHING = {"databases": {}, "roles": {}, "settings": {}, "extensions": {}, "indexes": {}}
 
 
 class Programs:
@@ -430,12 +434,18 @@ class Programs:
         self.answers = answers
         self.started = []
 
-    def __call__(self, command, user=None):
+    def __call__(self, command, user=None, script=None):
         name = command[0].rpartition("/")[2]
         self.started.append((name, user))
         answer = self.answers.get(name.replace("-", "_"))
         text = answer if isinstance(answer, str) else None
         return types.SimpleNamespace(finish=lambda _seconds: text, reason="" if text else f"{name} is not installed")
+
+
+def test_kernel_limits(host):
+    assert resources.kernel_limits(host.root) == {}
+    host.write("proc/sys/fs/file-max", "9223372036854775807\n")
+    assert resources.kernel_limits(host.root) == {"fs.file-max": 2**63 - 1}
 
 
 def test_an_empty_host_gives_every_key_and_notes(tmp_path):
@@ -458,7 +468,7 @@ def test_what_is_not_asked_for_is_empty_and_costs_nothing(host):
     assert set(found) == KEYS
     assert programs.started == [("systemd-detect-virt", None)]
     assert (found["packages"], found["listeners"], found["ssh_ports"], found["running"]) == ({}, [], [], [])
-    assert found["postgresql"] == {"clusters": [], "databases": {}, "roles": {}}
+    assert found["postgresql"] == {"clusters": [], **NOTHING}
     assert (found["virtualization"], found["container"], found["notes"]) == ("kvm", False, [])
 
 
@@ -488,7 +498,9 @@ def test_a_whole_host(host, monkeypatch):
     host.process(60, "named", start=9, uid=NOBODY, cgroup="/system.slice/named.service", inodes=(2,))
     host.listen("127.0.0.1", 53, 2, "udp")
     answer = {"databases": {"shop": "shop"}, "roles": {"shop": "ab" * 32, "postgres": ""}}
-    programs = Programs(systemctl=SHOW, systemd_detect_virt="lxc\n", psql=json.dumps(answer))
+    inside = {"database": "shop", "extensions": ["plpgsql"], "indexes": {"public.i": {"table": "t"}}}
+    told = f"{json.dumps(answer)}\n{json.dumps(inside)}\n"
+    programs = Programs(systemctl=SHOW, systemd_detect_virt="lxc\n", psql=told)
     found = resources.collect(ALL, host.root, programs)
     assert set(found) == KEYS
     assert found["notes"] == []
@@ -506,7 +518,10 @@ def test_a_whole_host(host, monkeypatch):
     assert found["ssh_ports"] == [22]
     assert found["postgresql"] == {
         "clusters": [{"version": "15", "name": "main", "port": 5432, "status": "online"}],
+        **NOTHING,
         **answer,
+        "extensions": {"shop": ["plpgsql"]},
+        "indexes": {"shop": {"public.i": {"table": "t"}}},
     }
     assert found["paths"]["/etc/hostname"]["type"] == "file"
     json.dumps(found)
@@ -577,6 +592,13 @@ def test_programs(command, output, reason):
     program = resources.Started(command)
     assert program.finish(5 if command[0] != "sleep" else 0.2) == output
     assert program.reason == reason
+
+
+def test_a_program_reads_its_script():
+    program = resources.Started(["cat"], script="one\ntwo\n")
+    assert program.finish(5) == "one\ntwo\n"
+    program = resources.Started(["false"], script="x" * 100000)
+    assert program.finish(5) is None and program.reason == "false failed: exit status 1"
 
 
 def test_a_user_that_does_not_exist_is_no_error():

@@ -1,0 +1,320 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The capacity plan of this host as it was applied, and how far reality is from it.
+
+Memory is what the kernel cannot take back at once: without the file cache. Connections are counted as the database sees them.
+
+Exit status: 0 all as planned, 1 a setting differs from the plan or something is above 80 % of its limit, 2 cannot tell.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .. import measure
+from ..cli import Refusal
+from ..postgres import DatabaseError, ask
+from ..text import span, table
+
+CLOSE_PERCENT = 80
+MB = 1 << 20
+# Parts of the plan that are services of the system, and their units.
+SERVICES = {
+    "agent": "mainstay-agent.service",
+    "mariadb": "mariadb.service",
+    "nginx": "nginx.service",
+    "postgresql": "postgresql@*.service",
+    "redis-cache": "redis-server@cache.service",
+    "redis-queue": "redis-server@queue.service",
+}
+PROPERTIES = "Id,ActiveState,ControlGroup,MemoryMax,TasksMax,LimitNOFILE"
+REDIS_ADDRESS = "127.0.0.1"
+
+POSTGRESQL_KB = {"8kB": 8, "kB": 1, "MB": 1024, "16MB": 16384}
+POSTGRESQL_QUERY = """
+SELECT json_build_object(
+  'settings', (SELECT json_object_agg(name, json_build_array(setting, unit)) FROM pg_settings),
+  'waiting', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
+  'sessions', (SELECT coalesce(json_agg(found), '[]') FROM (
+    SELECT coalesce(usename, '') AS role, coalesce(state, 'unknown') AS state, count(*) AS number,
+      max(extract(epoch FROM now() - xact_start))::int AS oldest_s
+    FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1, 2) AS found));
+"""
+
+
+def arguments(parser):
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def run(options, context):
+    context.need_root("mainstay plan")
+    planned = load(context.paths.plan)
+    found = {
+        "host": planned["host"],
+        "users": planned["users"],
+        "memory": memory(planned, context),
+        "postgresql": postgresql(planned, context),
+        "redis": redis(planned, context),
+        "nginx": nginx(planned, context),
+    }
+    found["differs"] = [line for part in ("memory", "postgresql", "redis") for line in found[part].pop("differs", [])]
+    found["close"] = close(found)
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print(render(found))
+    return 1 if found["differs"] or found["close"] else 0
+
+
+def load(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise Refusal(f"{path} does not exist; run the role mainstay.vps.monitoring with a capacity plan") from None
+    except (ValueError, OSError) as error:
+        raise Refusal(f"{path} cannot be read: {error}") from None
+
+
+# --- memory ------------------------------------------------------------------------------------------------------------
+
+
+def units(context, names):
+    """What systemd says of units, by name; a pattern stands for those that are loaded."""
+    if not names:
+        return {}
+    text = context.run(["systemctl", "show", f"--property={PROPERTIES}", "--", *names])
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+    return {block["Id"]: block for block in blocks if block.get("Id")}
+
+
+def memory(planned, context):
+    """One entry for each part of the plan's sum, with what its units use; and limits that are not the plan's."""
+    parts, processes = planned["plan"]["memory"]["parts"], planned["plan"].get("processes", {})
+    owned = {f"{app}.{name}": [] for app, each in processes.items() for name in each}
+    for process in context.config().processes:
+        owned.setdefault(f"{process.app}.{process.process}", []).append(process.unit)
+    services = [SERVICES[part] for part in parts if part in SERVICES]
+    shown = units(context, services + [unit for mine in owned.values() for unit in mine])
+    entries, differs = [], []
+    for part, planned_mb in sorted(parts.items(), key=lambda item: (-item[1], item[0])):
+        if part in SERVICES:
+            start = SERVICES[part].partition("*")[0]
+            mine = [unit for name, unit in shown.items() if name.startswith(start)]
+        else:
+            mine = [shown[name] for name in owned.get(part, ()) if name in shown]
+            app, _, process = part.partition(".")
+            differs += limits(mine, processes.get(app, {}).get(process, {}))
+        used = [measure.memory(unit["ControlGroup"], context.filesystem) for unit in mine if unit.get("ControlGroup")]
+        used = [number for number in used if number is not None]
+        entries.append(
+            {"part": part, "units": len(mine), "planned_mb": planned_mb, "used_mb": sum(used) // MB if used else None}
+        )
+    keys = ("total_mb", "reserve_mb", "free_mb")
+    return {**{key: planned["plan"]["memory"][key] for key in keys}, "parts": entries, "differs": differs}
+
+
+def limits(shown, settings):
+    """Limits of units that are not what was planned for their process."""
+    wanted = {
+        "MemoryMax": settings.get("memory_max_mb", 0) * MB,
+        "TasksMax": settings.get("tasks_max"),
+        "LimitNOFILE": settings.get("nofile"),
+    }
+    return [
+        f"{unit['Id']}: {name} is {unit.get(name)}, planned {value}"
+        for unit in shown
+        for name, value in wanted.items()
+        if value and unit.get(name) != str(value)
+    ]
+
+
+# --- PostgreSQL --------------------------------------------------------------------------------------------------------
+
+
+def postgresql(planned, context):
+    """Sessions of each app by state against the sum of its pools, and settings that are not the plan's."""
+    settings = planned["plan"].get("postgresql")
+    if not settings:
+        return {}
+    try:
+        found = ask(context.run, POSTGRESQL_QUERY)
+    except DatabaseError as error:
+        return {"problem": str(error), "differs": [f"postgresql: cannot be asked: {error}"]}
+    pools = {}
+    for part, number in planned["connections"]["postgresql"]["parts"].items():
+        app = part.partition(".")[0] if "." in part else "(others)"
+        pools[app] = pools.get(app, 0) + number
+    apps = {app: {"app": app, "planned": number, "states": {}, "oldest_s": 0} for app, number in pools.items()}
+    for session in found["sessions"]:
+        entry = apps[session["role"] if session["role"] in apps else "(others)"]
+        entry["states"][session["state"]] = entry["states"].get(session["state"], 0) + session["number"]
+        entry["oldest_s"] = max(entry["oldest_s"], session["oldest_s"] or 0)
+    differs = [
+        f"postgresql: {name} is {is_}, planned {wanted}"
+        for name, is_, wanted in (compared(name, value, found["settings"]) for name, value in settings.items())
+        if is_ != wanted
+    ]
+    differs += [f"postgresql: {name} is changed and waits for a restart" for name in found["waiting"]]
+    return {
+        "max_connections": int(found["settings"]["max_connections"][0]),
+        "reserved": planned["connections"]["postgresql"]["reserved"],
+        "connections": sum(session["number"] for session in found["sessions"]),
+        "apps": [{**entry, "connections": sum(entry["states"].values())} for entry in apps.values()],
+        "differs": differs,
+    }
+
+
+def compared(name, planned, settings):
+    """(name, what it is, what was planned), both in the plan's unit."""
+    plain = name[:-3] if name[-3:] in ("_mb", "_kb") else name
+    setting, unit = settings.get(plain, (None, None))
+    if isinstance(planned, bool):  # some switches name what they switch on, as wal_compression does
+        return plain, "on" if setting not in ("off", None) else setting, "on" if planned else "off"
+    if name[-3:] in ("_mb", "_kb") and setting is not None:
+        size = {"_mb": 1024, "_kb": 1}[name[-3:]]
+        return (
+            plain,
+            f"{int(setting) * POSTGRESQL_KB[unit] / size:g} {name[-2:].upper()}",
+            f"{planned:g} {name[-2:].upper()}",
+        )
+    if isinstance(planned, (int, float)) and setting is not None:
+        return plain, f"{float(setting):g}", f"{planned:g}"
+    return plain, setting, str(planned)
+
+
+# --- Redis and nginx ---------------------------------------------------------------------------------------------------
+
+
+def redis(planned, context):
+    """Memory and clients of each instance, and settings that are not the plan's."""
+    entries, differs = [], []
+    for name, settings in planned["plan"].get("redis", {}).items():
+        try:
+            info = measure.redis_info(REDIS_ADDRESS, planned["ports"][name])
+        except OSError as error:
+            differs.append(f"redis {name}: does not answer: {error}")
+            continue
+        is_ = {
+            "maxmemory": int(info["maxmemory"]),
+            "maxmemory_policy": info["maxmemory_policy"],
+            "maxclients": int(info.get("maxclients", settings["maxclients"])),
+        }
+        wanted = {
+            "maxmemory": settings["maxmemory_mb"] * MB,
+            "maxmemory_policy": settings["maxmemory_policy"],
+            "maxclients": settings["maxclients"],
+        }
+        differs += [
+            f"redis {name}: {key} is {is_[key]}, planned {wanted[key]}" for key in wanted if is_[key] != wanted[key]
+        ]
+        shown = units(context, [SERVICES[f"redis-{name}"]])
+        differs += limits(shown.values(), {"nofile": settings.get("nofile")})
+        entries.append(
+            {
+                "instance": name,
+                "used_mb": round(int(info["used_memory"]) / MB, 1),
+                "maxmemory_mb": is_["maxmemory"] // MB,
+                "clients": int(info["connected_clients"]),
+                "maxclients": is_["maxclients"],
+                "evicted": int(info["evicted_keys"]),
+                "rejected": int(info["rejected_connections"]),
+            }
+        )
+    return {"instances": entries, "differs": differs}
+
+
+def nginx(planned, context):
+    """Established connections, those to the apps included, against the slots of all workers."""
+    settings = planned["plan"].get("nginx")
+    if not settings:
+        return {}
+    group = units(context, [SERVICES["nginx"]]).get(SERVICES["nginx"], {}).get("ControlGroup", "")
+    held = measure.connections(measure.processes(group, context.filesystem), context.filesystem) if group else 0
+    return {"connections": held, "slots": settings["worker_processes"] * settings["worker_connections"]}
+
+
+# --- all of it ---------------------------------------------------------------------------------------------------------
+
+
+def percent(part, whole):
+    return 100 * part // whole if whole else 0
+
+
+def close(found):
+    """What is above 80 % of its limit."""
+    pairs = [
+        (f"memory of {entry['part']}", entry["used_mb"] or 0, entry["planned_mb"], " MB")
+        for entry in found["memory"]["parts"]
+    ]
+    database = found["postgresql"]
+    if "connections" in database:
+        allowed = database["max_connections"] - database["reserved"]
+        pairs.append(("connections to postgresql", database["connections"], allowed, ""))
+    # A cache is full by design, and evicts.
+    pairs += [
+        (f"memory of redis {entry['instance']}", entry["used_mb"], entry["maxmemory_mb"], " MB")
+        for entry in found["redis"]["instances"]
+        if entry["instance"] != "cache"
+    ]
+    pairs += [
+        (f"clients of redis {entry['instance']}", entry["clients"], entry["maxclients"], "")
+        for entry in found["redis"]["instances"]
+    ]
+    if found["nginx"]:
+        pairs.append(("connections of nginx", found["nginx"]["connections"], found["nginx"]["slots"], ""))
+    return [
+        f"{what}: {used:g} of {limit}{unit}, {percent(int(used), limit)} %"
+        for what, used, limit, unit in pairs
+        if percent(int(used), limit) >= CLOSE_PERCENT
+    ]
+
+
+def render(found):
+    held = found["memory"]
+    rows = [
+        [
+            entry["part"],
+            entry["units"] or "-",
+            entry["planned_mb"],
+            "-" if entry["used_mb"] is None else entry["used_mb"],
+            "-" if entry["used_mb"] is None else f"{percent(entry['used_mb'], entry['planned_mb'])} %",
+        ]
+        for entry in held["parts"]
+    ]
+    rows += [["reserve", "-", held["reserve_mb"], "-", "-"], ["free", "-", held["free_mb"], "-", "-"]]
+    lines = [f"{found['host']}: {held['total_mb']} MB, planned for {found['users']} people online", ""]
+    lines.append(table(rows, ["MEMORY", "UNITS", "PLANNED MB", "USED MB", "PART"]))
+    database = found["postgresql"]
+    if "connections" in database:
+        lines += ["", f"postgresql: {database['connections']} of {database['max_connections']} connections"]
+        rows = [
+            [
+                entry["app"],
+                entry["planned"],
+                entry["connections"],
+                ", ".join(f"{number} {state}" for state, number in sorted(entry["states"].items())) or "-",
+                span(entry["oldest_s"]) if entry["oldest_s"] else "-",
+            ]
+            for entry in database["apps"]
+        ]
+        lines.append(table(rows, ["APP", "PLANNED", "NOW", "STATES", "OLDEST TRANSACTION"]))
+    if found["redis"]["instances"]:
+        rows = [
+            [
+                entry["instance"],
+                f"{entry['used_mb']:g} of {entry['maxmemory_mb']}",
+                f"{entry['clients']} of {entry['maxclients']}",
+                entry["evicted"],
+                entry["rejected"],
+            ]
+            for entry in found["redis"]["instances"]
+        ]
+        lines += ["", table(rows, ["REDIS", "MEMORY MB", "CLIENTS", "EVICTED", "REJECTED"])]
+    if found["nginx"]:
+        lines += ["", f"nginx: {found['nginx']['connections']} of {found['nginx']['slots']} connections"]
+    for title, what in (("Differs from the plan", found["differs"]), ("Close to its limit", found["close"])):
+        if what:
+            lines += ["", title, *(f"  - {line}" for line in what)]
+    return "\n".join(lines)

@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is really used on this host: memory of a unit, sockets of nginx, Redis' own figures. Reads the kernel's files only.
+
+Every function takes `root`, the folder to read in place of /, so that tests can build a host out of files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+
+ESTABLISHED = "01"
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def memory(group, root="/"):
+    """Bytes a control group uses that the kernel cannot take back at once, or None: without the file cache it could drop."""
+    for folder, current, cache in (
+        (f"{root}/sys/fs/cgroup{group}", "memory.current", "inactive_file"),
+        (f"{root}/sys/fs/cgroup/memory{group}", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        used = _read(f"{folder}/{current}").strip()
+        if used.isdigit():
+            droppable = re.search(rf"^{cache} (\d+)$", _read(f"{folder}/memory.stat"), re.MULTILINE)
+            return max(0, int(used) - (int(droppable[1]) if droppable else 0))
+    return None
+
+
+def processes(group, root="/"):
+    """The processes of a control group."""
+    for folder in ("", "/unified", "/systemd", "/memory"):
+        found = _read(f"{root}/sys/fs/cgroup{folder}{group}/cgroup.procs").split()
+        if found:
+            return [int(pid) for pid in found]
+    return []
+
+
+def connections(pids, root="/"):
+    """Established TCP connections that some processes hold."""
+    inodes = set()
+    for protocol in ("tcp", "tcp6"):
+        rows = [line.split() for line in _read(f"{root}/proc/net/{protocol}").splitlines()[1:]]
+        inodes |= {row[9] for row in rows if len(row) > 9 and row[3] == ESTABLISHED}
+    held = set()
+    for pid in pids:
+        folder = f"{root}/proc/{pid}/fd"
+        try:
+            for name in os.listdir(folder):
+                held.add(os.readlink(f"{folder}/{name}"))
+        except OSError:  # it has ended, or closed this one
+            continue
+    return sum(f"socket:[{inode}]" in held for inode in inodes)
+
+
+def redis_info(address, port, timeout=2):
+    """What Redis says of itself, {name: text}; OSError where it does not answer. INFO needs no password here."""
+    received = b""
+    with socket.create_connection((address, port), timeout) as connection:
+        connection.sendall(b"*1\r\n$4\r\nINFO\r\n")
+        while True:
+            head, _, body = received.partition(b"\r\n")
+            if head.startswith(b"-"):
+                raise OSError(head[1:].decode(errors="replace"))
+            if head[:1] == b"$" and len(body) >= int(head[1:] or 0) > 0:
+                break
+            part = connection.recv(65536)
+            if not part:
+                raise OSError("it closed the connection")
+            received += part
+    lines = body.decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))

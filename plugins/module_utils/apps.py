@@ -37,12 +37,11 @@ RESERVED_NAMES = frozenset({
     "ubuntu", "uucp", "www-data",
 })
 # Ports the stack itself listens on.
-RESERVED_PORTS = {5432: "PostgreSQL", 6379: "Redis (cache)", 6380: "Redis (queue)"}
+RESERVED_PORTS = {3306: "MariaDB", 5432: "PostgreSQL", 6379: "Redis (cache)", 6380: "Redis (queue)"}
 
 # Parts of the interface that are declared but not built yet: refused instead of half done.
 NOT_YET = {
     ("runtime", "container"): "declare runtime: python, node or command",
-    ("database", "mariadb"): "declare database: postgresql or none",
     ("source", "image"): "use source: {path: …}, {git: …}, {archive: …} or {package: …}",
     ("tls", "letsencrypt"): "use tls: selfsigned, or {certificate: …, key: …} with files of your own",
 }

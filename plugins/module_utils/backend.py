@@ -17,7 +17,10 @@ from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
 from .unit_commands import assignment, exec_line
 
 UNITS = "/etc/systemd/system"
+# Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME, and port.
 DATABASE_SCHEMES = {"postgresql": ("postgresql", 5432), "mariadb": ("mysql", 3306)}
+DATABASE_UNITS = {"postgresql": ["postgresql.service"], "mariadb": ["mariadb.service"], "none": []}
+URL_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?")
 
 # What runs beside the kernel's first choices: the heavier and the easier to repeat, the sooner it may be killed.
 OOM_SCORE_ADJUST = {"web": 100, "celery": 300, "worker": 200}
@@ -45,6 +48,13 @@ def _generated(app, secrets, database_host, redis_host):
     variables = {name: _secret(app, secrets, name) for name in app["secrets"]}
     if app["database"] != "none":
         scheme, port = DATABASE_SCHEMES[app["database"]]
+        scheme = app["env"].get("DATABASE_SCHEME", scheme)
+        if not URL_SCHEME.fullmatch(scheme):
+            raise DeclarationError(
+                f"mainstay_apps.{app['name']}.env.DATABASE_SCHEME",
+                scheme,
+                "Write what stands before '://' in the app's database URL, such as mysql+pymysql or postgresql+psycopg.",
+            )
         password = quote(_secret(app, secrets, "DATABASE_PASSWORD"), safe="")
         variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{database_host}:{port}/{app['name']}"
     for instance in app["redis"]:
@@ -160,8 +170,7 @@ def planned(process, plan):
 def unit(app, process, plan, options):
     """Everything the template of a process's unit needs."""
     numbers = planned(process, plan)
-    after = ["postgresql.service"] if app["database"] == "postgresql" else []
-    after += [f"redis-server@{instance}.service" for instance in app["redis"]]
+    after = DATABASE_UNITS[app["database"]] + [f"redis-server@{instance}.service" for instance in app["redis"]]
     where = f"mainstay_apps.{app['name']}.processes.{process['name']}.command"
     return {
         "name": f"{app['name']}-{process['name']}",

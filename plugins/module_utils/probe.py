@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask a service whether it is healthy: HTTP, WebSocket, TCP, Unix socket, Redis, PostgreSQL or a command.
+"""Ask a service whether it is healthy: HTTP, WebSocket, TCP, Unix socket, Redis, PostgreSQL, MySQL or a command.
 
 `check_once(spec)` is one try, `run(spec)` repeats it until thresholds or the deadline decide, `run_all(specs)` does
 that for many at once. All return the same keys, whatever happened. Standard library only, and heavy parts are imported
@@ -21,7 +21,7 @@ EXCERPT = 512
 HISTORY = 5
 REDIRECTS = 5
 
-KINDS = ("http", "websocket", "tcp", "unix", "redis", "postgresql", "command")
+KINDS = ("http", "websocket", "tcp", "unix", "redis", "postgresql", "mysql", "command")
 DEFAULTS = {
     "kind": "http",
     "name": None,
@@ -55,7 +55,7 @@ DEFAULTS = {
     "tls_expiry_days": None,
 }
 DEFAULT_STATUS = {"http": ["2xx"], "websocket": [101], "command": [0]}
-DEFAULT_PORT = {"redis": 6379, "postgresql": 5432}
+DEFAULT_PORT = {"redis": 6379, "postgresql": 5432, "mysql": 3306}
 SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token"}
 MASK = "********"
 
@@ -879,6 +879,41 @@ def _postgresql_refused(payload, spec, seen):
     raise _Failed(_excerpt(text), "status")
 
 
+# --- mysql -------------------------------------------------------------------------------------------------------
+
+# Too many connections; the host has no account; the server is going down.
+_MYSQL_EXHAUSTED, _MYSQL_NO_ACCOUNT, _MYSQL_STOPPING = 1040, 1130, 1053
+
+
+def _try_mysql(spec, limit, seen):
+    """Read the greeting of a MariaDB or MySQL server: it accepts connections, or says why not."""
+    sock = _connect(limit, spec["host"], spec["port"], spec["path"])
+    try:
+        length = int.from_bytes(_receive_exactly(sock, limit, 4)[:3], "little")
+        if not 1 <= length <= BODY_LIMIT:
+            raise _Failed("the answer is not MariaDB or MySQL", "protocol")
+        greeting = _receive_exactly(sock, limit, length)
+        if greeting[0] not in (10, 255):
+            raise _Failed("the answer is not MariaDB or MySQL", "protocol")
+        seen.answered = True
+        if greeting[0] == 255:
+            _mysql_refused(greeting[1:], seen)
+        seen.status = "accepting"
+    finally:
+        sock.close()
+
+
+def _mysql_refused(payload, seen):
+    seen.status = code = int.from_bytes(payload[:2], "little")
+    text = re.sub(r"^#.{5}", "", payload[2:].decode("utf-8", "replace"))
+    if code == _MYSQL_EXHAUSTED:
+        raise _Failed(f"all its connections are in use: {_excerpt(text)}", "exhausted")
+    if code == _MYSQL_STOPPING:
+        raise _Failed(f"it does not accept connections: {_excerpt(text)}", "starting")
+    if code != _MYSQL_NO_ACCOUNT:
+        raise _Failed(_excerpt(text), "status")
+
+
 # --- command -----------------------------------------------------------------------------------------------------
 
 
@@ -944,6 +979,7 @@ _TRIES = {
     "unix": _try_stream,
     "redis": _try_redis,
     "postgresql": _try_postgresql,
+    "mysql": _try_mysql,
     "command": _try_command,
 }
 

@@ -14,7 +14,7 @@ from .sites import process_instances
 # Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
 CLIENT_PORTS = {("udp", 68), ("udp", 546)}
 # Packages whose versions a reader of the summary asks for first.
-TOLD_PACKAGES = ("nginx", "redis-server", "python3", "nodejs")
+TOLD_PACKAGES = ("nginx", "redis-server", "mariadb-server", "python3", "nodejs")
 
 
 def tiers_of(plan, hostname):
@@ -78,6 +78,8 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
     probes = []
     if "database" in tiers and any(app["database"] == "postgresql" for app in declared.values()):
         probes.append({"name": "postgresql", "kind": "postgresql", "host": "127.0.0.1", "port": 5432})
+    if "database" in tiers and any(app["database"] == "mariadb" for app in declared.values()):
+        probes.append({"name": "mariadb", "kind": "mysql", "host": "127.0.0.1", "port": 3306})
     if "cache" in tiers:
         probes += [{"name": f"redis {name}", "kind": "redis", "host": "127.0.0.1", "port": port}
                    for name, port in REDIS_PORTS.items() if any(name in app["redis"] for app in declared.values())]

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a host has and holds: memory and CPUs as the kernel limits them, disks, packages, units, listeners, databases.
 
-Read from files where possible. At most three programs are started (systemctl, systemd-detect-virt, psql), and they run
-while the files are read. A source that is missing yields something empty and a note, never an error.
+Read from files where possible. At most four programs are started (systemctl, systemd-detect-virt, psql, mariadb), and
+they run while the files are read. A source that is missing yields something empty and a note, never an error.
 
 Every function takes `root`, the folder to read in place of /, so that tests can build a host out of files.
 """
@@ -95,6 +95,18 @@ SELECT json_build_object(
 """
 # The database as a connection string names it.
 CONNECTION = r"format('dbname=''%s''', regexp_replace(datname, '([''\\])', '\\\1', 'g'))"
+
+MARIADB_SOCKETS = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock")
+# Lines of kind, name and value; of the passwords only a digest of what is stored, computed in the server.
+MARIADB_QUERY = """
+SELECT 'databases', schema_name, default_character_set_name FROM information_schema.schemata
+ WHERE schema_name NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')
+UNION ALL SELECT 'users', CONCAT(user, '@', host), SHA2(CONCAT(
+  COALESCE(JSON_VALUE(priv, '$.plugin'), ''), ' ', COALESCE(JSON_VALUE(priv, '$.authentication_string'), '')), 256)
+ FROM mysql.global_priv WHERE JSON_VALUE(priv, '$.is_role') IS NULL
+UNION ALL SELECT 'grants', CONCAT(user, '@', host), db FROM mysql.db
+UNION ALL SELECT 'grants', CONCAT(user, '@', host), '*' FROM mysql.global_priv WHERE JSON_VALUE(priv, '$.access') > 0
+"""
 
 
 def read(path):
@@ -487,6 +499,33 @@ def psql_command(cluster, root="/"):
     return [psql, "-X", "-A", "-t", "-q", "-w", *where, "-f", "-"]
 
 
+# --- mariadb -----------------------------------------------------------------------------------------------------
+
+
+def mariadb_is_up(root="/"):
+    """Whether a MariaDB server listens on Debian's socket."""
+    listening = read(f"{root}/proc/net/unix").splitlines()
+    return any(line.endswith(tuple(f" {path}" for path in MARIADB_SOCKETS)) for line in listening)
+
+
+def mariadb_command():
+    """The query, as the root that the server knows by the socket, whatever root's own client files say."""
+    who = ["--no-defaults", f"--socket={MARIADB_SOCKETS[0]}", "--user=root", f"--connect-timeout={PSQL_SECONDS}"]
+    return ["mariadb", *who, "--batch", "--skip-column-names", "--execute", MARIADB_QUERY]
+
+
+def mariadb_answer(text):
+    """{databases: {name: character set}, users: {account: digest}, grants: {account: [database]}} from the lines."""
+    answer = {"databases": {}, "users": {}, "grants": {}}
+    for line in text.splitlines():
+        kind, name, value = line.split("\t")
+        if kind == "grants":
+            answer[kind].setdefault(name, []).append(value)
+        else:
+            answer[kind][name] = value
+    return {**answer, "grants": {name: sorted(found) for name, found in answer["grants"].items()}}
+
+
 # --- all of it ---------------------------------------------------------------------------------------------------
 
 
@@ -543,11 +582,12 @@ class Started:
 
 
 def collect(want, root="/", start=Started, euid=None):
-    """Everything that is asked for. `want`: packages, units, listeners, postgresql (booleans) and paths (globs)."""
+    """Everything that is asked for. `want`: packages, units, listeners, postgresql, mariadb (booleans), paths (globs)."""
     notes = []
     euid = os.geteuid() if euid is None else euid
     found_clusters = clusters(root) if want.get("postgresql") else []
     querying = _start_query(found_clusters, root, start, euid, notes)
+    asking = _start_mariadb(root, start, euid, notes) if want.get("mariadb") else None
     booted = os.path.isdir(f"{root}/run/systemd/system")
     showing = start(SHOW_UNITS) if booted and (want.get("units") or want.get("listeners")) else None
     detecting = start(["systemd-detect-virt"])
@@ -582,6 +622,7 @@ def collect(want, root="/", start=Started, euid=None):
         if euid != 0:
             notes.append("listeners: only root sees the processes of other users; run the task with become: true")
     result["postgresql"] = _databases(found_clusters, querying, notes)
+    result["mariadb"] = _mariadb(asking, notes)
     result["notes"] = notes
     return result
 
@@ -639,3 +680,24 @@ def _databases(found, querying, notes):
         if querying.reason:
             notes.append(f"postgresql: {querying.reason}")
     return {"clusters": found, **answer}
+
+
+def _start_mariadb(root, start, euid, notes):
+    if not mariadb_is_up(root):
+        return None
+    if euid != 0:
+        notes.append("mariadb: only root may ask it; run the task with become: true")
+        return None
+    return start(mariadb_command())
+
+
+def _mariadb(asking, notes):
+    answer = mariadb_answer("")
+    if asking is not None:
+        try:
+            answer = mariadb_answer(asking.finish(PSQL_SECONDS) or "")
+        except (KeyError, ValueError):
+            asking.reason = "the answer cannot be read"
+        if asking.reason:
+            notes.append(f"mariadb: {asking.reason}")
+    return answer

@@ -12,7 +12,7 @@ author: mainstay contributors (@mainstay)
 description:
   - Asks one service, or many at the same time, until each was healthy often enough in a row, failed too often in a row,
     or its time is up.
-  - Speaks HTTP, WebSocket, plain TCP and Unix sockets, Redis and PostgreSQL without any client library on the target,
+  - Speaks HTTP, WebSocket, plain TCP and Unix sockets, Redis, PostgreSQL and MySQL without any client library on the target,
     or runs a command.
   - Every key is returned after a failure, too, with the reasons in plain words and the last attempts.
 options:
@@ -27,9 +27,11 @@ options:
         - V(postgresql) starts a session as far as the server lets it without a password. It tells a server that accepts
           connections
           from one that is starting or has none left. Where the server lets it in, a query has to work, too.
+        - V(mysql) reads the greeting of a MariaDB or MySQL server. It tells a server that accepts connections from one
+          that is stopping or has none left.
         - V(command) runs a program without a shell.
       type: str
-      choices: [http, websocket, tcp, unix, redis, postgresql, command]
+      choices: [http, websocket, tcp, unix, redis, postgresql, mysql, command]
       default: http
     name:
       description: A name for messages. What is asked, by default.
@@ -43,7 +45,7 @@ options:
       type: str
       default: 127.0.0.1
     port:
-      description: Port for kinds without a URL. For V(redis) 6379 and for V(postgresql) 5432 by default.
+      description: Port for kinds without a URL. For V(redis) 6379, for V(postgresql) 5432 and for V(mysql) 3306 by default.
       type: int
     path:
       description:

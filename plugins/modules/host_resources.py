@@ -12,10 +12,11 @@ author: mainstay contributors (@mainstay)
 description:
   - Returns memory and CPUs as the kernel really limits them (control groups of version 1 and 2, CPU affinity), disks,
     virtualization,
-    installed packages, state of the units, listening ports, files and PostgreSQL's databases and roles, all in one
+    installed packages, state of the units, listening ports, files and the databases and accounts of PostgreSQL and
+    MariaDB, all in one
       module run.
   - Ordinary facts report the machine's memory inside a container that may use a fraction of it. This module does not.
-  - Reads files rather than starting programs, and starts three at most, so that it costs little more than starting a
+  - Reads files rather than starting programs, and starts four at most, so that it costs little more than starting a
     module does.
   - Meant to be registered once at the start of a play. Tasks whose work is done already can then be skipped with
     C(when), which costs
@@ -43,8 +44,12 @@ options:
     description: Whether to list PostgreSQL's clusters and, where one is running, its databases, roles, extensions and indexes.
     type: bool
     default: true
+  mariadb:
+    description: Whether to list MariaDB's databases, accounts and their grants where a server is running.
+    type: bool
+    default: true
 notes:
-  - Works without root, but then the processes behind other users' ports, and PostgreSQL's databases, stay unknown.
+  - Works without root, but then the processes behind other users' ports, and the databases, stay unknown.
     RV(notes) says so.
   - A source that is missing never makes the module fail.
 attributes:
@@ -346,6 +351,32 @@ postgresql:
         public.orders_waiting: {table: orders, columns: [queued_at], method: btree, unique: false, partial: true, state: valid}
     roles:
       shop: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+mariadb:
+  description: MariaDB on this host, empty where none is running.
+  returned: always
+  type: dict
+  contains:
+    databases:
+      description: Default character sets, by database. The system's own are left out.
+      type: dict
+      returned: always
+    users:
+      description:
+        - SHA-256 of the name of the authentication plugin, a blank and the stored authentication string, by account.
+        - It tells whether a password is the wanted one and is not the password.
+      type: dict
+      returned: always
+    grants:
+      description: Databases on which an account has privileges, by account. An asterisk stands for global privileges.
+      type: dict
+      returned: always
+  sample:
+    databases:
+      shop: utf8mb4
+    users:
+      shop@127.0.0.1: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    grants:
+      shop@127.0.0.1: [shop]
 notes:
   description: What could not be read, and why.
   returned: always
@@ -367,6 +398,7 @@ def main():
             "listeners": {"type": "bool", "default": True},
             "paths": {"type": "list", "elements": "str", "default": []},
             "postgresql": {"type": "bool", "default": True},
+            "mariadb": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )

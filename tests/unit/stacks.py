@@ -204,6 +204,9 @@ def mariadb_worst_case(settings):
     return (
         settings["innodb_buffer_pool_size_mb"] * 1.05
         + settings["innodb_log_buffer_size_mb"]
+        + settings["aria_pagecache_buffer_size_mb"]
+        + settings["key_buffer_size_mb"]
+        + settings["table_open_cache"] * 12 / 1024
         + settings["max_connections"] * (session_kb / 1024 + settings["tmp_table_size_mb"])
     )
 
@@ -221,6 +224,10 @@ def check_files(host):
     for settings in host.get("redis", {}).values():
         assert settings["nofile"] >= settings["maxclients"] + 32
         files += settings["nofile"]
+    if "mariadb" in host:
+        mariadb = host["mariadb"]
+        assert mariadb["nofile"] >= mariadb["max_connections"] + 2 * mariadb["table_open_cache"]
+        files += mariadb["nofile"]
     if "nginx" in host:
         nginx = host["nginx"]
         assert nginx["worker_rlimit_nofile"] >= 2 * nginx["worker_connections"]

@@ -62,9 +62,10 @@ def test_tasks_fit_on_a_page(role):
 
 
 def test_one_transaction_installs_what_the_roles_would():
-    apps = {"shop": {"runtime": "python", "source": {"path": "x"}, "database": "postgresql", "redis": ["cache"],
-                     "processes": {"web": {"command": "x", "port": 8000}}}}
+    apps = {name: {"runtime": "python", "source": {"path": "x"}, "database": database, "redis": ["cache"],
+                   "processes": {"web": {"command": "x", "port": port}}}
+            for name, database, port in (("shop", "postgresql", 8000), ("blog", "mariadb", 8100))}
     together = set(fleet.stack_packages(apps, fleet.TIERS))
-    for role in ("nginx", "redis", "postgresql", "firewall", "logrotate"):
+    for role in ("nginx", "redis", "postgresql", "mariadb", "firewall", "logrotate"):
         packages = _defaults(ROLES[0].parent / role)[f"{role}_packages"]
         assert set(packages) <= together, role

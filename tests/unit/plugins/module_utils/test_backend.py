@@ -117,6 +117,31 @@ def test_generated_environment():
     assert "@10.0.0.2:5432/" in elsewhere["DATABASE_URL"] and "@10.0.0.3:6379/" in elsewhere["REDIS_CACHE_URL"]
 
 
+@pytest.mark.parametrize(
+    ("database", "scheme", "url"),
+    [
+        ("mariadb", None, "mysql://shop:p%40ss%2Fw%3Ard@127.0.0.1:3306/shop"),
+        ("mariadb", "mysql+pymysql", "mysql+pymysql://shop:p%40ss%2Fw%3Ard@127.0.0.1:3306/shop"),
+        ("postgresql", "postgresql+psycopg", "postgresql+psycopg://shop:p%40ss%2Fw%3Ard@127.0.0.1:5432/shop"),
+    ],
+)
+def test_database_url_begins_as_the_app_wants(database, scheme, url):
+    apps = _with(("shop", "database"), database)
+    apps["shop"]["env"] = {"DATABASE_SCHEME": scheme} if scheme else {}
+    assert backend.environment(apps, SECRETS)["shop"]["DATABASE_URL"] == url
+
+
+@pytest.mark.parametrize("scheme", ["mysql://", "My SQL", "", "a+b+c"])
+def test_a_scheme_that_is_none_is_refused(scheme):
+    apps = _with(("shop", "env"), {"DATABASE_SCHEME": scheme})
+    with pytest.raises(DeclarationError, match=r"mainstay_apps.shop.env.DATABASE_SCHEME.*mysql\+pymysql"):
+        backend.environment(apps, SECRETS)
+
+
+def test_units_start_after_their_database():
+    assert _unit("web", apps=_with(("shop", "database"), "mariadb"))["after"][1] == "mariadb.service"
+
+
 def test_a_prefix_gives_copies_and_the_app_s_own_values_win():
     apps = _with(("shop", "env_prefix"), "EF__")
     apps["shop"]["env"] = {"DATABASE_URL": "mine", "EF__REDIS_CACHE_URL": "other", "DB_POOL_SIZE": 7, "OWN": "x"}

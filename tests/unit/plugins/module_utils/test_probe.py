@@ -557,6 +557,49 @@ def test_postgresql_names_itself_and_finds_the_socket_in_a_directory(serve, tmp_
     assert asked == {"user": "shop", "database": "orders", "application_name": "mainstay-probe"}
 
 
+# --- mysql -------------------------------------------------------------------------------------------------------
+
+
+def _packet(payload):
+    return len(payload).to_bytes(3, "little") + b"\0" + payload
+
+
+def _greets(payload):
+    return lambda sock: sock.sendall(_packet(payload))
+
+
+GREETING = b"\x0a5.5.5-10.11.6-MariaDB\0" + b"\0" * 60
+MYSQL = [
+    ("greets", _greets(GREETING), "accepting", "ok", []),
+    ("too many", _greets(b"\xff\x10\x04Too many connections"), 1040, "exhausted",
+     ["all its connections are in use: Too many connections"]),
+    ("with a state", _greets(b"\xff\x10\x04#08004Too many connections"), 1040, "exhausted",
+     ["all its connections are in use: Too many connections"]),
+    ("no account for this host", _greets(b"\xff\x6a\x04Host '127.0.0.1' is not allowed"), "accepting", "ok", []),
+    ("stops", _greets(b"\xff\x1d\x04Server shutdown in progress"), 1053, "starting",
+     ["it does not accept connections: Server shutdown in progress"]),
+    ("another error", _greets(b"\xff\x69\x04Host is blocked"), 1129, "status", ["Host is blocked"]),
+    ("no mysql", lambda sock: sock.sendall(b"HTTP/1.1 400 Bad Request"), None, "protocol", ["the answer is not MariaDB or MySQL"]),
+    ("another protocol", _greets(b"\x09old"), None, "protocol", ["the answer is not MariaDB or MySQL"]),
+    ("nothing in it", _greets(b""), None, "protocol", ["the answer is not MariaDB or MySQL"]),
+    ("hangs up", lambda sock: None, None, "closed", ["connection closed without an answer"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("handler", "status", "cause", "reasons"), [row[1:] for row in MYSQL], ids=[row[0] for row in MYSQL]
+)
+def test_mysql(serve, handler, status, cause, reasons):
+    result = probe.check_once({"kind": "mysql", "port": serve(handler)})
+    assert (result["status"], result["cause"], result["reasons"]) == (status, cause, reasons)
+
+
+def test_mysql_has_a_port_and_may_use_a_socket(serve, tmp_path):
+    assert probe.normalise({"kind": "mysql"})["port"] == 3306
+    serve(_greets(GREETING), str(tmp_path / "mysqld.sock"))
+    assert probe.check_once({"kind": "mysql", "path": str(tmp_path / "mysqld.sock")})["healthy"]
+
+
 # --- command -----------------------------------------------------------------------------------------------------
 
 COMMANDS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils import proof
-from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP, broken
 
 ALL = ["proxy", "backend", "database", "cache"]
 
@@ -29,6 +29,11 @@ def test_everything_declared_is_probed():
 ])
 def test_a_host_proves_its_own_tier_only(tier, kinds):
     assert [probe["kind"] for probe in proof.proof_probes(SHOP, _plan([tier], 1), "web1")] == kinds
+
+
+def test_each_database_is_proved_in_its_own_words():
+    apps = broken(("shop", "database"), "mariadb")
+    assert [probe["kind"] for probe in proof.proof_probes(apps, _plan(["database"]), "web1")] == ["mysql"]
 
 
 def _listener(address, port, protocol="tcp"):

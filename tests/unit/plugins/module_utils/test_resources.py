@@ -414,14 +414,77 @@ def test_psql_is_the_clusters_own_where_it_is_there(host):
     assert len(resources.psql_script()) < 65536, "a pipe takes it at once"
 
 
+# --- mariadb -----------------------------------------------------------------------------------------------------
+
+NO_MARIADB = {"databases": {}, "users": {}, "grants": {}}
+MARIADB_LINES = (
+    "databases\tshop\tutf8mb4\nusers\tshop@127.0.0.1\tab12\n"
+    "grants\tshop@127.0.0.1\tshop\ngrants\tshop@127.0.0.1\t*\n"
+)
+
+
+def mariadb_socket(host, path="/run/mysqld/mysqld.sock"):
+    host.write("proc/net/unix", f"Num RefCount\nffff: 00000002 0 00010000 0001 01 99 {path}\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "up"),
+    [
+        ("/run/mysqld/mysqld.sock", True),
+        ("/var/run/mysqld/mysqld.sock", True),
+        ("/run/mysqld/mysqld.sock.old", False),
+        ("/srv/x/run/mysqld/mysqld.sock", False),
+    ],
+)
+def test_mariadb_is_up_where_debian_s_socket_is_open(host, path, up):
+    assert not resources.mariadb_is_up(host.root)
+    mariadb_socket(host, path)
+    assert resources.mariadb_is_up(host.root) is up
+
+
+def test_mariadb_tells_databases_accounts_and_grants(host):
+    mariadb_socket(host)
+    programs = Programs(mariadb=MARIADB_LINES)
+    found = resources.collect({"mariadb": True}, host.root, programs, euid=0)
+    assert ("mariadb", None) in programs.started
+    assert found["notes"] == []
+    assert found["mariadb"] == {
+        "databases": {"shop": "utf8mb4"},
+        "users": {"shop@127.0.0.1": "ab12"},
+        "grants": {"shop@127.0.0.1": ["*", "shop"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("euid", "answer", "note"),
+    [
+        (0, None, "mariadb: mariadb is not installed"),
+        (0, "rubbish\n", "mariadb: the answer cannot be read"),
+        (0, "tables\ta\tb\n", "mariadb: the answer cannot be read"),
+        (1000, "", "mariadb: only root may ask it; run the task with become: true"),
+    ],
+)
+def test_a_mariadb_that_does_not_tell_is_a_note(host, euid, answer, note):
+    mariadb_socket(host)
+    found = resources.collect({"mariadb": True}, host.root, Programs(mariadb=answer), euid=euid)
+    assert note in found["notes"]
+    assert found["mariadb"] == NO_MARIADB
+
+
+def test_a_mariadb_that_is_down_is_not_asked(host):
+    programs = Programs(mariadb=MARIADB_LINES)
+    found = resources.collect({"mariadb": True}, host.root, programs, euid=0)
+    assert (programs.started, found["mariadb"]) == ([("systemd-detect-virt", None)], NO_MARIADB)
+
+
 # --- all of it ---------------------------------------------------------------------------------------------------
 
 KEYS = {
     "memory_mb", "memory", "cpus", "cpu", "swap_mb", "disks", "virtualization", "container", "distribution", "architecture",
     "kernel", "kernel_limits", "systemd_version", "packages", "running", "active", "enabled", "failed_units", "listeners", "ssh_ports", "paths",
-    "postgresql", "notes",
+    "postgresql", "mariadb", "notes",
 }  # fmt: skip
-ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "paths": ["/etc/*"]}
+ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "mariadb": True, "paths": ["/etc/*"]}
 
 
 NOTHING = {"databases": {}, "roles": {}, "settings": {}, "extensions": {}, "indexes": {}}
@@ -469,6 +532,7 @@ def test_what_is_not_asked_for_is_empty_and_costs_nothing(host):
     assert programs.started == [("systemd-detect-virt", None)]
     assert (found["packages"], found["listeners"], found["ssh_ports"], found["running"]) == ({}, [], [], [])
     assert found["postgresql"] == {"clusters": [], **NOTHING}
+    assert found["mariadb"] == NO_MARIADB
     assert (found["virtualization"], found["container"], found["notes"]) == ("kvm", False, [])
 
 
@@ -608,7 +672,7 @@ def test_a_user_that_does_not_exist_is_no_error():
 
 
 def test_this_very_host():
-    found = resources.collect({**ALL, "postgresql": False})
+    found = resources.collect({**ALL, "postgresql": False, "mariadb": False})
     assert found["memory_mb"] > 0
     assert found["cpus"] >= 1
     assert "/" in found["disks"]

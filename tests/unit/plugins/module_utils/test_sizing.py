@@ -327,6 +327,23 @@ def test_mariadb_is_sized_where_it_is_declared():
     assert host["mariadb"]["tmp_table_size_mb"] == host["mariadb"]["max_heap_table_size_mb"]
 
 
+MARIADB_MACHINES = [  # memory, cores, users → buffer pool, redo log, temporary table, Aria, open tables, connections, files, MB
+    (1024, 1, 50, (208, 52, 1, 13, 431, 24, 6984, 408)),
+    (4096, 2, 100, (1552, 388, 5, 97, 2000, 65, 32129, 2311)),
+    (8192, 4, 100, (3368, 842, 8, 128, 2000, 104, 32168, 4834)),
+    (65536, 16, 500, (29488, 1024, 18, 128, 2000, 392, 32456, 39060)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("memory_mb", "cpus", "users", "expected"), MARIADB_MACHINES)
+def test_golden_mariadb(memory_mb, cpus, users, expected):
+    apps = {"a": app("a", [process("web", "web", port=8000)], database="mariadb")}
+    host = sizing.plan(apps, users, one_host(memory_mb, cpus))["hosts"]["web1"]
+    names = ("innodb_buffer_pool_size_mb", "innodb_log_file_size_mb", "tmp_table_size_mb", "aria_pagecache_buffer_size_mb",
+             "table_open_cache", "max_connections", "nofile")  # fmt: skip
+    assert (*(host["mariadb"][name] for name in names), host["memory"]["parts"]["mariadb"]) == expected
+
+
 def test_nothing_declared_needs_nothing():
     host = planned({}, 512, 1)
     assert set(host["memory"]["parts"]) == {"agent", "nginx"}

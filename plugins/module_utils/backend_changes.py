@@ -113,6 +113,17 @@ def _without(app, process, numbers):
     ]
 
 
+def _recorded_links(app, process):
+    """The links of the instances on record: a backup of config_set holds files, not links."""
+    if not process["record"]:
+        return []
+    return [
+        {"dest": path, "link": link}
+        for number in process["live_numbers"]
+        for path, link in instance_links(app, process, number, process["record"]["release"]).items()
+    ]
+
+
 def _drain(process, numbers):
     """Healthy as soon as no connection to the ports is left."""
     ports = " or ".join(f"sport = :{number}" for number in numbers)
@@ -153,7 +164,7 @@ def retreat(described, changed_files=(), taken_over=False, results=()):
         ]
         for process in app["processes"]:
             new = [number for number in process["numbers"] if number not in process["live_numbers"]]
-            found["files"] += _without(app, process, new)
+            found["files"] += _without(app, process, new) + _recorded_links(app, process)
             if process["mode"] != "kept":
                 found["stopped"] += _numbered(process, new)
             if process["mode"] == "in_place" and taken_over:
@@ -187,7 +198,7 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None)
     sick = [item for item in probes if not item.get("healthy")]
     blamed = {item["name"] for item in sick}
     lines = [
-        f"{app['name']}: release {app['release']} did not become healthy."
+        f"{app['name']}: release {app['release']} {'did not become healthy' if sick else 'was not accepted'}."
         for app in apps
         if not sick or blamed & {unit for process in app["processes"] for unit in process["instances"]}
     ]

@@ -29,7 +29,7 @@ CYCLES = int(os.environ.get("MAINSTAY_CYCLES", "3"))
 KILL_AT = os.environ.get("MAINSTAY_KILL_AT", "Tell the proxies").split(",")
 RESULTS = os.environ.get("MAINSTAY_RESULTS")
 # Short enough for a test; what a hanging release costs is the start timeout.
-FAST = {"backend_start_timeout": 12}
+FAST = {"backend_start_timeout": 20}
 
 
 class Shop:
@@ -176,7 +176,7 @@ BROKEN = [
     ("hangs", "shop/main.py", "…\nimport time\ntime.sleep(600)\n", {}, "shop-web@"),
     ("answers 500", "shop/main.py", ANSWER.format("{'detail': 'feeling ill'}, 500"), {}, "/health gave status 500"),
     ("answers the wrong thing", "shop/main.py", ANSWER.format("{'status': 'fine'}"), {}, "/ready gave status 200"),
-    ("fails to build", "requirements.txt", "no-such-package-of-mainstay==1\n", {}, "no-such-package-of-mainstay"),
+    ("fails to build", "requirements.lock", "no-such-package-of-mainstay==1\n", {}, "no-such-package-of-mainstay"),
     ("fails to migrate", "migrations/env.py", "raise SystemExit('no such table')\n", {}, "no such table"),
     ("finds no disk space", "shop/static/x.txt", "x", {"backend_minimum_free_mb": 100000000}, "100000000 MB"),
     ("dies after a while", "shop/log.py", DEATH, {"backend_bake_seconds": 15}, "was restarted"),

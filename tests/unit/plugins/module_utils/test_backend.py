@@ -571,6 +571,7 @@ def test_the_way_back_undoes_everything(taken_over, restarted):
     assert (found["stopped"], found["restarted"], found["voided"]) == (_web(8002, 8003), restarted, ["shop"])
     files = {entry["dest"]: entry for entry in found["files"]}
     assert files["/srv/shop/current"]["link"] == "releases/abc"
+    assert files["/srv/shop/instances/worker@1"]["link"] == "../releases/abc"
     for gone in (f"{WANTS}/shop-web@8002.service", "/srv/shop/instances/web@8003", "/srv/shop/releases/def/.complete"):
         assert files[gone]["state"] == "absent"
     assert not any(path.startswith((instances.RECORDS, "/srv/shop/releases/abc")) for path in files)

@@ -328,7 +328,7 @@ def test_mariadb_is_sized_where_it_is_declared():
 
 
 MARIADB_MACHINES = [  # memory, cores, users → buffer pool, redo log, temporary table, Aria, open tables, connections, files, MB
-    (1024, 1, 50, (208, 52, 1, 13, 431, 24, 6984, 408)),
+    (1024, 1, 50, (160, 48, 1, 10, 400, 24, 6488, 354)),
     (4096, 2, 100, (1552, 388, 5, 97, 2000, 65, 32129, 2311)),
     (8192, 4, 100, (3368, 842, 8, 128, 2000, 104, 32168, 4834)),
     (65536, 16, 500, (29488, 1024, 18, 128, 2000, 392, 32456, 39060)),

@@ -16,7 +16,7 @@ MB = 1 << 20
 BENCH = "mainstay-bench.service"
 HOLD_SECONDS = 20
 SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename = 'shop'"
-REFUSED = "too many clients|remaining connection slots|terminated by signal|out of memory"
+REFUSED = "[t]oo many clients|[r]emaining connection slots|[t]erminated by signal|[o]ut of memory"  # not this command itself
 
 
 def inject(host, unit, fault):

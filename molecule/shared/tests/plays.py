@@ -12,13 +12,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 
+# molecule asks for colours where it is called at a prompt.
+PLAIN = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+
 
 def play(playbook, *arguments, variables=None):
     """The finished ``ansible-playbook`` run; ``variables`` go in as extra variables."""
     extra = ["-e", json.dumps(variables)] if variables is not None else []
     return subprocess.run(
         ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], str(ROOT / playbook), *arguments, *extra],
-        cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **PLAIN},
         capture_output=True, text=True, timeout=300, check=False,
     )
 

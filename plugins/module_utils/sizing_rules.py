@@ -625,8 +625,9 @@ def mariadb(share, _cpus, limit, connections_at_most):
         "max_connections": limit,
         "max_heap_table_size_mb": Figure(tables, "equal to tmp_table_size; the smaller of the two counts"),
         "nofile": Figure(
-            MARIADB_FILES + limit + tables_open * FILES_PER_OPEN_TABLE * TABLE_CACHE_PARTS,
-            "own {} + connections {} + open tables {} x files {} x parts of the cache {}",
+            power_of_two(MARIADB_FILES + limit + tables_open * FILES_PER_OPEN_TABLE * TABLE_CACHE_PARTS),
+            "own {} + connections {} + open tables {} x files {} x parts of the cache {}, next power of two: it needs a "
+            "restart, and so should not follow every change",
             MARIADB_FILES,
             int(limit),
             int(tables_open),

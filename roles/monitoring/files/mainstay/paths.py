@@ -16,3 +16,4 @@ class Paths:
     maintenance: str = "/var/lib/mainstay/maintenance.json"
     locks: str = "/run/lock/mainstay"
     helper: str = "/run/mainstay-act.socket"
+    deploys: str = "/var/lib/mainstay/deploys.jsonl"

@@ -186,7 +186,7 @@ def _heartbeat(value, where):
 
 
 PROCESS_KEYS = ("command", "kind", "port", "instances", "workers", "singleton", "health", "readiness", "memory", "pool",
-                "heartbeat", "drain")
+                "heartbeat", "drain", "notify")
 
 
 def _process(name, value, where, database):
@@ -222,6 +222,7 @@ def _process(name, value, where, database):
         "pool": _pool(value.get("pool", {}), f"{where}.pool") if database != "none" else {"size": 0, "overflow": 0},
         "heartbeat": _heartbeat(value["heartbeat"], f"{where}.heartbeat") if value.get("heartbeat") else None,
         "drain": _integer(value.get("drain", 30), f"{where}.drain", 0, 3600) if kind == "web" else 0,
+        "notify": _boolean(value.get("notify", False), f"{where}.notify"),
     }
 
 

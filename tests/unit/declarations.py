@@ -71,6 +71,7 @@ WRONG = [
     (("shop", "processes", "web", "kind"), "thread", ["processes.web.kind", "'thread'", "celery"]),
     (("shop", "processes", "beat", "instances"), 2, ["processes.beat.instances", "2", "exactly once"]),
     (("shop", "processes", "beat", "singleton"), "yes", ["processes.beat.singleton", "'yes'", "true or false"]),
+    (("shop", "processes", "web", "notify"), "yes", ["processes.web.notify", "'yes'", "true or false"]),
     (("shop", "processes", "worker", "health"), {"path": "/"}, ["processes.worker.health", "only a web process"]),
     (("shop", "processes", "mailer", "heartbeat"), {"file": "/tmp/x"}, ["processes.mailer.heartbeat.file", "'/tmp/x'", "relative"]),
     (("shop", "processes", "mailer", "heartbeat"), {"file": "x", "max_age": 1}, ["processes.mailer.heartbeat.max_age", "5 to 86400"]),

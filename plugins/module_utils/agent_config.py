@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the agent of a host watches: every instance of every declared process, with its unit and the way to ask it."""
+"""What the agent and the command ``mainstay`` know of a host: every instance of every declared process, with its unit and
+the way to ask it, and for each app who it is and which ports are its own."""
 from __future__ import annotations
 
-from .apps import heartbeat_path, normalise
+from .apps import heartbeat_path, normalise, port_range
 from .databases import REDIS_PORTS
 from .instances import names, numbers
 from .proof import tiers_of
@@ -14,20 +15,21 @@ VERSION = 1
 
 
 def agent_config(apps, plan, hostname, address="127.0.0.1", live=None):
-    """The processes of a host for ``/etc/mainstay/agent.json``; none where no application runs.
+    """The processes and apps of a host for ``/etc/mainstay/agent.json``; none where no application runs.
 
     :param apps: ``mainstay_apps``, declared or in normal form.
     :param plan: ``mainstay_plan``; without it each ``auto`` is one instance.
     :param address: where the web processes listen; all addresses include the host's own.
     :param live: the numbers of the instances that serve, ``{app: {process: [number, …]}}``.
     """
-    processes = []
+    processes, described = [], {}
     address = "127.0.0.1" if address in ("", "0.0.0.0", "::") else address
     if "backend" in tiers_of(plan, hostname):
         for app in normalise(apps).values():
+            described[app["name"]] = _app(app, plan, hostname)
             for process in app["processes"].values():
                 processes += _instances(app, process, plan, hostname, address, live)
-    return {"version": VERSION, "host": hostname, "processes": processes}
+    return {"version": VERSION, "host": hostname, "processes": processes, "apps": described}
 
 
 def applied_plan(plan, hostname):
@@ -44,6 +46,16 @@ def applied_plan(plan, hostname):
 def copy_entries(paths, source, dest):
     """One entry for config_set from each file below ``source``, to the same place below ``dest``."""
     return [{"dest": dest + path[len(source):], "file": path} for path in sorted(paths)]
+
+
+def _app(app, plan, hostname):
+    """What commands for one app need; ``ports`` are all that each of its processes owns, whichever of them serve."""
+    ports = {
+        name: list(port_range(process, process_instances(plan, hostname, app, process)))
+        for name, process in app["processes"].items()
+        if process["port"]
+    }
+    return {**{key: app[key] for key in ("user", "root", "env_file", "runtime")}, "ports": ports}
 
 
 def _instances(app, process, plan, hostname, address, live):

@@ -11,6 +11,8 @@ from __future__ import annotations
 import difflib
 import re
 
+from .placeholders import is_secret, placeholder, url_password
+
 NAME = re.compile(r"[a-z][a-z0-9-]{0,24}")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -194,7 +196,7 @@ def _heartbeat(value, where):
 
 
 PROCESS_KEYS = ("command", "kind", "port", "instances", "workers", "singleton", "health", "readiness", "memory", "pool",
-                "heartbeat", "drain")
+                "heartbeat", "drain", "notify")
 
 
 def _process(name, value, where, database):
@@ -230,6 +232,7 @@ def _process(name, value, where, database):
         "pool": _pool(value.get("pool", {}), f"{where}.pool") if database != "none" else {"size": 0, "overflow": 0},
         "heartbeat": _heartbeat(value["heartbeat"], f"{where}.heartbeat") if value.get("heartbeat") else None,
         "drain": _integer(value.get("drain", 30), f"{where}.drain", 0, 3600) if kind == "web" else 0,
+        "notify": _boolean(value.get("notify", False), f"{where}.notify"),
     }
 
 
@@ -308,8 +311,19 @@ def _env(value, where):
         _text(name, f"{where}.{name}", ENV_NAME, "a variable's name has letters, digits and '_', and does not begin with a digit")
         if content is None or isinstance(content, (dict, list)):
             _refuse(f"{where}.{name}", content, "write a text, a number, true or false")
+        _refuse_placeholder(name, content, f"{where}.{name}")
         env[name] = str(content).lower() if isinstance(content, bool) else str(content)
     return dict(sorted(env.items()))
+
+
+def _refuse_placeholder(name, content, where):
+    """Refuse changeme and its like where a secret belongs; what is empty or one character says that nothing is set."""
+    if not isinstance(content, str) or len(content) < 2:
+        return
+    suspect = url_password(content) or (content if is_secret(name) else "")
+    if len(suspect) > 1 and placeholder(suspect):
+        _refuse(where, "********", f"it is a placeholder, not a secret; let mainstay make a random one (secrets: [{name}]), "
+                "or give the real one from a vault")
 
 
 def _app(name, value):

@@ -183,6 +183,7 @@ def unit(app, process, plan, options):
         "env_file": app["env_file"],
         "environment": _assignments(app, process, process_environment(app, process, numbers, options)),
         "exec_start": exec_line(process["command"], where),
+        "notify": process["notify"],
         "stop_timeout": options["stop_timeout"][process["kind"]],
         "start_timeout": options["start_timeout"],
         "back_off": options["systemd_version"] >= 254,

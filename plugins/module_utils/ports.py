@@ -16,7 +16,11 @@ from fnmatch import fnmatchcase
 
 from . import listeners
 
-Request = namedtuple("Request", "ports protocol address allowed_units allowed_users stop_with grace kill protect")
+# stop_with: none, unit, signal, or "either": a service by systemd, all else by a signal. Whoever runs as somebody else than
+# `only_users` (where given) is never stopped.
+Request = namedtuple(
+    "Request", "ports protocol address allowed_units allowed_users stop_with grace kill protect only_users", defaults=[()]
+)
 
 PROTECT = ["sshd*", "ssh.service", "ssh.socket", "systemd*", "dbus*"]
 INTERVAL = 0.1
@@ -134,8 +138,11 @@ def _matches(name, patterns):
 def _allowed(holder, units, request):
     if any(unit and _matches(unit, request.allowed_units) for unit in units):
         return True
-    users = {process.user for process in holder["processes"]} or {holder["user"]}
-    return bool(request.allowed_users) and 1 not in holder["pids"] and users <= set(request.allowed_users)
+    return bool(request.allowed_users) and 1 not in holder["pids"] and _users(holder) <= set(request.allowed_users)
+
+
+def _users(holder):
+    return {process.user for process in holder["processes"]} or {holder["user"]}
 
 
 def _protected(holder, request, system):
@@ -168,6 +175,9 @@ def objection(holder, request, system):
         return _docker_remedy(holder)
     if holder["protected"]:
         return "It is protected and will not be stopped. Choose another port, or change protect if you are sure."
+    strangers = _users(holder) - set(request.only_users) if request.only_users else ()
+    if strangers:
+        return f"It belongs to {' and '.join(sorted(strangers))}, not to {' or '.join(request.only_users)}, and is not stopped."
     if request.stop_with == "none":
         return _remedy(holder)
     if request.stop_with == "unit" and not _is_service(unit):
@@ -244,24 +254,36 @@ def make_free(request, system, pretend=False):
     return found, others, waited
 
 
+def _by_unit(found, request):
+    """Those that systemd stops as a unit."""
+    return [
+        holder
+        for holder in found
+        if request.stop_with == "unit" or (request.stop_with == "either" and _is_service(holder["unit"]))
+    ]
+
+
+def _by_signal(found, request):
+    units = _by_unit(found, request)
+    return [holder for holder in found if holder not in units]
+
+
 def _stop(others, request, system):
-    if request.stop_with == "unit":
-        units = sorted({holder["unit"] for holder in others}, key=lambda unit: (not unit.endswith(".socket"), unit))
-        system.systemctl("stop", "--no-block", *units)
-        return
-    for process in _distinct(others):
+    units = {holder["unit"] for holder in _by_unit(others, request)}
+    if units:
+        ordered = sorted(units, key=lambda unit: (not unit.endswith(".socket"), unit))
+        system.systemctl("stop", "--no-block", *ordered)
+    for process in _distinct(_by_signal(others, request)):
         system.send_signal(process.pid, process.start, 15)
 
 
 def _kill(others, left, request, system):
     """By force, but only what was asked to stop before and still holds a port: nobody who came since."""
-    if request.stop_with == "unit":
-        asked = {holder["unit"] for holder in others}
-        units = sorted(asked & {holder["unit"] for holder in left if holder["unit"].endswith(".service")})
-        if units:
-            system.systemctl("kill", "--signal=KILL", *units)
-        return
-    asked = {(process.pid, process.start) for process in _distinct(others)}
+    asked = {holder["unit"] for holder in _by_unit(others, request)}
+    units = sorted(asked & {holder["unit"] for holder in left if holder["unit"].endswith(".service")})
+    if units:
+        system.systemctl("kill", "--signal=KILL", *units)
+    asked = {(process.pid, process.start) for process in _distinct(_by_signal(others, request))}
     for process in _distinct(left):
         if (process.pid, process.start) in asked:
             system.send_signal(process.pid, process.start, 9)

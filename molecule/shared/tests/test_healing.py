@@ -32,7 +32,7 @@ def _entry(host, unit):
 
 
 def _history(host, unit):
-    return [incident for incident in json.loads(host.check_output("mainstay history --json -n 1000")) if incident["unit"] == unit]
+    return [incident for incident in json.loads(host.check_output("mainstay history --json -n 1000"))["incidents"] if incident["unit"] == unit]
 
 
 def _eventually(condition, seconds, what):

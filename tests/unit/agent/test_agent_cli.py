@@ -37,10 +37,10 @@ class Host:
         self.paths = Paths(
             *(
                 str(tmp_path / name)
-                for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "s")
+                for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "s", "deploys")
             )
         )
-        Path(self.paths.config).write_text(json.dumps({"processes": PROCESSES}))
+        self.configure()
         self.live = {
             "shop-beat@1.service": UnitState("shop-beat@1.service", memory_mb=40, memory_max_mb=192),
             "shop-web@8000.service": UnitState("shop-web@8000.service", memory_mb=84),
@@ -56,6 +56,9 @@ class Host:
         }
         self.agent |= {"paused": None, "problem": None}
         self.entries = [self.entry(unit) for unit in self.live]
+
+    def configure(self, **apps):
+        Path(self.paths.config).write_text(json.dumps({"processes": PROCESSES, "apps": apps}))
 
     def entry(self, unit, **facts):
         entry = {
@@ -180,6 +183,13 @@ class TestStatus:
         assert host.run("status", "shp") == (2, "", "mainstay: there is no shp on this host; did you mean shop?\n")
 
 
+DEPLOYS = [
+    {"time": 1_700_000_000, "app": "shop", "by": "ada@desk", "from": "", "to": "abc", "result": "succeeded", "seconds": 61.2},
+    {"time": 1_700_000_300, "app": "blog", "by": "ada@desk", "from": "1", "to": "2", "result": "failed", "seconds": 9.0},
+    {"time": 1_700_000_600, "app": "shop", "by": "bob@ci", "from": "abc", "to": "def", "result": "failed", "seconds": 200},
+]
+
+
 class TestHistory:
     def fill(self, host):
         incidents = Incidents(host.paths.incidents, 1, host.clock)
@@ -220,6 +230,7 @@ class TestHistory:
         status, out, _err = host.run("history")
         assert status == 0
         assert "shop/web/8000  hang  1      SIGKILL, restart  well after 12 s  no answer within 2 s" in out
+        assert out.startswith("No deploy is recorded.\n\nSTARTED")
 
     def test_one_with_its_evidence(self, host):
         self.fill(host)
@@ -229,7 +240,7 @@ class TestHistory:
 
     def test_json_without_evidence(self, host):
         self.fill(host)
-        (incident,) = json.loads(host.run("history", "--json", "shop")[1])
+        (incident,) = json.loads(host.run("history", "--json", "shop")[1])["incidents"]
         assert (incident["kind"], incident["recovered_after"], incident["actions"]) == (
             "hang",
             12.4,
@@ -239,10 +250,40 @@ class TestHistory:
 
     def test_of_something_else(self, host):
         self.fill(host)
-        assert json.loads(host.run("history", "--json", "shop/beat")[1]) == []
+        assert json.loads(host.run("history", "--json", "shop/beat")[1]) == {"deploys": [], "incidents": []}
 
     def test_nothing_yet(self, host):
-        assert host.run("history")[:2] == (0, "No incident is recorded.\n")
+        assert host.run("history")[:2] == (0, "No deploy is recorded.\n\nNo incident is recorded.\n")
+
+    def deploys(self, host):
+        lines = [json.dumps(deploy) for deploy in DEPLOYS]
+        Path(host.paths.deploys).write_text("\n".join(["{torn", '{"app": 1}', *lines]) + "\n")
+
+    def test_deploys(self, host):
+        self.deploys(host)
+        lines = host.run("history", "shop")[1].splitlines()
+        assert [" ".join(line.split()[2:]) for line in lines[1:3]] == [
+            "shop ada@desk - abc 61 s succeeded",
+            "shop bob@ci abc def 3 min failed",
+        ]
+        assert lines[3:] == ["", "No incident is recorded."]
+        assert "blog" in host.run("history")[1]
+        assert len(host.run("history", "-n", "1")[1].splitlines()) == 4
+
+    def test_deploys_as_json(self, host):
+        self.deploys(host)
+        assert json.loads(host.run("history", "--json")[1]) == {"deploys": DEPLOYS, "incidents": []}
+
+    def test_no_right_to_read_the_deploys(self, host, monkeypatch):
+        def refuse(path):
+            raise PermissionError(13, "Permission denied")
+
+        self.fill(host)
+        monkeypatch.setattr("mainstay.commands.history.read_deploys", refuse)
+        status, out, _err = host.run("history")
+        assert status == 0
+        assert out.startswith("This user may not read the deploys: use sudo.\n\nSTARTED")
+        assert json.loads(host.run("history", "--json")[1])["deploys"] is None
 
     def test_an_id_that_does_not_exist(self, host):
         assert host.run("history", "--id", "x")[0] == 2

@@ -19,13 +19,15 @@ from .units import Systemd, SystemdError, run
 
 COMMANDS = {
     "status": "what runs, how it is, and what happened last",
-    "history": "incidents: what went wrong, what was done, how long it took",
+    "history": "deploys and incidents: what went wrong, what was done, how long it took",
     "plan": "the capacity plan, and how far reality is from it",
     "queries": "the database's statements that take the most time",
     "logs": "the journal of an app or a process",
     "start": "start an app or a process",
     "stop": "stop an app or a process; it stays stopped until it is started again",
     "restart": "restart an app or a process, one instance after the other",
+    "run": "run a command in an app's release, as its user, with its environment",
+    "clean": "free an app's ports from stray processes of its user",
     "maintenance": "tell the agent to keep its hands off for a while",
     "check": "check the agent's configuration, or that it is watching",
     "version": "the version of this command and of the agent",

@@ -83,10 +83,23 @@ class Process:
 
 
 @dataclass(frozen=True)
+class App:
+    """A declared application, as the commands need it; ports: {process: all ports it owns}."""
+
+    name: str
+    user: str
+    root: str
+    env_file: str
+    runtime: str = ""
+    ports: dict = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
 class Config:
     host: str
     settings: Settings
     processes: tuple[Process, ...]
+    apps: dict = field(default_factory=dict, hash=False)
 
     @property
     def units(self):
@@ -104,9 +117,21 @@ class Config:
         if chosen:
             return chosen
         known = sorted({"/".join(process.name.split("/")[:depth]) for process in self.processes for depth in (1, 2)})
-        near = difflib.get_close_matches(target, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"declared here: {', '.join(known) or 'nothing'}"
-        raise ConfigError(f"there is no {target} on this host; {hint}")
+        raise ConfigError(_unknown(target, known))
+
+    def app(self, name):
+        """The app of that name."""
+        if name in self.apps:
+            return self.apps[name]
+        if any(process.app == name for process in self.processes):
+            raise ConfigError(f"the configuration says too little about {name}; run the role mainstay.vps.monitoring again")
+        raise ConfigError(_unknown(name, sorted(self.apps)))
+
+
+def _unknown(target, known):
+    near = difflib.get_close_matches(target, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"declared here: {', '.join(known) or 'nothing'}"
+    return f"there is no {target} on this host; {hint}"
 
 
 def load(path):
@@ -124,7 +149,7 @@ def load(path):
 
 def parse(data):
     """The configuration from its JSON form."""
-    _mapping(data, "the configuration", {"version", "host", "settings", "processes"}, {"processes"})
+    _mapping(data, "the configuration", {"version", "host", "settings", "processes", "apps"}, {"processes"})
     if data.get("version", VERSION) != VERSION:
         raise ConfigError(f"version is {data['version']!r}; this agent reads version {VERSION}; run the role again")
     if not isinstance(data["processes"], list):
@@ -135,7 +160,11 @@ def parse(data):
         if process.unit in seen:
             raise ConfigError(f"unit {process.unit} is listed twice; list each instance once")
         seen.add(process.unit)
-    return Config(str(data.get("host", "")), _settings(data.get("settings", {})), processes)
+    apps = data.get("apps", {})
+    if not isinstance(apps, dict):
+        raise ConfigError(f"apps is {apps!r}; write a mapping")
+    apps = {name: _app(name, item, f"apps.{name}") for name, item in apps.items()}
+    return Config(str(data.get("host", "")), _settings(data.get("settings", {})), processes, apps)
 
 
 def _mapping(value, where, known, required=frozenset()):
@@ -188,6 +217,20 @@ def _settings(data):
             f"settings.cooldown_max is {settings.cooldown_max}; it cannot be less than cooldown ({settings.cooldown})"
         )
     return settings
+
+
+def _app(name, data, where):
+    _mapping(data, where, {item.name for item in fields(App)} - {"name"}, {"user", "root", "env_file"})
+    for key in ("root", "env_file"):
+        if not isinstance(data[key], str) or not data[key].startswith("/"):
+            raise ConfigError(f"{where}.{key} is {data[key]!r}; use an absolute path")
+    ports = data.get("ports", {})
+    if not isinstance(ports, dict) or not all(isinstance(item, list) for item in ports.values()):
+        raise ConfigError(f"{where}.ports is {ports!r}; write a list of ports for each process")
+    for process, numbers in ports.items():
+        for number in numbers:
+            _number(number, f"{where}.ports.{process}", 1, 65535, whole=True)
+    return App(name=name, **data)
 
 
 UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")

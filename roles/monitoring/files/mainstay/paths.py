@@ -17,3 +17,4 @@ class Paths:
     locks: str = "/run/lock/mainstay"
     helper: str = "/run/mainstay-act.socket"
     plan: str = "/etc/mainstay/plan.json"
+    deploys: str = "/var/lib/mainstay/deploys.jsonl"

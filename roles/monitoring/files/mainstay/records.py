@@ -75,6 +75,21 @@ def fold(events):
     return [entry for entry in incidents.values() if "opened" in entry]
 
 
+def read_deploys(path):
+    """The lines that deploys have left, oldest first; lines that cannot be read are passed over."""
+    deploys = []
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    deploy = json.loads(line)
+                    if isinstance(deploy, dict) and "app" in deploy and isinstance(deploy.get("time"), (int, float)):
+                        deploys.append(deploy)
+    except FileNotFoundError:
+        pass
+    return deploys
+
+
 def write_state(path, state):
     """Replace the state whole: a reader sees the old one or the new one."""
     temporary = f"{path}.new"

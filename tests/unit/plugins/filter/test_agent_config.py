@@ -29,6 +29,20 @@ def test_every_instance_of_the_plan_is_watched():
     assert {item["process"] for item in config["processes"]} == {"beat", "mailer", "web", "worker"}
 
 
+def test_what_commands_need_to_know_of_an_app():
+    assert agent_config(SHOP, {}, "x")["apps"] == {
+        "shop": {
+            "user": "shop",
+            "root": "/srv/shop",
+            "env_file": "/etc/mainstay/shop/env",
+            "runtime": "python",
+            "ports": {"web": [8000, 8001]},
+        }
+    }
+    instances = PLAN["hosts"]["web1"]["processes"]["shop"]["web"]["instances"]
+    assert agent_config(SHOP, PLAN, "web1")["apps"]["shop"]["ports"]["web"] == list(range(8000, 8000 + 2 * instances))
+
+
 def test_without_a_plan_auto_is_one():
     config = agent_config(SHOP, {}, "anywhere")
     assert [(item["unit"], item["kind"], item["memory_max_mb"]) for item in config["processes"]] == [
@@ -48,7 +62,8 @@ def test_a_worker_is_asked_by_its_heartbeat_or_not_at_all():
 
 @pytest.mark.parametrize(("declared", "plan", "host"), [(SHOP, PLAN, "db1"), ({}, {}, "x"), ({}, PLAN, "web1")])
 def test_where_nothing_runs_nothing_is_watched(declared, plan, host):
-    assert agent_config(declared, plan, host)["processes"] == []
+    config = agent_config(declared, plan, host)
+    assert (config["processes"], config["apps"]) == ([], {})
 
 
 def test_the_normal_form_is_as_good_as_the_declaration():

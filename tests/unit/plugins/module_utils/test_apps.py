@@ -46,3 +46,12 @@ def test_ports_are_checked_again_with_the_planned_instances():
     apps.check_ports(declared, {"shop": {"web": 2, "api": 1}})
     with pytest.raises(apps.DeclarationError, match="8004"):
         apps.check_ports(declared, {"shop": {"web": 3, "api": 1}})
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{"API_KEY": ""}, {"MAX_TOKENS": 4}, {"USE_TOKEN": True}, {"TOKEN_TTL": "11"}, {"LABEL": "changeme"}, {"API_KEY": "9f8a-7c6b-5d4e"}],
+    ids=str,
+)
+def test_what_is_no_placeholder_of_a_secret_may_stay(env):
+    assert list(apps.normalise(broken(("shop", "env"), env))["shop"]["env"]) == list(env)

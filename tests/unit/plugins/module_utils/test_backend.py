@@ -320,7 +320,14 @@ def test_the_unit_as_systemd_reads_it(host, present, absent):
         "CapabilityBoundingSet=",
     ]:
         assert wanted in lines, wanted
-    assert not [line for line in lines if line.startswith(("Requires=", *absent))]
+    assert not [line for line in lines if line.startswith(("Requires=", "NotifyAccess=", *absent))]
+
+
+def test_a_process_that_says_itself_when_it_is_ready():
+    apps = _with(("shop", "processes", "web", "notify"), True)
+    lines = _rendered(_unit("web", apps=apps)).splitlines()
+    assert "Type=notify" in lines and "NotifyAccess=main" in lines and "Type=exec" not in lines
+    assert "Type=exec" in _rendered(_unit("worker", apps=apps)).splitlines()
 
 
 def test_no_secret_leaves_the_environment():

@@ -371,3 +371,32 @@ def test_a_service_that_systemd_starts_again_is_noticed(system):
         ports.make_free(request(8000, stop_with="signal"), system)
     assert "taken again" in str(caught.value)
     assert "set stop_with: unit" in str(caught.value)
+
+
+SESSION = "/user.slice/user-65534.slice/session-3.scope"
+
+
+def test_either_a_service_by_systemd_or_a_process_by_signal(system):
+    web(system, cgroup="/system.slice/old.service")
+    web(system, 8001, 801, SESSION)
+    system.ends_on = {800: "stop --no-block old.service", 801: 15}
+    wanted = request(8000, 8001, stop_with="either", only_users=["nobody"])
+    assert len(ports.make_free(wanted, system)[1]) == 2
+    assert (system.commands, system.signals) == (["systemctl stop --no-block old.service"], [(801, 15)])
+
+
+def test_either_by_force(system):
+    web(system, cgroup="/system.slice/old.service")
+    web(system, 8001, 801, SESSION)
+    system.ends_on = {800: "kill --signal=KILL old.service"}
+    ports.make_free(request(8000, 8001, stop_with="either", kill=True), system)
+    assert system.commands[-1] == "systemctl kill --signal=KILL old.service"
+    assert system.signals == [(801, 15), (801, 9)]
+
+
+def test_only_the_processes_of_some_users(system):
+    web(system)
+    web(system, 8001, 801, SESSION, uid=0)
+    with pytest.raises(ports.PortError, match="It belongs to root, not to nobody, and is not stopped"):
+        ports.make_free(request(8000, 8001, stop_with="either", only_users=["nobody"]), system)
+    assert system.signals == system.commands == []

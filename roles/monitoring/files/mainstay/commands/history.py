@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Incidents, newest last: what went wrong, what was done, how long it took.
+"""Deploys and incidents, newest last: what was deployed by whom, what went wrong, what was done, how long it took.
 
 An incident stays one until its process has been well for 10 minutes (monitoring_stable_after); `--id` shows one with its
 evidence: the journal's last lines, the unit and its processes as they were before anything was done.
@@ -12,16 +12,17 @@ from __future__ import annotations
 import json
 
 from ..cli import Refusal
-from ..records import fold, read_events
+from ..records import fold, read_deploys, read_events
 from ..text import iso, span, table, wall
 
+DEPLOY_HEADINGS = ["DEPLOYED", "APP", "BY", "FROM", "TO", "TOOK", "RESULT"]
 HEADINGS = ["STARTED", "WHERE", "KIND", "TIMES", "DONE", "STATE", "REASON"]
 
 
 def arguments(parser):
     parser.add_argument("target", nargs="?", metavar="APP[/PROCESS]", help="only these")
     parser.add_argument(
-        "-n", "--lines", type=int, default=20, metavar="N", help="at most so many incidents (default: 20)"
+        "-n", "--lines", type=int, default=20, metavar="N", help="at most so many of each (default: 20)"
     )
     parser.add_argument("--id", help="one incident with its events and evidence")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
@@ -47,16 +48,54 @@ def run(options, context):
                 {key: event[key] for key in event if key != "evidence"} for event in incident["events"]
             ]
     incidents = incidents[-max(1, options.lines) :]
+    deploys = None if options.id else find_deploys(options, context)
     if options.json:
-        print(json.dumps(incidents, indent=2))
+        print(json.dumps({"deploys": deploys, "incidents": incidents}, indent=2))
     elif options.id:
         print(detail(incidents[0]))
-    elif incidents:
-        print(table([row(incident) for incident in incidents], HEADINGS))
-        print("\nmainstay history --id ID shows one; the last is", incidents[-1]["id"])
     else:
-        print("No incident is recorded.")
+        print(render(deploys, incidents))
     return 0
+
+
+def find_deploys(options, context):
+    """The deploys of the app that was asked for; None where this user may not read them."""
+    try:
+        deploys = read_deploys(context.paths.deploys)
+    except PermissionError:
+        return None
+    if options.target:
+        apps = {process.app for process in context.config().select(options.target)}
+        deploys = [deploy for deploy in deploys if deploy["app"] in apps]
+    return deploys[-max(1, options.lines) :]
+
+
+def render(deploys, incidents):
+    if deploys:
+        parts = [table([deploy_row(deploy) for deploy in deploys], DEPLOY_HEADINGS)]
+    else:
+        parts = ["No deploy is recorded." if deploys is not None else "This user may not read the deploys: use sudo."]
+    if incidents:
+        parts += [
+            table([row(incident) for incident in incidents], HEADINGS),
+            f"mainstay history --id ID shows an incident; the last is {incidents[-1]['id']}",
+        ]
+    else:
+        parts.append("No incident is recorded.")
+    return "\n\n".join(parts)
+
+
+def deploy_row(deploy):
+    seconds = deploy.get("seconds")
+    return [
+        wall(deploy["time"]),
+        deploy["app"],
+        deploy.get("by") or "-",
+        deploy.get("from") or "-",
+        deploy.get("to") or "-",
+        "-" if seconds is None else span(seconds),
+        deploy.get("result") or "-",
+    ]
 
 
 def where(incident):

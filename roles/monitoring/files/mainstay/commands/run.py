@@ -1,0 +1,125 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a command in an app's current release, as the app's user, with its environment and in the same kind of sandbox.
+
+    mainstay run shop -- alembic current
+    mainstay run shop -- python -m shop.shell
+    mainstay run --memory 1G shop -- sh -c 'python -m shop.report > /srv/shop/shared/report.csv'
+
+No shell runs unless you call one. The command may write to the app's shared folder and to /var/lib/<app>, and to no other place.
+The variables of one process (PORT, DB_POOL_SIZE, ...) are not set. Exit status: that of the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import secrets
+import sys
+
+from ..cli import Refusal
+
+MEMORY = "512M"
+# As in the units of the app's processes.
+SANDBOX = (
+    "NoNewPrivileges=yes",
+    "CapabilityBoundingSet=",
+    "AmbientCapabilities=",
+    "DevicePolicy=closed",
+    "LockPersonality=yes",
+    "PrivateDevices=yes",
+    "PrivateTmp=yes",
+    "ProtectClock=yes",
+    "ProtectControlGroups=yes",
+    "ProtectHome=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectProc=invisible",
+    "ProtectSystem=strict",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service",
+    "SystemCallFilter=~@privileged @resources",
+    "SystemCallErrorNumber=EPERM",
+)
+PROGRAMS = {"python": ".venv/bin", "node": "node_modules/.bin"}
+
+
+def memory(text):
+    """A size as systemd writes it."""
+    if not re.fullmatch(r"[1-9]\d*[KMG]", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write 512M or 1G")
+    return text
+
+
+def arguments(parser):
+    parser.usage = "mainstay run [--memory SIZE] APP [--] COMMAND..."
+    parser.add_argument(
+        "--memory", type=memory, default=MEMORY, metavar="SIZE", help=f"how much memory it may use (default: {MEMORY})"
+    )
+    parser.add_argument("app", metavar="APP", help="whose release, user and environment")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
+
+
+def run(options, context):
+    words = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not words:
+        raise Refusal(f"no command to run; such as: mainstay run {options.app} -- env")
+    if words[0].startswith("-"):
+        raise Refusal(f"options stand before the app: mainstay run {words[0]} ... {options.app} -- COMMAND")
+    app = context.config().app(options.app)
+    context.need_root("running a command as another user")
+    # The release that is current now, also when a deploy makes another one current in the meantime.
+    release = os.path.realpath(f"{app.root}/current")
+    if not os.path.isdir(release):
+        raise Refusal(f"{app.name} has no release yet: {app.root}/current leads nowhere; deploy it first")
+    unit = f"mainstay-run-{app.name}-{secrets.token_hex(4)}.service"
+    try:
+        return context.call(command(app, release, words, unit, options.memory, sys.stdin.isatty() and sys.stdout.isatty()))
+    except KeyboardInterrupt:
+        context.call(["systemctl", "stop", "--", unit])
+        raise
+
+
+def command(app, release, words, unit, memory_max, terminal):
+    """The command line. The environment comes from its file: a command line is in every process list."""
+    programs = [f"{release}/{PROGRAMS[app.runtime]}"] if app.runtime in PROGRAMS else []
+    properties = [
+        f"User={app.user}",
+        f"Group={app.user}",
+        f"WorkingDirectory={release}",
+        f"EnvironmentFile={app.env_file}",
+        f"ReadWritePaths={app.root}/shared",
+        f"StateDirectory={app.name}",
+        "StateDirectoryMode=0750",
+        "UMask=0027",
+        f"MemoryMax={memory_max}",
+        "TasksMax=256",
+        "OOMScoreAdjust=500",
+        f"SyslogIdentifier={app.name}-run",
+        *SANDBOX,
+    ]
+    return [
+        "systemd-run",
+        "--quiet",
+        "--wait",
+        "--collect",
+        "--pty" if terminal else "--pipe",
+        "--service-type=exec",
+        f"--unit={unit}",
+        f"--description={app.name}: a command of {os.environ.get('SUDO_USER') or 'root'}",
+        f"--setenv=PATH={':'.join([*programs, '/usr/local/bin', '/usr/bin', '/bin'])}",
+        *(["--setenv=PYTHONPATH=."] if app.runtime == "python" else []),
+        *(f"--property={item}" for item in properties),
+        "--",
+        "/usr/bin/env",
+        # systemd would expand variables by itself, not as a shell does.
+        *(word.replace("$", "$$") for word in words),
+    ]

@@ -1,0 +1,273 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`mainstay run` and `mainstay clean`: what they start, and whom they stop among real processes of this machine."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.agent_config import agent_config
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
+from mainstay import config
+from mainstay.commands import clean
+from mainstay.core import ports
+from test_agent_cli import Host
+
+UNIT_FILE = Path(__file__).parents[3] / "roles/backend/templates/process.service.j2"
+
+
+@pytest.fixture
+def shop(tmp_path, clock, capsys):
+    """A host with an app that has a release; its user is whoever runs the tests."""
+    host = Host(tmp_path, clock, capsys)
+    release = tmp_path / "srv/releases/abc"
+    release.mkdir(parents=True)
+    (tmp_path / "srv/current").symlink_to("releases/abc")
+    host.app = {"user": getpass.getuser(), "root": str(tmp_path / "srv"), "env_file": "/etc/mainstay/shop/env", "runtime": "python"}
+    host.configure(shop=host.app)
+    return host
+
+
+class TestRun:
+    def command(self, shop, *argv):
+        assert shop.run("run", *argv)[0] == shop.status
+        (argv,) = shop.calls
+        cut = argv.index("--")
+        return argv[:cut], argv[cut + 1 :]
+
+    @pytest.mark.parametrize(
+        ("argv", "words"),
+        [
+            (("shop", "--", "alembic", "current"), ["alembic", "current"]),
+            (("shop", "alembic", "upgrade", "head", "--sql"), ["alembic", "upgrade", "head", "--sql"]),
+            (("shop", "--", "git", "log", "--", "x"), ["git", "log", "--", "x"]),
+            (("shop", "sh", "-c", "echo $HOME ${X}"), ["sh", "-c", "echo $$HOME $${X}"]),
+        ],
+    )
+    def test_the_command_arrives_as_it_was_written(self, shop, argv, words):
+        assert self.command(shop, *argv)[1] == ["/usr/bin/env", *words]
+
+    def test_the_app_s_user_release_and_environment(self, shop):
+        shop.status = 3
+        options, _words = self.command(shop, "--memory", "1G", "shop", "true")
+        release = os.path.realpath(shop.app["root"] + "/releases/abc")
+        assert {"--wait", "--collect", "--pipe", f"--setenv=PATH={release}/.venv/bin:/usr/local/bin:/usr/bin:/bin"} <= set(options)
+        assert "--setenv=PYTHONPATH=." in options
+        properties = [item.removeprefix("--property=") for item in options if item.startswith("--property=")]
+        assert {
+            f"User={getpass.getuser()}",
+            f"WorkingDirectory={release}",
+            "EnvironmentFile=/etc/mainstay/shop/env",
+            "MemoryMax=1G",
+            "StateDirectory=shop",
+            f"ReadWritePaths={shop.app['root']}/shared",
+        } <= set(properties)
+
+    def test_the_sandbox_is_that_of_the_app_s_units(self, shop):
+        options, _words = self.command(shop, "shop", "true")
+        sandbox = UNIT_FILE.read_text().split("# Sandbox\n")[1].split("\n\n")[0].splitlines()
+        assert len(sandbox) > 20
+        # RemoveIPC would take the shared memory of the app's own processes away, which run as the same user.
+        assert {f"--property={line}" for line in sandbox if line != "RemoveIPC=yes"} <= set(options)
+
+    def test_on_a_terminal(self, shop, monkeypatch):
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        options, _words = self.command(shop, "shop", "bash")
+        assert "--pty" in options and "--pipe" not in options
+
+    def test_other_runtimes(self, shop):
+        shop.configure(shop={**shop.app, "runtime": "node"})
+        options, _words = self.command(shop, "shop", "npm")
+        assert [item.split("/")[-1] for item in options if item.startswith("--setenv")] == ["bin"]
+        assert "/releases/abc/node_modules/.bin:" in " ".join(options)
+
+    @pytest.mark.parametrize(
+        ("argv", "words"),
+        [
+            (("shop",), "no command to run"),
+            (("shop", "--"), "no command to run"),
+            (("shop", "--memory", "1G", "ls"), "options stand before the app"),
+            (("shp", "ls"), "did you mean shop?"),
+            (("other", "ls"), "there is no other on this host"),
+        ],
+    )
+    def test_what_is_refused(self, shop, argv, words):
+        status, _out, err = shop.run("run", *argv)
+        assert (status, shop.calls) == (2, [])
+        assert words in err
+
+    def test_a_size_that_is_none(self, shop):
+        with pytest.raises(SystemExit):
+            shop.run("run", "--memory", "lots", "shop", "ls")
+        assert "'lots' is no size; write 512M or 1G" in shop.capsys.readouterr().err
+
+    def test_without_a_release_or_root(self, shop):
+        os.unlink(shop.app["root"] + "/current")
+        assert "has no release yet" in shop.run("run", "shop", "ls")[2]
+        shop.root = False
+        assert "use sudo" in shop.run("run", "shop", "ls")[2]
+        assert shop.calls == []
+
+    def test_a_configuration_of_an_earlier_version(self, shop):
+        shop.configure()
+        assert "run the role mainstay.vps.monitoring again" in shop.run("run", "shop", "ls")[2]
+
+    def test_an_interrupt_ends_the_command_too(self, shop, monkeypatch):
+        def call(argv):
+            shop.calls.append(argv)
+            if argv[0] == "systemd-run":
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(shop, "call", call)
+        assert shop.run("run", "shop", "ls")[0] == 130
+        started, stopped = shop.calls
+        assert f"--unit={stopped[-1]}" in started and stopped[:2] == ["systemctl", "stop"]
+
+
+LISTEN = (
+    "import signal, socket, sys, time\n"
+    "if 'stubborn' in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "sock = socket.create_server(('127.0.0.1', 0))\n"
+    "print(sock.getsockname()[1], flush=True)\n"
+    "time.sleep(60)"
+)
+
+
+@pytest.fixture
+def stray():
+    """Starts a process that listens; gives the process and its port. It belongs to no service."""
+    started = []
+
+    def start(*words):
+        process = subprocess.Popen([sys.executable, "-c", LISTEN, *words], stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return process, int(process.stdout.readline())
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="stopping needs root")
+
+
+class TestClean:
+    def own(self, shop, *numbers, **facts):
+        shop.configure(shop={**shop.app, "ports": {"web": list(numbers)}, **facts})
+
+    def test_nothing_to_do(self, shop):
+        assert shop.run("clean", "shop")[:2] == (0, "shop has no ports.\n")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+            self.own(shop, port)
+            assert shop.run("clean", "shop")[:2] == (0, f"No stray process holds a port of shop ({port}).\n")
+
+    @needs_root
+    def test_shown_then_stopped(self, shop, stray):
+        process, port = stray("--token=hunter2")
+        self.own(shop, port)
+        status, out, err = shop.run("clean", "shop")
+        assert (status, process.poll()) == (2, None)
+        assert "add --yes" in err and f"{port}  {process.pid}" in out and "hunter2" not in out
+        status, out, _err = shop.run("clean", "shop", "--yes")
+        assert (status, process.wait(5)) == (0, -signal.SIGTERM)
+        assert "Stopped 1 within" in out
+        assert "No stray process" in shop.run("clean", "shop")[1]
+
+    @needs_root
+    def test_by_force_after_the_grace(self, shop, stray, monkeypatch):
+        monkeypatch.setattr(clean, "GRACE", 0.2)
+        process, port = stray("stubborn")
+        self.own(shop, port)
+        assert shop.run("clean", "shop", "--yes")[0] == 0
+        assert process.wait(5) == -signal.SIGKILL
+
+    @needs_root
+    @pytest.mark.parametrize(("answer", "status"), [("y", 0), ("yes ", 0), ("", 1), ("n", 1)])
+    def test_the_question(self, shop, stray, monkeypatch, answer, status):
+        process, port = stray()
+        self.own(shop, port)
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("builtins.input", lambda prompt: answer)
+        assert shop.run("clean", "shop")[0] == status
+        assert (process.poll() is None) is bool(status)
+
+    @needs_root
+    def test_who_came_while_the_question_stood_is_not_stopped(self, shop, stray, monkeypatch):
+        (first, port), (second, other) = stray(), stray()
+        self.own(shop, port)
+
+        def agree(number):
+            self.own(shop, port, other)
+            monkeypatch.setattr(clean, "survey", lambda *arguments: survey(ports, wide, arguments[2]))
+            return True
+
+        survey, wide = clean.survey, clean.request(ports, config.App("shop", getpass.getuser(), "/", "/"), [port, other], 1)
+        monkeypatch.setattr(clean, "agreed", agree)
+        status, _out, err = shop.run("clean", "shop")
+        assert (status, first.poll(), second.poll()) == (2, None, None)
+        assert "others" in err or "other processes have come" in err
+
+    @needs_root
+    def test_somebody_else_s_process_stops_nothing(self, shop, stray):
+        (process, port), (other, second) = stray(), stray()
+        self.own(shop, port, second, user="daemon")
+        status, _out, err = shop.run("clean", "shop", "--yes")
+        assert (status, process.poll(), other.poll()) == (2, None, None)
+        assert "nothing was stopped" in err
+        assert f"(pid {process.pid}, user {getpass.getuser()}" in err
+        assert f"It belongs to {getpass.getuser()}, not to daemon, and is not stopped." in err
+
+    @needs_root
+    def test_the_caller_s_own_ancestors_are_protected(self, shop):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.own(shop, server.getsockname()[1])
+            status, _out, err = shop.run("clean", "shop", "--yes")
+        assert status == 2
+        assert "It is protected" in err
+
+    def test_without_root(self, shop):
+        shop.root = False
+        assert "use sudo" in shop.run("clean", "shop")[2]
+
+    @pytest.mark.parametrize(("numbers", "words"), [([8000], "8000"), ([8000, 8001, 8002, 9000], "8000 to 8002, 9000"), ([1, 3], "1, 3")])
+    def test_spans(self, numbers, words):
+        assert clean.spans(numbers) == words
+
+
+@pytest.mark.parametrize(
+    ("apps", "words"),
+    [
+        ([], "apps is []"),
+        ({"shop": {}}, "apps.shop has no"),
+        ({"shop": {"user": "shop", "root": "srv", "env_file": "/e"}}, "apps.shop.root is 'srv'; use an absolute path"),
+        ({"shop": {"user": "shop", "root": "/s", "env_file": "/e", "ports": [1]}}, "a list of ports for each process"),
+        ({"shop": {"user": "shop", "root": "/s", "env_file": "/e", "ports": {"web": [0]}}}, "apps.shop.ports.web is 0"),
+        ({"shop": {"user": "shop", "root": "/s", "env_file": "/e", "prots": {}}}, "did you mean 'ports'?"),
+    ],
+)
+def test_apps_in_the_configuration_that_make_no_sense(apps, words):
+    with pytest.raises(config.ConfigError, match=re.escape(words)):
+        config.parse({"processes": [], "apps": apps})
+
+
+def test_the_commands_read_what_the_role_writes():
+    parsed = config.parse(agent_config(SHOP, {}, "web1"))
+    assert parsed.app("shop") == config.App("shop", "shop", "/srv/shop", "/etc/mainstay/shop/env", "python", {"web": [8000, 8001]})
+
+
+def test_a_configuration_without_apps_is_read():
+    assert config.parse({"processes": []}).apps == {}

@@ -52,7 +52,7 @@ STATEMENT = {"app": "shop", "role": "shop", "calls": 12, "total_ms": 3000, "mean
 class Host:
     def __init__(self, tmp_path, clock, capsys):
         self.root, self.clock, self.capsys = tmp_path, clock, capsys
-        names = ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "s", "plan.json")
+        names = ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "s", "deploys.jsonl", "plan.json")
         self.paths = Paths(*(str(tmp_path / name) for name in names))
         processes = [
             {"app": "shop", "process": "web", "instance": port, "unit": f"shop-web@{port}.service", "kind": "web"}

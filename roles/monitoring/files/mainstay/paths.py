@@ -16,5 +16,5 @@ class Paths:
     maintenance: str = "/var/lib/mainstay/maintenance.json"
     locks: str = "/run/lock/mainstay"
     helper: str = "/run/mainstay-act.socket"
-    plan: str = "/etc/mainstay/plan.json"
     deploys: str = "/var/lib/mainstay/deploys.jsonl"
+    plan: str = "/etc/mainstay/plan.json"

@@ -46,7 +46,8 @@ def plan():
     """The part of the plan that is MariaDB's: its memory, and its settings by name."""
     text = words(play("playbooks/plan.yml")).replace("' - '", "")
     settings = dict(re.findall(r"(\w+) (\d+)", re.search(r" mariadb: (.*?) nginx: ", text)[1]))
-    return int(re.search(r" mariadb +(\d+)", text)[1]), {name: int(value) for name, value in settings.items()}
+    part = int(re.search(r" mariadb +(\d+)", text)[1])
+    return {"memory_mb": part, "settings": {name: int(value) for name, value in settings.items()}}
 
 
 def _started(host):
@@ -70,8 +71,7 @@ def test_settings_of_the_file_are_those_of_the_running_server(host):
 
 
 def test_settings_are_those_of_the_plan(host, plan):
-    _, planned = plan
-    settings = _settings(host)
+    planned, settings = plan["settings"], _settings(host)
     for name in ("innodb_buffer_pool_size_mb", "innodb_log_file_size_mb", "aria_pagecache_buffer_size_mb", "tmp_table_size_mb"):
         assert settings[name[:-3]][1] == planned[name] << 20
     for name in ("max_connections", "table_open_cache", "thread_cache_size"):
@@ -82,8 +82,7 @@ def test_settings_are_those_of_the_plan(host, plan):
 
 
 def test_it_takes_no_more_memory_than_the_plan_gives_it(host, plan):
-    part, _ = plan
-    assert int(host.check_output(f"awk '/^VmRSS/ {{print $2}}' /proc/{_started(host)}/status")) < part * 1024
+    assert int(host.check_output(f"awk '/^VmRSS/ {{print $2}}' /proc/{_started(host)}/status")) < plan["memory_mb"] * 1024
 
 
 def test_it_is_reached_from_this_host_only(host):
@@ -143,11 +142,13 @@ def test_a_slow_statement_is_logged_and_the_log_is_rotated(host):
 
 
 def test_sessions_and_statements_have_an_end(host):
-    for limits, query, error in (
-        ("max_statement_time = 1", "SELECT COUNT(*) FROM mysql.seq_1_to_99999 a, mysql.seq_1_to_99999 b WHERE a.seq + b.seq = 3", "max_statement_time exceeded"),
-        ("idle_transaction_timeout = 1", "START TRANSACTION; SELECT 1; \\! sleep 2.5\nSELECT 2", "(gone away|Lost connection|timeout)"),
+    endless = "SELECT COUNT(*) FROM mysql.seq_1_to_99999 a, mysql.seq_1_to_99999 b WHERE a.seq + b.seq = 3"
+    idle = "START TRANSACTION; SELECT 1; \\! sleep 2.5\nSELECT 2"
+    for limit, query, error in (
+        ("max_statement_time = 1", endless, "max_statement_time exceeded"),
+        ("idle_transaction_timeout = 1", idle, "gone away|lost connection|timeout"),
     ):
-        ended = host.run("printf '%%b' %s | mariadb --no-defaults --skip-reconnect guestbook", f"SET {limits}; {query};")
+        ended = host.run("printf '%%b' %s | mariadb --no-defaults --skip-reconnect guestbook", f"SET {limit}; {query};")
         assert re.search(error, ended.stderr, re.IGNORECASE), ended.stderr
 
 

@@ -179,7 +179,7 @@ BROKEN = [
     ("fails to build", "requirements.lock", "no-such-package-of-mainstay==1\n", {}, "no-such-package-of-mainstay"),
     ("fails to migrate", "migrations/env.py", "raise SystemExit('no such table')\n", {}, "no such table"),
     ("finds no disk space", "shop/static/x.txt", "x", {"backend_minimum_free_mb": 100000000}, "100000000 MB"),
-    ("dies after a while", "shop/log.py", DEATH, {"backend_bake_seconds": 15}, "was restarted"),
+    ("dies after a while", "shop/log.py", DEATH, {"backend_bake_seconds": 15}, "While it was watched"),
 ]
 
 

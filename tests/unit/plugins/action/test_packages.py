@@ -16,7 +16,17 @@ from ansible_collections.mainstay.vps.plugins.action.packages import ActionModul
 PROGRAMS = {
     "dpkg-query": 'cat "$HOST/status"; exit 1',
     "apt-cache": 'grep -qw known "$HOST/lists"',
-    "systemctl": '[ "$3" = running.service ]',
+    "systemctl": """
+        [ "$3" != mainstay-packages.service ] || {
+            [ -e "$HOST/other" ] || exit 1
+            [ "$(cat "$HOST/other")" ] && { mv "$HOST/other" "$HOST/status"; exit 0; }
+            rm "$HOST/other"; exit 0; }
+        [ "$3" = running.service ]""",
+    # As systemd does, which would expand variables.
+    "systemd-run": """
+        while [ "$1" != -- ]; do echo "unit $1" >>"$HOST/did"; shift; done; shift
+        for word; do shift; set -- "$@" "$(printf %s "$word" | sed 's/[$][$]/$/g')"; done
+        "$@" >/dev/null""",
     "sleep": 'echo "sleep $1" >>"$HOST/did"',
     "apt-get": """
         for verb; do case $verb in update|install) break ;; esac; done
@@ -148,6 +158,33 @@ def test_a_policy_that_a_killed_run_left_says_nothing_and_goes(host):
     assert subprocess.run([host.policy, "nginx.service", "start"], check=False).returncode == 0
     host.run(["nginx"], start_later=["nginx"])
     assert not host.policy.exists()
+
+
+def test_an_installation_that_is_not_waited_for_is_systemds_and_the_same(host):
+    result = host.run(["nginx"], start_later=["nginx"], wait=False, environment="http_proxy=http://user:secret@proxy")
+    assert (result["changed"], result["missing"]) == (True, ["nginx"])
+    assert "unit --unit=mainstay-packages.service" in host.did
+    assert [line.split()[0] for line in host.did if not line.startswith("unit")] == ["install", "held"]
+    assert "secret" not in "".join(host.did)
+    assert not host.policy.exists()
+
+
+def test_what_another_task_installs_is_waited_for(host):
+    (host.folder / "other").write_text("installed nginx\n")
+    result = host.run(["nginx"])
+    assert (result["changed"], result["missing"], host.did) == (False, [], ["sleep 0.2"])
+
+
+def test_what_another_task_failed_to_install_is_installed(host):
+    (host.folder / "other").touch()
+    assert host.run(["nginx"])["changed"]
+    assert [line.split()[0] for line in host.did] == ["sleep", "install"]
+
+
+def test_check_mode_waits_for_nothing(host):
+    (host.folder / "other").touch()
+    assert host.run(["nginx"], check=True)["changed"]
+    assert host.did == []
 
 
 def test_the_environment_of_the_task_reaches_apt(host):

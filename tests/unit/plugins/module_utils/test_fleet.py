@@ -22,6 +22,21 @@ def test_a_host_without_a_tier_is_refused():
         fleet.plan_hosts(["web2"], HOSTVARS, GROUPS)
 
 
+def app(**options):
+    return {"runtime": "python", "source": {"git": "https://example.com/x.git", "version": "v1"}, **options}
+
+
+@pytest.mark.parametrize(("part", "packages"), [
+    ("tools", ["nftables", "logrotate", "python3-venv", "git"]),
+    ("servers", ["nginx", "postgresql", "python3-psycopg2", "redis-server"]),
+])
+def test_packages_of_the_stack_come_in_two_parts(part, packages):
+    apps = {"shop": app(database="postgresql", redis=["cache"], processes={"web": {"command": "x", "port": 8000}})}
+    tiers = ["proxy", "backend", "database", "cache"]
+    assert fleet.stack_packages(apps, tiers, part) == packages
+    assert set(packages) < set(fleet.stack_packages(apps, tiers))
+
+
 @pytest.mark.parametrize(("names", "text"), [
     ([], "nothing"), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
 def test_enumeration(names, text):

@@ -15,6 +15,7 @@ description:
     directory, where Ansible takes no C(.txt) file for an inventory.
   - Where a vault password is configured (the default vault identity), new files are encrypted with it; existing ones are read either way.
   - In check mode nothing is written; a secret that does not exist yet is then a random text of this run.
+  - M(mainstay.vps.rotate_secret) replaces one.
   - Keep the directory out of version control, or encrypt it, and include it in the control node's backup.
 options:
   _terms:
@@ -42,68 +43,34 @@ _raw:
 """
 
 import os
-import secrets
-import tempfile
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.mainstay.vps.plugins.module_utils.apps import DeclarationError, normalise
-
-# 64 bytes as the guides ask; their text is 86 characters of A-Z a-z 0-9 _ - and needs no quoting in a URL or a file.
-RANDOM_BYTES = 64
-
-
-def names(app):
-    """Every secret one app has: its own and the passwords of the services it uses."""
-    result = list(app["secrets"])
-    if app["database"] != "none":
-        result.append("DATABASE_PASSWORD")
-    return result + [f"REDIS_{instance.upper()}_PASSWORD" for instance in app["redis"]]
+from ansible_collections.mainstay.vps.plugins.plugin_utils import secret_files
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         variables = variables or {}
         self.set_options(var_options=variables, direct=kwargs)
-        directory = self.get_option("directory") or os.path.join(variables.get("inventory_dir") or os.getcwd(), "secrets")
+        directory = self.get_option("directory") or secret_files.default_directory(variables)
         try:
             declared = normalise(terms[0] if terms else {})
         except DeclarationError as error:
             raise AnsibleLookupError(str(error)) from error
         keep = not variables.get("ansible_check_mode", False)
         return [{
-            name: {secret: self._secret(os.path.join(directory, name, f"{secret}.txt"), keep) for secret in names(app)}
+            name: {secret: self._secret(secret_files.path(directory, name, secret), keep) for secret in secret_files.names(app)}
             for name, app in declared.items()
         }]
 
     def _secret(self, path, keep):
         try:
-            return str(self._loader.get_text_file_contents(path)).strip()
+            return secret_files.read(self._loader, path)
         except Exception as error:
             if os.path.lexists(path):
                 raise AnsibleLookupError(f"The secret in {path} cannot be read: {error}. Repair the file, or give the vault "
                                          "password that encrypted it; a new secret would lock the app out of its data.") from error
-        secret = secrets.token_urlsafe(RANDOM_BYTES)
-        return self._create(path, secret) if keep else secret
-
-    def _create(self, path, secret):
-        """Write a new secret so that it is whole or absent, also when two hosts ask at the same moment: the first one wins."""
-        folder = os.path.dirname(path)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:  # created with mode 0600
-            file.write(self._encrypted(secret) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(file.name, path)
-        except FileExistsError:
-            secret = str(self._loader.get_text_file_contents(path)).strip()
-        finally:
-            os.unlink(file.name)
-        return secret
-
-    def _encrypted(self, secret):
-        vault = self._loader._vault
-        if not getattr(vault, "secrets", None):
-            return secret
-        return vault.encrypt(secret).decode()
+        secret = secret_files.fresh()
+        return secret_files.create(self._loader, path, secret) if keep else secret

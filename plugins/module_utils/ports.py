@@ -16,8 +16,8 @@ from fnmatch import fnmatchcase
 
 from . import listeners
 
-# stop_with: none, unit, signal, or "either": a service by systemd, all else by a signal. Whoever runs as somebody else than
-# `only_users` (where given) is never stopped.
+# stop_with: none, unit, signal, or "either": a service that runs as one of `only_users` by systemd, all else by a signal (what
+# somebody started through cron or ssh may be in their unit). Whoever runs as somebody else than `only_users` is never stopped.
 Request = namedtuple(
     "Request", "ports protocol address allowed_units allowed_users stop_with grace kill protect only_users", defaults=[()]
 )
@@ -63,6 +63,11 @@ class System:
         """What `systemctl show` says about systemd's own sockets."""
         code, output, _errors = self.run(["systemctl", "show", "*.socket", "--property=Id,ActiveState,Listen,Triggers"])
         return listeners.parse_show(output) if code == 0 else []
+
+    def unit_user(self, unit):
+        """As whom a unit runs; empty for root and where there is no such unit."""
+        code, output, _errors = self.run(["systemctl", "show", "--property=User", "--value", "--", unit])
+        return output.strip() if code == 0 else ""
 
     def systemctl(self, *arguments):
         code, output, errors = self.run(["systemctl", *arguments])
@@ -131,6 +136,13 @@ def _is_service(unit):
     return unit.endswith((".service", ".socket")) and not unit.startswith("user@")
 
 
+def _by_unit(holder, request, system):
+    """Whether systemd stops it, with all of its unit."""
+    if request.stop_with != "either":
+        return request.stop_with == "unit"
+    return _is_service(holder["unit"]) and system.unit_user(holder["unit"]) in request.only_users
+
+
 def _matches(name, patterns):
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -150,7 +162,9 @@ def _protected(holder, request, system):
         return _matches(holder["unit"], request.protect)
     if 1 in holder["pids"] or system.ancestors & set(holder["pids"]):
         return True
-    names = {holder["unit"], holder["name"], *(process.name for process in holder["processes"])}
+    names = {holder["name"], *(process.name for process in holder["processes"])}
+    if request.stop_with != "either" or _by_unit(holder, request, system):
+        names.add(holder["unit"])
     return any(name and _matches(name, request.protect) for name in names)
 
 
@@ -237,13 +251,15 @@ def make_free(request, system, pretend=False):
     if not others or pretend:
         return found, others, 0
     started = system.clock.monotonic()
+    by_unit = [holder for holder in others if _by_unit(holder, request, system)]
+    by_signal = [holder for holder in others if holder not in by_unit]
     try:
-        _stop(others, request, system)
+        _stop(by_unit, by_signal, system)
     except PortError as error:
         raise PortError(str(error), found) from None
     left = _wait(request, system, request.grace)
     if left and request.kill:
-        _kill(others, left, request, system)
+        _kill(by_unit, by_signal, left, system)
         left = _wait(request, system, AFTER_KILL)
     if left:
         held = "; ".join(f"port {label(holder)} by {describe(holder)}" for holder in left)
@@ -254,36 +270,22 @@ def make_free(request, system, pretend=False):
     return found, others, waited
 
 
-def _by_unit(found, request):
-    """Those that systemd stops as a unit."""
-    return [
-        holder
-        for holder in found
-        if request.stop_with == "unit" or (request.stop_with == "either" and _is_service(holder["unit"]))
-    ]
-
-
-def _by_signal(found, request):
-    units = _by_unit(found, request)
-    return [holder for holder in found if holder not in units]
-
-
-def _stop(others, request, system):
-    units = {holder["unit"] for holder in _by_unit(others, request)}
+def _stop(by_unit, by_signal, system):
+    units = {holder["unit"] for holder in by_unit}
     if units:
         ordered = sorted(units, key=lambda unit: (not unit.endswith(".socket"), unit))
         system.systemctl("stop", "--no-block", *ordered)
-    for process in _distinct(_by_signal(others, request)):
+    for process in _distinct(by_signal):
         system.send_signal(process.pid, process.start, 15)
 
 
-def _kill(others, left, request, system):
+def _kill(by_unit, by_signal, left, system):
     """By force, but only what was asked to stop before and still holds a port: nobody who came since."""
-    asked = {holder["unit"] for holder in _by_unit(others, request)}
+    asked = {holder["unit"] for holder in by_unit}
     units = sorted(asked & {holder["unit"] for holder in left if holder["unit"].endswith(".service")})
     if units:
         system.systemctl("kill", "--signal=KILL", *units)
-    asked = {(process.pid, process.start) for process in _distinct(_by_signal(others, request))}
+    asked = {(process.pid, process.start) for process in _distinct(by_signal)}
     for process in _distinct(left):
         if (process.pid, process.start) in asked:
             system.send_signal(process.pid, process.start, 9)

@@ -122,6 +122,12 @@ class TestRun:
         shop.configure()
         assert "run the role mainstay.vps.monitoring again" in shop.run("run", "shop", "ls")[2]
 
+    def test_a_command_that_was_killed(self, shop):
+        shop.status = 255
+        status, _out, err = shop.run("run", "--memory", "64M", "shop", "sort")
+        assert status == 255
+        assert "it may use 64M of memory (--memory)" in err
+
     def test_an_interrupt_ends_the_command_too(self, shop, monkeypatch):
         def call(argv):
             shop.calls.append(argv)

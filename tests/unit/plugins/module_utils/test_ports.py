@@ -376,12 +376,16 @@ def test_a_service_that_systemd_starts_again_is_noticed(system):
 SESSION = "/user.slice/user-65534.slice/session-3.scope"
 
 
-def test_either_a_service_by_systemd_or_a_process_by_signal(system):
+def either(system, **users):
+    system.unit_user = lambda unit: users.get(unit.partition(".")[0], "")
+    return request(8000, 8001, stop_with="either", kill=True, only_users=["nobody"])
+
+
+def test_either_its_own_service_by_systemd_or_a_process_by_signal(system):
     web(system, cgroup="/system.slice/old.service")
     web(system, 8001, 801, SESSION)
     system.ends_on = {800: "stop --no-block old.service", 801: 15}
-    wanted = request(8000, 8001, stop_with="either", only_users=["nobody"])
-    assert len(ports.make_free(wanted, system)[1]) == 2
+    assert len(ports.make_free(either(system, old="nobody"), system)[1]) == 2
     assert (system.commands, system.signals) == (["systemctl stop --no-block old.service"], [(801, 15)])
 
 
@@ -389,9 +393,30 @@ def test_either_by_force(system):
     web(system, cgroup="/system.slice/old.service")
     web(system, 8001, 801, SESSION)
     system.ends_on = {800: "kill --signal=KILL old.service"}
-    ports.make_free(request(8000, 8001, stop_with="either", kill=True), system)
+    ports.make_free(either(system, old="nobody"), system)
     assert system.commands[-1] == "systemctl kill --signal=KILL old.service"
     assert system.signals == [(801, 15), (801, 9)]
+
+
+@pytest.mark.parametrize("unit", ["cron.service", "ssh.service"])
+def test_what_a_service_has_started_for_a_user_goes_without_the_service(system, unit):
+    """Where no session is made for a login or a job, its processes are in the unit of the one who started them."""
+    web(system, cgroup=f"/system.slice/{unit}")
+    system.ends_on = {800: 15}
+    ports.make_free(either(system), system)
+    assert (system.commands, system.signals) == ([], [(800, 15)])
+
+
+def test_either_does_not_stop_the_ssh_server(system):
+    web(system, cgroup="/system.slice/ssh.service", name="sshd-session")
+    with pytest.raises(ports.PortError, match="It is protected"):
+        ports.make_free(either(system), system)
+    assert system.signals == system.commands == []
+
+
+def test_the_user_of_a_unit(system):
+    system.show = "shop\n"
+    assert system.unit_user("shop-web@8000.service") == "shop"
 
 
 def test_only_the_processes_of_some_users(system):

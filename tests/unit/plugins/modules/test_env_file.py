@@ -40,7 +40,9 @@ def run(tmp_path, places):
     def run(check=False, **variables):
         options = variables.pop("options", {})
         given = {**places, "variables": dict.fromkeys(variables), "_payload": pack(variables), **options}
-        return run_module(env_file, given, tmp_path, check)
+        result = run_module(env_file, given, tmp_path, check)
+        assert not given["_payload"] or given["_payload"] not in result["_text"]
+        return result
 
     return run
 

@@ -22,6 +22,8 @@ import sys
 from ..cli import Refusal
 
 MEMORY = "512M"
+# What systemd-run ends with when a signal ended the command.
+KILLED = 255
 # As in the units of the app's processes.
 SANDBOX = (
     "NoNewPrivileges=yes",
@@ -82,10 +84,14 @@ def run(options, context):
         raise Refusal(f"{app.name} has no release yet: {app.root}/current leads nowhere; deploy it first")
     unit = f"mainstay-run-{app.name}-{secrets.token_hex(4)}.service"
     try:
-        return context.call(command(app, release, words, unit, options.memory, sys.stdin.isatty() and sys.stdout.isatty()))
+        terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        status = context.call(command(app, release, words, unit, options.memory, terminal))
     except KeyboardInterrupt:
         context.call(["systemctl", "stop", "--", unit])
         raise
+    if status == KILLED:
+        print(f"mainstay: it was killed, or ended with {status}; it may use {options.memory} of memory (--memory)", file=sys.stderr)
+    return status
 
 
 def command(app, release, words, unit, memory_max, terminal):

@@ -15,7 +15,11 @@ REMEDY = 'Give a random one, such as python3 -c "import secrets; print(secrets.t
 _SECRET_WORD = re.compile(r"(?:[A-Z0-9]*(?:SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN)S?|(?:API|ACCESS|PRIVATE|MASTER|AUTH|JWT)?KEYS?)")
 # What a setting about a secret ends with; and what is in the name of a key that everybody may see, or of a limit.
 _SETTING = frozenset(
-    ["AGE", "ALGORITHM", "ALGORITHMS", "COUNT", "DAYS", "DIR", "ENABLED", "ENDPOINT", "EXPIRE", "EXPIRES", "EXPIRY", "FILE", "FILES", "FORMAT", "HEADER", "HOURS", "ID", "LENGTH", "LIFETIME", "LIMIT", "MAX", "MIN", "MINUTES", "NAME", "PATH", "PREFIX", "REQUIRED", "ROTATION", "SECONDS", "SIZE", "TIMEOUT", "TTL", "TYPE", "URL"]
+    [
+        "AGE", "ALGORITHM", "ALGORITHMS", "COUNT", "DAYS", "DIR", "ENABLED", "ENDPOINT", "EXPIRE", "EXPIRES", "EXPIRY",
+        "FILE", "FILES", "FORMAT", "HEADER", "HOURS", "ID", "LENGTH", "LIFETIME", "LIMIT", "MAX", "MIN", "MINUTES", "NAME",
+        "PATH", "PREFIX", "REQUIRED", "ROTATION", "SECONDS", "SIZE", "TIMEOUT", "TTL", "TYPE", "URL",
+    ]
 )
 _ELSEWHERE = frozenset(("PUBLIC", "PUBLISHABLE", "MAX", "MIN"))
 
@@ -29,7 +33,16 @@ def is_secret(name):
 
 
 # A text that is made of these words alone, with or without something between them, says what belongs there.
-_WORDS = ["a", "access", "add", "admin", "an", "api", "app", "at", "auth", "bar", "base", "change", "chars", "characters", "data", "default", "demo", "dev", "django", "domain", "dummy", "edit", "enter", "example", "fill", "fixme", "flask", "foo", "for", "generate", "generated", "here", "hidden", "in", "insecure", "insert", "is", "it", "jwt", "key", "least", "letmein", "long", "me", "min", "my", "name", "new", "nil", "none", "null", "of", "only", "own", "pass", "passwd", "password", "passphrase", "phrase", "placeholder", "please", "private", "prod", "production", "put", "qwerty", "random", "real", "redacted", "replace", "root", "safe", "sample", "secret", "secure", "set", "some", "something", "string", "strong", "super", "tbd", "test", "testing", "that", "the", "this", "to", "todo", "token", "top", "undefined", "unsafe", "update", "use", "user", "value", "very", "with", "your"]
+_WORDS = [
+    "a", "access", "add", "admin", "an", "api", "app", "at", "auth", "bar", "base", "change", "chars", "characters",
+    "data", "default", "demo", "dev", "django", "domain", "dummy", "edit", "enter", "example", "fill", "fixme", "flask",
+    "foo", "for", "generate", "generated", "here", "hidden", "in", "insecure", "insert", "is", "it", "jwt", "key",
+    "least", "letmein", "long", "me", "min", "my", "name", "new", "nil", "none", "null", "of", "only", "own", "pass",
+    "passwd", "password", "passphrase", "phrase", "placeholder", "please", "private", "prod", "production", "put",
+    "qwerty", "random", "real", "redacted", "replace", "root", "safe", "sample", "secret", "secure", "set", "some",
+    "something", "string", "strong", "super", "tbd", "test", "testing", "that", "the", "this", "to", "todo", "token",
+    "top", "undefined", "unsafe", "update", "use", "user", "value", "very", "with", "your",
+]
 _BETWEEN = re.compile(r"[\W_]+")
 _PLACEHOLDER = re.compile(rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})+[0-9]*|.*(?:changeme|changethis|replaceme).*")
 # <token>, ${TOKEN}, {{ token }}, and what the guides and frameworks print.

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator does on the host: a command as the app, ports freed from strays, a look at what was deployed."""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+LISTEN = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(120)"
+
+
+@pytest.fixture
+def ports(host):
+    """The ports of the shop: (those that serve, those of the next release)."""
+    known = json.loads(host.file("/etc/mainstay/agent.json").content_string)
+    serving = [int(item["instance"]) for item in known["processes"] if item["process"] == "web"]
+    return serving, [port for port in known["apps"]["shop"]["ports"]["web"] if port not in serving]
+
+
+def _listens(host, port):
+    return host.run(f"ss --no-header --listening --tcp --numeric 'sport = :{port}' | grep -q .").rc == 0
+
+
+def test_a_command_runs_as_the_app(host):
+    run = host.run("mainstay run shop -- sh -c 'id -un; env; touch /etc/x || echo read-only; exit 7'")
+    assert run.rc == 7
+    lines = run.stdout.splitlines()
+    assert (lines[0], lines[-1]) == ("shop", "read-only")
+    assert [line for line in lines if line.startswith("DATABASE_URL=postgresql://shop:")]
+    assert host.run("mainstay run shop -- alembic current").stdout.strip().endswith("(head)")
+    assert host.run("systemctl list-units --all --no-legend 'mainstay-run-*'").stdout == ""
+
+
+def test_a_stray_is_shown_and_stopped_and_what_serves_is_left(host, ports):
+    serving, (port, *_others) = ports
+    listen = LISTEN.format(port=port)
+    host.run(f'setsid runuser -u shop -- python3 -c "{listen}" >/dev/null 2>&1 </dev/null & sleep 1')
+    assert _listens(host, port)
+    shown = host.run("mainstay clean shop </dev/null")
+    assert shown.rc == 2 and str(port) in shown.stdout and "--yes" in shown.stderr
+    assert host.run("mainstay clean shop --yes").rc == 0
+    assert not _listens(host, port) and all(_listens(host, number) for number in serving)
+
+
+def test_somebody_else_s_process_is_left(host, ports):
+    _serving, (port, *_others) = ports
+    host.run(f'systemd-run --quiet --unit=operating-foreign python3 -c "{LISTEN.format(port=port)}"; sleep 1')
+    refused = host.run("mainstay clean shop --yes")
+    left = _listens(host, port)
+    host.run("systemctl stop operating-foreign.service")
+    assert refused.rc == 2 and left
+    assert "It belongs to root, not to shop" in refused.stderr
+
+
+def test_the_deploys_are_told(host):
+    deploys = json.loads(host.check_output("mainstay history --json"))["deploys"]
+    assert deploys[-1]["app"] == "shop" and deploys[-1]["by"] and deploys[-1]["to"]

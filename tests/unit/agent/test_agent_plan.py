@@ -80,8 +80,8 @@ class Host:
                 found.append({"Id": unit, "ControlGroup": f"/{unit}", **own})
             return "\n\n".join("\n".join(f"{key}={value}" for key, value in unit.items()) for unit in found)
         self.asked.append((argv, text))
-        if isinstance(self.answer, Exception):
-            raise self.answer
+        if isinstance(self.answer, str):
+            raise SystemdError(self.answer)
         return json.dumps(self.answer)
 
     def run(self, *argv):
@@ -170,7 +170,7 @@ class TestPlan:
         )
 
     def test_a_database_that_does_not_answer_differs_from_any_plan(self, host):
-        host.answer = SystemdError("runuser: psql: error: connection refused")
+        host.answer = "runuser: psql: error: connection refused"
         status, out, _err = host.run("plan")
         assert status == 1 and "postgresql: cannot be asked: psql: error: connection refused" in out
 
@@ -267,7 +267,7 @@ class TestQueries:
         ],
     )
     def test_where_nothing_is_counted(self, host, said, words):
-        host.answer = SystemdError(said)
+        host.answer = said
         status, _out, err = host.run("queries")
         assert status == 2 and words in err
 

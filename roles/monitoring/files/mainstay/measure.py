@@ -68,7 +68,7 @@ def redis_info(address, port, timeout=2):
     with socket.create_connection((address, port), timeout) as connection:
         connection.sendall(b"*1\r\n$4\r\nINFO\r\n")
         while True:
-            head, _, body = received.partition(b"\r\n")
+            head, _dummy, body = received.partition(b"\r\n")
             if head.startswith(b"-"):
                 raise OSError(head[1:].decode(errors="replace"))
             if head[:1] == b"$" and len(body) >= int(head[1:] or 0) > 0:

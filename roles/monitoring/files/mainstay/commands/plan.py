@@ -104,7 +104,7 @@ def memory(planned, context):
             mine = [unit for name, unit in shown.items() if name.startswith(start)]
         else:
             mine = [shown[name] for name in owned.get(part, ()) if name in shown]
-            app, _, process = part.partition(".")
+            app, _dummy, process = part.partition(".")
             differs += limits(mine, processes.get(app, {}).get(process, {}))
         used = [measure.memory(unit["ControlGroup"], context.filesystem) for unit in mine if unit.get("ControlGroup")]
         used = [number for number in used if number is not None]

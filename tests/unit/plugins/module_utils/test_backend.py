@@ -57,7 +57,7 @@ def _unit(name, **arguments):
 
 
 def _instances(name, **arguments):
-    (app,) = _model(**arguments)["apps"].values()
+    app = next(iter(_model(**arguments)["apps"].values()))
     return next(item["instances"] for item in app["processes"] if item["name"] == name)
 
 

@@ -248,8 +248,8 @@ def test_a_control_node_that_dies_leaves_a_site_that_serves(host, shop, visitor,
 def test_a_stopped_app_leaves_its_ports_free(host):
     ports = "'( sport >= :8000 and sport <= :8003 )'"
     for _each in range(CYCLES):
-        host.check_output("systemctl stop shop.target")
+        host.check_output("mainstay stop shop")
         assert host.check_output(f"ss --no-header --tcp --listening --numeric {ports}") == ""
         assert host.run("pgrep -u shop").rc != 0
-        host.check_output("systemctl start shop.target")
+        host.check_output("mainstay start shop")
     keep("stop and start", {"cycles": CYCLES})

@@ -131,7 +131,7 @@ def state(host):
     return lambda: host.check_output(
         f"cd / && find {UNITS} /etc/mainstay/*/env /srv/*/current -printf '%p %y %m %u %g %l\\n' | sort; "
         f"sha256sum {UNITS}/*.service; "
-        "systemctl show --property=MainPID,ActiveState shop-web@8000.service"
+        "systemctl show --property=MainPID,ActiveState 'shop-web@*'"
     )
 
 

@@ -9,14 +9,22 @@ import time
 
 import pytest
 
-WEB, MAILER = "shop-web@8000.service", "shop-mailer@1.service"
-URL = "http://127.0.0.1:8000/health"
+MAILER = "shop-mailer@1.service"
 AGENT = "mainstay-agent.service"
 # Runs on the host: seconds until the URL answers, as the users of the host see it.
 WAIT_FOR_ANSWER = (
     "start=$(date +%s.%N); for i in $(seq {tries}); do curl --silent --fail --output /dev/null --max-time 1 {url} && "
     "{{ echo $(date +%s.%N) $start; exit 0; }}; sleep 0.2; done; exit 1"
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _serving(host):
+    """The web instance that the tests break: which ports serve depends on the deploys before."""
+    global WEB, URL
+    declared = json.loads(host.file("/etc/mainstay/agent.json").content_string)["processes"]
+    first = min((entry for entry in declared if entry["process"] == "web"), key=lambda entry: entry["unit"])
+    WEB, URL = first["unit"], first["probe"]["url"]
 
 
 def _property(host, unit, name):

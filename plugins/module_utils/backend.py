@@ -202,7 +202,7 @@ def _digest(*parts):
 
 def _probes(app, process, numbers, options):
     """What the instances of a process must show before a change to them counts as done."""
-    common = {"interval": 0.5, "deadline": options["start_timeout"]}
+    common = {"interval": 0.25, "deadline": options["start_timeout"]}
     host = "127.0.0.1" if options["bind_address"] in ("0.0.0.0", "::", "") else options["bind_address"]
     probes = []
     for name, number in zip(names(app, process, numbers), numbers):
@@ -225,8 +225,9 @@ def _probes(app, process, numbers, options):
                     "name": name,
                     "kind": "command",
                     "command": ["systemctl", "is-active", name],
-                    "healthy_threshold": 5,
                     **common,
+                    "interval": 0.5,
+                    "healthy_threshold": 5,
                 }
             )
     return probes
@@ -308,11 +309,6 @@ def model(
     _check_names(result["units"])
     result["packages"] = sorted(set(result["packages"]))
     result["files"] = _once(result["files"])
-    result["directories"] = [
-        entry
-        for entry in result["files"]
-        if entry["dest"].startswith("/srv/") and entry.get("state") == "directory"
-    ]
     result["locks"] = {name: app["release"] for name, app in result["apps"].items() if app["changing"]}
     result["builds"] = [
         name for name, app in result["apps"].items() if app["release"] not in (app["previous"], app["current"])

@@ -367,7 +367,6 @@ def test_files_hold_everything_and_every_path_once():
     described = _model(apps={**SHOP, **OTHER})
     for entries in (
         described["files"],
-        described["directories"],
         backend_changes.preparation(described)["files"],
         backend_changes.completion(described)["files"],
         backend_changes.retreat(described)["files"],
@@ -380,12 +379,6 @@ def test_files_hold_everything_and_every_path_once():
     assert files[f"{WANTS}/shop-web@8001.service"]["link"] == "../shop-web@.service"
     assert files["/srv/shop/instances/web@8001"]["link"] == "../releases/abc"
     assert files["/etc/systemd/system/multi-user.target.wants/shop.target"]["link"] == "../shop.target"
-    assert {entry["dest"] for entry in described["directories"]} == {
-        "/srv/shop",
-        "/srv/shop/instances",
-        "/srv/shop/releases",
-        "/srv/shop/shared",
-    }
     assert described["packages"] == ["python3-venv"]
 
 

@@ -26,6 +26,13 @@ URL_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?")
 OOM_SCORE_ADJUST = {"web": 100, "celery": 300, "worker": 200}
 CPU_WEIGHT = {"web": 100, "celery": 50, "worker": 50}
 
+# A process that dies at once is active for a moment after each start; two seconds later it still has to be.
+STAYS_UP = (
+    'state=$(systemctl show --property=ActiveState --value "$0"); echo "it is $state"; [ "$state" = active ] && '
+    'since=$(systemctl show --property=ActiveEnterTimestampMonotonic --value "$0") && '
+    '[ "$(($(cut -d. -f1 /proc/uptime) - since / 1000000))" -ge 2 ]'
+)
+
 PACKAGES = {"python": ["python3-venv"], "node": ["nodejs", "npm"], "command": []}
 
 
@@ -219,17 +226,7 @@ def _probes(app, process, numbers, options):
                 }
                 probes.append({**probe, **common, **({"json": check["json"]} if check.get("json") else {})})
         if not process["health"]:
-            # A process that dies at once is active for a moment after each start; for two seconds in a row it is not.
-            probes.append(
-                {
-                    "name": name,
-                    "kind": "command",
-                    "command": ["systemctl", "is-active", name],
-                    **common,
-                    "interval": 0.5,
-                    "healthy_threshold": 5,
-                }
-            )
+            probes.append({"name": name, "kind": "command", "command": ["sh", "-c", STAYS_UP, name], **common})
     return probes
 
 

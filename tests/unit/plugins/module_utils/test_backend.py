@@ -650,7 +650,8 @@ def test_the_gates_probe_every_process_of_what_changed():
         ("shop-web@8003.service", "http", "8003/ready"),
         ("shop-worker@1.service", "command", ""),
     ]
-    assert all(probe["deadline"] == 90 and probe["healthy_threshold"] >= 2 for probe in described["apps"]["shop"]["processes"][0]["probes"])
+    gate = backend_changes.preparation(described)["probes"]
+    assert all(probe["deadline"] == 90 and probe["healthy_threshold"] >= 2 for probe in gate)
 
 
 JOURNAL = [

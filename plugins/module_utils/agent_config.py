@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from .apps import heartbeat_path, normalise, port_range
 from .databases import REDIS_PORTS
-from .instances import names, numbers
+from .instances import names, numbers, planned_instances
 from .proof import tiers_of
-from .sites import process_instances
 
 VERSION = 1
 
@@ -51,7 +50,7 @@ def copy_entries(paths, source, dest):
 def _app(app, plan, hostname):
     """What commands for one app need; ``ports`` are all that each of its processes owns, whichever of them serve."""
     ports = {
-        name: list(port_range(process, process_instances(plan, hostname, app, process)))
+        name: list(port_range(process, planned_instances(plan, hostname, app, process)))
         for name, process in app["processes"].items()
         if process["port"]
     }
@@ -59,7 +58,7 @@ def _app(app, plan, hostname):
 
 
 def _instances(app, process, plan, hostname, address, live):
-    chosen = numbers(app, process, process_instances(plan, hostname, app, process), live)
+    chosen = numbers(plan, hostname, app, process, live)
     planned = plan.get("hosts", {}).get(hostname, {}).get("processes", {}).get(app["name"], {}).get(process["name"], {})
     return [
         {

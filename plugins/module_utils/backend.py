@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise
 from .databases import REDIS_PORTS
-from .instances import RECORDS, names, next_numbers, record, record_path, recorded
+from .instances import RECORDS, link_target, names, next_numbers, record, record_path, recorded
 from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
 from .unit_commands import assignment, exec_line
 
@@ -254,11 +254,6 @@ def _shared_folders(app):
     )
 
 
-def _target(paths, link):
-    found = paths.get(link) or {}
-    return found.get("target") or ""
-
-
 def model(
     apps,
     releases,
@@ -332,7 +327,7 @@ def _app(app, release, plan, variables, options, host):
         for name, process in app["processes"].items()
     ]
     records = [item["record"]["release"] for item in processes if item["record"]]
-    current = _target(paths, f"{app['root']}/current").rpartition("/")[2]
+    current = link_target(paths, f"{app['root']}/current").rpartition("/")[2]
     return {
         "name": app["name"],
         "user": app["user"],
@@ -344,7 +339,7 @@ def _app(app, release, plan, variables, options, host):
         "shared": _shared_folders(app),
         "release": release,
         "previous": records[0] if records else "",
-        "rollback": release == _target(paths, f"{app['root']}/previous").rpartition("/")[2],
+        "rollback": release == link_target(paths, f"{app['root']}/previous").rpartition("/")[2],
         "current": current,
         "target": f"{app['name']}.target",
         "target_running": f"{app['name']}.target" in running,
@@ -399,7 +394,6 @@ def _process(app, process, described, numbers, release, variables, options, path
         "port": process["port"],
         "mode": mode,
         "record": found,
-        "live": names(app, process, live),
         "live_numbers": live,
         "numbers": chosen,
         "instances": units,
@@ -497,7 +491,10 @@ def _find_orphans(apps, active):
     """Give each app its instances that run and are neither on record nor wanted: processes that are no longer declared,
     and what a run that was cut off has left."""
     wanted = {
-        unit for app in apps.values() for item in app["processes"] for unit in [*item["live"], *item["instances"]]
+        unit
+        for app in apps.values()
+        for process in app["processes"]
+        for unit in names(app, process, [*process["live_numbers"], *process["numbers"]])
     }
     for app in apps.values():
         app["orphans"] = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from .backend import UNITS, instance_links
+from .instances import names
 from .releases import COMPLETE, mask
 
 
@@ -19,12 +20,13 @@ def _changing(described):
     return [app for app in described["apps"].values() if app["changing"]]
 
 
-def _numbered(process, numbers):
-    return [f"{process['unit']}@{number}.service" for number in numbers]
-
-
 def _probes(process, units):
     return [probe for probe in process["probes"] if probe["name"] in units]
+
+
+def _new(process):
+    """The numbers of a process that nothing ran on so far."""
+    return [number for number in process["numbers"] if number not in process["live_numbers"]]
 
 
 def preparation(described, changed_files=()):
@@ -35,7 +37,8 @@ def preparation(described, changed_files=()):
     found = {"restarted": [], "started": [], "probes": [], "files": [], "live": {}}
     for app in described["apps"].values():
         for process in app["processes"]:
-            new = [] if process["mode"] == "kept" else _numbered(process, _added(process))
+            # Workers have no second set: each new one starts when the others are replaced.
+            new = names(app, process, _new(process)) if process["port"] else []
             stopped = process["stopped"] if process["mode"] == "kept" else []
             found["restarted"] += new
             found["started"] += stopped
@@ -46,11 +49,6 @@ def preparation(described, changed_files=()):
             found["files"].append({"dest": f"{app['root']}/current", "link": f"releases/{app['release']}"})
     found["daemon_reload"] = any(path.startswith(UNITS) for path in changed_files)
     return found
-
-
-def _added(process):
-    """The numbers of a web process that nothing serves on yet; workers have no second set."""
-    return [number for number in process["numbers"] if process["port"] and number not in process["live_numbers"]]
 
 
 def takeover(described, changed_files=()):
@@ -66,7 +64,7 @@ def takeover(described, changed_files=()):
             if process["mode"] != "in_place" and not touched:
                 continue
             if process["port"]:
-                units = _numbered(process, [item for item in process["numbers"] if item not in _added(process)])
+                units = names(app, process, [item for item in process["numbers"] if item not in _new(process)])
                 found["rolls"] += [{"unit": unit, "probes": _probes(process, [unit])} for unit in units]
             else:
                 found["restarted"] += process["instances"]
@@ -101,7 +99,7 @@ def completion(described):
             found["files"].append({"dest": process["record_path"], "link": process["new_record"]})
             retired = _retired(process)
             found["files"] += _without(app, process, retired)
-            found["stopped"] += _numbered(process, retired)
+            found["stopped"] += names(app, process, retired)
             if retired and process["port"] and process["drain"]:
                 found["drains"].append(_drain(process, retired))
     return found
@@ -163,15 +161,14 @@ def retreat(described, changed_files=(), taken_over=False, results=()):
             path for path in changed_files if _belongs(app, path) and not any(_belongs(item, path) for item in longer)
         ]
         for process in app["processes"]:
-            new = [number for number in process["numbers"] if number not in process["live_numbers"]]
-            found["files"] += _without(app, process, new) + _recorded_links(app, process)
-            if process["mode"] != "kept":
-                found["stopped"] += _numbered(process, new)
+            found["files"] += _without(app, process, _new(process)) + _recorded_links(app, process)
+            found["stopped"] += names(app, process, _new(process))
             if process["mode"] == "in_place" and taken_over:
+                live = names(app, process, process["live_numbers"])
                 if process["port"]:
-                    found["rolls"] += [{"unit": unit, "probes": _probes(process, [unit])} for unit in process["live"]]
+                    found["rolls"] += [{"unit": unit, "probes": _probes(process, [unit])} for unit in live]
                 else:
-                    found["restarted"] += process["live"]
+                    found["restarted"] += live
         own = {unit for process in app["processes"] for unit in process["instances"]}
         if app["release"] not in (app["previous"], app["current"]) and (own & sick or not results):
             found["voided"].append(app["name"])

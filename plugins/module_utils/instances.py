@@ -25,10 +25,14 @@ def record(release, digest, numbers):
     return f"{release}:{digest}:{','.join(map(str, numbers))}"
 
 
+def link_target(paths, link):
+    """Where a link of a snapshot's paths leads; nothing where there is no such link."""
+    return (paths.get(link) or {}).get("target") or ""
+
+
 def recorded(paths, app, process):
     """The record of a process in the paths of a snapshot: release, digest and numbers; None where there is none."""
-    target = (paths.get(record_path(app, process)) or {}).get("target") or ""
-    match = re.fullmatch(r"([^:]+):([^:]+):(\d+(?:,\d+)*)", target)
+    match = re.fullmatch(r"([^:]+):([^:]+):(\d+(?:,\d+)*)", link_target(paths, record_path(app, process)))
     if not match:
         return None
     return {"release": match[1], "digest": match[2], "numbers": [int(number) for number in match[3].split(",")]}
@@ -46,9 +50,17 @@ def live_instances(apps, host):
     return live
 
 
-def numbers(app, process, count, live=None):
-    """The numbers of a process's instances: the recorded ones, or where it never ran the first set of its ports."""
-    return (live or {}).get(app["name"], {}).get(process["name"]) or instance_numbers(process, count)
+def planned_instances(plan, hostname, app, process):
+    """How many instances of a process the plan runs on a host; a plan that is silent runs what was declared, ``auto`` as one."""
+    declared = 1 if process["instances"] == "auto" else process["instances"]
+    planned = plan.get("hosts", {}).get(hostname, {}).get("processes", {}).get(app["name"], {}).get(process["name"], {})
+    return planned.get("instances", declared)
+
+
+def numbers(plan, hostname, app, process, live=None):
+    """The numbers of a process's instances on a host: the recorded ones, or where it never ran the first set of its ports."""
+    recorded_numbers = (live or {}).get(app["name"], {}).get(process["name"])
+    return recorded_numbers or instance_numbers(process, planned_instances(plan, hostname, app, process))
 
 
 def next_numbers(process, count, live):
@@ -71,7 +83,7 @@ def previous_releases(apps, host, name=""):
     for app in normalise(apps).values():
         records = [recorded(paths, app, process) for process in app["processes"].values()]
         releases[app["name"]] = next((item["release"] for item in records if item), "")
-        previous = ((paths.get(f"{app['root']}/previous") or {}).get("target") or "").rpartition("/")[2]
+        previous = link_target(paths, f"{app['root']}/previous").rpartition("/")[2]
         if previous:
             found[app["name"]] = previous
     if name and name not in releases:

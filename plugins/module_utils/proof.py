@@ -9,7 +9,6 @@ import ipaddress
 from .apps import normalise
 from .databases import REDIS_PORTS
 from .instances import names, numbers
-from .sites import process_instances
 
 # Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
 CLIENT_PORTS = {("udp", 68), ("udp", 546)}
@@ -29,7 +28,7 @@ def host_units(apps, plan, hostname, live=None):
         unit
         for app in normalise(apps).values()
         for process in app["processes"].values()
-        for unit in names(app, process, numbers(app, process, process_instances(plan, hostname, app, process), live))
+        for unit in names(app, process, numbers(plan, hostname, app, process, live))
     ]
 
 
@@ -86,7 +85,7 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
     if "backend" in tiers:
         for app in declared.values():
             for process in app["processes"].values():
-                probes += _process_probes(app, process, numbers(app, process, process_instances(plan, hostname, app, process), live))
+                probes += _process_probes(app, process, numbers(plan, hostname, app, process, live))
         units = host_units(declared, plan, hostname, live)
         if units:
             probes.append({"name": "units", "kind": "command", "command": ["systemctl", "is-active", *units]})

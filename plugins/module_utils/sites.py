@@ -10,13 +10,6 @@ from .instances import numbers
 TLS_DIRECTORY = "/etc/mainstay/tls"
 
 
-def process_instances(plan, hostname, app, process):
-    """How many instances of a process the plan runs on a host; a plan that is silent runs what was declared, ``auto`` as one."""
-    declared = 1 if process["instances"] == "auto" else process["instances"]
-    planned = plan.get("hosts", {}).get(hostname, {}).get("processes", {}).get(app["name"], {}).get(process["name"], {})
-    return planned.get("instances", declared)
-
-
 def upstream_name(app_name, process_name):
     return f"{app_name}-{process_name}"
 
@@ -29,8 +22,7 @@ def nginx_upstreams(apps, plan, hostname, live=None):
     return [
         {
             "name": upstream_name(app["name"], process["name"]),
-            "servers": [f"127.0.0.1:{port}"
-                        for port in numbers(app, process, process_instances(plan, hostname, app, process), live)],
+            "servers": [f"127.0.0.1:{port}" for port in numbers(plan, hostname, app, process, live)],
         }
         for app in normalise(apps).values()
         for process in app["processes"].values()

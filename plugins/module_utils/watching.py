@@ -11,7 +11,7 @@ import subprocess
 import time
 from urllib.parse import urlsplit
 
-from . import probe
+from . import listeners, probe
 
 # Fewer requests say nothing about a share of them.
 ENOUGH_REQUESTS = 20
@@ -56,11 +56,9 @@ def restarts(units):
         ["systemctl", "show", "--property=Id,NRestarts,ActiveState", "--", *units],
         stdout=subprocess.PIPE, text=True, check=True,
     ).stdout
-    found = {}
-    for block in shown.strip().split("\n\n"):
-        facts = dict(line.split("=", 1) for line in block.splitlines())
-        found[facts["Id"]] = (int(facts.get("NRestarts") or 0), facts.get("ActiveState", ""))
-    return found
+    return {
+        unit["Id"]: (int(unit.get("NRestarts") or 0), unit.get("ActiveState", "")) for unit in listeners.parse_show(shown)
+    }
 
 
 def judge_units(before, after):

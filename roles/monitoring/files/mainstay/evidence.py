@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from .measure import read
 from .units import SystemdError
 
 MAX_PROCESSES = 20
@@ -42,14 +43,6 @@ def collect(systemd, unit, lines, proc="/proc"):
     return found
 
 
-def _read(path):
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
 def tree(pid, proc="/proc"):
     """A process and its descendants."""
     found = [pid] if pid else []
@@ -59,7 +52,7 @@ def tree(pid, proc="/proc"):
         except OSError:
             continue
         for thread in threads:
-            found += [int(child) for child in _read(f"{proc}/{parent}/task/{thread}/children").split()]
+            found += [int(child) for child in read(f"{proc}/{parent}/task/{thread}/children").split()]
         if len(found) >= MAX_PROCESSES:
             break
     return found[:MAX_PROCESSES]
@@ -67,7 +60,7 @@ def tree(pid, proc="/proc"):
 
 def describe(pid, proc="/proc"):
     """Name, state and size of a process; not its command line, which may hold a secret."""
-    name, rest = _read(f"{proc}/{pid}/stat").rpartition(")")[::2]
+    name, rest = read(f"{proc}/{pid}/stat").rpartition(")")[::2]
     words = rest.split()
     if len(words) < 22:
         return None
@@ -75,7 +68,7 @@ def describe(pid, proc="/proc"):
         "pid": pid,
         "name": name.partition("(")[2],
         "state": STATES.get(words[0], words[0]),
-        "wchan": _read(f"{proc}/{pid}/wchan").strip("0\n"),
+        "wchan": read(f"{proc}/{pid}/wchan").strip("0\n"),
         "threads": int(words[17]),
         "rss_mb": int(words[21]) * os.sysconf("SC_PAGE_SIZE") >> 20,
     }

@@ -15,7 +15,8 @@ import socket
 ESTABLISHED = "01"
 
 
-def _read(path):
+def read(path):
+    """The text of a file; nothing where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -29,9 +30,9 @@ def memory(group, root="/"):
         (f"{root}/sys/fs/cgroup{group}", "memory.current", "inactive_file"),
         (f"{root}/sys/fs/cgroup/memory{group}", "memory.usage_in_bytes", "total_inactive_file"),
     ):
-        used = _read(f"{folder}/{current}").strip()
+        used = read(f"{folder}/{current}").strip()
         if used.isdigit():
-            droppable = re.search(rf"^{cache} (\d+)$", _read(f"{folder}/memory.stat"), re.MULTILINE)
+            droppable = re.search(rf"^{cache} (\d+)$", read(f"{folder}/memory.stat"), re.MULTILINE)
             return max(0, int(used) - (int(droppable[1]) if droppable else 0))
     return None
 
@@ -39,7 +40,7 @@ def memory(group, root="/"):
 def processes(group, root="/"):
     """The processes of a control group."""
     for folder in ("", "/unified", "/systemd", "/memory"):
-        found = _read(f"{root}/sys/fs/cgroup{folder}{group}/cgroup.procs").split()
+        found = read(f"{root}/sys/fs/cgroup{folder}{group}/cgroup.procs").split()
         if found:
             return [int(pid) for pid in found]
     return []
@@ -49,7 +50,7 @@ def connections(pids, root="/"):
     """Established TCP connections that some processes hold."""
     inodes = set()
     for protocol in ("tcp", "tcp6"):
-        rows = [line.split() for line in _read(f"{root}/proc/net/{protocol}").splitlines()[1:]]
+        rows = [line.split() for line in read(f"{root}/proc/net/{protocol}").splitlines()[1:]]
         inodes |= {row[9] for row in rows if len(row) > 9 and row[3] == ESTABLISHED}
     held = set()
     for pid in pids:

@@ -64,14 +64,14 @@ class UnitState:
         return self.load if self.load not in ("loaded", "") else f"{self.active} ({self.sub})"
 
 
+def parse_blocks(text):
+    """`systemctl show` of several units, one block of Key=value for each: {unit: {key: value}}."""
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+    return {block["Id"]: block for block in blocks if block.get("Id")}
+
+
 def parse_show(text):
-    """`systemctl show` of several units: blocks of Key=value, one block per unit."""
-    states = {}
-    for block in text.split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if values.get("Id"):
-            states[values["Id"]] = _state(values)
-    return states
+    return {unit: _state(values) for unit, values in parse_blocks(text).items()}
 
 
 def _integer(text):

@@ -16,6 +16,7 @@ from .. import measure
 from ..cli import Refusal
 from ..postgres import DatabaseError, ask
 from ..text import span, table
+from ..units import parse_blocks
 
 CLOSE_PERCENT = 80
 MB = 1 << 20
@@ -84,9 +85,7 @@ def units(context, names):
     """What systemd says of units, by name; a pattern stands for those that are loaded."""
     if not names:
         return {}
-    text = context.run(["systemctl", "show", f"--property={PROPERTIES}", "--", *names])
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
-    return {block["Id"]: block for block in blocks if block.get("Id")}
+    return parse_blocks(context.run(["systemctl", "show", f"--property={PROPERTIES}", "--", *names]))
 
 
 def memory(planned, context):

@@ -1,1 +1,0 @@
-../../shared/tests/conftest.py

@@ -10,8 +10,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -138,32 +136,6 @@ class TestRun:
         assert shop.run("run", "shop", "ls")[0] == 130
         started, stopped = shop.calls
         assert f"--unit={stopped[-1]}" in started and stopped[:2] == ["systemctl", "stop"]
-
-
-LISTEN = (
-    "import signal, socket, sys, time\n"
-    "if 'stubborn' in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "sock = socket.create_server(('127.0.0.1', 0))\n"
-    "print(sock.getsockname()[1], flush=True)\n"
-    "time.sleep(60)"
-)
-
-
-@pytest.fixture
-def stray():
-    """Starts a process that listens; gives the process and its port. It belongs to no service."""
-    started = []
-
-    def start(*words):
-        process = subprocess.Popen([sys.executable, "-c", LISTEN, *words], stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        return process, int(process.stdout.readline())
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="stopping needs root")

@@ -8,21 +8,12 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils import ports
 from ansible_collections.mainstay.vps.plugins.modules import port_free
 from run_module import run_module
 
-LISTEN = (
-    "import signal, socket, sys, time\n"
-    "if 'stubborn' in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "sock = socket.create_server(('127.0.0.1', 0))\n"
-    "print(sock.getsockname()[1], flush=True)\n"
-    "time.sleep(60)"
-)
 KEYS = {"changed", "free", "ports", "holders", "stopped", "waited_ms", "diff"}
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="stopping needs root")
@@ -31,25 +22,6 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="stopping needs root")
 @pytest.fixture
 def run(tmp_path):
     return lambda check=False, **options: run_module(port_free, options, tmp_path, check)
-
-
-@pytest.fixture
-def listener():
-    """Starts a process that listens; gives the process and its port."""
-    started = []
-
-    def start(*words):
-        process = subprocess.Popen(
-            [sys.executable, "-c", LISTEN, "--password=hunter2", *words], stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        return process, int(process.stdout.readline())
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 @pytest.fixture
@@ -66,8 +38,8 @@ def test_a_free_port(run, free_port):
     assert result["ports"] == {str(free_port): "free"}
 
 
-def test_somebody_elses_port_fails_and_names_him(run, listener, free_port):
-    process, port = listener()
+def test_somebody_elses_port_fails_and_names_him(run, stray, free_port):
+    process, port = stray("--password=hunter2")
     result = run(ports=[port, free_port])
     assert set(result) >= KEYS
     assert (result["failed"], result["free"], result["changed"]) == (True, False, False)
@@ -78,23 +50,23 @@ def test_somebody_elses_port_fails_and_names_him(run, listener, free_port):
     assert process.poll() is None
 
 
-def test_report_does_not_fail(run, listener):
-    process, port = listener()
+def test_report_does_not_fail(run, stray):
+    process, port = stray("--password=hunter2")
     result = run(port=port, state="report", stop_with="signal")
     assert (result["failed"], result["free"], result["stopped"]) == (False, False, [])
     assert result["holders"][0]["pid"] == process.pid
     assert process.poll() is None
 
 
-def test_an_allowed_user(run, listener):
-    _process, port = listener()
+def test_an_allowed_user(run, stray):
+    _process, port = stray("--password=hunter2")
     result = run(port=port, allowed_users=[getpass.getuser()], stop_with="signal")
     assert (result["changed"], result["free"], result["ports"]) == (False, True, {str(port): "allowed"})
 
 
 @needs_root
-def test_a_signal_predicted_and_sent(run, listener):
-    process, port = listener()
+def test_a_signal_predicted_and_sent(run, stray):
+    process, port = stray("--password=hunter2")
     predicted = run(check=True, port=port, stop_with="signal")
     assert (predicted["changed"], predicted["free"], predicted["ports"]) == (True, True, {str(port): "stopped"})
     assert process.poll() is None
@@ -108,8 +80,8 @@ def test_a_signal_predicted_and_sent(run, listener):
 
 
 @needs_root
-def test_force_only_when_told(run, listener):
-    process, port = listener("stubborn")
+def test_force_only_when_told(run, stray):
+    process, port = stray("stubborn")
     result = run(port=port, stop_with="signal", grace=0.3)
     assert result["failed"]
     assert "Still held 0.3 s after asking to stop" in result["msg"]

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise
 from .databases import REDIS_PORTS
+from .fleet import app_packages
 from .instances import RECORDS, link_target, names, next_numbers, record, record_path, recorded
 from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
 from .unit_commands import assignment, exec_line
@@ -32,8 +33,6 @@ STAYS_UP = (
     'since=$(systemctl show --property=ActiveEnterTimestampMonotonic --value "$0") && '
     '[ "$(($(cut -d. -f1 /proc/uptime) - since / 1000000))" -ge 2 ]'
 )
-
-PACKAGES = {"python": ["python3-venv"], "node": ["nodejs", "npm"], "command": []}
 
 
 # --- environment ------------------------------------------------------------------------------------------------------
@@ -289,7 +288,7 @@ def model(
         described = _app(app, releases[name], plan.get(name, {}), variables.get(name, {}), options, host)
         options["surge_mb"] = _left(options["surge_mb"], described)
         result["apps"][name] = described
-        result["packages"] += PACKAGES.get(app["runtime"], []) + (["git"] if app["source"]["kind"] == "git" else [])
+        result["packages"] += app_packages(app)
         result["new_users"] += [] if described["current"] else [app["user"]]
         result["files"] += _files(app, described)
         result["purge"] += [
@@ -321,7 +320,13 @@ def _app(app, release, plan, variables, options, host):
         name: (unit(app, process, plan.get(name, {}), options), planned(process, plan.get(name, {})))
         for name, process in app["processes"].items()
     }
-    fits = _fits(app, planned_units, paths, options)
+    surges = {
+        name: _surge(process, planned_units[name][1]) if recorded(paths, app, process) else 0
+        for name, process in app["processes"].items()
+    }
+    fits = options["deploy"] == "blue_green" and (
+        options["surge_mb"] is None or sum(surges.values()) <= options["surge_mb"]
+    )
     processes = [
         _process(app, process, *planned_units[name], release, variables, options, paths, running, fits)
         for name, process in app["processes"].items()
@@ -344,7 +349,7 @@ def _app(app, release, plan, variables, options, host):
         "target": f"{app['name']}.target",
         "target_running": f"{app['name']}.target" in running,
         "changing": current != release or any(item["mode"] != "kept" for item in processes),
-        "surge_mb": sum(item["surge_mb"] for item in processes if item["mode"] == "beside"),
+        "surge_mb": sum(surges[item["name"]] for item in processes if item["mode"] == "beside"),
         "secrets": secret_names(app),
         "processes": processes,
         "units": [described for described, _numbers in planned_units.values()],
@@ -352,19 +357,8 @@ def _app(app, release, plan, variables, options, host):
 
 
 def _surge(process, numbers):
+    """The memory a second set of a process takes, in MB."""
     return (numbers["memory_max_mb"] or 0) * numbers["instances"] if process["port"] else 0
-
-
-def _fits(app, planned_units, paths, options):
-    """Whether the app's web processes may run twice for a while."""
-    if options["deploy"] != "blue_green":
-        return False
-    needed = sum(
-        _surge(process, planned_units[name][1])
-        for name, process in app["processes"].items()
-        if recorded(paths, app, process)
-    )
-    return options["surge_mb"] is None or needed <= options["surge_mb"]
 
 
 def _process(app, process, described, numbers, release, variables, options, paths, running, fits):
@@ -401,7 +395,6 @@ def _process(app, process, described, numbers, release, variables, options, path
         "record_path": record_path(app, process),
         "new_record": record(release, digest, chosen),
         "drain": process["drain"],
-        "surge_mb": _surge(process, numbers) if found else 0,
         "probes": _probes(app, process, chosen, options),
     }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from .apps import normalise
 
 TIERS = ("proxy", "backend", "database", "cache")
+RUNTIME_PACKAGES = {"python": ["python3-venv"], "node": ["nodejs", "npm"], "command": []}
 
 
 def plan_hosts(names, hostvars, groups):
@@ -21,10 +22,14 @@ def plan_hosts(names, hostvars, groups):
     return hosts
 
 
+def app_packages(app):
+    """The Debian packages that an app needs to be built and run."""
+    return RUNTIME_PACKAGES[app["runtime"]] + (["git"] if app["source"]["kind"] == "git" else [])
+
+
 def stack_packages(apps, tiers, part="all"):
     """The Debian packages of all roles that serve a host: ``tools`` that builds need, and ``servers``, which take longer."""
     declared = normalise(apps).values()
-    runtimes = {app["runtime"] for app in declared}
     tools, servers = ["nftables", "logrotate"], []
     if "proxy" in tiers:
         servers += ["nginx"]
@@ -35,9 +40,7 @@ def stack_packages(apps, tiers, part="all"):
     if "cache" in tiers and any(app["redis"] for app in declared):
         servers += ["redis-server"]
     if "backend" in tiers:
-        tools += ["python3-venv"] if "python" in runtimes else []
-        tools += ["nodejs", "npm"] if "node" in runtimes else []
-        tools += ["git"] if any(app["source"]["kind"] == "git" for app in declared) else []
+        tools += sorted({package for app in declared for package in app_packages(app)})
     return {"all": tools + servers, "tools": tools, "servers": servers}[part]
 
 

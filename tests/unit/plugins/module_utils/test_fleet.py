@@ -27,7 +27,7 @@ def app(**options):
 
 
 @pytest.mark.parametrize(("part", "packages"), [
-    ("tools", ["nftables", "logrotate", "python3-venv", "git"]),
+    ("tools", ["nftables", "logrotate", "git", "python3-venv"]),
     ("servers", ["nginx", "postgresql", "python3-psycopg2", "redis-server"]),
 ])
 def test_packages_of_the_stack_come_in_two_parts(part, packages):

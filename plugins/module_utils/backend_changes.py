@@ -29,12 +29,18 @@ def _new(process):
     return [number for number in process["numbers"] if number not in process["live_numbers"]]
 
 
+def _retired(process):
+    """The numbers of a process that served and no longer do."""
+    return [number for number in process["live_numbers"] if number not in process["numbers"]]
+
+
 def preparation(described, changed_files=()):
     """What starts beside what serves, and what must be healthy before it may serve.
 
-    Instances that stay and do not run are started, too. ``live`` is what serves once all of it is healthy.
+    Instances that stay and do not run are started, too. ``live`` is what serves once all of it is healthy, ``spare`` what
+    served before and stands by until the new one has proven itself under its load.
     """
-    found = {"restarted": [], "started": [], "probes": [], "files": [], "live": {}}
+    found = {"restarted": [], "started": [], "probes": [], "files": [], "live": {}, "spare": {}}
     for app in described["apps"].values():
         for process in app["processes"]:
             # Workers have no second set: each new one starts when the others are replaced.
@@ -45,6 +51,7 @@ def preparation(described, changed_files=()):
             found["probes"] += _probes(process, new + stopped)
             if process["port"]:
                 found["live"].setdefault(app["name"], {})[process["name"]] = process["numbers"]
+                found["spare"].setdefault(app["name"], {})[process["name"]] = _retired(process)
         if app["current"] != app["release"]:
             found["files"].append({"dest": f"{app['root']}/current", "link": f"releases/{app['release']}"})
     found["daemon_reload"] = any(path.startswith(UNITS) for path in changed_files)
@@ -76,11 +83,6 @@ def takeover(described, changed_files=()):
             probe for app in _changing(described) for process in app["processes"] for probe in process["probes"]
         ]
     return found
-
-
-def _retired(process):
-    """The numbers of a process that served and no longer do."""
-    return [number for number in process["live_numbers"] if number not in process["numbers"]]
 
 
 def completion(described):

@@ -14,15 +14,16 @@ def upstream_name(app_name, process_name):
     return f"{app_name}-{process_name}"
 
 
-def nginx_upstreams(apps, plan, hostname, live=None):
+def nginx_upstreams(apps, plan, hostname, live=None, spare=None):
     """One upstream for each process that has a port, its servers on loopback by IP: ``localhost`` may mean ::1 first.
 
-    ``live`` tells the ports that serve, ``{app: {process: [port, …]}}``.
+    ``live`` tells the ports that serve, ``{app: {process: [port, …]}}``, and ``spare`` those that stand by for them.
     """
     return [
         {
             "name": upstream_name(app["name"], process["name"]),
             "servers": [f"127.0.0.1:{port}" for port in numbers(plan, hostname, app, process, live)],
+            "backup_servers": [f"127.0.0.1:{port}" for port in (spare or {}).get(app["name"], {}).get(process["name"], ())],
         }
         for app in normalise(apps).values()
         for process in app["processes"].values()

@@ -18,8 +18,8 @@ ENOUGH_REQUESTS = 20
 # A probe that fails once may have met a busy moment; twice in a row it has not.
 FAILURES_IN_A_ROW = 2
 PERCENTILE = 0.95
-# The end of a line of the log format `mainstay` (role nginx): upstreams, their statuses and their times, of which the last count.
-UPSTREAM = re.compile(rb"(\S+:\d+) (?:[\d-]+, )*(\d{3}) (?:[\d.-]+, )*([\d.]+)$")
+# The end of a line of the log format `mainstay` (role nginx): the upstreams that were tried, their statuses and their times.
+UPSTREAMS = re.compile(rb"((?:\S+:\d+, )*\S+:\d+) ((?:[\d-]+, )*[\d-]+) ((?:[\d.-]+, )*[\d.-]+)$")
 
 
 class Log:
@@ -39,12 +39,16 @@ class Log:
 
 
 def requests(lines, ports):
-    """The status and the time in ms of each request that went to one of the ports; websockets last as long as they like."""
+    """The status and the time in ms of each try at one of the ports, also where another one then answered.
+
+    Websockets last as long as they like, and a client that left has no status.
+    """
     found = []
     for line in lines:
-        match = UPSTREAM.search(line)
-        if match and int(match[1].rpartition(b":")[2]) in ports and match[2] != b"101":
-            found.append((int(match[2]), round(float(match[3]) * 1000)))
+        match = UPSTREAMS.search(line)
+        for address, status, seconds in zip(*(field.split(b", ") for field in match.groups())) if match else ():
+            if int(address.rpartition(b":")[2]) in ports and status not in (b"-", b"101"):
+                found.append((int(status), round(float(seconds) * 1000)))
     return found
 
 

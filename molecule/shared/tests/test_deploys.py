@@ -183,20 +183,19 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("file", "text", "variables", "wanted"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
-def test_a_broken_release_harms_nobody(request, host, shop, visitor, file, text, variables, wanted):
+@pytest.mark.parametrize(("name", "file", "text", "variables", "wanted"), BROKEN, ids=[case[0] for case in BROKEN])
+def test_a_broken_release_harms_nobody(host, shop, visitor, name, file, text, variables, wanted):
     before = state(host)
     with shop.broken(file, text), visitor() as visit:
         run = shop.deploy(**FAST, **variables)
     assert run.returncode != 0, run.stdout[-3000:]
     assert wanted in words(run), run.stdout[-3000:]
-    keep(f"a release that {request.node.callspec.id.partition('ansible')[0].strip('-')}", visit.found)
+    keep(f"a release that {name}", visit.found)
     assert state(host) == before
     if "backend_bake_seconds" in variables:
-        # It had the traffic when it died: until nginx has returned, requests fail. Nothing that was accepted is lost.
-        assert visit.found["lost"] == [] and visit.found["failed"] < visit.found["requests"] / 2, visit.found
-    else:
-        assert_unharmed(visit.found)
+        # What was being written by a process when it died is not tried again, for it may have been done.
+        visit.found["failed"] -= sum(failure.split(":")[2].endswith(" POST") for failure in visit.found["failures"])
+    assert_unharmed(visit.found)
     assert len(visit.found["releases"]) <= 2
 
 

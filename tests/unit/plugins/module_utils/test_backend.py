@@ -443,10 +443,11 @@ def _steps(described, changed_files=()):
         "rolled": [item["unit"] for item in second["rolls"]],
         "stopped": last["stopped"],
         "serve": first["live"]["shop"]["web"],
+        "stand by": first["spare"]["shop"]["web"],
     }
 
 
-NOTHING = {"beside": [], "started": [], "in place": [], "rolled": [], "stopped": [], "serve": [8000, 8001]}
+NOTHING = {"beside": [], "started": [], "in place": [], "rolled": [], "stopped": [], "serve": [8000, 8001], "stand by": []}
 
 
 def _todo(wanted="abc", plan=None, settings=None, changed_files=(), **host):
@@ -466,24 +467,24 @@ ONE["shop"]["web"]["instances"] = 1
         ({}, {}),
         (
             {"wanted": "def"},
-            {"beside": _web(8002, 8003), "in place": WORKERS, "stopped": _web(8000, 8001), "serve": [8002, 8003]},
+            {"beside": _web(8002, 8003), "in place": WORKERS, "stopped": _web(8000, 8001), "serve": [8002, 8003], "stand by": [8000, 8001]},
         ),
         ({"live": [8002, 8003]}, {"serve": [8002, 8003]}),
         (
             {"wanted": "def", "live": [8002, 8003]},
-            {"beside": _web(8000, 8001), "in place": WORKERS, "stopped": _web(8002, 8003), "serve": [8000, 8001]},
+            {"beside": _web(8000, 8001), "in place": WORKERS, "stopped": _web(8002, 8003), "serve": [8000, 8001], "stand by": [8002, 8003]},
         ),
         ({"unproven": ["worker"]}, {"in place": ["shop-worker@1.service"]}),
         (
             {"unproven": ["web"]},
-            {"beside": _web(8002, 8003), "stopped": _web(8000, 8001), "serve": [8002, 8003]},
+            {"beside": _web(8002, 8003), "stopped": _web(8000, 8001), "serve": [8002, 8003], "stand by": [8000, 8001]},
         ),
         # One set at a time where the memory holds no second one.
         ({"unproven": ["web"], "settings": {"deploy": "rolling"}}, {"rolled": _web(8000, 8001)}),
         ({"unproven": ["web"], "settings": {"surge_mb": 599}}, {"rolled": _web(8000, 8001)}),
         (
             {"unproven": ["web"], "settings": {"surge_mb": 600}},
-            {"beside": _web(8002, 8003), "stopped": _web(8000, 8001), "serve": [8002, 8003]},
+            {"beside": _web(8002, 8003), "stopped": _web(8000, 8001), "serve": [8002, 8003], "stand by": [8000, 8001]},
         ),
         # Another number of instances: the next set takes the lowest free ports; where there are too few, places are taken over.
         (
@@ -493,11 +494,12 @@ ONE["shop"]["web"]["instances"] = 1
                 "in place": WORKERS,
                 "stopped": _web(8002, 8003),
                 "serve": [8000, 8001, 8004],
+                "stand by": [8002, 8003],
             },
         ),
         (
             {"plan": ONE},
-            {"rolled": _web(8000), "stopped": _web(8001), "serve": [8000]},
+            {"rolled": _web(8000), "stopped": _web(8001), "serve": [8000], "stand by": [8001]},
         ),
         # By hand: a changed unit file, a stopped instance, a stopped target.
         ({"changed_files": ["/etc/systemd/system/shop-beat@.service"]}, {"in place": ["shop-beat@1.service"]}),

@@ -10,8 +10,12 @@ PLAN = {"hosts": {"web1": {"processes": {"shop": {"web": {"instances": 2}}}}}}
 
 
 def test_upstreams_follow_the_plan():
-    assert sites.nginx_upstreams(SHOP, PLAN, "web1") == [{"name": "shop-web", "servers": ["127.0.0.1:8000", "127.0.0.1:8001"]}]
-    assert sites.nginx_upstreams(SHOP, {}, "web1") == [{"name": "shop-web", "servers": ["127.0.0.1:8000"]}]
+    assert sites.nginx_upstreams(SHOP, PLAN, "web1") == [
+        {"name": "shop-web", "servers": ["127.0.0.1:8000", "127.0.0.1:8001"], "backup_servers": []}]
+    assert sites.nginx_upstreams(SHOP, {}, "web1") == [{"name": "shop-web", "servers": ["127.0.0.1:8000"], "backup_servers": []}]
+    live, spare = {"shop": {"web": [8002]}}, {"shop": {"web": [8000]}}
+    assert sites.nginx_upstreams(SHOP, {}, "web1", live, spare) == [
+        {"name": "shop-web", "servers": ["127.0.0.1:8002"], "backup_servers": ["127.0.0.1:8000"]}]
 
 
 def test_site_has_everything_a_template_needs():

@@ -11,7 +11,11 @@ class FilterModule:
     def filters(self):
         return {
             "enumeration": fleet.enumeration,
+            "listen_addresses": fleet.listen_addresses,
+            "other_addresses": fleet.other_addresses,
             "raised_limits": fleet.raised_limits,
             "plan_hosts": refused_as_filter_error(fleet.plan_hosts),
             "stack_packages": refused_as_filter_error(fleet.stack_packages),
+            "tier_address": fleet.tier_address,
+            "web_address": fleet.web_address,
         }

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from .apps import heartbeat_path, normalise, port_range
 from .databases import REDIS_PORTS
+from .fleet import at, tiers_of
 from .instances import names, numbers, planned_instances
-from .proof import tiers_of
 
 VERSION = 1
 
@@ -78,8 +78,7 @@ def _probe(app, process, address, number):
     """How to ask an instance: by HTTP, by the age of its heartbeat, or not at all (None: the unit's state is all there is)."""
     health, heartbeat = process["health"], process["heartbeat"]
     if health:
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{number}{health['path']}"
+        url = f"http://{at(address, number)}{health['path']}"
         return {"kind": "http", "url": url, "status": [health["status"]], "timeout": health["timeout"]}
     if heartbeat:
         return {"kind": "heartbeat", "file": heartbeat_path(app, process), "max_age": heartbeat["max_age"]}

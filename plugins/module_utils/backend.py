@@ -11,15 +11,15 @@ import re
 from urllib.parse import quote
 
 from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise
-from .databases import REDIS_PORTS
-from .fleet import app_packages
+from .databases import DATABASE_PORTS, REDIS_PORTS
+from .fleet import LOOPBACK, app_packages, at
 from .instances import RECORDS, link_target, names, next_numbers, record, record_path, recorded
 from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
 from .unit_commands import assignment, exec_line
 
 UNITS = "/etc/systemd/system"
-# Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME, and port.
-DATABASE_SCHEMES = {"postgresql": ("postgresql", 5432), "mariadb": ("mysql", 3306)}
+# Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME.
+DATABASE_SCHEMES = {"postgresql": "postgresql", "mariadb": "mysql"}
 DATABASE_UNITS = {"postgresql": ["postgresql.service"], "mariadb": ["mariadb.service"], "none": []}
 URL_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?")
 
@@ -53,8 +53,7 @@ def _generated(app, secrets, database_host, redis_host):
     """The variables every process of an app gets, besides its own ``env``."""
     variables = {name: _secret(app, secrets, name) for name in app["secrets"]}
     if app["database"] != "none":
-        scheme, port = DATABASE_SCHEMES[app["database"]]
-        scheme = app["env"].get("DATABASE_SCHEME", scheme)
+        scheme = app["env"].get("DATABASE_SCHEME", DATABASE_SCHEMES[app["database"]])
         if not URL_SCHEME.fullmatch(scheme):
             raise DeclarationError(
                 f"mainstay_apps.{app['name']}.env.DATABASE_SCHEME",
@@ -62,11 +61,11 @@ def _generated(app, secrets, database_host, redis_host):
                 "Write what stands before '://' in the app's database URL, such as mysql+pymysql or postgresql+psycopg.",
             )
         password = quote(_secret(app, secrets, "DATABASE_PASSWORD"), safe="")
-        variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{database_host}:{port}/{app['name']}"
+        variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{at(database_host, DATABASE_PORTS[app['database']])}/{app['name']}"
     for instance in app["redis"]:
         password = quote(_secret(app, secrets, f"REDIS_{instance.upper()}_PASSWORD"), safe="")
         variables[f"REDIS_{instance.upper()}_URL"] = (
-            f"redis://{app['name']}:{password}@{redis_host}:{REDIS_PORTS[instance]}/0"
+            f"redis://{app['name']}:{password}@{at(redis_host, REDIS_PORTS[instance])}/0"
         )
     return variables
 
@@ -114,6 +113,9 @@ def process_environment(app, process, plan, options):
     if process["port"]:
         variables.update(HOST=options["bind_address"], PORT="%i", WEB_CONCURRENCY=plan["workers"])
         variables["MAX_WS_CONNECTIONS"] = websocket_limit(app, process, plan)
+        if options["proxies"]:
+            # uvicorn and gunicorn believe what these say of the client; by themselves only what their own host says.
+            variables["FORWARDED_ALLOW_IPS"] = ",".join([LOOPBACK, *options["proxies"]])
     if process["kind"] == "celery":
         variables["CELERY_CONCURRENCY"] = plan["concurrency"]
     if app["database"] != "none":
@@ -209,7 +211,7 @@ def _digest(*parts):
 def _probes(app, process, numbers, options):
     """What the instances of a process must show before a change to them counts as done."""
     common = {"interval": 0.25, "deadline": options["start_timeout"]}
-    host = "127.0.0.1" if options["bind_address"] in ("0.0.0.0", "::", "") else options["bind_address"]
+    host = LOOPBACK if options["bind_address"] in ("0.0.0.0", "::", "") else options["bind_address"]
     probes = []
     for name, number in zip(names(app, process, numbers), numbers):
         for kind in ("health", "readiness"):
@@ -218,7 +220,7 @@ def _probes(app, process, numbers, options):
                 probe = {
                     "name": name,
                     "kind": "http",
-                    "url": f"http://{host}:{number}{check['path']}",
+                    "url": f"http://{at(host, number)}{check['path']}",
                     "healthy_threshold": 2,
                     "timeout": check.get("timeout", 5),
                     "status": [check.get("status", 200)],
@@ -259,7 +261,8 @@ def model(
     plan=None,
     variables=None,
     host=None,
-    bind_address="127.0.0.1",
+    bind_address=LOOPBACK,
+    proxies=(),
     start_timeout=90,
     stop_timeout=None,
     deploy="blue_green",
@@ -269,12 +272,13 @@ def model(
     """All that a backend host needs for its apps, each entry ready for the module that takes it. It holds no secret.
 
     ``releases`` maps each app to the id it should run; ``plan`` is the plan of this host's processes; ``variables`` is
-    what :func:`environment` returned; ``host`` is the host's snapshot. ``surge_mb`` is the memory that second sets may
+    what :func:`environment` returned; ``host`` is the host's snapshot. ``proxies`` are the addresses of proxies on other hosts. ``surge_mb`` is the memory that second sets may
     take (None: no limit), ``template`` the text of the unit file, whose changes concern every process.
     """
     plan, variables, host = plan or {}, variables or {}, host or {}
     options = {
         "bind_address": bind_address,
+        "proxies": list(proxies),
         "start_timeout": start_timeout,
         "systemd_version": host.get("systemd_version") or 0,
         "stop_timeout": stop_timeout or {"web": 30, "celery": 60, "worker": 30},
@@ -320,16 +324,18 @@ def _app(app, release, plan, variables, options, host):
         name: (unit(app, process, plan.get(name, {}), options), planned(process, plan.get(name, {})))
         for name, process in app["processes"].items()
     }
+    # A singleton runs on one host only.
+    planned_units = {name: found for name, found in planned_units.items() if found[1]["instances"]}
     surges = {
-        name: _surge(process, planned_units[name][1]) if recorded(paths, app, process) else 0
-        for name, process in app["processes"].items()
+        name: _surge(app["processes"][name], numbers) if recorded(paths, app, app["processes"][name]) else 0
+        for name, (_described, numbers) in planned_units.items()
     }
     fits = options["deploy"] == "blue_green" and (
         options["surge_mb"] is None or sum(surges.values()) <= options["surge_mb"]
     )
     processes = [
-        _process(app, process, *planned_units[name], release, variables, options, paths, running, fits)
-        for name, process in app["processes"].items()
+        _process(app, app["processes"][name], *found, release, variables, options, paths, running, fits)
+        for name, found in planned_units.items()
     ]
     records = [item["record"]["release"] for item in processes if item["record"]]
     current = link_target(paths, f"{app['root']}/current").rpartition("/")[2]

@@ -11,6 +11,7 @@ import re
 
 from .apps import normalise
 
+DATABASE_PORTS = {"mariadb": 3306, "postgresql": 5432}
 REDIS_PORTS = {"cache": 6379, "queue": 6380}
 # PostgreSQL's own default (scram_iterations, src/include/common/scram-common.h); more is slower at every connection.
 SCRAM_ITERATIONS = 4096

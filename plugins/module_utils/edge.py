@@ -10,8 +10,10 @@ import ipaddress
 import posixpath
 import re
 
-from .apps import normalise
-from .fleet import TIERS
+from .apps import normalise, port_range
+from .databases import DATABASE_PORTS, REDIS_PORTS
+from .fleet import other_addresses, tiers_of
+from .instances import planned_instances
 from .sites import TLS_DIRECTORY, tls_files
 
 PORT_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
@@ -46,18 +48,35 @@ def _known_keys(item, where, required, optional):
 
 
 def firewall_rules(apps, plan=None, hostname=None):
-    """The ports a host opens to the world: 80 where it serves a site, 443 where one of them has TLS.
-
-    The tiers are those of the plan; a host the plan does not know serves all of them.
+    """The ports a host opens: to the world 80 where it serves a site and 443 where one of them has TLS; to the backends its
+    databases and Redis instances; to the proxies all ports that its web processes own.
     """
-    tiers = (plan or {}).get("hosts", {}).get(hostname, {}).get("tiers", TIERS)
-    kinds = [site["tls"]["kind"] for app in normalise(apps).values() for site in app["sites"].values()]
+    plan, declared = plan or {}, normalise(apps).values()
+    tiers = tiers_of(plan, hostname)
+    kinds = [site["tls"]["kind"] for app in declared for site in app["sites"].values()]
     rules = []
     if "proxy" in tiers and kinds:
         rules.append({"port": 80, "protocol": "tcp", "comment": "web sites"})
         if any(kind != "none" for kind in kinds):
             rules.append({"port": 443, "protocol": "tcp", "comment": "web sites with TLS"})
-    return rules
+    inner = []
+    if "database" in tiers:
+        inner += [("backend", DATABASE_PORTS[name], name) for name in sorted({app["database"] for app in declared} - {"none"})]
+    if "cache" in tiers:
+        used = {name for app in declared for name in app["redis"]}
+        inner += [("backend", REDIS_PORTS[name], f"redis {name}") for name in sorted(used)]
+    if "backend" in tiers:
+        inner += [
+            ("proxy", f"{ports[0]}-{ports[-1]}", f"{app['name']} {process['name']}")
+            for app in declared
+            for process in app["processes"].values()
+            if (ports := port_range(process, planned_instances(plan, hostname, app, process)))
+        ]
+    return rules + [
+        {"port": port, "protocol": "tcp", "from": sources, "comment": f"{what} for the {tier} hosts"}
+        for tier, port, what in inner
+        if (sources := other_addresses(plan, hostname, tier))
+    ]
 
 
 def _ports(value, where):
@@ -128,8 +147,10 @@ def nft_ssh_rules(ports, sources=(), rate="60/minute", burst=60):
 # Log rotation
 
 
-def logrotate_files(apps):
-    """The log files of the apps: relative to ``/srv/<app>/shared``, the folder that all releases have in common."""
+def logrotate_files(apps, plan=None, hostname=None):
+    """The log files of the apps where they run: relative to ``/srv/<app>/shared``, the folder that all releases have in common."""
+    if "backend" not in tiers_of(plan or {}, hostname):
+        return []
     return [
         {
             "name": app["name"],

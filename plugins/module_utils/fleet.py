@@ -1,11 +1,14 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which host serves which tier, and what it therefore needs."""
+"""Which host serves which tier, what it therefore needs, and where the hosts find each other."""
 from __future__ import annotations
+
+import ipaddress
 
 from .apps import normalise
 
+LOOPBACK = "127.0.0.1"
 TIERS = ("proxy", "backend", "database", "cache")
 RUNTIME_PACKAGES = {"python": ["python3-venv"], "node": ["nodejs", "npm"], "command": []}
 
@@ -19,7 +22,58 @@ def plan_hosts(names, hostvars, groups):
             raise ValueError(f"inventory: {name!r} is in no tier. Put it into one or more of the groups {', '.join(TIERS)}.")
         snapshot = hostvars[name]["mainstay_host"]
         hosts[name] = {"tiers": tiers, "memory_mb": snapshot["memory_mb"], "cpus": snapshot["cpus"]}
+        if len(names) > 1:
+            hosts[name]["address"] = _own_address(name, hostvars[name].get("mainstay_address"))
     return hosts
+
+
+def _own_address(name, text):
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        address = None
+    if address is None or address.is_loopback or address.is_unspecified:
+        raise ValueError(
+            f"mainstay_address: {text!r} cannot be used for the host {name}. Where there are several hosts, give each the address "
+            "at which the others reach it, in a private network: what they tell each other is not all encrypted."
+        )
+    return str(address)
+
+
+def tiers_of(plan, hostname):
+    """The tiers of a host; one that the plan does not know serves all of them."""
+    return plan.get("hosts", {}).get(hostname, {}).get("tiers", list(TIERS))
+
+
+def hosts_of(plan, hostname, tier):
+    """The hosts of a tier, in order; without a plan there is but the one host."""
+    return [name for name in sorted(plan.get("hosts") or [hostname]) if tier in tiers_of(plan, name)]
+
+
+def other_addresses(plan, hostname, tier):
+    """The addresses of the other hosts of a tier."""
+    return [plan["hosts"][name]["address"] for name in hosts_of(plan, hostname, tier) if name != hostname]
+
+
+def listen_addresses(plan, hostname, clients):
+    """Where a server listens: on loopback, and on the host's own address where clients of a tier are on other hosts."""
+    return [LOOPBACK] + ([plan["hosts"][hostname]["address"]] if other_addresses(plan, hostname, clients) else [])
+
+
+def web_address(plan, hostname):
+    """Where the web processes of a host listen: on loopback unless a proxy is on another host."""
+    return listen_addresses(plan, hostname, "proxy")[-1]
+
+
+def tier_address(plan, hostname, tier):
+    """Where a host finds the first host of a tier, which may be itself."""
+    names = hosts_of(plan, hostname, tier)
+    return LOOPBACK if hostname in names[:1] or not names else plan["hosts"][names[0]]["address"]
+
+
+def at(address, port):
+    """Address and port as URLs and nginx write them."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def app_packages(app):

@@ -59,8 +59,9 @@ def planned_instances(plan, hostname, app, process):
 
 def numbers(plan, hostname, app, process, live=None):
     """The numbers of a process's instances on a host: the recorded ones, or where it never ran the first set of its ports."""
-    recorded_numbers = (live or {}).get(app["name"], {}).get(process["name"])
-    return recorded_numbers or instance_numbers(process, planned_instances(plan, hostname, app, process))
+    count = planned_instances(plan, hostname, app, process)
+    recorded_numbers = (live or {}).get(app["name"], {}).get(process["name"]) if count else []
+    return recorded_numbers or instance_numbers(process, count)
 
 
 def next_numbers(process, count, live):

@@ -7,17 +7,14 @@ from __future__ import annotations
 import ipaddress
 
 from .apps import normalise
-from .databases import REDIS_PORTS
+from .databases import DATABASE_PORTS, REDIS_PORTS
+from .fleet import LOOPBACK, at, tiers_of, web_address
 from .instances import names, numbers
 
 # Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
 CLIENT_PORTS = {("udp", 68), ("udp", 546)}
 # Packages whose versions a reader of the summary asks for first.
 TOLD_PACKAGES = ("nginx", "redis-server", "mariadb-server", "python3", "nodejs")
-
-
-def tiers_of(plan, hostname):
-    return plan.get("hosts", {}).get(hostname, {}).get("tiers", ["proxy", "backend", "database", "cache"])
 
 
 def host_units(apps, plan, hostname, live=None):
@@ -32,8 +29,8 @@ def host_units(apps, plan, hostname, live=None):
     ]
 
 
-def _http(process, port, check):
-    probe = {"kind": "http", "url": f"http://127.0.0.1:{port}{check['path']}", "timeout": check.get("timeout", 5)}
+def _http(where, check):
+    probe = {"kind": "http", "url": f"http://{where}{check['path']}", "timeout": check.get("timeout", 5)}
     if check.get("status"):
         probe["status"] = [check["status"]]
     if check.get("json"):
@@ -41,11 +38,11 @@ def _http(process, port, check):
     return probe
 
 
-def _process_probes(app, process, ports):
+def _process_probes(app, process, address, ports):
     for port in ports:
         for name in ("health", "readiness"):
             if process[name]:
-                yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **_http(process, port, process[name])}
+                yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **_http(at(address, port), process[name])}
 
 
 def _covering_route(site, path):
@@ -76,16 +73,16 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
     tiers = tiers_of(plan, hostname)
     probes = []
     if "database" in tiers and any(app["database"] == "postgresql" for app in declared.values()):
-        probes.append({"name": "postgresql", "kind": "postgresql", "host": "127.0.0.1", "port": 5432})
+        probes.append({"name": "postgresql", "kind": "postgresql", "host": LOOPBACK, "port": DATABASE_PORTS["postgresql"]})
     if "database" in tiers and any(app["database"] == "mariadb" for app in declared.values()):
-        probes.append({"name": "mariadb", "kind": "mysql", "host": "127.0.0.1", "port": 3306})
+        probes.append({"name": "mariadb", "kind": "mysql", "host": LOOPBACK, "port": DATABASE_PORTS["mariadb"]})
     if "cache" in tiers:
-        probes += [{"name": f"redis {name}", "kind": "redis", "host": "127.0.0.1", "port": port}
+        probes += [{"name": f"redis {name}", "kind": "redis", "host": LOOPBACK, "port": port}
                    for name, port in REDIS_PORTS.items() if any(name in app["redis"] for app in declared.values())]
     if "backend" in tiers:
         for app in declared.values():
             for process in app["processes"].values():
-                probes += _process_probes(app, process, numbers(plan, hostname, app, process, live))
+                probes += _process_probes(app, process, web_address(plan, hostname), numbers(plan, hostname, app, process, live))
         units = host_units(declared, plan, hostname, live)
         if units:
             probes.append({"name": "units", "kind": "command", "command": ["systemctl", "is-active", *units]})
@@ -104,11 +101,12 @@ def _is_public(address):
 
 
 def undeclared_listeners(listeners, ports):
-    """Listeners on addresses other hosts can reach, on ports that nobody declared."""
+    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared."""
+    bounds = [[int(number) for number in str(item).split("-")] for item in ports]
     return [
         f"{item['protocol']} {item['address']}:{item['port']} by {item['name'] or 'an unknown process'}"
         for item in listeners
-        if _is_public(item["address"]) and item["port"] not in ports
+        if _is_public(item["address"]) and not any(bound[0] <= item["port"] <= bound[-1] for bound in bounds)
         and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
     ]
 

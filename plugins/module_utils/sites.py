@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from .apps import normalise
+from .fleet import at, hosts_of, web_address
 from .instances import numbers
 
 TLS_DIRECTORY = "/etc/mainstay/tls"
@@ -15,20 +16,27 @@ def upstream_name(app_name, process_name):
 
 
 def nginx_upstreams(apps, plan, hostname, live=None, spare=None):
-    """One upstream for each process that has a port, its servers on loopback by IP: ``localhost`` may mean ::1 first.
+    """One upstream for each process that has a port, with its servers on all backends. They are named by address: ``localhost``
+    may mean ::1 first.
 
-    ``live`` tells the ports that serve, ``{app: {process: [port, …]}}``, and ``spare`` those that stand by for them.
+    ``live`` tells the ports that serve, ``{host: {app: {process: [port, …]}}}``, and ``spare`` those that stand by for them.
     """
     return [
-        {
-            "name": upstream_name(app["name"], process["name"]),
-            "servers": [f"127.0.0.1:{port}" for port in numbers(plan, hostname, app, process, live)],
-            "backup_servers": [f"127.0.0.1:{port}" for port in (spare or {}).get(app["name"], {}).get(process["name"], ())],
-        }
+        _upstream(app, process, plan, hostname, live or {}, spare or {})
         for app in normalise(apps).values()
         for process in app["processes"].values()
         if process["port"]
     ]
+
+
+def _upstream(app, process, plan, hostname, live, spare):
+    upstream = {"name": upstream_name(app["name"], process["name"]), "servers": [], "backup_servers": []}
+    for backend in hosts_of(plan, hostname, "backend"):
+        address = web_address(plan, backend)
+        standing_by = spare.get(backend, {}).get(app["name"], {}).get(process["name"], ())
+        upstream["servers"] += [at(address, port) for port in numbers(plan, backend, app, process, live.get(backend))]
+        upstream["backup_servers"] += [at(address, port) for port in standing_by]
+    return upstream
 
 
 def tls_files(site):

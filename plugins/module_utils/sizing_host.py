@@ -25,6 +25,8 @@ def host_plan(stack, host, share, share_for):
             planned.update(settings)
             parts.update(tier_parts)
             files += tier_files
+    if host.address:
+        planned["address"] = host.address
     planned["memory"] = _memory(host, share, parts)
     planned["sysctl"] = rules.sysctl(stack.users, "redis" in planned, files)
     return planned

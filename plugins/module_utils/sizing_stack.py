@@ -20,7 +20,7 @@ from .fleet import TIERS
 
 # More than any host affords: what a stack would run if memory were no bound.
 UNBOUNDED = 1 << 40
-HOST_KEYS = ("cpus", "max_connections", "memory_mb", "tiers")
+HOST_KEYS = ("address", "cpus", "max_connections", "memory_mb", "tiers")
 RESERVED = {"postgresql": rules.POSTGRESQL_RESERVED, "mariadb": rules.MARIADB_RESERVED}
 
 # Upper bounds on what is automatic, so that all connections together stay possible; None is no bound.
@@ -57,6 +57,7 @@ class Host:
     memory_mb: int
     cpus: int
     max_connections: int | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def _host(name, value):
         memory_mb=_count(value.get("memory_mb"), f"{where}.memory_mb"),
         cpus=_count(value.get("cpus"), f"{where}.cpus"),
         max_connections=None if limit is None else _count(limit, f"{where}.max_connections"),
+        address=value.get("address"),
     )
 
 

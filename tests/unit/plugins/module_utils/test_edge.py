@@ -30,6 +30,20 @@ def test_ports_follow_the_declared_sites(apps, tiers, ports):
     assert {rule["protocol"] for rule in rules} <= {"tcp"}
 
 
+SOURCES = {"web1": "10.0.0.1", "web2": "10.0.0.2", "data": "10.0.0.3"}
+TIERS = {"web1": ["proxy", "backend"], "web2": ["backend"], "data": ["database", "cache"]}
+
+
+@pytest.mark.parametrize(("host", "opened"), [
+    ("web1", [(80, None), (443, None)]),
+    ("web2", [("8000-8001", ["10.0.0.1"])]),
+    ("data", [(5432, ["10.0.0.1", "10.0.0.2"]), (6379, ["10.0.0.1", "10.0.0.2"]), (6380, ["10.0.0.1", "10.0.0.2"])]),
+])
+def test_hosts_open_to_each_other_what_they_serve(host, opened):
+    plan = {"hosts": {name: {"tiers": TIERS[name], "address": address} for name, address in SOURCES.items()}}
+    assert [(rule["port"], rule.get("from")) for rule in edge.firewall_rules(SHOP, plan, host)] == opened
+
+
 @pytest.mark.parametrize(("rule", "statements"), [
     ({"port": 80}, ["tcp dport 80 accept"]),
     ({"port": "443", "comment": "web sites with TLS"}, ['tcp dport 443 accept comment "web sites with TLS"']),

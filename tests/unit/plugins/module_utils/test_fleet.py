@@ -6,15 +6,64 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils import fleet
 
-HOSTVARS = {name: {"mainstay_host": {"memory_mb": 2048, "cpus": 2, "packages": {}}} for name in ("web1", "db1")}
+ADDRESSES = {"web1": "10.0.0.1", "db1": "fd00::2"}
+HOSTVARS = {
+    name: {"mainstay_host": {"memory_mb": 2048, "cpus": 2, "packages": {}}, "mainstay_address": address}
+    for name, address in ADDRESSES.items()
+}
 GROUPS = {"vps": ["web1", "db1"], "proxy": ["web1"], "backend": ["web1"], "database": ["db1"], "cache": ["db1"]}
 
 
-def test_hosts_have_their_tiers_and_resources():
+def test_hosts_have_their_tiers_resources_and_addresses():
     assert fleet.plan_hosts(["web1", "db1"], HOSTVARS, GROUPS) == {
-        "web1": {"tiers": ["proxy", "backend"], "memory_mb": 2048, "cpus": 2},
-        "db1": {"tiers": ["database", "cache"], "memory_mb": 2048, "cpus": 2},
+        "web1": {"tiers": ["proxy", "backend"], "memory_mb": 2048, "cpus": 2, "address": "10.0.0.1"},
+        "db1": {"tiers": ["database", "cache"], "memory_mb": 2048, "cpus": 2, "address": "fd00::2"},
     }
+
+
+def test_a_host_alone_needs_no_address():
+    assert fleet.plan_hosts(["web1"], {"web1": {"mainstay_host": {"memory_mb": 1, "cpus": 1}}}, GROUPS) == {
+        "web1": {"tiers": ["proxy", "backend"], "memory_mb": 1, "cpus": 1}
+    }
+
+
+@pytest.mark.parametrize("address", [None, "", "db1.example.com", "127.0.0.1", "::1", "0.0.0.0"])
+def test_an_address_that_leads_nowhere_is_refused(address):
+    hostvars = {**HOSTVARS, "db1": {**HOSTVARS["db1"], "mainstay_address": address}}
+    with pytest.raises(ValueError, match=f"mainstay_address: {address!r} cannot be used for the host db1. .* private network"):
+        fleet.plan_hosts(["web1", "db1"], hostvars, GROUPS)
+
+
+ONE = {"hosts": {"a": {"tiers": ["proxy", "backend", "database", "cache"]}}}
+# Two backends, one of them beside the proxy; the data on a host of its own.
+FOUR = {"hosts": {
+    "edge": {"tiers": ["proxy"], "address": "10.0.0.1"},
+    "web1": {"tiers": ["backend"], "address": "10.0.0.2"},
+    "web2": {"tiers": ["backend", "cache"], "address": "fd00::3"},
+    "data": {"tiers": ["database"], "address": "10.0.0.4"},
+}}
+
+
+@pytest.mark.parametrize(
+    ("plan", "host", "listens", "web", "database", "redis", "proxies"),
+    [
+        ({}, "a", ["127.0.0.1"], "127.0.0.1", "127.0.0.1", "127.0.0.1", []),
+        (ONE, "a", ["127.0.0.1"], "127.0.0.1", "127.0.0.1", "127.0.0.1", []),
+        (FOUR, "data", ["127.0.0.1", "10.0.0.4"], "10.0.0.4", "127.0.0.1", "fd00::3", ["10.0.0.1"]),
+        (FOUR, "web1", ["127.0.0.1", "10.0.0.2"], "10.0.0.2", "10.0.0.4", "fd00::3", ["10.0.0.1"]),
+        (FOUR, "web2", ["127.0.0.1", "fd00::3"], "fd00::3", "10.0.0.4", "127.0.0.1", ["10.0.0.1"]),
+        (FOUR, "edge", ["127.0.0.1", "10.0.0.1"], "127.0.0.1", "10.0.0.4", "fd00::3", []),
+    ],
+)
+def test_hosts_find_each_other(plan, host, listens, web, database, redis, proxies):
+    assert fleet.listen_addresses(plan, host, "backend") == listens
+    assert fleet.web_address(plan, host) == web
+    assert (fleet.tier_address(plan, host, "database"), fleet.tier_address(plan, host, "cache")) == (database, redis)
+    assert fleet.other_addresses(plan, host, "proxy") == proxies
+
+
+def test_addresses_with_ports():
+    assert (fleet.at("10.0.0.1", 80), fleet.at("fd00::1", 80)) == ("10.0.0.1:80", "[fd00::1]:80")
 
 
 def test_a_host_without_a_tier_is_refused():

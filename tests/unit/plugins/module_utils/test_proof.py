@@ -54,6 +54,11 @@ def test_undeclared_listeners(listener, undeclared):
     assert bool(proof.undeclared_listeners([listener], [22, 80, 443])) is undeclared
 
 
+def test_a_range_of_ports_may_be_declared():
+    found = [_listener("10.0.0.5", port) for port in (7999, 8000, 8003, 8004)]
+    assert [line.split()[1] for line in proof.undeclared_listeners(found, [22, "8000-8003"])] == ["10.0.0.5:7999", "10.0.0.5:8004"]
+
+
 def test_summary_names_what_a_reader_asks_for():
     host = {"distribution": {"name": "Debian 12"}, "memory_mb": 2048, "cpus": 2, "packages": {"nginx": "1.22", "postgresql-15": "15.1"},
             "active": ["shop-web@8000.service"], "listeners": [{**_listener("0.0.0.0", 443), "name": "nginx"}]}

@@ -13,9 +13,17 @@ def test_upstreams_follow_the_plan():
     assert sites.nginx_upstreams(SHOP, PLAN, "web1") == [
         {"name": "shop-web", "servers": ["127.0.0.1:8000", "127.0.0.1:8001"], "backup_servers": []}]
     assert sites.nginx_upstreams(SHOP, {}, "web1") == [{"name": "shop-web", "servers": ["127.0.0.1:8000"], "backup_servers": []}]
-    live, spare = {"shop": {"web": [8002]}}, {"shop": {"web": [8000]}}
+    live, spare = {"web1": {"shop": {"web": [8002]}}}, {"web1": {"shop": {"web": [8000]}}}
     assert sites.nginx_upstreams(SHOP, {}, "web1", live, spare) == [
         {"name": "shop-web", "servers": ["127.0.0.1:8002"], "backup_servers": ["127.0.0.1:8000"]}]
+
+
+def test_a_proxy_asks_all_backends():
+    hosts = {"web1": {"tiers": ["proxy"], "address": "10.0.0.1"}, "web2": {"tiers": ["backend"], "address": "10.0.0.2"},
+             "web3": {"tiers": ["backend"], "address": "fd00::3"}}
+    live = {"web2": {"shop": {"web": [8002]}}}
+    assert sites.nginx_upstreams(SHOP, {"hosts": hosts}, "web1", live, {"web2": {"shop": {"web": [8000]}}}) == [
+        {"name": "shop-web", "servers": ["10.0.0.2:8002", "[fd00::3]:8000"], "backup_servers": ["10.0.0.2:8000"]}]
 
 
 def test_site_has_everything_a_template_needs():

@@ -120,12 +120,16 @@ def parse(text):
     return found
 
 
+def _unescaped(text):
+    """In one pass: a backslash before a backslash belongs to it, not to the line's end that may follow."""
+    return re.sub(r'\\(["\\`$\n])', lambda match: match[1].strip("\n"), text)
+
+
 def _value(text, position):
     for pattern in (_DOUBLE, _SINGLE, _BARE):
         match = pattern.match(text, position)
         if match:
-            value = re.sub(r"\\\n", "", match[1]) if pattern is _DOUBLE else match[1]
-            return (re.sub(r'\\(["\\`$])', r"\1", value) if pattern is _DOUBLE else value), match.end()
+            return (_unescaped(match[1]) if pattern is _DOUBLE else match[1]), match.end()
     return None, 0
 
 

@@ -57,6 +57,7 @@ def test_wrong_types_say_what_to_write(value, kind, remedy):
         ('A="two\nlines"\nA=later\n', {"A": "later"}),
         ('A="two\nlines"\n', {"A": "two\nlines"}),
         ("A=a#b\n", {"A": "a#b"}),
+        ('A="a \\\nb"\nB="c\\\\\nd"\n', {"A": "a b", "B": "c\\\nd"}),
     ],
 )
 def test_what_a_file_holds(text, variables):

@@ -34,6 +34,13 @@ def _retired(process):
     return [number for number in process["live_numbers"] if number not in process["numbers"]]
 
 
+def _roll(process, unit):
+    """A web instance that restarts alone. nginx leaves one that failed out for 5 s (role nginx, ``fail_timeout``): only after
+    that may the next one stop, or none would be left."""
+    probes = [{**probe, "interval": 1, "healthy_threshold": 7} for probe in _probes(process, [unit])]
+    return {"unit": unit, "probes": probes}
+
+
 def preparation(described, changed_files=()):
     """What starts beside what serves, and what must be healthy before it may serve.
 
@@ -72,7 +79,7 @@ def takeover(described, changed_files=()):
                 continue
             if process["port"]:
                 units = names(app, process, [item for item in process["numbers"] if item not in _new(process)])
-                found["rolls"] += [{"unit": unit, "probes": _probes(process, [unit])} for unit in units]
+                found["rolls"] += [_roll(process, unit) for unit in units]
             else:
                 found["restarted"] += process["instances"]
                 found["probes"] += process["probes"]
@@ -168,7 +175,7 @@ def retreat(described, changed_files=(), taken_over=False, results=()):
             if process["mode"] == "in_place" and taken_over:
                 live = names(app, process, process["live_numbers"])
                 if process["port"]:
-                    found["rolls"] += [{"unit": unit, "probes": _probes(process, [unit])} for unit in live]
+                    found["rolls"] += [_roll(process, unit) for unit in live]
                 else:
                     found["restarted"] += live
         own = {unit for process in app["processes"] for unit in process["instances"]}

@@ -5,24 +5,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-import yaml
 from plays import ROOT, play, words
+from visits import Shop, Visit, assert_unharmed
 
 # The longest of all tests; one release of Debian is enough for them.
 pytestmark = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "default") != "default", reason="runs on Debian 12")
 
-CLIENT = ROOT / "tests/load/steady.py"
-DRAIN = 4
 # `make prove` runs more of each, and keeps what was seen.
 DEPLOYS = int(os.environ.get("MAINSTAY_DEPLOYS", "2"))
 CYCLES = int(os.environ.get("MAINSTAY_CYCLES", "3"))
@@ -30,37 +26,6 @@ KILL_AT = os.environ.get("MAINSTAY_KILL_AT", "Tell the proxies").split(",")
 RESULTS = os.environ.get("MAINSTAY_RESULTS")
 # Short enough for a test; what a hanging release costs is the start timeout.
 FAST = {"backend_start_timeout": 20}
-
-
-class Shop:
-    """A copy of the example whose releases the tests change."""
-
-    def __init__(self, folder):
-        self.folder = folder / "shop"
-        shutil.copytree(ROOT / "examples/shop", self.folder)
-        self.declared = yaml.safe_load((ROOT / "inventory.example/group_vars/all.yml").read_text())["mainstay_apps"]
-        self.declared["shop"]["source"] = {"path": str(self.folder)}
-        self.declared["shop"]["processes"]["web"]["drain"] = DRAIN
-        self.number = 0
-
-    def change(self):
-        """A new release: one file differs."""
-        self.number += 1
-        (self.folder / "shop/static/release.txt").write_text(f"{self.number} {time.time()}\n")
-
-    def deploy(self, playbook="playbooks/deploy.yml", **variables):
-        return play(playbook, variables={"mainstay_apps": self.declared, **variables})
-
-    @contextlib.contextmanager
-    def broken(self, file, text):
-        """A release in which a file has another content, or more of it."""
-        path = self.folder / file
-        before = path.read_text() if path.exists() else None
-        path.write_text(text if "…" not in text else before + text.replace("…", ""))
-        try:
-            yield
-        finally:
-            path.unlink() if before is None else path.write_text(before)
 
 
 @pytest.fixture(scope="module")
@@ -73,34 +38,8 @@ def shop(tmp_path_factory, host):
     assert back.returncode == 0, back.stdout[-4000:]
 
 
-class Visit:
-    """The visitor, from the first request to the end of the context."""
-
-    def __init__(self, host):
-        self.host, self.found = host, None
-
-    def __enter__(self):
-        self.host.check_output("rm -f /run/steady.json")
-        self.host.check_output(
-            "systemd-run --quiet --collect --unit=steady --property=StandardOutput=file:/run/steady.json "
-            "python3 /run/steady.py --seconds 3000 --sample 3000"
-        )
-        time.sleep(2)
-        return self
-
-    def __exit__(self, *_error):
-        self.host.run("systemctl kill --signal=TERM steady.service")
-        for _each in range(150):
-            if self.host.run("systemctl is-active --quiet steady.service").rc:
-                break
-            time.sleep(0.2)
-        self.found = json.loads(self.host.file("/run/steady.json").content_string)
-
-
 @pytest.fixture(scope="module")
 def visitor(host):
-    encoded = CLIENT.read_bytes().hex()
-    host.check_output(f"python3 -c \"open('/run/steady.py', 'wb').write(bytes.fromhex('{encoded}'))\"")
     return lambda: Visit(host)
 
 
@@ -110,11 +49,6 @@ def keep(name, found):
         path = Path(RESULTS)
         seen = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps({**seen, name: found}, indent=2) + "\n")
-
-
-def assert_unharmed(found):
-    assert (found["failed"], found["lost"]) == (0, []), found
-    assert found["requests"] > 50, found
 
 
 def ansible(shop, playbook):

@@ -11,7 +11,7 @@ import socket
 
 import pytest
 import testinfra
-from plays import changes, play, words
+from plays import changes, words
 from visits import Shop, Visit, assert_unharmed
 
 testinfra_hosts = ["ansible://molecule-tiers-edge"]

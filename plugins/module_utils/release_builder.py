@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -229,13 +230,7 @@ class Builder:
             if self.params["archive"]:
                 shutil.copyfile(self.params["archive"], place)
             else:
-                os.environ.update(self.environment)
-                headers = {"Authorization": self.params["authorization"]} if self.params["authorization"] else {}
-                with (
-                    open_url(source["archive"], headers=headers, timeout=60, http_agent="mainstay") as answer,
-                    open(place, "wb") as file,
-                ):
-                    shutil.copyfileobj(answer, file)
+                self._download(source["archive"], place)
             digest = _sha256(place)
             if f"sha256:{digest}" != source["checksum"]:
                 raise ReleaseError(
@@ -243,6 +238,19 @@ class Builder:
                 )
             os.chmod(place, 0o644)
             yield place
+
+    def _download(self, url, place):
+        os.environ.update(self.environment)
+        headers = {"Authorization": self.params["authorization"]} if self.params["authorization"] else {}
+        try:
+            with open_url(url, headers=headers, timeout=60, http_agent="mainstay") as answer, open(place, "wb") as file:
+                shutil.copyfileobj(answer, file)
+        except OSError as error:  # an error of HTTP is one, too
+            plain = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])  # the rest may be a secret
+            raise ReleaseError(
+                f"source.archive: {plain} could not be fetched: {getattr(error, 'reason', error)}. Check the address, and that this "
+                "host reaches it: mainstay_environment is where a proxy is named."
+            ) from None
 
     def _python(self, names):
         """Give the release its .venv, a copy of what the same requirements made before, and return that one's name."""

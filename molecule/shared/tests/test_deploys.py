@@ -105,6 +105,8 @@ import os, sys, threading
 if 'uvicorn' in sys.argv[0]:
     threading.Timer(6, os._exit, [1]).start()
 """
+NO_CERTIFICATE = {"localhost": {"tls": {"certificate": "/etc/no-such.crt", "key": "/etc/no-such.key"}, "routes": {"/": {"process": "web"}}}}
+NO_ARCHIVE = {"archive": "http://127.0.0.1:1/shop.tar.gz", "checksum": f"sha256:{'0' * 64}"}
 BROKEN = [
     ("does not start", "shop/main.py", "…\nraise SystemExit('no such luck')\n", {}, "no such luck"),
     ("hangs", "shop/main.py", "…\nimport time\ntime.sleep(600)\n", {}, "shop-web@"),
@@ -113,6 +115,8 @@ BROKEN = [
     ("fails to build", "requirements.lock", "no-such-package-of-mainstay==1\n", {}, "no-such-package-of-mainstay"),
     ("fails to migrate", "migrations/env.py", "raise SystemExit('no such table')\n", {}, "no such table"),
     ("finds no disk space", "shop/static/x.txt", "x", {"backend_minimum_free_mb": 100000000}, "100000000 MB"),
+    ("cannot be fetched", "x", "x", {"app": {"source": NO_ARCHIVE}}, "127.0.0.1:1/shop.tar.gz"),
+    ("comes with a site that nginx refuses", "shop/static/x.txt", "x", {"app": {"sites": NO_CERTIFICATE}}, "/etc/no-such.crt"),
     ("dies after a while", "shop/log.py", DEATH, {"backend_bake_seconds": 15}, "While it was watched"),
 ]
 
@@ -120,8 +124,9 @@ BROKEN = [
 @pytest.mark.parametrize(("name", "file", "text", "variables", "wanted"), BROKEN, ids=[case[0] for case in BROKEN])
 def test_a_broken_release_harms_nobody(host, shop, visitor, name, file, text, variables, wanted):
     before = state(host)
+    changed, options = variables.get("app", {}), {key: value for key, value in variables.items() if key != "app"}
     with shop.broken(file, text), visitor() as visit:
-        run = shop.deploy(**FAST, **variables)
+        run = shop.deploy(mainstay_apps={"shop": {**shop.declared["shop"], **changed}}, **FAST, **options)
     assert run.returncode != 0, run.stdout[-3000:]
     assert wanted in words(run), run.stdout[-3000:]
     keep(f"a release that {name}", visit.found)

@@ -30,6 +30,7 @@ def builder(tmp_path, monkeypatch):
             "source": {"kind": "path", "path": "x"},
             "archive": os.devnull,
             "archive_bytes": 0,
+            "authorization": None,
             "runtime": "command",
             "build": [],
             "migrate": None,
@@ -221,3 +222,11 @@ def test_one_build_at_a_time(builder, monkeypatch):
             pass
         with release_builder.locked("other"):
             assert "release-other.lock" in os.listdir(release_builder.RUN)
+
+
+def test_a_download_that_fails_names_its_address_and_no_secret(builder, monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    made = builder(environment='{"no_proxy": "127.0.0.1"}')
+    with pytest.raises(ReleaseError, match=r"http://127.0.0.1:1/x.tar.gz could not be fetched: .*refused.*reaches it") as caught:
+        made._download("http://me:hunter2@127.0.0.1:1/x.tar.gz?token=hunter2", os.devnull)
+    assert "hunter2" not in str(caught.value)

@@ -156,6 +156,22 @@ def test_a_rollback_is_quick_and_harms_nobody(host, shop, visitor):
     assert again.returncode != 0 and "no earlier release to return to" in words(again)
 
 
+def test_a_secret_is_replaced_and_nobody_notices(host, shop, visitor):
+    def secrets():
+        lines = host.file("/etc/mainstay/shop/env").content_string.splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    before = secrets()
+    with visitor() as visit:
+        run = shop.deploy("playbooks/rotate.yml", mainstay_secret="shop/SECRET_KEY")
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert_unharmed(visit.found)
+    assert {name for name, value in secrets().items() if value != before[name]} == {"SECRET_KEY"}
+    assert secrets()["SECRET_KEY"].strip('"') not in run.stdout
+    again = shop.deploy()
+    assert (again.returncode, "changed=0" in again.stdout) == (0, True), again.stdout[-4000:]
+
+
 def test_the_second_of_two_deploys_is_refused(host, shop):
     shop.change()
     first = ansible(shop, "playbooks/deploy.yml")

@@ -14,6 +14,8 @@ WORK_MEM_ADVISED_KB = 1024
 # Ten connections for each query the database works on at once: most of them only wait.
 CONNECTIONS_PER_BUSY_ADVISED = 10
 
+POOLERS = {"postgresql": " (pooler: pgbouncer, if transaction pooling suits)", "mariadb": ""}
+
 
 def warnings(stack, plan):
     """All warnings, in a fixed order."""
@@ -60,7 +62,8 @@ def _small_memories(stack):
 
 
 def _many_connections(stack, plan):
-    for database, connections in plan["connections"].items():
+    for database in stack.databases:
+        connections = plan["connections"][database]
         pools = sum(number for name, number in connections["parts"].items() if "." in name)
         busy = min(rules.busy_connections(host.cpus) for host in stack.tier("database"))
         if pools > CONNECTIONS_PER_BUSY_ADVISED * busy:
@@ -72,7 +75,7 @@ def _many_connections(stack, plan):
         if connections["limit"] > rules.POOLER_ADVISED:
             yield (
                 f"{database}: max_connections is {connections['limit']}; above {rules.POOLER_ADVISED} a connection "
-                "pooler such as PgBouncer serves the same load with less memory."
+                f"pooler serves the same load with less memory{POOLERS[database]}."
             )
 
 

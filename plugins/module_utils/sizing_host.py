@@ -58,6 +58,11 @@ def _database(stack, host, share, share_for):
         settings = settings_of(share, host.cpus, limit, stack.most_connections[database, host.name])
         planned[database], parts[database] = settings, worst_case(settings)
         files += files_of(settings)
+    if stack.pooled:
+        size, needed = stacks.server_pool(stack, share_for), sum(stacks.client_parts(stack, share_for).values())
+        planned["pgbouncer"] = settings = rules.pgbouncer(needed, size, len(stack.pooled))
+        parts["pgbouncer"] = rules.pgbouncer_memory(settings)
+        files += settings["nofile"]
     return planned, parts, files
 
 

@@ -324,6 +324,8 @@ def test_apps_behind_a_pooler_and_others_share_a_database():
     direct = planned({name: {**each, "pooler": "none"} for name, each in apps.items() if name != "a"}, 16384, 8)
     sizes = [host["processes"]["c"]["web"]["pool_size"] for host in (plan["hosts"]["web1"], direct)]
     assert sizes[0] > sizes[1]
+    pools = {name: each["web"]["pool_size"] for name, each in planned(apps, 16384, 2)["processes"].items() if name != "a"}
+    assert pools == {"b": 10, "c": 6}, "two cores bound what reaches the database directly"
 
 
 @pytest.mark.parametrize(

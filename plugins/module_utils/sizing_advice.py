@@ -22,6 +22,7 @@ def warnings(stack, plan):
     return [
         *_small_machines(stack),
         *_rolling_deploys(stack, plan),
+        *_homeless_builds(plan),
         *_small_memories(stack),
         *_many_connections(stack, plan),
         *_small_work_mem(plan),
@@ -48,6 +49,15 @@ def _rolling_deploys(stack, plan):
             yield (
                 f"{name}: no room for a second set of web processes, so a release replaces them one after the other; "
                 "with a single instance that is a pause of seconds. More memory makes deploys seamless."
+            )
+
+
+def _homeless_builds(plan):
+    for name, host in plan["hosts"].items():
+        if host["processes"] and not {"build", "deploy_surge"} & set(host["memory"]["parts"]):
+            yield (
+                f"{name}: no room for a build of {host['build_memory_mb']} MB beside what runs; it takes what processes leave "
+                "of their limits, and swap. Build elsewhere and deploy an archive if one is killed."
             )
 
 

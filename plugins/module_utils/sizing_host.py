@@ -47,6 +47,8 @@ def _backend(stack, host, share, share_for):
         parts["deploy_surge"] = rules.Figure(
             build, "a build, then the second set of web processes of the largest app: {} and {}", int(build), int(second)
         )
+    elif stack.apps and rules.builds_in_the_sum(build, share):
+        parts["build"] = rules.Figure(build, "one command of a build beside all that runs: {}", build.why)
     return {"processes": processes, "build_memory_mb": build}, parts, files
 
 

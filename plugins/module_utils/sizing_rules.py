@@ -243,6 +243,11 @@ def build_memory(runtimes, second_set_mb):
     return clamp(second_set_mb, smallest, None, f"the place of the second set of web processes {int(second_set_mb)}")
 
 
+def builds_in_the_sum(build_mb, share):
+    """Whether a build has a place of its own where no second set starts: as a second set, from half its size on."""
+    return share >= build_mb // 2
+
+
 def node_heap(limit_mb, workers):
     return Figure(
         limit_mb * NODE_HEAP_PERCENT // 100 // workers,

@@ -180,6 +180,9 @@ def check_parts(host):
         # A build ends before the second set starts: the larger one of them counts, where there is room for either.
         assert host["build_memory_mb"] >= max(256, *sets.values(), 0)
         assert parts.get("deploy_surge", 0) == (host["build_memory_mb"] if any(sets.values()) else 0)
+        assert parts.get("build", 0) in (0, host["build_memory_mb"]) and not {"build", "deploy_surge"} <= set(parts)
+        if host["processes"] and host["memory"]["share_mb"] >= host["build_memory_mb"]:
+            assert {"build", "deploy_surge"} & set(parts), "a build is in the sum of every host but the smallest"
     if "postgresql" in host:
         assert parts["postgresql"] >= postgresql_worst_case(host["postgresql"])
     if "mariadb" in host:

@@ -40,7 +40,7 @@ def test_an_app_that_may_prepare_statements_is_refused_where_they_would_be_lost(
 
 
 def test_it_moves_there_and_a_second_run_changes_nothing(declared):
-    tags = ("--tags", "postgresql,backend,prove")
+    tags = ("--tags", "postgresql,redis,backend,prove")
     run = play("playbooks/site.yml", *tags, variables=declared)
     assert run.returncode == 0, run.stdout + run.stderr
     again = play("playbooks/site.yml", *tags, variables=declared)
@@ -68,6 +68,15 @@ def test_pgbouncer_runs_with_the_plan_s_settings(host, pooled, carries):
     assert users.startswith("640 root postgres\n") and '"shop" "SCRAM-SHA-256$' in users, "no password, and not for everybody"
 
 
+@pytest.fixture
+def quiet_again(host):
+    yield
+    for unit in units(host)["web"]:
+        inject(host, unit, "clear")
+    host.run("systemctl stop pooler-load; systemctl reset-failed pooler-load")
+
+
+@pytest.mark.usefixtures("quiet_again")
 def test_more_connections_than_postgresql_has_and_none_refused(host, pooled, carries):
     needed, limit = (pooled["connections"]["pgbouncer"][key] for key in ("needed", "limit"))
     servers = pooled["plan"]["postgresql"]["max_connections"]
@@ -79,7 +88,8 @@ def test_more_connections_than_postgresql_has_and_none_refused(host, pooled, car
     assert servers < needed <= limit and clients > int(pooled["plan"]["pgbouncer"]["default_pool_size"])
     program = host.check_output("echo %s > /run/pooler.sql; ls /usr/lib/postgresql/*/bin/pgbench", LOAD)
     protocol = "prepared" if carries else "simple"
-    load = f"{program} --no-vacuum --client={clients} --time=6 --protocol={protocol} --file=/run/pooler.sql"
+    # A thread for each: one that prepares for a client waits for the pooler, and its other clients hold what it waits for.
+    load = f"{program} --no-vacuum --client={clients} --jobs={clients} --time=6 --protocol={protocol} --file=/run/pooler.sql"
     host.check_output(f'systemd-run --quiet --unit=pooler-load --property=RemainAfterExit=yes {load} "{URL}"')
     most, deadline, port = [0, 0], time.monotonic() + 60, running[0].partition("@")[2].partition(".")[0]
     while (ended := show(host, ["pooler-load.service"], "SubState", "ExecMainStatus")["pooler-load.service"])["SubState"] == "running":

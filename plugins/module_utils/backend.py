@@ -277,8 +277,9 @@ def model(
     """All that a backend host needs for its apps, each entry ready for the module that takes it. It holds no secret.
 
     ``releases`` maps each app to the id it should run; ``plan`` is the plan of this host's processes; ``variables`` is
-    what :func:`environment` returned; ``host`` is the host's snapshot. ``proxies`` are the addresses of proxies on other hosts. ``surge_mb`` is the memory that second sets may
-    take (None: no limit), ``template`` the text of the unit file, whose changes concern every process.
+    what :func:`environment` returned; ``host`` is the host's snapshot. ``proxies`` are the addresses of proxies on other
+    hosts. ``surge_mb`` is the memory that second sets may take (None: no limit), ``template`` the text of the unit file,
+    whose changes concern every process.
     """
     plan, variables, host = plan or {}, variables or {}, host or {}
     options = {

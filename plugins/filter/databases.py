@@ -12,6 +12,8 @@ class FilterModule:
         return {
             name: refused_as_filter_error(getattr(databases, name))
             for name in (
+                "pgbouncer_databases",
+                "pgbouncer_settings",
                 "postgresql_databases",
                 "postgresql_extensions_missing",
                 "postgresql_index_work",

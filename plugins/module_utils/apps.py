@@ -26,6 +26,7 @@ RATE = re.compile(r"[1-9]\d*r/[sm]")
 
 RUNTIMES = ("python", "node", "command", "container")
 DATABASES = ("postgresql", "mariadb", "none")
+POOLERS = ("pgbouncer", "none")
 REDIS_INSTANCES = ("cache", "queue")
 SOURCES = ("path", "git", "archive", "package", "image")
 TLS = ("selfsigned", "letsencrypt", "none")
@@ -39,7 +40,7 @@ RESERVED_NAMES = frozenset({
     "ubuntu", "uucp", "www-data",
 })
 # Ports the stack itself listens on.
-RESERVED_PORTS = {3306: "MariaDB", 5432: "PostgreSQL", 6379: "Redis (cache)", 6380: "Redis (queue)"}
+RESERVED_PORTS = {3306: "MariaDB", 5432: "PostgreSQL", 6379: "Redis (cache)", 6380: "Redis (queue)", 6432: "PgBouncer"}
 
 # Parts of the interface that are declared but not built yet: refused instead of half done.
 NOT_YET = {
@@ -301,8 +302,8 @@ def _site(name, value, where, processes):
     }
 
 
-APP_KEYS = ("runtime", "source", "build", "migrate", "env_prefix", "env", "secrets", "database", "redis", "processes", "sites",
-            "logs")
+APP_KEYS = ("runtime", "source", "build", "migrate", "env_prefix", "env", "secrets", "database", "pooler", "redis", "processes",
+            "sites", "logs")
 
 
 def _env(value, where):
@@ -333,6 +334,9 @@ def _app(name, value):
         _refuse(where, name, f"it is the name of a system account; call the app something else, such as {name}-app")
     _mapping(value, where, APP_KEYS, required=("source", "processes"))
     database = _one_of(value.get("database", "none"), f"{where}.database", DATABASES, "database")
+    pooler = _one_of(value.get("pooler", "none"), f"{where}.pooler", POOLERS)
+    if pooler != "none" and database != "postgresql":
+        _refuse(f"{where}.pooler", pooler, "it stands before PostgreSQL only; declare database: postgresql, or remove pooler")
     declared = _mapping(value["processes"], f"{where}.processes")
     processes = {key: _process(key, declared[key], f"{where}.processes.{key}", database) for key in sorted(declared)}
     prefix = value.get("env_prefix", "")
@@ -358,6 +362,7 @@ def _app(name, value):
         "env": env,
         "secrets": sorted(set(secrets)),
         "database": database,
+        "pooler": pooler,
         "redis": sorted({_one_of(item, f"{where}.redis", REDIS_INSTANCES) for item in _texts(value.get("redis", []), f"{where}.redis")}),
         "processes": processes,
         "sites": {key: _site(key, sites[key], f"{where}.sites.{key}", processes) for key in sorted(sites)},

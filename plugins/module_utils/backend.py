@@ -49,7 +49,7 @@ def _secret(app, secrets, name):
     return value
 
 
-def _generated(app, secrets, database_host, redis_host):
+def _generated(app, secrets, database_host, redis_host, pooled):
     """The variables every process of an app gets, besides its own ``env``."""
     variables = {name: _secret(app, secrets, name) for name in app["secrets"]}
     if app["database"] != "none":
@@ -61,7 +61,8 @@ def _generated(app, secrets, database_host, redis_host):
                 "Write what stands before '://' in the app's database URL, such as mysql+pymysql or postgresql+psycopg.",
             )
         password = quote(_secret(app, secrets, "DATABASE_PASSWORD"), safe="")
-        variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{at(database_host, DATABASE_PORTS[app['database']])}/{app['name']}"
+        port = DATABASE_PORTS["pgbouncer" if pooled and app["pooler"] == "pgbouncer" else app["database"]]
+        variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{at(database_host, port)}/{app['name']}"
     for instance in app["redis"]:
         password = quote(_secret(app, secrets, f"REDIS_{instance.upper()}_PASSWORD"), safe="")
         variables[f"REDIS_{instance.upper()}_URL"] = (
@@ -70,11 +71,14 @@ def _generated(app, secrets, database_host, redis_host):
     return variables
 
 
-def environment(apps, secrets=None, database_host="127.0.0.1", redis_host="127.0.0.1"):
-    """What goes into each app's environment file: generated names, prefixed copies, and the app's own over both."""
+def environment(apps, secrets=None, database_host="127.0.0.1", redis_host="127.0.0.1", pooled=True):
+    """What goes into each app's environment file: generated names, prefixed copies, and the app's own over both.
+
+    Without ``pooled`` it is that of a migration, which goes past the pooler: it may need a session of its own.
+    """
     result = {}
     for app in normalise(apps).values():
-        generated = _generated(app, secrets or {}, database_host, redis_host)
+        generated = _generated(app, secrets or {}, database_host, redis_host, pooled)
         generated = {name: app["env"].get(name, value) for name, value in generated.items()}
         prefixed = {app["env_prefix"] + name: value for name, value in generated.items()} if app["env_prefix"] else {}
         runtime = {"python": {"PYTHONUNBUFFERED": "1"}, "node": {"NODE_ENV": "production"}}.get(app["runtime"], {})
@@ -178,7 +182,8 @@ def planned(process, plan):
 def unit(app, process, plan, options):
     """Everything the template of a process's unit needs."""
     numbers = planned(process, plan)
-    after = DATABASE_UNITS[app["database"]] + [f"redis-server@{instance}.service" for instance in app["redis"]]
+    after = DATABASE_UNITS[app["database"]] + (["pgbouncer.service"] if app["pooler"] == "pgbouncer" else [])
+    after += [f"redis-server@{instance}.service" for instance in app["redis"]]
     where = f"mainstay_apps.{app['name']}.processes.{process['name']}.command"
     return {
         "name": f"{app['name']}-{process['name']}",
@@ -272,8 +277,9 @@ def model(
     """All that a backend host needs for its apps, each entry ready for the module that takes it. It holds no secret.
 
     ``releases`` maps each app to the id it should run; ``plan`` is the plan of this host's processes; ``variables`` is
-    what :func:`environment` returned; ``host`` is the host's snapshot. ``proxies`` are the addresses of proxies on other hosts. ``surge_mb`` is the memory that second sets may
-    take (None: no limit), ``template`` the text of the unit file, whose changes concern every process.
+    what :func:`environment` returned; ``host`` is the host's snapshot. ``proxies`` are the addresses of proxies on other
+    hosts. ``surge_mb`` is the memory that second sets may take (None: no limit), ``template`` the text of the unit file,
+    whose changes concern every process.
     """
     plan, variables, host = plan or {}, variables or {}, host or {}
     options = {

@@ -11,7 +11,7 @@ import re
 
 from .apps import normalise
 
-DATABASE_PORTS = {"mariadb": 3306, "postgresql": 5432}
+DATABASE_PORTS = {"mariadb": 3306, "pgbouncer": 6432, "postgresql": 5432}
 REDIS_PORTS = {"cache": 6379, "queue": 6380}
 # PostgreSQL's own default (scram_iterations, src/include/common/scram-common.h); more is slower at every connection.
 SCRAM_ITERATIONS = 4096
@@ -139,6 +139,26 @@ def postgresql_invalid_indexes(indexes, found):
         for name, index in sorted(found["indexes"][database].items())
         if index["state"] == "invalid" and (database, name) not in declared
     ]
+
+
+# How an app says in its env that it prepares no statements on the server.
+SWITCHED_OFF = ("0", "false", "no", "off")
+
+
+def pgbouncer_databases(apps, secrets):
+    """The databases of the apps that reach PostgreSQL through PgBouncer, and whether they may prepare statements there."""
+    declared = normalise(apps)
+    return [
+        {**database, "prepares": declared[database["name"]]["env"].get("DB_PREPARED_STATEMENTS", "1").lower() not in SWITCHED_OFF}
+        for database in postgresql_databases(declared, secrets)
+        if declared[database["name"]]["pooler"] == "pgbouncer"
+    ]
+
+
+def pgbouncer_settings(plan, own):
+    """PgBouncer's settings by name, ready for its file; ``nofile`` is for its unit."""
+    settings = {**{name: value for name, value in plan.items() if name != "nofile"}, **own}
+    return {name: int(settings[name]) if isinstance(settings[name], bool) else settings[name] for name in sorted(settings)}
 
 
 def redis_instances(apps, secrets, plan, hostname):

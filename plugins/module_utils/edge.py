@@ -61,7 +61,7 @@ def firewall_rules(apps, plan=None, hostname=None):
             rules.append({"port": 443, "protocol": "tcp", "comment": "web sites with TLS"})
     inner = []
     if "database" in tiers:
-        inner += [("backend", DATABASE_PORTS[name], name) for name in sorted({app["database"] for app in declared} - {"none"})]
+        inner += [("backend", DATABASE_PORTS[name], name) for name in sorted({app[key] for app in declared for key in ("database", "pooler")} - {"none"})]
     if "cache" in tiers:
         used = {name for app in declared for name in app["redis"]}
         inner += [("backend", REDIS_PORTS[name], f"redis {name}") for name in sorted(used)]

@@ -89,6 +89,8 @@ def stack_packages(apps, tiers, part="all"):
         servers += ["nginx"]
     if "database" in tiers and any(app["database"] == "postgresql" for app in declared):
         servers += ["postgresql", "python3-psycopg2"]
+    if "database" in tiers and any(app["pooler"] == "pgbouncer" for app in declared):
+        servers += ["pgbouncer"]
     if "database" in tiers and any(app["database"] == "mariadb" for app in declared):
         servers += ["mariadb-server", "python3-pymysql"]
     if "cache" in tiers and any(app["redis"] for app in declared):

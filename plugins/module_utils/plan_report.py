@@ -42,7 +42,7 @@ def _host(name, host):
     ]
     if rows:
         yield from _indented(aligned([PROCESS_COLUMNS, *rows]))
-    for service in ("postgresql", "mariadb"):
+    for service in ("postgresql", "pgbouncer", "mariadb"):
         if service in host:
             yield from _settings(service, host[service])
     for instance, settings in host.get("redis", {}).items():

@@ -14,7 +14,7 @@ from .instances import names, numbers
 # Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
 CLIENT_PORTS = {("udp", 68), ("udp", 546)}
 # Packages whose versions a reader of the summary asks for first.
-TOLD_PACKAGES = ("nginx", "redis-server", "mariadb-server", "python3", "nodejs")
+TOLD_PACKAGES = ("nginx", "pgbouncer", "redis-server", "mariadb-server", "python3", "nodejs")
 
 
 def host_units(apps, plan, hostname, live=None):
@@ -74,6 +74,10 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
     probes = []
     if "database" in tiers and any(app["database"] == "postgresql" for app in declared.values()):
         probes.append({"name": "postgresql", "kind": "postgresql", "host": LOOPBACK, "port": DATABASE_PORTS["postgresql"]})
+    pooled = [app["name"] for app in declared.values() if app["pooler"] == "pgbouncer"]
+    if "database" in tiers and pooled:
+        probes.append({"name": "pgbouncer", "kind": "postgresql", "host": LOOPBACK, "port": DATABASE_PORTS["pgbouncer"],
+                       "username": pooled[0], "database": pooled[0]})
     if "database" in tiers and any(app["database"] == "mariadb" for app in declared.values()):
         probes.append({"name": "mariadb", "kind": "mysql", "host": LOOPBACK, "port": DATABASE_PORTS["mariadb"]})
     if "cache" in tiers:

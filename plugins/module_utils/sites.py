@@ -49,10 +49,10 @@ def tls_files(site):
     return {"certificate": f"{TLS_DIRECTORY}/{site['name']}.crt", "key": f"{TLS_DIRECTORY}/{site['name']}.key"}
 
 
-def _location(app, site, path, route):
+def _location(app, site, path, route, max_websockets):
     location = {"path": path, "kind": route["kind"]}
     if route["kind"] == "process":
-        limit = route["max_connections"]
+        limit = route["max_connections"] or (max_websockets if route["websocket"] else None)
         location.update(
             upstream=upstream_name(app["name"], route["process"]),
             websocket=route["websocket"],
@@ -68,8 +68,12 @@ def _location(app, site, path, route):
     return location
 
 
-def nginx_sites(apps):
-    """The sites of all apps, sorted by host name, each with its TLS files, limits and locations."""
+def nginx_sites(apps, plan=None, hostname=None):
+    """The sites of all apps, sorted by host name, each with its TLS files, limits and locations.
+
+    A route of websockets that declares no ``max_connections`` has the plan's for the host.
+    """
+    max_websockets = (plan or {}).get("hosts", {}).get(hostname, {}).get("nginx", {}).get("max_websockets")
     sites = []
     for app in normalise(apps).values():
         for site in app["sites"].values():
@@ -79,6 +83,6 @@ def nginx_sites(apps):
                 "tls": tls_files(site),
                 "max_body": site["max_body"],
                 "rate_limit": site["rate_limit"],
-                "locations": [_location(app, site, path, route) for path, route in site["routes"].items()],
+                "locations": [_location(app, site, path, route, max_websockets) for path, route in site["routes"].items()],
             })
     return sorted(sites, key=lambda site: site["name"])

@@ -43,6 +43,8 @@ def plan(apps, users, hosts):
         "hosts": {host.name: host_plan(stack, host, shares[host.name], share_for) for host in stack.hosts.values()},
         "connections": {database: _connections(stack, database, share_for) for database in stack.databases},
     }
+    if stack.pooled:
+        planned["connections"]["pgbouncer"] = _clients(stack, planned["hosts"], share_for)
     explain = []
     numbers = _plain(planned, "", explain)
     _check_ports(apps, numbers["hosts"])
@@ -68,6 +70,16 @@ def _connections(stack, database, share_for):
         "needed": rules.Figure(sum(parts.values()), "the sum of the parts"),
         "parts": parts,
         "reserved": rules.Figure(stacks.RESERVED[database], "kept for an administrator"),
+    }
+
+
+def _clients(stack, hosts, share_for):
+    parts = stacks.client_parts(stack, share_for)
+    return {
+        "limit": min(host["pgbouncer"]["max_client_conn"] for host in hosts.values() if "pgbouncer" in host),
+        "needed": rules.Figure(sum(parts.values()), "the sum of the parts"),
+        "parts": parts,
+        "reserved": rules.Figure(0, "PgBouncer keeps none for an administrator"),
     }
 
 

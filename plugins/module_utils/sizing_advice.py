@@ -14,12 +14,15 @@ WORK_MEM_ADVISED_KB = 1024
 # Ten connections for each query the database works on at once: most of them only wait.
 CONNECTIONS_PER_BUSY_ADVISED = 10
 
+POOLERS = {"postgresql": " (pooler: pgbouncer, if transaction pooling suits)", "mariadb": ""}
+
 
 def warnings(stack, plan):
     """All warnings, in a fixed order."""
     return [
         *_small_machines(stack),
         *_rolling_deploys(stack, plan),
+        *_homeless_builds(plan),
         *_small_memories(stack),
         *_many_connections(stack, plan),
         *_small_work_mem(plan),
@@ -49,6 +52,15 @@ def _rolling_deploys(stack, plan):
             )
 
 
+def _homeless_builds(plan):
+    for name, host in plan["hosts"].items():
+        if host["processes"] and not {"build", "deploy_surge"} & set(host["memory"]["parts"]):
+            yield (
+                f"{name}: no room for a build of {host['build_memory_mb']} MB beside what runs; it takes what processes leave "
+                "of their limits, and swap. Build elsewhere and deploy an archive if one is killed."
+            )
+
+
 def _small_memories(stack):
     for process in stack.processes:
         least = rules.smallest_memory(process)
@@ -60,7 +72,8 @@ def _small_memories(stack):
 
 
 def _many_connections(stack, plan):
-    for database, connections in plan["connections"].items():
+    for database in stack.databases:
+        connections = plan["connections"][database]
         pools = sum(number for name, number in connections["parts"].items() if "." in name)
         busy = min(rules.busy_connections(host.cpus) for host in stack.tier("database"))
         if pools > CONNECTIONS_PER_BUSY_ADVISED * busy:
@@ -72,7 +85,7 @@ def _many_connections(stack, plan):
         if connections["limit"] > rules.POOLER_ADVISED:
             yield (
                 f"{database}: max_connections is {connections['limit']}; above {rules.POOLER_ADVISED} a connection "
-                "pooler such as PgBouncer serves the same load with less memory."
+                f"pooler serves the same load with less memory{POOLERS[database]}."
             )
 
 

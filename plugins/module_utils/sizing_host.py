@@ -47,6 +47,8 @@ def _backend(stack, host, share, share_for):
         parts["deploy_surge"] = rules.Figure(
             build, "a build, then the second set of web processes of the largest app: {} and {}", int(build), int(second)
         )
+    elif stack.apps and rules.builds_in_the_sum(build, share):
+        parts["build"] = rules.Figure(build, "one command of a build beside all that runs: {}", build.why)
     return {"processes": processes, "build_memory_mb": build}, parts, files
 
 
@@ -58,6 +60,11 @@ def _database(stack, host, share, share_for):
         settings = settings_of(share, host.cpus, limit, stack.most_connections[database, host.name])
         planned[database], parts[database] = settings, worst_case(settings)
         files += files_of(settings)
+    if stack.pooled:
+        size, needed = stacks.server_pool(stack, share_for), sum(stacks.client_parts(stack, share_for).values())
+        planned["pgbouncer"] = settings = rules.pgbouncer(needed, size, len(stack.pooled))
+        parts["pgbouncer"] = rules.pgbouncer_memory(settings)
+        files += settings["nofile"]
     return planned, parts, files
 
 

@@ -65,6 +65,8 @@ def apply_change(change, apps, users, hosts):
             else:
                 merged[process] = {**merged[process], **keys}
         apps[name] = {**apps[name], "processes": merged}
+    for name, keys in change.get("apps", {}).items():
+        apps[name] = {**apps[name], **keys}
     hosts = {name: {**host, **change.get("hosts", {}).get(name, {})} for name, host in hosts.items()}
     hosts.update({name: host for name, host in change.get("hosts", {}).items() if name not in hosts})
     return apps, change.get("users", users), hosts
@@ -125,6 +127,8 @@ def _memory_remedies(stack, host, given):
     yield _more_memory(host, needed)
     if "backend" in host.tiers:
         yield from _smaller_processes(stack, host, missing)
+    if "database" in host.tiers:
+        yield from _behind_pooler(stack)
     yield from _moved_tiers(stack, host, given)
     yield from _all_automatic(stack)
     yield from _lower_limit(host, given)
@@ -343,6 +347,8 @@ def _connection_remedies(stack, database, needed, given):
     }
     if fixed and needed <= rules.CONNECTIONS[1]:
         yield Remedy(f"Raise max_connections of {', '.join(fixed)} to {needed}.", {"hosts": fixed})
+    if database == "postgresql":
+        yield from _behind_pooler(stack)
     yield from _smaller_pools(stack, database, given)
     yield from _fewer_instances(stack, database, given)
     yield from _fewer_backends(stack, database, given)
@@ -362,9 +368,19 @@ def _by_connections(stack, database):
     held = [
         (sum(stacks.connections(stack, host, process, share) for host in stack.tier("backend")), process)
         for process in stack.processes
-        if process.database == database
+        if process.database == database and not process.pooled
     ]
     return [process for number, process in sorted(held, key=lambda item: (-item[0], item[1].key)) if number]
+
+
+def _behind_pooler(stack):
+    """PgBouncer between PostgreSQL and the apps that hold the most connections."""
+    chosen = {}
+    for process in _by_connections(stack, "postgresql"):
+        if process.app not in chosen:
+            chosen[process.app] = {"pooler": "pgbouncer"}
+            names = ", ".join(f"mainstay_apps.{app}.pooler" for app in chosen)
+            yield Remedy(f"Set {names} to pgbouncer, if transaction pooling suits (docs/capacity.md).", {"apps": dict(chosen)})
 
 
 def _smaller_pools(stack, database, given):

@@ -243,6 +243,11 @@ def build_memory(runtimes, second_set_mb):
     return clamp(second_set_mb, smallest, None, f"the place of the second set of web processes {int(second_set_mb)}")
 
 
+def builds_in_the_sum(build_mb, share):
+    """Whether a build has a place of its own where no second set starts: as a second set, from half its size on."""
+    return share >= build_mb // 2
+
+
 def node_heap(limit_mb, workers):
     return Figure(
         limit_mb * NODE_HEAP_PERCENT // 100 // workers,
@@ -349,10 +354,13 @@ def busy_connections(cpus):
 
 
 def web_pool(users, web_processes, all_web_processes, database_cpus, ceiling, share):
-    """Pool and overflow together of one web process, before they are split."""
+    """Pool and overflow together of one web process, before they are split.
+
+    ``all_web_processes`` is None behind a pooler: what the database can work on at once bounds the pooler's pool.
+    """
     low, high = POOL
     requests = max(low, divide_up(in_flight(users) * CONNECTIONS_PER_REQUEST_PERCENT, 100 * web_processes))
-    busy = max(low, HELD_PER_BUSY * busy_connections(database_cpus) // all_web_processes)
+    busy = max(low, HELD_PER_BUSY * busy_connections(database_cpus) // (all_web_processes or 1))
     return least(
         requests=(
             requests,
@@ -362,7 +370,9 @@ def web_pool(users, web_processes, all_web_processes, database_cpus, ceiling, sh
             web_processes,
             requests,
         ),
-        database=(
+        database=None
+        if all_web_processes is None
+        else (
             busy,
             "{} x ({} cores x 2 + {}) / processes {} = {}",
             HELD_PER_BUSY,
@@ -418,6 +428,77 @@ def connections_limit(needed, reserved, ceiling):
         CONNECTIONS[0],
         ceiling,
         f"(needed {int(needed)} + reserved {reserved}) x 1.{CONNECTIONS_MARGIN_PERCENT}",
+    )
+
+
+# --- PgBouncer -----------------------------------------------------------------------------------------------------
+
+# In transaction pooling a connection is held from a transaction's first statement to its last: while one is busy,
+# another waits for its app between two statements.
+SERVERS_PER_BUSY = 2
+# Least connections to PostgreSQL for each app, so that one slow statement does not stop all others.
+SERVER_POOL = 3
+# Least max_client_conn: PgBouncer's own default.
+PGBOUNCER_CLIENTS = 100
+# Measured on PgBouncer 1.18: 9 MB resident without clients, 7 of them programs and libraries; 4.5 kB for each of 800
+# busy clients. From 1.21 on a client that prepares statements may keep a buffer of 16 kB more (pgbouncer.org, config).
+PGBOUNCER_BASE_MB = 12
+PGBOUNCER_CLIENT_KB = 24
+# Logs, sockets it listens on, name lookups.
+PGBOUNCER_FILES = 64
+
+
+def server_pool(cpus, apps, clients, ceiling, share):
+    """The connections to PostgreSQL that the processes of one app share."""
+    busy = max(SERVER_POOL, SERVERS_PER_BUSY * busy_connections(cpus) // apps)
+    return least(
+        database=(
+            busy,
+            "max({}, {} x ({} cores x 2 + {}) / apps {}) = {}",
+            SERVER_POOL,
+            SERVERS_PER_BUSY,
+            cpus,
+            SPINDLES,
+            apps,
+            busy,
+        ),
+        clients=(max(1, clients), "the most any app has, {}", clients),
+        connections=ceiling_bound(ceiling),
+        memory=steps(share, POOL_SHARE_MB, SERVER_POOL),
+    )
+
+
+def pgbouncer(needed, size, apps):
+    """PgBouncer's settings under their own names; ``nofile`` is the limit of its unit."""
+    clients = clamp(
+        divide_up(needed * (100 + CONNECTIONS_MARGIN_PERCENT), 100),
+        PGBOUNCER_CLIENTS,
+        None,
+        f"needed {int(needed)} x 1.{CONNECTIONS_MARGIN_PERCENT}",
+    )
+    return {
+        "default_pool_size": size,
+        "max_client_conn": clients,
+        "max_db_connections": Figure(size, "default_pool_size: each database has one user"),
+        "nofile": Figure(
+            power_of_two(clients + size * apps + PGBOUNCER_FILES),
+            "max_client_conn {} + default_pool_size {} x apps {} + {}, next power of two: it needs a restart, and so should "
+            "not follow every change",
+            int(clients),
+            int(size),
+            apps,
+            PGBOUNCER_FILES,
+        ),
+    }
+
+
+def pgbouncer_memory(settings):
+    return Figure(
+        PGBOUNCER_BASE_MB + divide_up(settings["max_client_conn"] * PGBOUNCER_CLIENT_KB, 1024),
+        "base {} + max_client_conn {} x {} kB",
+        PGBOUNCER_BASE_MB,
+        int(settings["max_client_conn"]),
+        PGBOUNCER_CLIENT_KB,
     )
 
 

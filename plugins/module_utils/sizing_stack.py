@@ -34,6 +34,7 @@ class Process:
     name: str
     runtime: str
     database: str
+    pooled: bool
     uses_redis: bool
     kind: str
     port: int | None
@@ -76,6 +77,11 @@ class Stack:
     @cached_property
     def by_tier(self):
         return {tier: [host for host in self.hosts.values() if tier in host.tiers] for tier in TIERS}
+
+    @cached_property
+    def pooled(self):
+        """The apps that reach PostgreSQL through PgBouncer."""
+        return sorted({process.app for process in self.processes if process.pooled})
 
     def web(self, database=None):
         return [process for process in self.processes if process.kind == "web" and database in (None, process.database)]
@@ -165,6 +171,7 @@ def _process(app, process, rooms):
         name=process["name"],
         runtime=app["runtime"],
         database=app["database"],
+        pooled=app["pooler"] != "none",
         uses_redis=bool(app["redis"]),
         kind=process["kind"],
         port=process["port"],
@@ -203,7 +210,8 @@ def _require_tiers(stack):
 
 
 def _ceilings(stack, process):
-    return stack.ceilings.get(process.database, NO_CEILINGS)
+    """What the database's connections leave a process; those to a pooler are not its own."""
+    return NO_CEILINGS if process.pooled else stack.ceilings.get(process.database, NO_CEILINGS)
 
 
 def instances(stack, host, process, share):
@@ -248,10 +256,11 @@ def pool(stack, process, share):
         nothing = rules.Figure(0, "the app declares no database")
         return nothing, nothing
     if process.kind == "web":
+        direct = [other for other in stack.web(process.database) if not other.pooled]
         total = rules.web_pool(
             stack.users,
             stack.web_slots[process],
-            sum(stack.web_slots[other] for other in stack.web(process.database)),
+            None if process.pooled else sum(stack.web_slots[other] for other in direct),
             min(host.cpus for host in stack.tier("database")),
             _ceilings(stack, process).pool,
             share,
@@ -280,14 +289,54 @@ def connections(stack, host, process, share):
 
 
 def connection_parts(stack, database, share_for):
-    """Who holds how many connections to a database, on all hosts together, at the worst moment."""
-    held = {
+    """Who holds how many connections to a database, on all hosts together, at the worst moment.
+
+    The processes of an app behind a pooler hold none: the pooler does, and never more than its own pool for the app.
+    """
+    held = _held(stack, share_for, lambda process: process.database == database and not process.pooled)
+    parts = _pool_parts(stack, held, share_for)
+    if database == "postgresql" and stack.pooled:
+        size = server_pool(stack, share_for)
+        parts.update({f"{app}.pgbouncer": rules.Figure(size, "default_pool_size {}", int(size)) for app in stack.pooled})
+    parts["migrations"] = rules.Figure(rules.MIGRATION_CONNECTIONS, "one migration and what watches its locks")
+    parts["monitoring"] = rules.Figure(rules.MONITORING_CONNECTIONS, "agent, backup and an operator's session")
+    return parts
+
+
+def client_parts(stack, share_for):
+    """Who holds how many connections to PgBouncer, on all hosts together, at the worst moment."""
+    parts = _pool_parts(stack, _held(stack, share_for, lambda process: process.pooled), share_for)
+    parts["monitoring"] = rules.Figure(rules.MONITORING_CONNECTIONS, "agent, proof and an operator's session")
+    return parts
+
+
+def server_pool(stack, share_for):
+    """``default_pool_size`` of PgBouncer: the connections to PostgreSQL that the processes of one app share."""
+    hosts, pooled = stack.tier("database"), [process for process in stack.processes if process.pooled]
+    held = _held(stack, share_for, lambda process: process.pooled)
+    most = max(sum(sum(held[process].values()) for process in pooled if process.app == app) for app in stack.pooled)
+    return rules.server_pool(
+        min(host.cpus for host in hosts),
+        len(stack.pooled),
+        most,
+        stack.ceilings.get("postgresql", NO_CEILINGS).pool,
+        min(share_for(host, process) for host in hosts for process in pooled),
+    )
+
+
+def _held(stack, share_for, wanted):
+    """The connections of processes by host."""
+    return {
         process: {
             host.name: connections(stack, host, process, share_for(host, process)) for host in stack.tier("backend")
         }
         for process in stack.processes
-        if process.database == database
+        if wanted(process)
     }
+
+
+def _pool_parts(stack, held, share_for):
+    """Held connections as parts of a sum, the second set of a deploy beside them."""
     parts = {
         process.key: rules.Figure(
             sum(by_host.values()), "{}", lambda by_host=by_host: " + ".join(figure.why for figure in by_host.values())
@@ -296,8 +345,6 @@ def connection_parts(stack, database, share_for):
     }
     second = sum(_second_set(held, host) for host in stack.tier("backend") if blue_green(stack, host, share_for))
     parts["deploy_surge"] = rules.Figure(second, "the second set of web processes while a release changes")
-    parts["migrations"] = rules.Figure(rules.MIGRATION_CONNECTIONS, "one migration and what watches its locks")
-    parts["monitoring"] = rules.Figure(rules.MONITORING_CONNECTIONS, "agent, backup and an operator's session")
     return parts
 
 

@@ -59,6 +59,8 @@ WRONG = [
     (("shop", "env"), {"SECRET_KEY": "abc"}, ["mainstay_apps.shop.env.SECRET_KEY", "keep it in secrets only"]),
     (("shop", "secrets"), ["SECRET-KEY"], ["mainstay_apps.shop.secrets", "'SECRET-KEY'", "environment variables"]),
     (("shop", "database"), "oracle", ["mainstay_apps.shop.database", "'oracle'", "postgresql"]),
+    (("shop", "pooler"), "pgpool", ["mainstay_apps.shop.pooler", "'pgpool'", "pgbouncer"]),
+    (("shop", "processes", "web", "port"), 6432, ["mainstay_apps.shop.processes.web.port", "6432", "PgBouncer listens there"]),
     (("shop", "redis"), ["sessions"], ["mainstay_apps.shop.redis", "'sessions'", "cache, queue"]),
     (("shop", "redis"), "cache", ["mainstay_apps.shop.redis", "'cache'", "list"]),
     (("shop", "processes"), REMOVE, ["mainstay_apps.shop.processes", "required"]),

@@ -47,6 +47,7 @@ def app(name, processes, **keys):
         "env": {},
         "secrets": [],
         "database": "postgresql",
+        "pooler": "none",
         "redis": [],
         "sites": {},
         "logs": [],
@@ -97,11 +98,13 @@ def apps(draw):
             items.append(draw(processes(f"p{process_number}", port)))
             port += PORT_STEP
         name = f"app{app_number}"
+        database = draw(st.sampled_from(("postgresql", "postgresql", "mariadb", "none")))
         declared[name] = app(
             name,
             items,
             runtime=draw(st.sampled_from(RUNTIMES)),
-            database=draw(st.sampled_from(("postgresql", "postgresql", "mariadb", "none"))),
+            database=database,
+            pooler=draw(st.sampled_from(("none", "pgbouncer"))) if database == "postgresql" else "none",
             redis=draw(st.sampled_from(([], ["cache"], ["queue"], ["cache", "queue"]))),
         )
     return declared
@@ -177,10 +180,15 @@ def check_parts(host):
         # A build ends before the second set starts: the larger one of them counts, where there is room for either.
         assert host["build_memory_mb"] >= max(256, *sets.values(), 0)
         assert parts.get("deploy_surge", 0) == (host["build_memory_mb"] if any(sets.values()) else 0)
+        assert parts.get("build", 0) in (0, host["build_memory_mb"]) and not {"build", "deploy_surge"} <= set(parts)
+        if host["processes"] and host["memory"]["share_mb"] >= host["build_memory_mb"]:
+            assert {"build", "deploy_surge"} & set(parts), "a build is in the sum of every host but the smallest"
     if "postgresql" in host:
         assert parts["postgresql"] >= postgresql_worst_case(host["postgresql"])
     if "mariadb" in host:
         assert parts["mariadb"] >= mariadb_worst_case(host["mariadb"])
+    if "pgbouncer" in host:
+        assert parts["pgbouncer"] >= 9 + host["pgbouncer"]["max_client_conn"] * 20 / 1024
     for name, settings in host.get("redis", {}).items():
         copies = 2 if name == "queue" else 1.25
         assert parts[f"redis-{name}"] >= copies * settings["maxmemory_mb"]
@@ -224,6 +232,11 @@ def check_files(host):
     for settings in host.get("redis", {}).values():
         assert settings["nofile"] >= settings["maxclients"] + 32
         files += settings["nofile"]
+    if "pgbouncer" in host:
+        pgbouncer = host["pgbouncer"]
+        assert pgbouncer["max_db_connections"] == pgbouncer["default_pool_size"]
+        assert pgbouncer["nofile"] >= pgbouncer["max_client_conn"] + pgbouncer["default_pool_size"] + 32
+        files += pgbouncer["nofile"]
     if "mariadb" in host:
         mariadb = host["mariadb"]
         assert mariadb["nofile"] >= mariadb["max_connections"] + 2 * mariadb["table_open_cache"]
@@ -238,25 +251,39 @@ def check_files(host):
 
 def check_connections(plan, apps):
     """Every pool of every process on every host filled to its limit, a second set of web processes beside it."""
+    pooled = {name for name, app in apps.items() if app["pooler"] != "none" and app["processes"]}
+    servers = [host["pgbouncer"] for host in plan["hosts"].values() if "pgbouncer" in host]
+    assert bool(pooled) == bool(servers) == ("pgbouncer" in plan["connections"])
     for database, connections in plan["connections"].items():
-        held = 0
-        for host in plan["hosts"].values():
-            second = {}
-            for app_name, planned in host["processes"].items():
-                if apps[app_name]["database"] != database:
-                    continue
-                for settings in planned.values():
-                    inside = settings["workers"] if "max_websockets" in settings else settings["concurrency"]
-                    number = settings["instances"] * inside * (settings["pool_size"] + settings["max_overflow"])
-                    held += number
-                    if settings["surge_mb"]:
-                        second[app_name] = second.get(app_name, 0) + number
-            held += max(second.values(), default=0)
         assert connections["needed"] == sum(connections["parts"].values())
-        assert held + 5 <= connections["needed"]
         assert connections["needed"] + connections["reserved"] <= connections["limit"]
+        if database == "pgbouncer":
+            assert held_connections(plan, pooled) + 3 <= connections["needed"]
+            assert min(server["max_client_conn"] for server in servers) == connections["limit"]
+            continue
+        users = {name for name, app in apps.items() if app["database"] == database}
+        held = held_connections(plan, users - pooled)
+        if database == "postgresql" and pooled:
+            held += max(server["default_pool_size"] for server in servers) * len(pooled)
+        assert held + 5 <= connections["needed"]
         limits = [host[database]["max_connections"] for host in plan["hosts"].values() if database in host]
         assert min(limits) == connections["limit"]
+
+
+def held_connections(plan, apps):
+    """What the processes of some apps hold with all their pools full, one app's second set of each host beside them."""
+    held = 0
+    for host in plan["hosts"].values():
+        second = {}
+        for app_name, planned in host["processes"].items():
+            for settings in planned.values() if app_name in apps else ():
+                inside = settings["workers"] if "max_websockets" in settings else settings["concurrency"]
+                number = settings["instances"] * inside * (settings["pool_size"] + settings["max_overflow"])
+                held += number
+                if settings["surge_mb"]:
+                    second[app_name] = second.get(app_name, 0) + number
+        held += max(second.values(), default=0)
+    return held
 
 
 def check_redis_clients(plan, apps):
@@ -329,6 +356,8 @@ GROWING = (
     ".maintenance_work_mem_mb",
     ".autovacuum_work_mem_mb",
     ".max_connections",
+    ".max_client_conn",
+    ".default_pool_size",
     ".max_wal_size_mb",
     ".wal_buffers_kb",
     ".innodb_buffer_pool_size_mb",

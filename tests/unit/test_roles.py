@@ -63,9 +63,9 @@ def test_tasks_fit_on_a_page(role):
 
 def test_one_transaction_installs_what_the_roles_would():
     apps = {name: {"runtime": "python", "source": {"path": "x"}, "database": database, "redis": ["cache"],
-                   "processes": {"web": {"command": "x", "port": port}}}
-            for name, database, port in (("shop", "postgresql", 8000), ("blog", "mariadb", 8100))}
+                   "pooler": pooler, "processes": {"web": {"command": "x", "port": port}}}
+            for name, database, pooler, port in (("shop", "postgresql", "pgbouncer", 8000), ("blog", "mariadb", "none", 8100))}
     together = set(fleet.stack_packages(apps, fleet.TIERS))
-    for role in ("nginx", "redis", "postgresql", "mariadb", "firewall", "logrotate"):
+    for role in ("nginx", "redis", "postgresql", "pgbouncer", "mariadb", "firewall", "logrotate"):
         packages = _defaults(ROLES[0].parent / role)[f"{role}_packages"]
         assert set(packages) <= together, role

@@ -23,6 +23,7 @@ class Settings:
     secret_key: bytes
     db_pool_size: int
     db_max_overflow: int
+    db_prepared_statements: bool
     max_ws_connections: int
     log_level: str
     heartbeat_file: Path | None
@@ -44,6 +45,7 @@ class Settings:
             secret_key=env["SECRET_KEY"].encode(),
             db_pool_size=int(env.get("DB_POOL_SIZE", "5")),
             db_max_overflow=int(env.get("DB_MAX_OVERFLOW", "5")),
+            db_prepared_statements=env.get("DB_PREPARED_STATEMENTS", "1") not in ("0", "false"),
             max_ws_connections=int(env.get("MAX_WS_CONNECTIONS", "100")),
             log_level=env.get("LOG_LEVEL", "info").upper(),
             heartbeat_file=Path(heartbeat) if heartbeat else None,

@@ -74,8 +74,11 @@ class Tick(Base):
 
 def _options(process: str) -> dict:
     """A pool within the plan: it never waits longer than the proxy does, and never trusts an idle connection."""
+    arguments = {"connect_timeout": 5, "application_name": f"{APP}-{process}"}
+    if not settings.db_prepared_statements:  # a pooler may answer the next transaction with another session
+        arguments["prepare_threshold"] = None
     options = {
-        "connect_args": {"connect_timeout": 5, "application_name": f"{APP}-{process}"},
+        "connect_args": arguments,
         "pool_pre_ping": True,
         "pool_recycle": 1800,
     }

@@ -16,6 +16,13 @@ def sql(host, query, database="shop"):
     return host.check_output("cd / && runuser -u postgres -- psql -XAt -d %s -c %s", database, query)
 
 
+def pgbouncer(host, command):
+    """The rows of a command of PgBouncer's console, which lets in whoever runs it."""
+    psql = "psql -XAq -P footer=off -h /run/postgresql -p 6432 -U pgbouncer pgbouncer"
+    head, *rows = (line.split("|") for line in host.check_output(f"cd / && runuser -u postgres -- {psql} -c %s", command).splitlines())
+    return [dict(zip(head, row)) for row in rows]
+
+
 def redis_info(host, port):
     lines = host.check_output(f"redis-cli -p {port} info").splitlines()
     return dict(line.strip().split(":", 1) for line in lines if ":" in line)
@@ -56,3 +63,11 @@ def killed_for_memory(host):
     own = "$(systemctl show --property=ControlGroup --value -- -.slice)"
     files = f"/sys/fs/cgroup{own}/memory.events /sys/fs/cgroup/memory{own}/memory.oom_control"
     return host.run(f"cat {files} 2>/dev/null | sed -n 's/^oom_kill //p'").stdout.strip()
+
+
+def inject(host, unit, fault):
+    """Break a web process on purpose, in one of the ways that the example has (examples/shop/shop/faults.py)."""
+    port = unit.partition("@")[2].partition(".")[0]
+    host.check_output(
+        f"curl --silent --show-error --fail --max-time 10 -X POST 'http://127.0.0.1:{port}/faults/{fault}'"
+    )

@@ -10,7 +10,7 @@ import re
 import time
 
 import pytest
-from asking import URL, killed_for_memory, pids, redis_info, servers, show, sql, units
+from asking import URL, inject, killed_for_memory, pids, redis_info, servers, show, sql, units
 
 MB = 1 << 20
 BENCH = "mainstay-bench.service"
@@ -19,13 +19,6 @@ SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client b
 REFUSED = (
     "[t]oo many clients|[r]emaining connection slots|[t]erminated by signal|[o]ut of memory"  # not this command itself
 )
-
-
-def inject(host, unit, fault):
-    port = re.search(r"@(\d+)", unit)[1]
-    host.check_output(
-        f"curl --silent --show-error --fail --max-time 10 -X POST 'http://127.0.0.1:{port}/faults/{fault}'"
-    )
 
 
 @pytest.fixture

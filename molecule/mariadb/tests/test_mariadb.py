@@ -181,7 +181,10 @@ def test_a_killed_server_answers_again_within_10_seconds(host):
     assert _started(host) not in ("0", before)
 
 
-def test_it_is_restarted_only_for_what_it_reads_at_its_start(host):
+FORESEEN = re.compile(r"Restart MariaDB for the settings that need it\] \*+\s+changed")
+
+
+def test_it_is_restarted_only_for_what_it_reads_at_its_start_and_check_mode_foresees_it(host):
     steps = [
         ({"mariadb_slow_query_seconds": 2, "mariadb_settings": {"innodb_io_capacity": 900}}, False),
         ({"mariadb_settings": {"back_log": 90}}, True),
@@ -189,6 +192,9 @@ def test_it_is_restarted_only_for_what_it_reads_at_its_start(host):
     ]
     for changed, restarted in steps:
         before = _started(host)
+        if changed:  # the way back is foreseen as the way there
+            foreseen = play("playbooks/site.yml", "--tags", "mariadb", "--check", variables=changed)
+            assert bool(FORESEEN.search(foreseen.stdout)) is restarted, foreseen.stdout
         run = play("playbooks/site.yml", "--tags", "mariadb", variables=changed)
         assert run.returncode == 0, run.stdout + run.stderr
         assert (_started(host) != before) is restarted, run.stdout

@@ -45,6 +45,13 @@ SESSIONS = [
     {"role": "shop", "state": "idle in transaction", "number": 1, "oldest_s": 130},
     {"role": "postgres", "state": "active", "number": 1, "oldest_s": 0},
 ]
+PGBOUNCER = {"default_pool_size": 6, "max_client_conn": 120, "max_db_connections": 6, "nofile": 256}
+POOLS = [
+    {"database": "pgbouncer", "cl_active": 1, "cl_waiting": 0, "sv_active": 0, "sv_idle": 0, "sv_used": 0, "sv_tested": 0,
+     "sv_login": 0, "maxwait": 0},
+    {"database": "shop", "cl_active": 9, "cl_waiting": 3, "sv_active": 5, "sv_idle": 0, "sv_used": 1, "sv_tested": 0,
+     "sv_login": 0, "maxwait": 75},
+]
 STATEMENT = {"app": "shop", "role": "shop", "calls": 12, "total_ms": 3000, "mean_ms": 250.0, "max_ms": 900, "rows": 7,
              "query": "SELECT *\n  FROM orders WHERE id = $1"}  # fmt: skip
 
@@ -62,6 +69,7 @@ class Host:
         self.plan, self.answer = copy.deepcopy(PLAN), {"settings": dict(SETTINGS), "waiting": [], "sessions": SESSIONS}
         self.limits = {"MemoryMax": str(300 * MB), "TasksMax": "128", "LimitNOFILE": "65536"}
         self.is_root, self.asked = True, []
+        self.pools, self.config = POOLS, {"pool_mode": "transaction", **PGBOUNCER}
         for unit, used in {"shop-web@8000": 100, "shop-web@8001": 90, "postgresql@15-main": 60, "nginx": 5}.items():
             self.write(f"sys/fs/cgroup/{unit}.service/memory.current", str((used + 30) * MB))
             self.write(f"sys/fs/cgroup/{unit}.service/memory.stat", f"anon 1\ninactive_file {30 * MB}\nactive_file 9\n")
@@ -79,6 +87,9 @@ class Host:
                 own = self.limits if unit.startswith("shop-web") else {"MemoryMax": "infinity"}
                 found.append({"Id": unit, "ControlGroup": f"/{unit}", **own})
             return "\n\n".join("\n".join(f"{key}={value}" for key, value in unit.items()) for unit in found)
+        if "pgbouncer" in argv:
+            rows = self.pools if argv[-1] == "SHOW POOLS" else [{"key": key, "value": value} for key, value in self.config.items()]
+            return "\n".join("|".join(map(str, row)) for row in [rows[0], *(row.values() for row in rows)]) + "\n"
         self.asked.append((argv, text))
         if isinstance(self.answer, str):
             raise SystemdError(self.answer)
@@ -111,13 +122,15 @@ class TestPlan:
         assert out.splitlines() == [
             "web1: 2048 MB, planned for 100 people online",
             "",
-            "MEMORY        UNITS  PLANNED MB  USED MB  PART",
-            "deploy_surge  -      600         -        -",
-            "shop.web      2      600         190      31 %",
-            "postgresql    1      400         60       15 %",
-            "nginx         1      20          5        25 %",
-            "reserve       -      205         -        -",
-            "free          -      11          -        -",
+            "MEMORY                   UNITS  PLANNED MB  USED MB  PART",
+            "deploy_surge             -      600         -        -",
+            "shop.web                 2      600         190      31 %",
+            "  shop-web@8000.service  -      300         100      33 %",
+            "  shop-web@8001.service  -      300         90       30 %",
+            "postgresql               1      400         60       15 %",
+            "nginx                    1      20          5        25 %",
+            "reserve                  -      205         -        -",
+            "free                     -      11          -        -",
             "",
             "postgresql: 6 of 40 connections",
             "APP       PLANNED  NOW  STATES                         OLDEST TRANSACTION",
@@ -168,6 +181,33 @@ class TestPlan:
             1,
             ["memory of postgresql: 320 of 400 MB, 80 %", "connections to postgresql: 30 of 37, 81 %"],
         )
+
+    def test_a_unit_close_to_its_own_limit_is_told(self, host):
+        host.write("sys/fs/cgroup/shop-web@8001.service/memory.current", str(300 * MB))
+        status, out, _err = host.run("plan", "--json")
+        assert (status, json.loads(out)["close"]) == (1, ["memory of shop-web@8001.service: 270 of 300 MB, 90 %"])
+
+    def test_who_uses_pgbouncer_and_who_waits_there(self, host):
+        host.plan["plan"]["pgbouncer"] = PGBOUNCER
+        host.plan["plan"]["memory"]["parts"]["pgbouncer"] = 15
+        status, out, _err = host.run("plan")
+        assert out.splitlines()[-8:-3] == [
+            "pgbouncer: 12 of 120 clients",
+            "APP   CLIENTS  WAITING  LONGEST WAIT  SESSIONS  ACTIVE",
+            "shop  12       3        75 s          6 of 6    5",
+            "",
+            "nginx: 0 of 8192 connections",
+        ]
+        assert status == 1 and out.endswith("pgbouncer.service: LimitNOFILE is None, planned 256\n")
+
+    def test_settings_and_clients_of_pgbouncer_are_compared(self, host):
+        host.plan["plan"]["pgbouncer"] = {key: value for key, value in PGBOUNCER.items() if key != "nofile"} | {"nofile": None}
+        host.config = {**host.config, "default_pool_size": 20, "max_client_conn": 14}
+        _status, out, _err = host.run("plan", "--json")
+        found = json.loads(out)
+        assert found["differs"] == [
+            "pgbouncer: default_pool_size is 20, planned 6", "pgbouncer: max_client_conn is 14, planned 120"]  # fmt: skip
+        assert found["close"] == ["clients of pgbouncer: 12 of 14, 85 %"]
 
     def test_a_database_that_does_not_answer_differs_from_any_plan(self, host):
         host.answer = "runuser: psql: error: connection refused"

@@ -36,6 +36,14 @@ def test_no_database_means_no_pool():
     assert apps.normalise(declared)["shop"]["processes"]["web"]["pool"] == {"size": 0, "overflow": 0}
 
 
+@pytest.mark.parametrize("database", ["mariadb", "none"])
+def test_a_pooler_stands_before_postgresql_only(database):
+    declared = broken(("shop", "database"), database)
+    declared["shop"]["pooler"] = "pgbouncer"
+    with pytest.raises(apps.DeclarationError, match="pooler: 'pgbouncer' cannot be used. It stands before PostgreSQL only"):
+        apps.normalise(declared)
+
+
 @pytest.mark.parametrize(("text", "expected"), [("300M", 300), ("1G", 1024), ("65536K", 64), (512, 512), ("512", 512)])
 def test_memory_sizes(text, expected):
     assert apps.megabytes(text) == expected

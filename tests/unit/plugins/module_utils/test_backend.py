@@ -117,6 +117,16 @@ def test_generated_environment():
     assert "@10.0.0.2:5432/" in elsewhere["DATABASE_URL"] and "@10.0.0.3:6379/" in elsewhere["REDIS_CACHE_URL"]
 
 
+def test_a_migration_goes_past_the_pooler():
+    apps = broken(("shop", "pooler"), "pgbouncer")
+    apps["shop"]["env_prefix"] = "EF__"
+    for pooled, port in ((True, 6432), (False, 5432)):
+        found = backend.environment(apps, SECRETS, pooled=pooled)["shop"]
+        assert found["DATABASE_URL"].endswith(f"@127.0.0.1:{port}/shop") and found["EF__DATABASE_URL"] == found["DATABASE_URL"]
+    unit = backend.model(apps, {"shop": "abc"})["units"][0]
+    assert unit["after"][1:3] == ["postgresql.service", "pgbouncer.service"]
+
+
 @pytest.mark.parametrize(
     ("database", "scheme", "url"),
     [

@@ -42,6 +42,23 @@ def test_missing_databases(found, missing):
     assert bool(databases.postgresql_missing(declared, found, {"statement_timeout": "60s"})) is missing
 
 
+@pytest.mark.parametrize(("env", "prepares"), [
+    ({}, True), ({"DB_PREPARED_STATEMENTS": "1"}, True), ({"DB_PREPARED_STATEMENTS": 0}, False), ({"DB_PREPARED_STATEMENTS": False}, False)])
+def test_pgbouncer_stands_before_the_databases_of_apps_that_ask_for_it(env, prepares):
+    assert databases.pgbouncer_databases(SHOP, SECRETS) == []
+    pooled = {"shop": {**SHOP["shop"], "pooler": "pgbouncer", "env": env}}
+    assert databases.pgbouncer_databases(pooled, {}) == []
+    (database,) = databases.pgbouncer_databases(pooled, SECRETS)
+    (direct,) = databases.postgresql_databases(pooled, SECRETS)
+    assert database == {**direct, "prepares": prepares}, "the same verifier: what a client proves, PgBouncer proves to PostgreSQL"
+
+
+def test_pgbouncer_settings_are_written_as_it_reads_them():
+    plan = {"max_client_conn": 100, "default_pool_size": 6, "nofile": 256}
+    assert databases.pgbouncer_settings(plan, {"log_stats": False, "default_pool_size": 7}) == {
+        "default_pool_size": 7, "log_stats": 0, "max_client_conn": 100}
+
+
 def test_redis_instances_evict_or_last():
     plan = {"hosts": {"web1": {"redis": {"cache": {"maxmemory_mb": 100, "maxmemory_policy": "allkeys-lru", "maxclients": 2000, "nofile": 2032}}}}}
     cache, queue = databases.redis_instances(SHOP, SECRETS, plan, "web1")

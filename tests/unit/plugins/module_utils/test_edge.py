@@ -44,6 +44,12 @@ def test_hosts_open_to_each_other_what_they_serve(host, opened):
     assert [(rule["port"], rule.get("from")) for rule in edge.firewall_rules(SHOP, plan, host)] == opened
 
 
+def test_a_pooler_is_reached_from_the_backends_and_the_database_for_their_migrations():
+    plan = {"hosts": {name: {"tiers": TIERS[name], "address": address} for name, address in SOURCES.items()}}
+    rules = edge.firewall_rules(broken(("shop", "pooler"), "pgbouncer"), plan, "data")
+    assert [rule["port"] for rule in rules if rule["comment"].startswith("p")] == [6432, 5432]
+
+
 @pytest.mark.parametrize(("rule", "statements"), [
     ({"port": 80}, ["tcp dport 80 accept"]),
     ({"port": "443", "comment": "web sites with TLS"}, ['tcp dport 443 accept comment "web sites with TLS"']),

@@ -83,7 +83,10 @@ def test_packages_of_the_stack_come_in_two_parts(part, packages):
     apps = {"shop": app(database="postgresql", redis=["cache"], processes={"web": {"command": "x", "port": 8000}})}
     tiers = ["proxy", "backend", "database", "cache"]
     assert fleet.stack_packages(apps, tiers, part) == packages
+    apps["shop"]["pooler"] = "pgbouncer"
+    assert ("pgbouncer" in fleet.stack_packages(apps, tiers, part)) is (part == "servers")
     assert set(packages) < set(fleet.stack_packages(apps, tiers))
+    assert "pgbouncer" not in fleet.stack_packages(apps, ["proxy", "backend", "cache"])
 
 
 @pytest.mark.parametrize(("names", "text"), [

@@ -36,6 +36,12 @@ def test_each_database_is_proved_in_its_own_words():
     assert [probe["kind"] for probe in proof.proof_probes(apps, _plan(["database"]), "web1")] == ["mysql"]
 
 
+def test_a_pooler_is_proved_beside_its_database():
+    postgresql, pgbouncer = proof.proof_probes(broken(("shop", "pooler"), "pgbouncer"), _plan(["database"]), "web1")
+    assert (postgresql["port"], pgbouncer["port"], pgbouncer["kind"]) == (5432, 6432, "postgresql")
+    assert (pgbouncer["username"], pgbouncer["database"]) == ("shop", "shop"), "PgBouncer knows nobody else"
+
+
 def _listener(address, port, protocol="tcp"):
     return {"address": address, "port": port, "protocol": protocol, "name": "x", "unit": None, "pid": 1, "user": "x"}
 

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils import sites
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP, broken
 
@@ -44,3 +45,16 @@ def test_plain_http_and_own_files():
     assert sites.nginx_sites(broken(where, "none"))[0]["tls"] is None
     own = {"certificate": "/etc/ssl/a.pem", "key": "/etc/ssl/a.key"}
     assert sites.nginx_sites(broken(where, own))[0]["tls"] == own
+
+
+@pytest.mark.parametrize(("route", "plan", "limit"), [
+    ({"websocket": True}, {"nginx": {"max_websockets": 300}}, 300),
+    ({"websocket": True, "max_connections": 200}, {"nginx": {"max_websockets": 300}}, 200),
+    ({"websocket": True}, {}, None),
+    ({}, {"nginx": {"max_websockets": 300}}, None),
+])
+def test_websockets_are_limited_as_declared_or_planned(route, plan, limit):
+    apps = broken(("shop", "sites", "shop.example.com", "routes", "/ws"), {"process": "web", **route})
+    (site,) = sites.nginx_sites(apps, {"hosts": {"web1": plan}}, "web1")
+    (location,) = (location for location in site["locations"] if location["path"] == "/ws")
+    assert location["connections"] == (limit and {"zone": "shop.example.com/ws", "limit": limit})

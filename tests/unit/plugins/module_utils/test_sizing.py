@@ -267,7 +267,65 @@ def test_the_guide_s_pools_are_refused_with_the_sum():
     assert "1200  shop.worker   web1: 1 x 12 x (40 + 60)" in text
     assert "400  shop.web      web1: 4 x 1 x (40 + 60)" in text
     assert "=   2012  connections needed, 1512 more than max_connections" in text
+    assert "1. Set mainstay_apps.shop.pooler to pgbouncer, if transaction pooling suits" in text
     check_refusal(refusal.value, apps, 100, one_host(16384, 8))
+
+
+def behind_pgbouncer(apps):
+    return {name: {**app, "pooler": "pgbouncer"} for name, app in apps.items()}
+
+
+def test_the_guide_s_pools_fit_behind_a_pooler():
+    """The same 2000 connections reach PgBouncer, and PostgreSQL has no more of them than it works on."""
+    guide = {"pool": {"size": 40, "overflow": 60}}
+    apps = behind_pgbouncer(shop(web={"instances": 4, **guide}, worker={"workers": 12, **guide}))
+    hosts = one_host(16384, 8)
+    plan = sizing.plan(apps, 100, hosts)
+    stacks.check_plan(plan, apps, hosts)
+    assert plan["connections"]["pgbouncer"]["parts"] == {
+        "deploy_surge": 400, "monitoring": 3, "shop.beat": 2, "shop.mailer": 2, "shop.web": 400, "shop.worker": 1200}  # fmt: skip
+    assert plan["connections"]["postgresql"]["parts"] == {
+        "deploy_surge": 0, "migrations": 2, "monitoring": 3, "shop.pgbouncer": 34}  # fmt: skip
+    assert plan["hosts"]["web1"]["pgbouncer"] == {
+        "default_pool_size": 34, "max_client_conn": 2409, "max_db_connections": 34, "nofile": 4096}  # fmt: skip
+    assert plan["hosts"]["web1"]["postgresql"]["max_connections"] == 51
+    assert plan["hosts"]["web1"]["memory"]["parts"]["pgbouncer"] == 69
+
+
+# memory, cores → pool and overflow of a web process; default_pool_size, max_client_conn; max_connections
+POOLED = [
+    (1024, 1, (2, 2), (4, 100), 20),
+    (4096, 2, (10, 10), (10, 114), 22),
+    (8192, 4, (5, 5), (18, 124), 32),
+    (16384, 8, (5, 5), (34, 126), 51),
+]
+
+
+@pytest.mark.parametrize(("memory_mb", "cpus", "pool", "pgbouncer", "limit"), POOLED)
+def test_golden_pgbouncer(memory_mb, cpus, pool, pgbouncer, limit):
+    host = planned(behind_pgbouncer(APPS), memory_mb, cpus)
+    web = host["processes"]["shop"]["web"]
+    assert (web["pool_size"], web["max_overflow"]) == pool
+    assert (host["pgbouncer"]["default_pool_size"], host["pgbouncer"]["max_client_conn"]) == pgbouncer
+    assert host["postgresql"]["max_connections"] == limit
+
+
+def test_apps_behind_a_pooler_and_others_share_a_database():
+    """Each pooled app may have as many connections as another; what is pooled no longer narrows the pools of the rest."""
+    web = {"pool": {"size": 50, "overflow": 50}, "instances": 4}
+    apps = {name: app(name, [process("web", "web", port=port, **keys)], pooler=pooler)
+            for name, port, pooler, keys in (("a", 2000, "pgbouncer", web), ("b", 2200, "pgbouncer", {}), ("c", 2400, "none", {}))}  # fmt: skip
+    hosts = one_host(16384, 8)
+    plan = sizing.plan(apps, 100, hosts)
+    stacks.check_plan(plan, apps, hosts)
+    parts = plan["connections"]["postgresql"]["parts"]
+    assert parts["a.pgbouncer"] == parts["b.pgbouncer"] == 17 and "a.web" not in parts
+    assert plan["connections"]["pgbouncer"]["parts"]["a.web"] == 400
+    direct = planned({name: {**each, "pooler": "none"} for name, each in apps.items() if name != "a"}, 16384, 8)
+    sizes = [host["processes"]["c"]["web"]["pool_size"] for host in (plan["hosts"]["web1"], direct)]
+    assert sizes[0] > sizes[1]
+    pools = {name: each["web"]["pool_size"] for name, each in planned(apps, 16384, 2)["processes"].items() if name != "a"}
+    assert pools == {"b": 10, "c": 6}, "two cores bound what reaches the database directly"
 
 
 @pytest.mark.parametrize(

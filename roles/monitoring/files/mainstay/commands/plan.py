@@ -14,7 +14,7 @@ import json
 
 from .. import measure
 from ..cli import Refusal
-from ..postgres import DatabaseError, ask
+from ..postgres import DatabaseError, ask, ask_pgbouncer
 from ..text import span, table
 from ..units import parse_blocks
 
@@ -25,6 +25,7 @@ SERVICES = {
     "agent": "mainstay-agent.service",
     "mariadb": "mariadb.service",
     "nginx": "nginx.service",
+    "pgbouncer": "pgbouncer.service",
     "postgresql": "postgresql@*.service",
     "redis-cache": "redis-server@cache.service",
     "redis-queue": "redis-server@queue.service",
@@ -56,10 +57,11 @@ def run(options, context):
         "users": planned["users"],
         "memory": memory(planned, context),
         "postgresql": postgresql(planned, context),
+        "pgbouncer": pgbouncer(planned, context),
         "redis": redis(planned, context),
         "nginx": nginx(planned, context),
     }
-    found["differs"] = [line for part in ("memory", "postgresql", "redis") for line in found[part].pop("differs", [])]
+    found["differs"] = [line for part in ("memory", "postgresql", "pgbouncer", "redis") for line in found[part].pop("differs", [])]
     found["close"] = close(found)
     if options.json:
         print(json.dumps(found, indent=2))
@@ -105,10 +107,20 @@ def memory(planned, context):
             mine = [shown[name] for name in owned.get(part, ()) if name in shown]
             app, _dummy, process = part.partition(".")
             differs += limits(mine, processes.get(app, {}).get(process, {}))
-        used = [measure.memory(unit["ControlGroup"], context.filesystem) for unit in mine if unit.get("ControlGroup")]
-        used = [number for number in used if number is not None]
+        used = {unit["Id"]: measure.memory(unit["ControlGroup"], context.filesystem) for unit in mine if unit.get("ControlGroup")}
+        used = {name: number for name, number in used.items() if number is not None}
         entries.append(
-            {"part": part, "units": len(mine), "planned_mb": planned_mb, "used_mb": sum(used) // MB if used else None}
+            {
+                "part": part,
+                "units": len(mine),
+                "planned_mb": planned_mb,
+                "used_mb": sum(used.values()) // MB if used else None,
+                "limited": [
+                    {"unit": unit["Id"], "limit_mb": int(unit["MemoryMax"]) // MB, "used_mb": used[unit["Id"]] // MB}
+                    for unit in mine
+                    if unit["Id"] in used and unit.get("MemoryMax", "").isdigit()
+                ],
+            }
         )
     keys = ("total_mb", "reserve_mb", "free_mb")
     return {**{key: planned["plan"]["memory"][key] for key in keys}, "parts": entries, "differs": differs}
@@ -183,6 +195,45 @@ def compared(name, planned, settings):
     return plain, setting, str(planned)
 
 
+# --- PgBouncer ---------------------------------------------------------------------------------------------------------
+
+
+def pgbouncer(planned, context):
+    """Clients of each app, and the sessions of PostgreSQL they share; settings that are not the plan's."""
+    settings = planned["plan"].get("pgbouncer")
+    if not settings:
+        return {}
+    try:
+        is_ = {row["key"]: row["value"] for row in ask_pgbouncer(context.run, "SHOW CONFIG")}
+        pools = [row for row in ask_pgbouncer(context.run, "SHOW POOLS") if row["database"] != "pgbouncer"]
+    except DatabaseError as error:
+        return {"problem": str(error), "differs": [f"pgbouncer: cannot be asked: {error}"]}
+    differs = [
+        f"pgbouncer: {name} is {is_.get(name)}, planned {value}"
+        for name, value in settings.items()
+        if name != "nofile" and is_.get(name) != str(value)
+    ]
+    differs += limits(units(context, [SERVICES["pgbouncer"]]).values(), {"nofile": settings["nofile"]})
+    apps = [
+        {
+            "app": row["database"],
+            "clients": int(row["cl_active"]) + int(row["cl_waiting"]),
+            "waiting": int(row["cl_waiting"]),
+            "longest_wait_s": int(row["maxwait"]),
+            "active": int(row["sv_active"]),
+            "sessions": sum(int(row[state]) for state in ("sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login")),
+            "pool": int(is_["default_pool_size"]),
+        }
+        for row in pools
+    ]
+    return {
+        "clients": sum(entry["clients"] for entry in apps),
+        "max_client_conn": int(is_["max_client_conn"]),
+        "apps": apps,
+        "differs": differs,
+    }
+
+
 # --- Redis and nginx ---------------------------------------------------------------------------------------------------
 
 
@@ -243,14 +294,18 @@ def percent(part, whole):
 
 def close(found):
     """What is above 80 % of its limit."""
-    pairs = [
-        (f"memory of {entry['part']}", entry["used_mb"] or 0, entry["planned_mb"], " MB")
-        for entry in found["memory"]["parts"]
-    ]
+    pairs = []
+    for entry in found["memory"]["parts"]:
+        if entry["limited"]:
+            pairs += [(f"memory of {unit['unit']}", unit["used_mb"], unit["limit_mb"], " MB") for unit in entry["limited"]]
+        else:
+            pairs.append((f"memory of {entry['part']}", entry["used_mb"] or 0, entry["planned_mb"], " MB"))
     database = found["postgresql"]
     if "connections" in database:
         allowed = database["max_connections"] - database["reserved"]
         pairs.append(("connections to postgresql", database["connections"], allowed, ""))
+    if "clients" in found["pgbouncer"]:
+        pairs.append(("clients of pgbouncer", found["pgbouncer"]["clients"], found["pgbouncer"]["max_client_conn"], ""))
     # A cache is full by design, and evicts.
     pairs += [
         (f"memory of redis {entry['instance']}", entry["used_mb"], entry["maxmemory_mb"], " MB")
@@ -272,16 +327,16 @@ def close(found):
 
 def render(found):
     held = found["memory"]
-    rows = [
-        [
-            entry["part"],
-            entry["units"] or "-",
-            entry["planned_mb"],
-            "-" if entry["used_mb"] is None else entry["used_mb"],
-            "-" if entry["used_mb"] is None else f"{percent(entry['used_mb'], entry['planned_mb'])} %",
-        ]
-        for entry in held["parts"]
-    ]
+    rows = []
+    for entry in held["parts"]:
+        used = entry["used_mb"]
+        part = "-" if used is None else f"{percent(used, entry['planned_mb'])} %"
+        rows.append([entry["part"], entry["units"] or "-", entry["planned_mb"], "-" if used is None else used, part])
+        if len(entry["limited"]) > 1:
+            rows += [
+                [f"  {unit['unit']}", "-", unit["limit_mb"], unit["used_mb"], f"{percent(unit['used_mb'], unit['limit_mb'])} %"]
+                for unit in entry["limited"]
+            ]
     rows += [["reserve", "-", held["reserve_mb"], "-", "-"], ["free", "-", held["free_mb"], "-", "-"]]
     lines = [f"{found['host']}: {held['total_mb']} MB, planned for {found['users']} people online", ""]
     lines.append(table(rows, ["MEMORY", "UNITS", "PLANNED MB", "USED MB", "PART"]))
@@ -299,6 +354,21 @@ def render(found):
             for entry in database["apps"]
         ]
         lines.append(table(rows, ["APP", "PLANNED", "NOW", "STATES", "OLDEST TRANSACTION"]))
+    pooler = found["pgbouncer"]
+    if "clients" in pooler:
+        lines += ["", f"pgbouncer: {pooler['clients']} of {pooler['max_client_conn']} clients"]
+        rows = [
+            [
+                entry["app"],
+                entry["clients"],
+                entry["waiting"],
+                span(entry["longest_wait_s"]) if entry["longest_wait_s"] else "-",
+                f"{entry['sessions']} of {entry['pool']}",
+                entry["active"],
+            ]
+            for entry in pooler["apps"]
+        ]
+        lines.append(table(rows, ["APP", "CLIENTS", "WAITING", "LONGEST WAIT", "SESSIONS", "ACTIVE"]))
     if found["redis"]["instances"]:
         rows = [
             [

@@ -12,7 +12,7 @@ import shlex
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils import releases
-from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
+from ansible_collections.mainstay.vps.plugins.plugin_utils import images, sources
 
 
 class ActionModule(ActionBase):
@@ -40,7 +40,11 @@ class ActionModule(ActionBase):
 
         source = dict(resolved["source"])
         source[source["kind"]], authorization = releases.split_credentials(source[source["kind"]])
-        args.update(id=identity, source=source, commit=resolved.get("commit"), authorization=authorization)
+        if resolved.get("image", "").startswith("docker://"):
+            authorization = images.login(source["image"])
+        args.update(
+            id=identity, source=source, commit=resolved.get("commit"), image=resolved.get("image"), authorization=authorization
+        )
         for name in ("environment", "app_environment"):
             # As one text, so that the module can keep all of it out of the log without masking every "1" in its output.
             args[name] = json.dumps(args.get(name) or {})

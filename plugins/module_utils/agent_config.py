@@ -54,7 +54,7 @@ def _app(app, plan, hostname):
         for name, process in app["processes"].items()
         if process["port"]
     }
-    return {**{key: app[key] for key in ("user", "root", "env_file", "runtime")}, "ports": ports}
+    return {**{key: app[key] for key in ("user", "root", "env_file", "runtime", "volumes")}, "ports": ports}
 
 
 def _instances(app, process, plan, hostname, address, live):

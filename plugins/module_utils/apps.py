@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 
+from .containers import usable
 from .placeholders import is_secret, placeholder, url_password
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,24}")
@@ -23,6 +24,8 @@ PACKAGES = {
     "node": re.compile(r"(@[a-z0-9._~-]+/)?[a-z0-9][a-z0-9._~-]*@\d[A-Za-z0-9.+-]*"),
 }
 RATE = re.compile(r"[1-9]\d*r/[sm]")
+FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+CONTAINER_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
 
 RUNTIMES = ("python", "node", "command", "container")
 DATABASES = ("postgresql", "mariadb", "none")
@@ -44,8 +47,6 @@ RESERVED_PORTS = {3306: "MariaDB", 5432: "PostgreSQL", 6379: "Redis (cache)", 63
 
 # Parts of the interface that are declared but not built yet: refused instead of half done.
 NOT_YET = {
-    ("runtime", "container"): "declare runtime: python, node or command",
-    ("source", "image"): "use source: {path: …}, {git: …}, {archive: …} or {package: …}",
     ("tls", "letsencrypt"): "use tls: selfsigned, or {certificate: …, key: …} with files of your own",
 }
 
@@ -146,7 +147,9 @@ def _source(value, where, runtime):
     kinds = [kind for kind in SOURCES if kind in value]
     if len(kinds) != 1:
         _refuse(where, value, f"name exactly one of {', '.join(SOURCES)}")
-    kind = _one_of(kinds[0], f"{where}.{kinds[0]}", SOURCES, "source")
+    kind = kinds[0]
+    if (kind == "image") != (runtime == "container"):
+        _refuse(f"{where}.{kind}", value[kind], "runtime: container takes source: {image: …}, and no other runtime does")
     source = {"kind": kind, kind: _text(value[kind], f"{where}.{kind}")}
     if kind == "git":
         source["version"] = _text(value.get("version"), f"{where}.version",
@@ -159,10 +162,24 @@ def _source(value, where, runtime):
             _refuse(f"{where}.package", value[kind], "only runtime: python (PyPI) and runtime: node (npm) have packages")
         _text(value[kind], f"{where}.package", PACKAGES[runtime],
               f"pin one version, such as {'datasette==1.0' if runtime == 'python' else 'http-server@14.1.1'}")
+    if kind == "image" and not usable(source[kind]):
+        _refuse(f"{where}.image", value[kind], "name registry, repository and tag or digest, such as docker.io/library/httpd:2.4, "
+                "or a file on the control node that docker save or podman save wrote, such as build/shop.tar")
     for key in ("version", "checksum"):
         if key in value and key not in source:
             _refuse(f"{where}.{key}", value[key], f"it has no meaning for a source of kind {kind}; remove it")
     return source
+
+
+def _volumes(value, where, runtime):
+    """Folders below shared that a container finds at a path of its own."""
+    _mapping(value, where)
+    if value and runtime != "container":
+        _refuse(where, value, "only a container needs them; every other process finds its files below shared")
+    for folder, place in value.items():
+        _text(folder, f"{where}.{folder}", FOLDER, "name one folder below the app's shared folder, such as uploads")
+        _text(place, f"{where}.{folder}", CONTAINER_PATH, "write the absolute path in the container, such as /app/uploads")
+    return dict(sorted(value.items()))
 
 
 def _health(value, where):
@@ -200,9 +217,9 @@ PROCESS_KEYS = ("command", "kind", "port", "instances", "workers", "singleton", 
                 "heartbeat", "drain", "notify")
 
 
-def _process(name, value, where, database):
+def _process(name, value, where, database, runtime):
     _text(name, where, NAME, "a process name has small letters, digits and '-', and begins with a letter")
-    _mapping(value, where, PROCESS_KEYS, required=("command",))
+    _mapping(value, where, PROCESS_KEYS, required=() if runtime == "container" else ("command",))
     port = value.get("port")
     if port is not None:
         port = _integer(port, f"{where}.port", 1024, 65535)
@@ -222,7 +239,7 @@ def _process(name, value, where, database):
     return {
         "name": name,
         "kind": kind,
-        "command": _text(value["command"], f"{where}.command"),
+        "command": _text(value["command"], f"{where}.command") if value.get("command") else None,
         "port": port,
         "instances": instances,
         "workers": _integer(value.get("workers", 1), f"{where}.workers", 1, 64),
@@ -237,7 +254,7 @@ def _process(name, value, where, database):
     }
 
 
-def _route(value, where, processes):
+def _route(value, where, processes, runtime):
     kinds = [kind for kind in ROUTES if isinstance(value, dict) and kind in value]
     if len(kinds) != 1:
         _refuse(where, value, f"name exactly one of {', '.join(ROUTES)}")
@@ -261,6 +278,8 @@ def _route(value, where, processes):
         return {"kind": kind, kind: _text(value[kind], f"{where}.{kind}", re.compile(r"(https?://|/)\S*"),
                                           "write a URL or a path that begins with '/'")}
     _mapping(value, where, (kind, "expires"))
+    if runtime == "container":
+        _refuse(where, value, "nginx sees no file of an image; let a process of the app answer there")
     return {
         "kind": kind,
         kind: _path_below(value[kind], f"{where}.{kind}"),
@@ -285,7 +304,7 @@ def _rate_limit(value, where):
     }
 
 
-def _site(name, value, where, processes):
+def _site(name, value, where, processes, runtime):
     _text(name, where, DOMAIN, "write a host name in small letters, such as shop.example.com")
     _mapping(value, where, ("tls", "routes", "rate_limit", "max_body"), required=("routes",))
     routes = _mapping(value["routes"], f"{where}.routes")
@@ -295,7 +314,8 @@ def _site(name, value, where, processes):
         "name": name,
         "tls": _tls(value.get("tls", "selfsigned"), f"{where}.tls"),
         "routes": {
-            _url_path(path, f"{where}.routes"): _route(routes[path], f"{where}.routes.{path}", processes) for path in sorted(routes)
+            _url_path(path, f"{where}.routes"): _route(routes[path], f"{where}.routes.{path}", processes, runtime)
+            for path in sorted(routes)
         },
         "rate_limit": _rate_limit(value["rate_limit"], f"{where}.rate_limit") if value.get("rate_limit") else None,
         "max_body": _text(value.get("max_body", "10M"), f"{where}.max_body", re.compile(r"\d+[KMG]?"), "write a size such as 10M"),
@@ -303,7 +323,7 @@ def _site(name, value, where, processes):
 
 
 APP_KEYS = ("runtime", "source", "build", "migrate", "env_prefix", "env", "secrets", "database", "pooler", "redis", "processes",
-            "sites", "logs")
+            "sites", "logs", "volumes")
 
 
 def _env(value, where):
@@ -333,12 +353,15 @@ def _app(name, value):
     if name in RESERVED_NAMES:
         _refuse(where, name, f"it is the name of a system account; call the app something else, such as {name}-app")
     _mapping(value, where, APP_KEYS, required=("source", "processes"))
+    runtime = _one_of(value.get("runtime", "python"), f"{where}.runtime", RUNTIMES, "runtime")
     database = _one_of(value.get("database", "none"), f"{where}.database", DATABASES, "database")
     pooler = _one_of(value.get("pooler", "none"), f"{where}.pooler", POOLERS)
     if pooler != "none" and database != "postgresql":
         _refuse(f"{where}.pooler", pooler, "it stands before PostgreSQL only; declare database: postgresql, or remove pooler")
     declared = _mapping(value["processes"], f"{where}.processes")
-    processes = {key: _process(key, declared[key], f"{where}.processes.{key}", database) for key in sorted(declared)}
+    processes = {key: _process(key, declared[key], f"{where}.processes.{key}", database, runtime) for key in sorted(declared)}
+    if runtime == "container" and value.get("build"):
+        _refuse(f"{where}.build", value["build"], "an image is built already; build it where you make it")
     prefix = value.get("env_prefix", "")
     if prefix:
         _text(prefix, f"{where}.env_prefix", ENV_NAME, "write letters, digits and '_', such as APP_")
@@ -354,8 +377,8 @@ def _app(name, value):
         "user": name,
         "root": f"/srv/{name}",
         "env_file": f"/etc/mainstay/{name}/env",
-        "runtime": _one_of(value.get("runtime", "python"), f"{where}.runtime", RUNTIMES, "runtime"),
-        "source": _source(value["source"], f"{where}.source", value.get("runtime", "python")),
+        "runtime": runtime,
+        "source": _source(value["source"], f"{where}.source", runtime),
         "build": _texts(value.get("build", []), f"{where}.build"),
         "migrate": _text(value["migrate"], f"{where}.migrate") if value.get("migrate") else None,
         "env_prefix": prefix,
@@ -365,9 +388,10 @@ def _app(name, value):
         "pooler": pooler,
         "redis": sorted({_one_of(item, f"{where}.redis", REDIS_INSTANCES) for item in _texts(value.get("redis", []), f"{where}.redis")}),
         "processes": processes,
-        "sites": {key: _site(key, sites[key], f"{where}.sites.{key}", processes) for key in sorted(sites)},
+        "sites": {key: _site(key, sites[key], f"{where}.sites.{key}", processes, runtime) for key in sorted(sites)},
         "logs": [_path_below(item, f"{where}.logs[{index}]") for index, item in
                  enumerate(_texts(value.get("logs", []), f"{where}.logs"))],
+        "volumes": _volumes(value.get("volumes", {}), f"{where}.volumes", runtime),
     }
 
 

@@ -11,11 +11,12 @@ import re
 from urllib.parse import quote
 
 from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise
+from .containers import RELEASE_FILE, SERVICE, podman_run
 from .databases import DATABASE_PORTS, REDIS_PORTS
 from .fleet import LOOPBACK, app_packages, at
 from .instances import RECORDS, link_target, names, next_numbers, record, record_path, recorded
 from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
-from .unit_commands import assignment, exec_line
+from .unit_commands import assignment, exec_line, exec_words
 
 UNITS = "/etc/systemd/system"
 # Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME.
@@ -33,7 +34,6 @@ STAYS_UP = (
     'since=$(systemctl show --property=ActiveEnterTimestampMonotonic --value "$0") && '
     '[ "$(($(cut -d. -f1 /proc/uptime) - since / 1000000))" -ge 2 ]'
 )
-
 
 # --- environment ------------------------------------------------------------------------------------------------------
 
@@ -128,9 +128,10 @@ def process_environment(app, process, plan, options):
         variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['node_heap_mb']}"
     if process["heartbeat"]:
         variables["HEARTBEAT_FILE"] = heartbeat_path(app, process)
-    if re.search(r"\bcelery\b.*\sbeat\b", process["command"]):
+    if re.search(r"\bcelery\b.*\sbeat\b", process["command"] or ""):
         # Its default is the working directory, which is a release that nobody writes to.
-        variables["CELERY_BEAT_SCHEDULE"] = f"/var/lib/{app['name']}/celerybeat-schedule"
+        state = f"{app['root']}/shared" if app["runtime"] == "container" else f"/var/lib/{app['name']}"
+        variables["CELERY_BEAT_SCHEDULE"] = f"{state}/celerybeat-schedule"
     variables = {name: app["env"].get(name, value) for name, value in variables.items() if value is not None}
     if app["env_prefix"]:
         variables.update({app["env_prefix"] + name: value for name, value in variables.items()})
@@ -143,6 +144,8 @@ def _assignments(app, process, variables):
     Each instance has a link to the release it runs, so that two releases can run beside each other. Python reads it as
     its working directory: that is the release itself, also for what is imported after the link has moved on.
     """
+    if app["runtime"] == "container":
+        return [assignment(name, value) for name, value in variables.items()]
     release = f"{app['root']}/instances/{process['name']}@%i"
     programs = {"python": f"{release}/.venv/bin:", "node": f"{release}/node_modules/.bin:"}.get(app["runtime"], "")
     places = ["PYTHONPATH=."] if app["runtime"] == "python" else []
@@ -179,12 +182,29 @@ def planned(process, plan):
     return {name: default if plan.get(name) is None else plan[name] for name, default in defaults.items()}
 
 
-def unit(app, process, plan, options):
-    """Everything the template of a process's unit needs."""
+def _exec_start(app, process, names):
+    """The command line of a unit: the declared command itself, or podman's, which runs an image with it."""
+    where = f"mainstay_apps.{app['name']}.processes.{process['name']}.command"
+    if app["runtime"] != "container":
+        return exec_line(process["command"], where)
+    options = [
+        *SERVICE,
+        "--name=%p-%i",
+        f"--sdnotify={'container' if process['notify'] else 'conmon'}",
+        f"--oom-score-adj={OOM_SCORE_ADJUST[process['kind']]}",
+        f"--volume=/run/{app['name']}:/run/{app['name']}",
+    ]
+    command = exec_words(process["command"], where) if process["command"] else []
+    image, user = "${MAINSTAY_IMAGE}", "${MAINSTAY_USER}"
+    return " ".join(podman_run(options, image, user, app["root"], app["volumes"], names, command))
+
+
+def unit(app, process, plan, options, names=()):
+    """Everything the template of a process's unit needs; ``names`` are those of the variables in the app's environment."""
     numbers = planned(process, plan)
+    variables = process_environment(app, process, numbers, options)
     after = DATABASE_UNITS[app["database"]] + (["pgbouncer.service"] if app["pooler"] == "pgbouncer" else [])
     after += [f"redis-server@{instance}.service" for instance in app["redis"]]
-    where = f"mainstay_apps.{app['name']}.processes.{process['name']}.command"
     return {
         "name": f"{app['name']}-{process['name']}",
         "app": app["name"],
@@ -194,8 +214,9 @@ def unit(app, process, plan, options):
         "user": app["user"],
         "root": app["root"],
         "env_file": app["env_file"],
-        "environment": _assignments(app, process, process_environment(app, process, numbers, options)),
-        "exec_start": exec_line(process["command"], where),
+        "environment": _assignments(app, process, variables),
+        "image_file": f"{app['root']}/instances/{process['name']}@%i/{RELEASE_FILE}" if app["runtime"] == "container" else None,
+        "exec_start": _exec_start(app, process, sorted({*names, *variables})),
         "notify": process["notify"],
         "stop_timeout": options["stop_timeout"][process["kind"]],
         "start_timeout": options["start_timeout"],
@@ -250,14 +271,9 @@ def _check_names(units):
 
 
 def _shared_folders(app):
-    """The folders of a release that outlive it: those the declared logs are in."""
-    return sorted(
-        {
-            folder
-            for folder in (pattern.rpartition("/")[0] for pattern in app["logs"])
-            if folder and not re.search(r"[*?\[]", folder)
-        }
-    )
+    """The folders of a release that outlive it: those the declared logs are in, and those a container finds elsewhere."""
+    folders = {pattern.rpartition("/")[0] for pattern in app["logs"]}
+    return sorted({*app["volumes"], *(folder for folder in folders if folder and not re.search(r"[*?\[]", folder))})
 
 
 def model(
@@ -327,7 +343,7 @@ def _left(surge_mb, app):
 def _app(app, release, plan, variables, options, host):
     paths, running = host.get("paths") or {}, set(host.get("running") or ())
     planned_units = {
-        name: (unit(app, process, plan.get(name, {}), options), planned(process, plan.get(name, {})))
+        name: (unit(app, process, plan.get(name, {}), options, variables), planned(process, plan.get(name, {})))
         for name, process in app["processes"].items()
     }
     # A singleton runs on one host only.
@@ -354,6 +370,7 @@ def _app(app, release, plan, variables, options, host):
         "build": app["build"],
         "migrate": app["migrate"],
         "shared": _shared_folders(app),
+        "volumes": app["volumes"],
         "release": release,
         "previous": records[0] if records else "",
         "rollback": release == link_target(paths, f"{app['root']}/previous").rpartition("/")[2],
@@ -427,6 +444,7 @@ def _files(app, described):
         {"dest": app["root"], "state": "directory", "mode": "0755", **own},
         {"dest": f"{app['root']}/releases", "state": "directory", "mode": "0755", **own},
         {"dest": f"{app['root']}/shared", "state": "directory", "mode": "0750", **own},
+        *({"dest": f"{app['root']}/shared/{name}", "state": "directory", "mode": "0750", **own} for name in app["volumes"]),
         {"dest": f"{app['root']}/instances", "state": "directory", "mode": "0755"},
         {"dest": f"/etc/mainstay/{app['name']}", "state": "directory", "mode": "0750", "group": app["user"]},
         {"dest": RECORDS, "state": "directory", "mode": "0700"},

@@ -30,21 +30,23 @@ CONFINEMENT = (
 
 
 def confined(unit, user, directory, writable, env_file, command, memory_max_mb, timeout, properties=("UMask=0022",)):
-    """The command line that runs one command of a build as the app's user in a transient unit.
+    """The command line that runs one command of a build as the app's user in a transient unit."""
+    own = [f"User={user}", f"Group={user}", f"ReadWritePaths={' '.join(writable)}"]
+    return bounded(unit, directory, env_file, command, memory_max_mb, timeout, [*own, *CONFINEMENT, *properties])
+
+
+def bounded(unit, directory, env_file, command, memory_max_mb, timeout, properties=()):
+    """The command line that runs a command in a transient unit with limits; as root, unless a property says otherwise.
 
     The environment comes from a file only root can read: a command line is in every process list, and ``Environment=``
     of a unit is shown to everybody.
     """
     wanted = [
-        f"User={user}",
-        f"Group={user}",
         f"WorkingDirectory={directory}",
-        f"ReadWritePaths={' '.join(writable)}",
         f"EnvironmentFile={env_file}",
         f"MemoryMax={memory_max_mb}M",
         "TasksMax=1024",
         f"RuntimeMaxSec={timeout}",
-        *CONFINEMENT,
         *properties,
     ]
     argv = ["systemd-run", "--wait", "--pipe", "--collect", f"--unit={unit}"]

@@ -10,7 +10,13 @@ from .apps import normalise
 
 LOOPBACK = "127.0.0.1"
 TIERS = ("proxy", "backend", "database", "cache")
-RUNTIME_PACKAGES = {"python": ["python3-venv"], "node": ["nodejs", "npm"], "command": []}
+RUNTIME_PACKAGES = {
+    "python": ["python3-venv"],
+    "node": ["nodejs", "npm"],
+    "command": [],
+    # crun, which leaves a container in its unit's cgroup; catatonit, the first process of each; skopeo, which copies images.
+    "container": ["podman", "crun", "catatonit", "skopeo"],
+}
 
 
 def plan_hosts(names, hostvars, groups):

@@ -13,6 +13,7 @@ import json
 import os
 import pwd
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ import time
 
 from ansible.module_utils.urls import open_url
 
-from . import confinement, recipes, releases
+from . import confinement, containers, recipes, releases
 from .recipes import Step
 from .releases import ReleaseError
 
@@ -35,6 +36,8 @@ CACHE_LIMIT_MB = 2048
 # lock than they do. libpq and node-postgres read this.
 MIGRATION_PGOPTIONS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
 PIP_WHEELS = "/usr/share/python-wheels/pip-*.whl"
+# What root runs looks for no program in a release.
+ROOT_VARIABLES = {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": "/var/tmp"}
 # What an app's own environment does not change while its release is built.
 OWN_VARIABLES = ("HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")
 
@@ -107,8 +110,8 @@ class Builder:
 
     # --- running ---
 
-    def run(self, step, environment=None, stdin=None, writable=None, properties=("UMask=0022",)):
-        """Run a step as the app's user, confined; raises StepFailed with its last words."""
+    def run(self, step, environment=None, stdin=None, writable=None, properties=("UMask=0022",), as_root=False):
+        """Run a step as the app's user, confined, or as root; raises StepFailed with its last words."""
         env = recipes.build_environment(self.root, self.path, self.environment)
         if step["private"]:
             # The app's own paths name the current release; here the new one is meant.
@@ -119,17 +122,12 @@ class Builder:
         began = time.monotonic()
         with self._env_file(env) as env_file:
             command = ["/bin/bash", "-euo", "pipefail", "-c", step["script"], step["name"], *step["arguments"]]
-            argv = confinement.confined(
-                f"mainstay-release-{self.app}",
-                self.user,
-                self.path,
-                writable or [self.path, f"{self.root}/cache"],
-                env_file,
-                command,
-                memory,
-                timeout,
-                properties,
-            )
+            unit, limits = f"mainstay-release-{self.app}", (env_file, command, memory, timeout)
+            if as_root:
+                argv = confinement.bounded(unit, self.path, *limits)
+            else:
+                writable = writable or [self.path, f"{self.root}/cache"]
+                argv = confinement.confined(unit, self.user, self.path, writable, *limits, properties)
             done = subprocess.run(
                 argv, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
             )
@@ -192,7 +190,8 @@ class Builder:
             self._sync(self.path)
             self._mark(self.path, releases.COMPLETE, {"environment": environment})
         except BaseException:
-            shutil.rmtree(self.path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self._remove(self.params["id"])
             raise
         finally:
             shutil.rmtree(f"{self.root}/cache/tmp", ignore_errors=True)
@@ -216,6 +215,8 @@ class Builder:
             )
         elif source["kind"] == "package":
             self.run(recipes.package_step(source["package"], self.params["runtime"]))
+        elif source["kind"] == "image":
+            self._copy_image(source["image"])
         else:
             with self._archive(source) as archive:
                 self.run(Step("unpack", recipes.UNPACK_ARCHIVE, archive))
@@ -251,6 +252,29 @@ class Builder:
                 f"source.archive: {plain} could not be fetched: {getattr(error, 'reason', error)}. Check the address, and that this "
                 "host reaches it: mainstay_environment is where a proxy is named."
             ) from None
+
+    def _copy_image(self, image):
+        """Copy the image to the host under the release's own name, and leave that name in the release."""
+        owner, archive = pwd.getpwnam(self.user), self.params["archive"]
+        with open(f"{self.path}/{containers.RELEASE_FILE}", "w", encoding="utf-8") as file:
+            file.write(containers.release_file(self.app, self.params["id"], owner.pw_uid, owner.pw_gid))
+        place = f"{self.params['image']}:{archive}" if archive else self.params["image"]
+        name = f"containers-storage:{containers.image_name(self.app, self.params['id'])}"
+        with self._login(image) as options:
+            copy = Step(f"copy {image}", 'exec /usr/bin/skopeo copy --quiet "$@"', *options, place, name)
+            self.run(copy, environment=ROOT_VARIABLES, as_root=True)
+
+    @contextlib.contextmanager
+    def _login(self, image):
+        """What gives skopeo the control node's login to a registry."""
+        if not self.params["authorization"]:
+            yield []
+            return
+        registry, secret = image.partition("/")[0], self.params["authorization"].partition(" ")[2]
+        with tempfile.NamedTemporaryFile("w", prefix=f"{self.app}@", suffix=".json", dir=RUN) as file:
+            json.dump({"auths": {registry: {"auth": secret}}}, file)
+            file.flush()
+            yield [f"--authfile={file.name}"]
 
     def _python(self, names):
         """Give the release its .venv, a copy of what the same requirements made before, and return that one's name."""
@@ -349,13 +373,33 @@ class Builder:
         self.steps.append({"name": f"install uv {version}", "seconds": round(time.monotonic() - began, 1)})
 
     def migrate(self):
+        if self.params["runtime"] == "container":
+            self._migrate_in_container()
+        else:
+            self._migrate_in_release()
+        self._mark(self.path, releases.MIGRATED, {})
+
+    def _migrate_in_container(self):
+        owner = pwd.getpwnam(self.user)
+        command = containers.podman_run(
+            containers.COMMAND,
+            containers.image_name(self.app, self.params["id"]),
+            f"{owner.pw_uid}:{owner.pw_gid}",
+            self.root,
+            self.params["volumes"],
+            sorted({*self.private, "PGOPTIONS"}),
+            shlex.split(self.params["migrate"]),
+        )
+        environment = {**ROOT_VARIABLES, "PGOPTIONS": MIGRATION_PGOPTIONS, **self.private}
+        self.run(Step(self.params["migrate"], shlex.join(command)), environment=environment, as_root=True)
+
+    def _migrate_in_release(self):
         self.run(
             Step(self.params["migrate"], self.params["migrate"], private=True),
             environment={"PGOPTIONS": self.private.get("PGOPTIONS", MIGRATION_PGOPTIONS)},
             writable=[f"{self.root}/shared"],
             properties=[f"StateDirectory={self.app}", "StateDirectoryMode=0750", "UMask=0027"],
         )
-        self._mark(self.path, releases.MIGRATED, {})
 
     # --- the disk ---
 
@@ -384,7 +428,7 @@ class Builder:
         removed = [name for name in found if found[name] is None and name not in protected]
         removed += releases.expired(complete, self.params["keep"], protected)
         for name in removed:
-            shutil.rmtree(f"{self.root}/releases/{name}")
+            self._remove(name)
         needed = set()
         for name in set(found) - set(removed):
             with (
@@ -399,6 +443,17 @@ class Builder:
             if _megabytes(f"{self.root}/cache/{name}") > CACHE_LIMIT_MB:
                 shutil.rmtree(f"{self.root}/cache/{name}")
         return removed
+
+    def _remove(self, name):
+        """Remove a release, and first what makes it count, so that one that is cut off is removed by the next run."""
+        path = f"{self.root}/releases/{name}"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{path}/{releases.COMPLETE}")
+        if os.path.isfile(f"{path}/{containers.RELEASE_FILE}"):
+            # Refused where the image was never copied, and while somebody's own container needs it.
+            command = ["/usr/bin/podman", "image", "rm", containers.image_name(self.app, name)]
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        shutil.rmtree(path)
 
 
 def _megabytes(folder):

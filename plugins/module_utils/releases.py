@@ -11,6 +11,8 @@ import json
 import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from . import containers
+
 COMPLETE = ".complete"
 MIGRATED = ".migrated"
 FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -35,7 +37,7 @@ EXCLUDED_NAMES = frozenset(
 EXCLUDED_SUFFIXES = (".pyc", ".pyo")
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
-SUPPORTED = ("path", "git", "archive", "package")
+SUPPORTED = ("path", "git", "archive", "package", "image")
 
 
 class ReleaseError(ValueError):
@@ -54,8 +56,8 @@ def source_of(source):
     """The source with its kind: exactly one of the supported ones, with what belongs to it."""
     if not isinstance(source, dict):
         raise ReleaseError(f"source: {source!r} cannot be used. Write a mapping such as {{path: ../shop}}.")
-    kinds = [key for key in source if key in ("path", "git", "archive", "package", "image")]
-    if len(kinds) != 1 or kinds[0] not in SUPPORTED:
+    kinds = [key for key in source if key in SUPPORTED]
+    if len(kinds) != 1:
         raise ReleaseError(
             f"source: {', '.join(kinds) or 'nothing'} cannot be used. Name exactly one of {', '.join(SUPPORTED)}."
         )
@@ -73,6 +75,11 @@ def source_of(source):
         raise ReleaseError(
             f"source.archive: {shown!r} cannot be used. Its name must end in {', '.join(ARCHIVE_SUFFIXES)}."
         )
+    if kind == "image" and not containers.usable(source[kind]):
+        raise ReleaseError(
+            f"source.image: {source[kind]!r} cannot be used. Name registry, repository and tag or digest, or a file that docker "
+            "save wrote."
+        )
     return {**source, "kind": kind}
 
 
@@ -81,8 +88,8 @@ def is_url(text):
 
 
 def release_id(digest, runtime="python", build=()):
-    """Twelve digits of what the source is; a recipe other than the plain Python one adds six of the recipe."""
-    if runtime == "python" and not build:
+    """Twelve digits of what the source is; a recipe that makes something else of it adds six of the recipe."""
+    if runtime in ("python", "container") and not build:
         return digest[:12]
     recipe = json.dumps([runtime, list(build)])
     return f"{digest[:12]}-{hashlib.sha256(recipe.encode()).hexdigest()[:6]}"

@@ -43,10 +43,15 @@ def _expanded(text):
 
 
 def exec_line(command, where="command"):
-    """A declared command as the ExecStart= of a unit.
+    """A declared command as the ExecStart= of a unit. ``env`` finds the program on the unit's own PATH."""
+    return " ".join(["/usr/bin/env", *exec_words(command, where)])
+
+
+def exec_words(command, where="command"):
+    """The words of a declared command as they stand in a unit.
 
     The command is written as for a shell, and systemd runs it without one: quotes and variables mean the same in both,
-    so they are translated; what only a shell can do is refused. ``env`` finds the program on the unit's own PATH.
+    so they are translated; what only a shell can do is refused.
     """
     words, word, quoted = [], None, False
     for match in _parts(command, where):
@@ -69,7 +74,7 @@ def exec_line(command, where="command"):
         words.append((word, quoted))
     if not words:
         raise DeclarationError(where, command, "Write the command that runs the process.")
-    return " ".join(["/usr/bin/env", *(_word(parts, quoted) for parts, quoted in words)])
+    return [_word(parts, quoted) for parts, quoted in words]
 
 
 def _parts(command, where):

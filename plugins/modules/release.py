@@ -34,7 +34,8 @@ options:
     description:
       - Where the release comes from. Exactly one of C(path) (a folder on the control node, relative to the inventory or
         the playbook), C(git) (a URL, with C(version)), C(archive) (a URL or a file on the control node, with
-        C(checksum)) or C(package) (one version of a package of PyPI or npm, such as C(datasette==1.0)).
+        C(checksum)), C(package) (one version of a package of PyPI or npm, such as C(datasette==1.0)) or C(image) (an image of a
+        registry, or a file on the control node as C(docker save) writes it).
     type: dict
     required: true
   id:
@@ -43,7 +44,7 @@ options:
   runtime:
     description: What runs the app.
     type: str
-    choices: [python, node, command]
+    choices: [python, node, command, container]
     default: python
   build:
     description: Commands to run in the new release, after its packages are installed.
@@ -105,12 +106,19 @@ options:
     type: int
     default: 0
   authorization:
-    description: The credentials in the URL of O(source); set by the action plugin.
+    description: The credentials in the URL of O(source), or of the login to its registry; set by the action plugin.
     type: str
     default: ''
   commit:
     description: The commit that O(source) means; set by the action plugin.
     type: str
+  image:
+    description: The image that O(source) means, or the kind of its archive, as skopeo names them; set by the action plugin.
+    type: str
+  volumes:
+    description: Folders below C(/srv/<app>/shared), each with the path at which a container finds it.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Predicts whether a release would be built, and checks the free disk space.
@@ -179,7 +187,7 @@ def main():
             "root": {"type": "path"},
             "source": {"type": "dict", "required": True},
             "id": {"type": "str"},
-            "runtime": {"type": "str", "choices": ["python", "node", "command"], "default": "python"},
+            "runtime": {"type": "str", "choices": ["python", "node", "command", "container"], "default": "python"},
             "build": {"type": "list", "elements": "str", "default": []},
             "migrate": {"type": "str"},
             "shared": {"type": "list", "elements": "str", "default": []},
@@ -196,6 +204,8 @@ def main():
             "archive_bytes": {"type": "int", "default": 0},
             "authorization": {"type": "str", "default": "", "no_log": True},
             "commit": {"type": "str"},
+            "image": {"type": "str"},
+            "volumes": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )

@@ -11,13 +11,15 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import tarfile
 from contextlib import contextmanager
 
 from ansible import constants
-from ansible_collections.mainstay.vps.plugins.module_utils import releases
+from ansible_collections.mainstay.vps.plugins.module_utils import containers, releases
 from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+from ansible_collections.mainstay.vps.plugins.plugin_utils import images
 
 GIT_TIMEOUT = 60
 
@@ -175,6 +177,8 @@ def _look(source, bases):
         return {"digest": commit, "commit": commit}
     if source["kind"] == "package":
         return {"digest": hashlib.sha256(source["package"].encode()).hexdigest()}
+    if source["kind"] == "image":
+        return _image(source["image"], bases)
     digest = releases.CHECKSUM.fullmatch(source["checksum"])[1]
     if releases.is_url(source["archive"]):
         return {"digest": digest}
@@ -184,6 +188,17 @@ def _look(source, bases):
     if found != digest:
         raise ReleaseError(f"source.checksum: sha256:{digest} cannot be used. {archive} has sha256:{found}.")
     return {"digest": digest, "archive": archive}
+
+
+def _image(image, bases):
+    """An image, and where a host copies it from, in skopeo's words: a registry, or the file that is sent to it."""
+    if containers.is_archive(image):
+        archive = locate(image, bases, "source.image")
+        kind, digest = images.in_archive(archive)
+        return {"digest": digest, "image": kind, "archive": archive}
+    digest = images.in_registry(image)
+    name = re.sub(r"(:[^/:@]*)?(@.*)?$", "", image)
+    return {"digest": digest.partition(":")[2], "image": f"docker://{name}@{digest}"}
 
 
 @contextmanager

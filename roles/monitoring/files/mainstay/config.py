@@ -84,7 +84,7 @@ class Process:
 
 @dataclass(frozen=True)
 class App:
-    """A declared application, as the commands need it; ports: {process: all ports it owns}."""
+    """A declared application, as the commands need it; ports: {process: all ports it owns}, volumes: {folder: path in its container}."""
 
     name: str
     user: str
@@ -92,6 +92,7 @@ class App:
     env_file: str
     runtime: str = ""
     ports: dict = field(default_factory=dict, hash=False)
+    volumes: dict = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@
 
 No shell runs unless you call one. The command may write to the app's shared folder and to /var/lib/<app>, and to no other place.
 The variables of one process (PORT, DB_POOL_SIZE, ...) are not set. Exit status: that of the command.
+
+In an app that is a container image the command runs in a container of its own, with the same limits, and may write to the shared
+folder only. The image's entry point gets the command, as with podman run.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import secrets
 import sys
 
 from ..cli import Refusal
+from ..core import containers
 
 MEMORY = "512M"
 # What systemd-run ends with when a signal ended the command.
@@ -96,21 +100,15 @@ def run(options, context):
 
 def command(app, release, words, unit, memory_max, terminal):
     """The command line. The environment comes from its file: a command line is in every process list."""
-    programs = [f"{release}/{PROGRAMS[app.runtime]}"] if app.runtime in PROGRAMS else []
+    contained = app.runtime == "container"
     properties = [
-        f"User={app.user}",
-        f"Group={app.user}",
         f"WorkingDirectory={release}",
         f"EnvironmentFile={app.env_file}",
-        f"ReadWritePaths={app.root}/shared",
-        f"StateDirectory={app.name}",
-        "StateDirectoryMode=0750",
-        "UMask=0027",
         f"MemoryMax={memory_max}",
         "TasksMax=256",
         "OOMScoreAdjust=500",
         f"SyslogIdentifier={app.name}-run",
-        *SANDBOX,
+        *([f"EnvironmentFile={release}/{containers.RELEASE_FILE}"] if contained else confined(app)),
     ]
     return [
         "systemd-run",
@@ -121,11 +119,43 @@ def command(app, release, words, unit, memory_max, terminal):
         "--service-type=exec",
         f"--unit={unit}",
         f"--description={app.name}: a command of {os.environ.get('SUDO_USER') or 'root'}",
-        f"--setenv=PATH={':'.join([*programs, '/usr/local/bin', '/usr/bin', '/bin'])}",
-        *(["--setenv=PYTHONPATH=."] if app.runtime == "python" else []),
+        *([] if contained else search_path(app, release)),
         *(f"--property={item}" for item in properties),
         "--",
-        "/usr/bin/env",
-        # systemd would expand variables by itself, not as a shell does.
-        *(word.replace("$", "$$") for word in words),
+        *(in_container(app, words, terminal) if contained else ["/usr/bin/env", *escaped(words)]),
+    ]
+
+
+def escaped(words):
+    """systemd would expand variables by itself, not as a shell does."""
+    return [word.replace("$", "$$") for word in words]
+
+
+def in_container(app, words, terminal):
+    """The image of the release and its user stand in the release's own file, which systemd reads."""
+    with open(app.env_file, encoding="utf-8") as file:
+        variables = re.findall(r"^(\w+)=", file.read(), re.MULTILINE)
+    options = [*containers.COMMAND, *(["--tty"] if terminal else [])]
+    image, user = "${MAINSTAY_IMAGE}", "${MAINSTAY_USER}"
+    return containers.podman_run(options, image, user, app.root, app.volumes, variables, escaped(words))
+
+
+def search_path(app, release):
+    programs = [f"{release}/{PROGRAMS[app.runtime]}"] if app.runtime in PROGRAMS else []
+    return [
+        f"--setenv=PATH={':'.join([*programs, '/usr/local/bin', '/usr/bin', '/bin'])}",
+        *(["--setenv=PYTHONPATH=."] if app.runtime == "python" else []),
+    ]
+
+
+def confined(app):
+    """What a command that runs on the host itself may do."""
+    return [
+        f"User={app.user}",
+        f"Group={app.user}",
+        f"ReadWritePaths={app.root}/shared",
+        f"StateDirectory={app.name}",
+        "StateDirectoryMode=0750",
+        "UMask=0027",
+        *SANDBOX,
     ]

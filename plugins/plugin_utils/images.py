@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control node's side of an image: which one a file holds, and which one a tag means right now."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tarfile
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+
+from ansible.module_utils.urls import open_url
+from ansible_collections.mainstay.vps.plugins.module_utils.containers import REFERENCE
+from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+
+TIMEOUT = 60
+# Docker's registry is called by another name than the one its images have, and its login by yet another.
+HOSTS = {"docker.io": "registry-1.docker.io"}
+LOGINS = {"docker.io": "https://index.docker.io/v1/"}
+LOGIN_FILES = ("$REGISTRY_AUTH_FILE", "$XDG_RUNTIME_DIR/containers/auth.json", "~/.config/containers/auth.json", "~/.docker/config.json")
+MANIFESTS = ", ".join(
+    f"application/vnd.{kind}+json"
+    for kind in (
+        "oci.image.index.v1",
+        "oci.image.manifest.v1",
+        "docker.distribution.manifest.list.v2",
+        "docker.distribution.manifest.v2",
+    )
+)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def in_archive(path):
+    """The kind of archive, as skopeo calls it, and the digest of the one image in it."""
+    try:
+        with tarfile.open(path) as archive:
+            names = set(archive.getnames())
+            for kind, name in (("docker-archive", "manifest.json"), ("oci-archive", "index.json")):
+                if name in names:
+                    return kind, _only_image(json.load(archive.extractfile(name)), kind, path)
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        if isinstance(error, ReleaseError):
+            raise
+    raise ReleaseError(f"source.image: {path} cannot be used. It is no image as docker save and podman save write it.")
+
+
+def _only_image(listed, kind, path):
+    images = listed if kind == "docker-archive" else listed["manifests"]
+    if len(images) != 1:
+        raise ReleaseError(f"source.image: {path} cannot be used. It holds {len(images)} images; save one.")
+    return re.search(r"[0-9a-f]{64}", images[0]["Config" if kind == "docker-archive" else "digest"])[0]
+
+
+# --- registries -------------------------------------------------------------------------------------------------------
+
+
+def login(image):
+    """The header that carries what ``docker login`` or ``podman login`` has left on the control node for an image's registry."""
+    registry = _registry(REFERENCE.fullmatch(image))
+    for name in LOGIN_FILES:
+        try:
+            with open(os.path.expanduser(os.path.expandvars(name))) as file:
+                known = json.load(file).get("auths", {})
+        except (OSError, ValueError):
+            continue
+        for key in (registry, LOGINS.get(registry)):
+            if known.get(key, {}).get("auth"):
+                return f"Basic {known[key]['auth']}"
+    return ""
+
+
+def _registry(reference):
+    return reference["registry"] + (reference["port"] or "")
+
+
+def in_registry(image):
+    """The digest of an image of a registry: the one declared, else the one its tag means at this moment."""
+    reference = REFERENCE.fullmatch(image)
+    if reference["digest"]:
+        return reference["digest"]
+    try:
+        digest = _ask(reference, login(image))
+    except (OSError, ValueError) as error:
+        raise ReleaseError(
+            f"source.image: {image} cannot be found from the control node: {error}. Check the name and the way there, log in there "
+            "(docker login, podman login), or declare its digest (@sha256:…)."
+        ) from None
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest or ""):
+        raise ReleaseError(f"source.image: {image}: its registry names no digest. Declare it (@sha256:…).")
+    return digest
+
+
+def _ask(reference, authorization):
+    registry = _registry(reference)
+    scheme = "http" if reference["registry"] in ("localhost", "127.0.0.1") else "https"
+    url = f"{scheme}://{HOSTS.get(registry, registry)}/v2/{reference['repository']}/manifests/{reference['tag']}"
+    try:
+        return _digest(url, authorization)
+    except HTTPError as refusal:
+        challenge = dict(re.findall(r'(\w+)="([^"]*)"', refusal.headers.get("WWW-Authenticate") or ""))
+        if refusal.code != 401 or "realm" not in challenge:
+            raise
+    return _digest(url, f"Bearer {_token(challenge, reference, authorization)}")
+
+
+def _digest(url, authorization):
+    headers = {"Accept": MANIFESTS, **({"Authorization": authorization} if authorization else {})}
+    with open_url(url, method="HEAD", headers=headers, timeout=TIMEOUT, http_agent="mainstay") as answer:
+        return answer.headers.get("Docker-Content-Digest")
+
+
+def _token(challenge, reference, authorization):
+    wanted = {"service": challenge.get("service", ""), "scope": f"repository:{reference['repository']}:pull"}
+    headers = {"Authorization": authorization} if authorization else {}
+    with open_url(f"{challenge['realm']}?{urlencode(wanted)}", headers=headers, timeout=TIMEOUT, http_agent="mainstay") as answer:
+        said = json.load(answer)
+    return said.get("token") or said.get("access_token")

@@ -214,7 +214,7 @@ def _heartbeat(value, where):
 
 
 PROCESS_KEYS = ("command", "kind", "port", "instances", "workers", "singleton", "health", "readiness", "memory", "pool",
-                "heartbeat", "drain", "notify")
+                "heartbeat", "drain", "notify", "env")
 
 
 def _process(name, value, where, database, runtime):
@@ -251,6 +251,7 @@ def _process(name, value, where, database, runtime):
         "heartbeat": _heartbeat(value["heartbeat"], f"{where}.heartbeat") if value.get("heartbeat") else None,
         "drain": _integer(value.get("drain", 30), f"{where}.drain", 0, 3600) if kind == "web" else 0,
         "notify": _boolean(value.get("notify", False), f"{where}.notify"),
+        "env": _env(value.get("env", {}), f"{where}.env"),
     }
 
 
@@ -372,6 +373,9 @@ def _app(name, value):
     env = _env(value.get("env", {}), f"{where}.env")
     for secret in sorted(set(secrets) & set(env)):
         _refuse(f"{where}.env.{secret}", "********", "it is declared as a secret and as plain text; keep it in secrets only")
+    for key, process in processes.items():
+        for twice in sorted({*env, *secrets} & set(process["env"])):
+            _refuse(f"{where}.processes.{key}.env.{twice}", process["env"][twice], "the whole app has it, too, and that would win; keep one")
     return {
         "name": name,
         "user": name,

@@ -138,21 +138,31 @@ def process_environment(app, process, plan, options):
     return variables
 
 
-def _assignments(app, process, variables):
+def _own_variables(process, options):
+    """A process's own ``env``, in which $HOST and $PORT are its address; a ``%i`` is the port as the unit knows it."""
+    return {
+        name: value.replace("%", "%%").replace("$HOST", options["bind_address"]).replace("$PORT", "%i")
+        for name, value in process["env"].items()
+    }
+
+
+def _assignments(app, process, variables, own):
     """The settings of a process as its unit has them.
 
     Each instance has a link to the release it runs, so that two releases can run beside each other. Python reads it as
     its working directory: that is the release itself, also for what is imported after the link has moved on.
     """
+    settings = [assignment(name, value) for name, value in variables.items() if name not in own]
+    settings += [assignment(name, value, specifiers=True) for name, value in own.items()]
     if app["runtime"] == "container":
-        return [assignment(name, value) for name, value in variables.items()]
+        return settings
     release = f"{app['root']}/instances/{process['name']}@%i"
     programs = {"python": f"{release}/.venv/bin:", "node": f"{release}/node_modules/.bin:"}.get(app["runtime"], "")
     places = ["PYTHONPATH=."] if app["runtime"] == "python" else []
     return [
         assignment("PATH", f"{programs}/usr/local/bin:/usr/bin:/bin", specifiers=True),
         *(f'"{place}"' for place in places),
-        *(assignment(name, value) for name, value in variables.items()),
+        *settings,
     ]
 
 
@@ -203,6 +213,7 @@ def unit(app, process, plan, options, names=()):
     """Everything the template of a process's unit needs; ``names`` are those of the variables in the app's environment."""
     numbers = planned(process, plan)
     variables = process_environment(app, process, numbers, options)
+    own = _own_variables(process, options)
     after = DATABASE_UNITS[app["database"]] + (["pgbouncer.service"] if app["pooler"] == "pgbouncer" else [])
     after += [f"redis-server@{instance}.service" for instance in app["redis"]]
     return {
@@ -214,9 +225,9 @@ def unit(app, process, plan, options, names=()):
         "user": app["user"],
         "root": app["root"],
         "env_file": app["env_file"],
-        "environment": _assignments(app, process, variables),
+        "environment": _assignments(app, process, variables, own),
         "image_file": f"{app['root']}/instances/{process['name']}@%i/{RELEASE_FILE}" if app["runtime"] == "container" else None,
-        "exec_start": _exec_start(app, process, sorted({*names, *variables})),
+        "exec_start": _exec_start(app, process, sorted({*names, *variables, *own})),
         "notify": process["notify"],
         "stop_timeout": options["stop_timeout"][process["kind"]],
         "start_timeout": options["start_timeout"],

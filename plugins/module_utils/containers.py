@@ -62,10 +62,12 @@ def podman_run(options, image, user, root, volumes, variables, command=()):
     """The command line that runs an image.
 
     Variables go in by their names: their values are in podman's own environment, and a command line is in every process list.
+    podman keeps its own events to itself: in the journal of a unit they would bury the app's last words.
     """
     folders = {f"{root}/shared": f"{root}/shared", **{f"{root}/shared/{folder}": place for folder, place in volumes.items()}}
     return [
         "/usr/bin/podman",
+        "--events-backend=none",
         "run",
         *options,
         *ISOLATION,

@@ -102,8 +102,9 @@ def _ask(reference, authorization):
     try:
         return _digest(url, authorization)
     except HTTPError as refusal:
-        challenge = dict(re.findall(r'(\w+)="([^"]*)"', refusal.headers.get("WWW-Authenticate") or ""))
-        if refusal.code != 401 or "realm" not in challenge:
+        scheme, _blank, words = (refusal.headers.get("WWW-Authenticate") or "").partition(" ")
+        challenge = dict(re.findall(r'(\w+)="([^"]*)"', words))
+        if refusal.code != 401 or scheme.lower() != "bearer" or "realm" not in challenge:
             raise
     return _digest(url, f"Bearer {_token(challenge, reference, authorization)}")
 

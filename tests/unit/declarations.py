@@ -33,12 +33,41 @@ SHOP = {
     }
 }
 
+BOX = {
+    "runtime": "container",
+    "source": {"image": "registry.example.com/team/box:1.2"},
+    "migrate": "box migrate --all",
+    "secrets": ["SECRET_KEY"],
+    "env": {"LOG_LEVEL": "info"},
+    "volumes": {"uploads": "/app/uploads"},
+    "processes": {
+        "web": {"port": 8300, "env": {"BOX_LISTEN": "$HOST:$PORT", "RATE": "5%"}},
+        "beat": {"command": "celery -A box beat", "singleton": True},
+    },
+    "sites": {"box.example.com": {"routes": {"/": {"process": "web"}}}},
+}
+
 REMOVE = object()
 
 # (path into the declaration, the wrong value, words the message must hold: the variable, and the remedy)
 WRONG = [
     (("shop", "runtime"), "ruby", ["mainstay_apps.shop.runtime", "'ruby'", "python, node"]),
-    (("shop", "runtime"), "container", ["mainstay_apps.shop.runtime", "not built yet"]),
+    (("shop", "runtime"), "container", ["mainstay_apps.shop.source.path", "runtime: container takes source: {image: …}"]),
+    (("shop", "source"), {"image": "docker.io/library/httpd:2.4"}, ["mainstay_apps.shop.source.image", "no other runtime does"]),
+    (("shop", "volumes"), {"uploads": "/uploads"}, ["mainstay_apps.shop.volumes", "only a container needs them"]),
+    *(
+        (("shop",), {**BOX, "source": {"image": image}}, ["mainstay_apps.shop.source.image", repr(image), "docker.io/library/httpd:2.4"])
+        for image in ("httpd:2.4", "library/httpd:2.4", "docker.io/library/httpd", "docker.io/httpd:a b", "docker.io/x@sha256:12", "shop.zip")
+    ),
+    (("shop",), {**BOX, "source": {"image": "build/box.tar", "version": "1"}}, ["mainstay_apps.shop.source.version", "remove it"]),
+    (("shop",), {**BOX, "build": ["make"]}, ["mainstay_apps.shop.build", "an image is built already"]),
+    (("shop",), {**BOX, "volumes": {"../x": "/a"}}, ["mainstay_apps.shop.volumes.../x", "one folder below"]),
+    (("shop",), {**BOX, "volumes": {"x": "a"}}, ["mainstay_apps.shop.volumes.x", "'a'", "absolute path"]),
+    (("shop",), {**BOX, "volumes": {"x": "/a:/etc"}}, ["mainstay_apps.shop.volumes.x", "absolute path"]),
+    (("shop",), {**BOX, "sites": {"a": {"routes": {"/": {"spa": "dist"}}}}}, ["sites.a.routes./", "no file of an image"]),
+    (("shop",), {**BOX, "sites": {"a": {"routes": {"/": {"directory": "dist"}}}}}, ["sites.a.routes./", "no file of an image"]),
+    (("shop", "processes", "web", "env"), {"LOG_LEVEL": "debug"}, ["processes.web.env.LOG_LEVEL", "'debug'", "keep one"]),
+    (("shop", "processes", "web", "env"), {"1X": "a"}, ["processes.web.env.1X", "does not begin with a digit"]),
     (("shop", "sorce"), {"path": "x"}, ["mainstay_apps.shop.sorce", "Did you mean 'source'"]),
     (("shop", "source"), REMOVE, ["mainstay_apps.shop.source", "required"]),
     (("shop", "source"), {}, ["mainstay_apps.shop.source", "exactly one of path, git"]),

@@ -72,7 +72,7 @@ class TestRun:
 
     def test_the_sandbox_is_that_of_the_app_s_units(self, shop):
         options, _words = self.command(shop, "shop", "true")
-        sandbox = UNIT_FILE.read_text().split("# Sandbox\n")[1].split("\n\n")[0].splitlines()
+        sandbox = UNIT_FILE.read_text().split("# Sandbox\n")[1].split("{%")[0].splitlines()
         assert len(sandbox) > 20
         # RemoveIPC would take the shared memory of the app's own processes away, which run as the same user.
         assert {f"--property={line}" for line in sandbox if line != "RemoveIPC=yes"} <= set(options)
@@ -88,6 +88,20 @@ class TestRun:
         options, _words = self.command(shop, "shop", "npm")
         assert [item.split("/")[-1] for item in options if item.startswith("--setenv")] == ["bin"]
         assert "/releases/abc/node_modules/.bin:" in " ".join(options)
+
+    def test_in_a_container_of_its_own(self, shop, tmp_path):
+        env_file = tmp_path / "env"
+        env_file.write_text('# by ansible\nKEY="a secret"\nLEVEL="info"\n')
+        shop.configure(shop={**shop.app, "runtime": "container", "env_file": str(env_file), "volumes": {"up": "/app/up"}})
+        options, words = self.command(shop, "shop", "--", "sh", "-c", "echo $KEY")
+        release, root = os.path.realpath(shop.app["root"] + "/releases/abc"), shop.app["root"]
+        assert {f"--property=EnvironmentFile={env_file}", f"--property=EnvironmentFile={release}/container.env"} <= set(options)
+        assert not [item for item in options if item.startswith(("--property=User=", "--property=StateDirectory=", "--setenv"))], (
+            "root's podman gives everything away itself; systemd would take the app's folders from it"
+        )
+        assert words[0] == "/usr/bin/podman" and words[-4:] == ["${MAINSTAY_IMAGE}", "sh", "-c", "echo $$KEY"]
+        assert {"--user=${MAINSTAY_USER}", "--env=KEY", "--env=LEVEL", f"--volume={root}/shared/up:/app/up", "--read-only"} <= set(words)
+        assert "a secret" not in " ".join(options + words) and "--tty" not in words
 
     @pytest.mark.parametrize(
         ("argv", "words"),

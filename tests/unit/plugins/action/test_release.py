@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 from ansible.playbook.task import Task
 from ansible_collections.mainstay.vps.plugins.action.release import ActionModule
-from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
+from ansible_collections.mainstay.vps.plugins.plugin_utils import images, sources
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 GIT = {"git": "https://me:hidden@example.com/a.git", "version": COMMIT}
@@ -71,6 +71,15 @@ def test_a_folder_is_sent_only_where_it_is_missing(run):
     assert not seen.sent and seen.modules[0]["archive_bytes"] > 0
 
 
+def test_an_image_brings_its_login_and_no_file(run, monkeypatch):
+    monkeypatch.setattr(images, "login", lambda image: f"Basic for-{image.partition('/')[0]}")
+    image = f"ghcr.io/team/box@sha256:{'a' * 64}"
+    result, seen = run({"source": {"image": image}, "runtime": "container"})
+    args = seen.modules[0]
+    assert (args["image"], args["authorization"]) == (f"docker://{image}", "Basic for-ghcr.io")
+    assert result["changed"] and not seen.sent
+
+
 def test_credentials_and_secrets_travel_where_nothing_logs_them(run):
     result, seen = run({"source": GIT, "app_environment": {"KEY": "hidden-too"}, "secrets": ["KEY"]})
     args = seen.modules[0]
@@ -84,7 +93,7 @@ def test_credentials_and_secrets_travel_where_nothing_logs_them(run):
     [
         ({}, "source is required"),
         ({"source": {"path": "nowhere"}}, "shop: source.path: 'nowhere'"),
-        ({"source": {"image": "x"}}, "Name exactly one of"),
+        ({"source": {"image": "x"}}, "Name registry, repository and tag"),
     ],
 )
 def test_refusals(run, args, words):

@@ -36,6 +36,7 @@ def test_what_commands_need_to_know_of_an_app():
             "root": "/srv/shop",
             "env_file": "/etc/mainstay/shop/env",
             "runtime": "python",
+            "volumes": {},
             "ports": {"web": [8000, 8001]},
         }
     }

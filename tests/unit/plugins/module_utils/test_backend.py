@@ -11,7 +11,7 @@ import jinja2
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils import backend, backend_changes, instances, unit_commands
 from ansible_collections.mainstay.vps.plugins.module_utils.apps import DeclarationError
-from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP, broken
+from ansible_collections.mainstay.vps.tests.unit.declarations import BOX, SHOP, broken
 
 ROLE = Path(__file__).parents[4] / "roles/backend"
 SECRETS = {
@@ -331,6 +331,73 @@ def test_the_unit_as_systemd_reads_it(host, present, absent):
     ]:
         assert wanted in lines, wanted
     assert not [line for line in lines if line.startswith(("Requires=", "NotifyAccess=", *absent))]
+
+
+def _box(name="web", **changes):
+    variables = {"LOG_LEVEL": "info", "SECRET_KEY": "a-secret"}
+    made = backend.model({"box": {**BOX, **changes}}, {"box": "abc"}, variables={"box": variables})
+    return next(unit for unit in made["units"] if unit["process"] == name), made
+
+
+def test_a_container_runs_under_the_limits_of_its_unit_and_in_a_sandbox_of_podman_s():
+    unit, _made = _box()
+    lines = _rendered(unit).splitlines()
+    for wanted in [
+        "Type=notify",
+        "NotifyAccess=all",
+        "User=box",
+        "EnvironmentFile=/etc/mainstay/box/env",
+        "EnvironmentFile=-/srv/box/instances/web@%i/container.env",
+        'Environment="PORT=%i"',
+        'Environment="BOX_LISTEN=127.0.0.1:%i"',
+        'Environment="RATE=5%%"',
+        "RuntimeDirectory=box",
+        "OOMPolicy=stop",
+        "ExecStopPost=!/usr/bin/podman --events-backend=none rm --force --ignore --volumes %p-%i",
+    ]:
+        assert wanted in lines, wanted
+    (start,) = [line for line in lines if line.startswith("ExecStart=")]
+    for word in [
+        "--cgroups=disabled",
+        "--network=host",
+        "--cap-drop=all",
+        "--security-opt=no-new-privileges",
+        "--read-only",
+        "--user=${MAINSTAY_USER}",
+        "--volume=/srv/box/shared/uploads:/app/uploads",
+        "--sdnotify=conmon",
+        "--env=SECRET_KEY",
+        "--env=BOX_LISTEN",
+        "--env=PORT",
+    ]:
+        assert word in start.split(), word
+    assert start.startswith("ExecStart=!/usr/bin/podman ") and start.endswith(" ${MAINSTAY_IMAGE}")
+    assert "a-secret" not in _rendered(unit)
+    # podman itself could do nothing in the sandbox of the other units.
+    assert not [line for line in lines if line.startswith(("WorkingDirectory=", "Protect", "Restrict", "SystemCall"))]
+
+
+def test_a_container_s_command_keeps_its_words():
+    processes = {"web": {"port": 8300, "command": "serve --port $PORT 'a b'", "notify": True}}
+    start = _box(processes=processes)[0]["exec_start"]
+    assert start.endswith(' ${MAINSTAY_IMAGE} serve --port $PORT "a b"') and "--sdnotify=container" in start
+
+
+def test_what_a_container_finds_on_its_host():
+    unit, made = _box("beat")
+    assert 'CELERY_BEAT_SCHEDULE=/srv/box/shared/celerybeat-schedule' in " ".join(unit["environment"])
+    assert {"podman", "crun", "skopeo"} <= set(made["packages"])
+    folders = {entry["dest"]: entry for entry in made["files"] if entry.get("state") == "directory"}
+    assert folders["/srv/box/shared/uploads"]["owner"] == "box"
+    assert made["apps"]["box"]["shared"] == ["uploads"]
+
+
+def test_a_process_s_own_variables_stand_in_its_unit():
+    apps = _with(("shop", "processes", "web", "env"), {"HOSTNAME": "$HOST", "DB_POOL_SIZE": 9})
+    unit = _unit("web", apps=apps)
+    assert (_env(unit)["HOSTNAME"], _env(unit)["DB_POOL_SIZE"]) == ("127.0.0.1", "9")
+    assert sum("DB_POOL_SIZE" in item for item in unit["environment"]) == 1
+    assert "HOSTNAME" not in _env(_unit("worker", apps=apps))
 
 
 def test_a_process_that_says_itself_when_it_is_ready():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shlex
 import subprocess
 
 import pytest
@@ -42,12 +43,16 @@ def builder(tmp_path, monkeypatch):
             "timeout": 10,
             "minimum_free_mb": 1,
             "keep": 2,
+            "image": None,
+            "volumes": {},
+            "authorization": "",
         }
         made = Builder({**defaults, **params})
-        made.ran = []
+        made.ran, made.steps_run = [], []
 
-        def run(step, **dummy):
+        def run(step, **options):
             made.ran.append(step["name"])
+            made.steps_run.append((step, options))
             if step["name"] in fails:
                 raise StepFailed("failed", [])
 
@@ -230,3 +235,90 @@ def test_a_download_that_fails_names_its_address_and_no_secret(builder, monkeypa
     with pytest.raises(ReleaseError, match=r"http://127.0.0.1:1/x.tar.gz could not be fetched: .*refused.*reaches it") as caught:
         made._download("http://me:hunter2@127.0.0.1:1/x.tar.gz?token=hunter2", os.devnull)
     assert "hunter2" not in str(caught.value)
+
+
+# --- containers ---
+
+
+@pytest.fixture
+def removed(monkeypatch):
+    """The images that podman was told to remove."""
+    names, run = [], subprocess.run
+
+    def record(command, **options):
+        return names.append(command[-1]) if command[0] == "/usr/bin/podman" else run(command, **options)
+
+    monkeypatch.setattr(release_builder.subprocess, "run", record)
+    return names
+
+
+IMAGE = {"kind": "image", "image": "registry.example.com/team/shop:1"}
+
+
+@pytest.mark.parametrize(
+    ("params", "place"),
+    [
+        ({"image": "docker://registry.example.com/team/shop@sha256:1", "archive": None}, "docker://registry.example.com/team/shop@sha256:1"),
+        ({"image": "docker-archive", "archive": "/tmp/source.tar"}, "docker-archive:/tmp/source.tar"),
+    ],
+)
+def test_an_image_gets_the_name_of_its_release(builder, removed, params, place):
+    made = builder(runtime="container", source=IMAGE, shared=["uploads"], **params)
+    made.build()
+    assert made.ran == [f"copy {IMAGE['image']}", "link the shared folders", "finish"]
+    step, options = made.steps_run[0]
+    assert step["arguments"] == [place, "containers-storage:localhost/mainstay/shop:new"] and options["as_root"]
+    with open(f"{made.path}/container.env") as file:
+        assert file.read() == f"MAINSTAY_IMAGE=localhost/mainstay/shop:new\nMAINSTAY_USER={os.getuid()}:{os.getgid()}\n"
+    assert made.has(".complete") and not removed
+
+
+def test_a_login_goes_to_the_host_for_one_copy(builder, tmp_path):
+    made = builder(runtime="container", source=IMAGE, image="docker://x", archive=None, authorization="Basic c2VjcmV0")
+    seen = []
+
+    def run(step, **dummy):
+        if step["arguments"]:
+            with open(step["arguments"][0].removeprefix("--authfile=")) as file:
+                seen.append((json.load(file), os.fstat(file.fileno()).st_mode & 0o777))
+
+    made.run = run
+    made.build()
+    assert seen == [({"auths": {"registry.example.com": {"auth": "c2VjcmV0"}}}, 0o600)]
+    assert not os.listdir(tmp_path / "run")
+
+
+def test_an_image_goes_with_its_release(builder, removed):
+    made = builder(keep=1)
+    for name in ("a", "b", "c"):
+        _release(made, name)
+        open(f"{made.root}/releases/{name}/container.env", "w").close()
+    _release(made, "new")
+    os.symlink("releases/c", f"{made.root}/current")
+    assert sorted(made.prune()) == ["a", "b"]
+    assert sorted(removed) == ["localhost/mainstay/shop:a", "localhost/mainstay/shop:b"]
+
+
+def test_a_copy_that_fails_leaves_no_image(builder, removed):
+    made = builder(fails=["finish"], runtime="container", source=IMAGE, image="docker://x", archive=None)
+    with pytest.raises(StepFailed):
+        made.build()
+    assert not os.path.exists(made.path) and removed == ["localhost/mainstay/shop:new"]
+
+
+def test_a_migration_runs_in_the_new_image(builder):
+    made = builder(
+        runtime="container",
+        migrate="shop migrate 'a b;' $X",
+        volumes={"uploads": "/app/uploads"},
+        app_environment=json.dumps({"DATABASE_URL": "secret", "PGOPTIONS": "mine"}),
+    )
+    _release(made, "new")
+    made.migrate()
+    step, options = made.steps_run[0]
+    words = shlex.split(step["script"])
+    # No shell of the host's, where root would run the second half.
+    assert words[-5:] == ["localhost/mainstay/shop:new", "shop", "migrate", "a b;", "$X"] and "'$X'" in step["script"]
+    assert {"--env=DATABASE_URL", "--env=PGOPTIONS", f"--volume={made.root}/shared/uploads:/app/uploads"} <= set(words)
+    assert options["as_root"] and options["environment"]["PGOPTIONS"] == "mine" and "secret" not in step["script"]
+    assert made.has(".migrated")

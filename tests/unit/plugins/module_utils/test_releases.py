@@ -38,7 +38,7 @@ def test_excluded(name, stays_behind):
         (None, "mapping"),
         ({}, "Name exactly one of path, git, archive"),
         ({"path": "a", "git": "b"}, "exactly one"),
-        ({"image": "a"}, "image cannot be used"),
+        ({"image": "a"}, "Name registry, repository and tag"),
         ({"path": ""}, "Write a text"),
         ({"git": "https://x/y.git"}, "Pin a tag"),
         ({"git": "https://x/y.git", "version": 1.0}, "in quotes"),
@@ -75,7 +75,7 @@ def test_sources_that_are_accepted(source):
 
 
 def test_the_id_is_the_source_and_names_another_recipe():
-    assert releases.release_id(DIGEST) == "0123456789ab"
+    assert releases.release_id(DIGEST) == releases.release_id(DIGEST, "container") == "0123456789ab"
     built = releases.release_id(DIGEST, "python", ["npm run build"])
     assert built.startswith("0123456789ab-") and len(built) == 19
     others = {

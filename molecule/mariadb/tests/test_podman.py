@@ -1,0 +1,167 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An app that is a container image: it serves within its unit's limits, and is deployed and returned like any other.
+
+The image is made here, of one static program and three scripts, because no registry can be reached. It takes the place of the
+scenario's own app, so these tests are the last ones.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import tarfile
+
+import pytest
+from plays import changes, play
+
+SITE = "box.example.com"
+# What the lab needs: its hosts' own file system is an overlay already, on which podman's cannot lie.
+STORAGE = """[storage]
+driver = "vfs"
+runroot = "/run/containers/storage"
+graphroot = "/var/lib/containers/storage"
+"""
+# On the host, so that the secret is in no command, and in no log of one.
+SECRET = r"""sed -n 's/^SECRET_KEY="\(.*\)"$/\1/p' /etc/mainstay/box/env"""
+SCRIPTS = {
+    "state": "cat /proc/self/status /proc/self/cgroup; touch /new || echo 'nothing to write to'; touch /uploads/new && echo kept",
+    "small": "dd if=/dev/zero of=/dev/null bs=8M count=1 2>&1",
+    "large": "dd if=/dev/zero of=/dev/null bs=200M count=1 2>&1",
+}
+
+
+def _tar(files):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.mode, entry.size = 0o755, len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _image(path, busybox, architecture, version):
+    """An image as `docker save` writes it."""
+    scripts = {f"www/cgi-bin/{name}": f"#!/bin/sh\necho; echo\n{text}\n".encode() for name, text in SCRIPTS.items()}
+    layer = _tar({"bin/busybox": busybox, "bin/sh": busybox, "www/health": b"", "www/index.html": version, "uploads/.keep": b"", **scripts})
+    started = "exec busybox httpd -f -p $HOST:$PORT -h /www"
+    config = json.dumps(
+        {
+            "os": "linux",
+            "architecture": architecture,
+            "config": {"Entrypoint": ["/bin/busybox"], "Cmd": ["sh", "-c", started], "Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        }
+    ).encode()
+    name = f"{hashlib.sha256(config).hexdigest()}.json"
+    manifest = [{"Config": name, "RepoTags": None, "Layers": ["layer.tar"]}]
+    path.write_bytes(_tar({name: config, "layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}))
+
+
+class Box:
+    def __init__(self, host, folder):
+        self.host, self.folder = host, folder
+        host.check_output("mkdir -p /etc/containers && printf %s >/etc/containers/storage.conf", STORAGE)
+        host.check_output("apt-get install --yes --quiet --no-install-recommends busybox-static curl")
+        architecture, busybox = host.check_output("dpkg --print-architecture && base64 --wrap=0 $(command -v busybox)").split()
+        for version in ("first", "second"):
+            _image(folder / f"{version}.tar", base64.b64decode(busybox), architecture, version.encode())
+
+    def play(self, playbook, version):
+        declared = {
+            "runtime": "container",
+            "source": {"image": str(self.folder / f"{version}.tar")},
+            "migrate": "sh -c 'echo $GREETING >>/srv/box/shared/migrations'",
+            "env": {"GREETING": 'say "hello" for $5'},
+            "secrets": ["SECRET_KEY"],
+            "volumes": {"uploads": "/uploads"},
+            "processes": {
+                "web": {"port": 8300, "instances": 2, "memory": "64M", "drain": 2},
+                "worker": {"command": "sh -c 'echo $GREETING; exec sleep 1000'", "memory": "64M"},
+            },
+            "sites": {SITE: {"routes": {"/": {"process": "web"}}}},
+        }
+        return play(f"playbooks/{playbook}.yml", variables={"mainstay_apps": {"box": declared}})
+
+    def get(self, path):
+        return self.host.check_output("curl --silent --insecure --resolve %s:443:127.0.0.1 https://%s%s", SITE, SITE, path)
+
+    def units(self):
+        listed = self.host.check_output("systemctl list-units --plain --no-legend --state=active 'box-*@*.service'")
+        return [line.split()[0] for line in listed.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def box(host, tmp_path_factory):
+    box = Box(host, tmp_path_factory.mktemp("box"))
+    run = box.play("deploy", "first")
+    assert run.returncode == 0, run.stdout[-4000:]
+    return box
+
+
+@pytest.fixture(scope="module")
+def state(box):
+    """What a process in the container finds and may do."""
+    return box.get("/cgi-bin/state")
+
+
+def test_it_answers_through_nginx_and_nowhere_else(host, box):
+    assert box.get("/") == "first"
+    listening = host.check_output("ss --no-header --listening --numeric --tcp | awk '{print $4}'").split()
+    assert {item for item in listening if item.rpartition(":")[2].startswith("83")} == {"127.0.0.1:8300", "127.0.0.1:8301"}
+
+
+def test_it_is_nobody_and_owns_nothing_but_its_folders(host, state):
+    uid = host.check_output("id --user box")
+    assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n" in state
+    assert "CapBnd:\t0000000000000000\n" in state and "NoNewPrivs:\t1\n" in state and "Seccomp:\t2\n" in state
+    assert state.rstrip().endswith("nothing to write to\nkept"), state
+    assert host.file("/srv/box/shared/uploads/new").user == "box"
+
+
+def test_the_limits_of_its_unit_are_its_own(box, state):
+    assert ".slice/box-web@830" in state, "the container is in its unit's cgroup"
+    assert "1+0 records out" in box.get("/cgi-bin/small")
+    assert "1+0 records out" not in box.get("/cgi-bin/large"), "200 MB are more than its 64"
+
+
+def test_its_words_are_its_unit_s(host, box):
+    assert 'say "hello" for $5' in host.check_output("journalctl --no-pager --unit=box-worker@1.service --identifier=box-worker")
+
+
+def test_no_secret_where_others_look(host, box):
+    places = "ps axww -o args; systemctl show 'box-*@*'; systemctl cat 'box-*@*'; journalctl --no-pager; podman ps --all --no-trunc"
+    host.check_output(f"({places}) >/run/seen; podman inspect box-web-8300 >/run/inside")
+    count = f"{SECRET} | grep --fixed-strings --count --file=- /run/seen /run/inside; rm /run/seen /run/inside"
+    assert host.run(count).stdout.split() == ["/run/seen:0", "/run/inside:1"], "the container has it, and only root can look there"
+
+
+def test_a_second_run_changes_nothing(box):
+    run = box.play("deploy", "first")
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert changes(run) == 0, run.stdout[-4000:]
+
+
+def test_a_command_runs_in_its_image(host, box):
+    done = host.run("mainstay run box -- sh -c 'cat /srv/box/shared/migrations; touch /new; exit 3'")
+    assert (done.rc, done.stdout.strip()) == (3, 'say "hello" for $5')
+    assert "Read-only file system" in done.stderr
+
+
+def test_a_killed_container_comes_back(host, box):
+    killed = "kill -KILL $(systemctl show --property=MainPID --value box-worker@1.service) && sleep 3"
+    assert host.check_output(f"{killed} && systemctl is-active box-worker@1.service && podman ps --all --quiet | wc --lines") == "active\n3"
+
+
+def test_another_image_takes_over_beside_it_and_goes_again(host, box):
+    for playbook, version, ports in (("deploy", "second", ("8302", "8303")), ("rollback", "second", ("8300", "8301"))):
+        run = box.play(playbook, version)
+        assert run.returncode == 0, run.stdout[-4000:]
+        assert box.get("/") == ("first" if playbook == "rollback" else version)
+        assert box.units() == [*(f"box-web@{port}.service" for port in ports), "box-worker@1.service"]
+        left = "systemctl list-units --failed --plain --no-legend; podman images --quiet | sort --unique | wc --lines"
+        assert host.check_output(left) == "2", "no unit has failed, and both images are there"

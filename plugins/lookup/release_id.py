@@ -14,6 +14,7 @@ description:
   - A folder's id is a digest of its names, executable bits and contents, without C(.git), C(.venv), C(node_modules),
     caches and what git ignores. A commit's id is its first twelve digits; a tag or branch is resolved by one
     C(git ls-remote), a full commit by none. An archive's id comes from its checksum, a package's from its name and version.
+  - An image's id comes from its digest. What a tag means is asked of the registry; in an archive the image itself tells.
   - Where the recipe is more than the plain Python one (another runtime, or build commands), six digits of the recipe
     follow, because the same source then makes another release.
 options:

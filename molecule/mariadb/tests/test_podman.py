@@ -112,7 +112,7 @@ def state(box):
 def test_it_answers_through_nginx_and_nowhere_else(host, box):
     assert box.get("/") == "first"
     listening = host.check_output("ss --no-header --listening --numeric --tcp | awk '{print $4}'").split()
-    assert {item for item in listening if item.rpartition(":")[2].startswith("83")} == {"127.0.0.1:8300", "127.0.0.1:8301"}
+    assert {item.rpartition(":")[0] for item in listening if item.rpartition(":")[2].startswith("83")} == {"127.0.0.1"}
 
 
 def test_it_is_nobody_and_owns_nothing_but_its_folders(host, state):
@@ -124,7 +124,7 @@ def test_it_is_nobody_and_owns_nothing_but_its_folders(host, state):
 
 
 def test_the_limits_of_its_unit_are_its_own(box, state):
-    assert ".slice/box-web@830" in state, "the container is in its unit's cgroup"
+    assert ".slice/box-web@83" in state, "the container is in its unit's cgroup"
     assert "1+0 records out" in box.get("/cgi-bin/small")
     assert "1+0 records out" not in box.get("/cgi-bin/large"), "200 MB are more than its 64"
 
@@ -135,9 +135,11 @@ def test_its_words_are_its_unit_s(host, box):
 
 def test_no_secret_where_others_look(host, box):
     places = "ps axww -o args; systemctl show 'box-*@*'; systemctl cat 'box-*@*'; journalctl --no-pager; podman ps --all --no-trunc"
-    host.check_output(f"({places}) >/run/seen; podman inspect box-web-8300 >/run/inside")
-    count = f"{SECRET} | grep --fixed-strings --count --file=- /run/seen /run/inside; rm /run/seen /run/inside"
-    assert host.run(count).stdout.split() == ["/run/seen:0", "/run/inside:1"], "the container has it, and only root can look there"
+    host.check_output(f"({places}) >/run/seen; podman inspect $(podman ps --quiet) >/run/inside")
+    seen, inside = host.run(f"for file in seen inside; do {SECRET} | grep --fixed-strings --count --file=- /run/$file; done").stdout.split()
+    host.check_output("rm /run/seen /run/inside")
+    assert int(inside) == 3, "each container has it, and only root can look there"
+    assert int(seen) == 0
 
 
 def test_a_second_run_changes_nothing(box):
@@ -147,7 +149,7 @@ def test_a_second_run_changes_nothing(box):
 
 
 def test_a_command_runs_in_its_image(host, box):
-    done = host.run("mainstay run box -- sh -c 'cat /srv/box/shared/migrations; touch /new; exit 3'")
+    done = host.run("mainstay run box -- sh -c 'busybox tail -n 1 /srv/box/shared/migrations; touch /new; exit 3'")
     assert (done.rc, done.stdout.strip()) == (3, 'say "hello" for $5')
     assert "Read-only file system" in done.stderr
 
@@ -158,10 +160,11 @@ def test_a_killed_container_comes_back(host, box):
 
 
 def test_another_image_takes_over_beside_it_and_goes_again(host, box):
-    for playbook, version, ports in (("deploy", "second", ("8302", "8303")), ("rollback", "second", ("8300", "8301"))):
-        run = box.play(playbook, version)
+    first = box.units()
+    for playbook, answer in (("deploy", "second"), ("rollback", "first")):
+        run = box.play(playbook, "second")
         assert run.returncode == 0, run.stdout[-4000:]
-        assert box.get("/") == ("first" if playbook == "rollback" else version)
-        assert box.units() == [*(f"box-web@{port}.service" for port in ports), "box-worker@1.service"]
+        assert box.get("/") == answer
+        assert (box.units() == first) == (answer == "first"), "the other half of the ports serves"
         left = "systemctl list-units --failed --plain --no-legend; podman images --quiet | sort --unique | wc --lines"
         assert host.check_output(left) == "2", "no unit has failed, and both images are there"

@@ -246,7 +246,10 @@ def removed(monkeypatch):
     names, run = [], subprocess.run
 
     def record(command, **options):
-        return names.append(command[-1]) if command[0] == "/usr/bin/podman" else run(command, **options)
+        if command[0] == "/usr/bin/podman":
+            names.append(command[-1])
+            return None
+        return run(command, check=options.pop("check", False), **options)
 
     monkeypatch.setattr(release_builder.subprocess, "run", record)
     return names

@@ -45,7 +45,6 @@ def builder(tmp_path, monkeypatch):
             "keep": 2,
             "image": None,
             "volumes": {},
-            "authorization": "",
         }
         made = Builder({**defaults, **params})
         made.ran, made.steps_run = [], []

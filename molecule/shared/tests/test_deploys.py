@@ -91,7 +91,9 @@ def test_releases_change_under_load(host, shop, visitor):
 
 
 def test_a_deploy_without_a_change_changes_nothing(shop):
+    began = time.monotonic()
     run = shop.deploy()
+    keep("a deploy without a change", {"seconds": round(time.monotonic() - began, 1)})
     assert run.returncode == 0 and "changed=0" in run.stdout
 
 
@@ -141,7 +143,9 @@ def test_a_broken_release_harms_nobody(host, shop, visitor, name, file, text, va
 def test_a_rollback_is_quick_and_harms_nobody(host, shop, visitor):
     before = host.check_output("readlink /srv/shop/current")
     shop.change()
+    began = time.monotonic()
     assert shop.deploy().returncode == 0
+    keep("a deploy of one changed file", {"seconds": round(time.monotonic() - began, 1)})
     with visitor() as visit:
         began = time.monotonic()
         run = ansible(shop, "playbooks/rollback.yml")
@@ -187,9 +191,7 @@ def test_a_control_node_that_dies_leaves_a_site_that_serves(host, shop, visitor,
     shop.change()
     with visitor() as visit:
         run = ansible(shop, "playbooks/deploy.yml")
-        for line in run.stdout:
-            if sign in line:
-                break
+        assert any(sign in line for line in run.stdout), f"no line of the run has {sign!r}"
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
         time.sleep(3)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import os
 import socket
 
@@ -122,4 +122,4 @@ def test_without_memory_for_a_second_set_hosts_roll_one_after_the_other(host, sh
     assert_unharmed(visit.found)
     turns = [line for line in run.stdout.splitlines() if line.startswith("included:") and "roll.yml" in line]
     hosts = [line.rsplit(" for ", 1)[1].split()[0] for line in turns]
-    assert hosts == sorted(hosts) and len(set(hosts)) == 2, json.dumps(turns)
+    assert len(list(itertools.groupby(hosts))) == 2, turns

@@ -8,7 +8,7 @@ from __future__ import annotations
 from .apps import heartbeat_path, normalise, port_range
 from .databases import REDIS_PORTS
 from .fleet import at, tiers_of
-from .instances import names, numbers, planned_instances
+from .instances import names, numbers, planned_instances, planned_settings
 
 VERSION = 1
 
@@ -59,7 +59,7 @@ def _app(app, plan, hostname):
 
 def _instances(app, process, plan, hostname, address, live):
     chosen = numbers(plan, hostname, app, process, live)
-    planned = plan.get("hosts", {}).get(hostname, {}).get("processes", {}).get(app["name"], {}).get(process["name"], {})
+    planned = planned_settings(plan, hostname, app, process)
     return [
         {
             "app": app["name"],

@@ -50,11 +50,15 @@ def live_instances(apps, host):
     return live
 
 
+def planned_settings(plan, hostname, app, process):
+    """What the plan says of a process on a host; nothing where it is silent."""
+    return plan.get("hosts", {}).get(hostname, {}).get("processes", {}).get(app["name"], {}).get(process["name"], {})
+
+
 def planned_instances(plan, hostname, app, process):
     """How many instances of a process the plan runs on a host; a plan that is silent runs what was declared, ``auto`` as one."""
     declared = 1 if process["instances"] == "auto" else process["instances"]
-    planned = plan.get("hosts", {}).get(hostname, {}).get("processes", {}).get(app["name"], {}).get(process["name"], {})
-    return planned.get("instances", declared)
+    return planned_settings(plan, hostname, app, process).get("instances", declared)
 
 
 def numbers(plan, hostname, app, process, live=None):

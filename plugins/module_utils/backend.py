@@ -72,7 +72,7 @@ def _generated(app, secrets, database_host, redis_host, pooled):
     return variables
 
 
-def environment(apps, secrets=None, database_host="127.0.0.1", redis_host="127.0.0.1", pooled=True):
+def environment(apps, secrets=None, database_host=LOOPBACK, redis_host=LOOPBACK, pooled=True):
     """What goes into each app's environment file: generated names, prefixed copies, and the app's own over both.
 
     Without ``pooled`` it is that of a migration, which goes past the pooler: it may need a session of its own.
@@ -355,11 +355,10 @@ def _left(surge_mb, app):
 def _app(app, release, plan, variables, options, host):
     paths, running = host.get("paths") or {}, set(host.get("running") or ())
     planned_units = {
-        name: (unit(app, process, plan.get(name, {}), options, variables), planned(process, plan.get(name, {})))
+        name: (unit(app, process, plan.get(name, {}), options, variables), numbers)
         for name, process in app["processes"].items()
+        if (numbers := planned(process, plan.get(name, {})))["instances"]  # a singleton runs on one host only
     }
-    # A singleton runs on one host only.
-    planned_units = {name: found for name, found in planned_units.items() if found[1]["instances"]}
     surges = {
         name: _surge(app["processes"][name], numbers) if recorded(paths, app, app["processes"][name]) else 0
         for name, (_described, numbers) in planned_units.items()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.mainstay.vps.plugins.module_utils.releases import LOCKS
 
-LOCKS = "/run/lock/mainstay"
 AUDIT = "/var/lib/mainstay/deploys.jsonl"
 # All locks or none. Prints what a lock holds that somebody else has, with its age in seconds before it.
 TAKE = r"""

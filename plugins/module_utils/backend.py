@@ -15,6 +15,7 @@ from .containers import RELEASE_FILE, SERVICE, podman_run
 from .databases import DATABASE_PORTS, REDIS_PORTS
 from .fleet import LOOPBACK, app_packages, at
 from .instances import RECORDS, link_target, names, next_numbers, record, record_path, recorded
+from .releases import LOCKS
 from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
 from .unit_commands import assignment, exec_line, exec_words
 
@@ -388,7 +389,10 @@ def _app(app, release, plan, variables, options, host):
         "current": current,
         "target": f"{app['name']}.target",
         "target_running": f"{app['name']}.target" in running,
-        "changing": current != release or any(item["mode"] != "kept" for item in processes),
+        # A lock was left by a run that was cut off, perhaps with nothing but its end to do: this one comes to that end.
+        "changing": current != release
+        or f"{LOCKS}/{app['name']}.deploy" in paths
+        or any(item["mode"] != "kept" for item in processes),
         "surge_mb": sum(surges[item["name"]] for item in processes if item["mode"] == "beside"),
         "secrets": secret_names(app),
         "processes": processes,

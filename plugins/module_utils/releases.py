@@ -15,6 +15,7 @@ from . import containers
 
 COMPLETE = ".complete"
 MIGRATED = ".migrated"
+LOCKS = "/run/lock/mainstay"
 FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 CHECKSUM = re.compile(r"sha256:([0-9a-f]{64})")
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "defaul
 # `make prove` runs more of each, and keeps what was seen.
 DEPLOYS = int(os.environ.get("MAINSTAY_DEPLOYS", "2"))
 CYCLES = int(os.environ.get("MAINSTAY_CYCLES", "3"))
-KILL_AT = os.environ.get("MAINSTAY_KILL_AT", "Tell the proxies").split(",")
+KILL_AT = os.environ.get("MAINSTAY_KILL_AT", "Tell the proxies,Wait until nobody is connected").split(",")
 RESULTS = os.environ.get("MAINSTAY_RESULTS")
 # Short enough for a test; what a hanging release costs is the start timeout.
 FAST = {"backend_start_timeout": 20}

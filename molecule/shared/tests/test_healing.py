@@ -165,6 +165,8 @@ def test_crash_loop_is_bounded_and_ends_with_its_cause(host):
     # Without the last line systemd 254 and later would back off for three minutes before they give up.
     fault = "[Service]\\nExecStart=\\nExecStart=/bin/false\\nRestartMaxDelaySec=2\\n"
     host.check_output(f"mkdir -p {folder} && printf '{fault}' > {folder}/fault.conf && systemctl daemon-reload")
+    # systemd counts starts in windows that do not slide: one that ends in the middle of the loop would allow as many again.
+    host.check_output(f"systemctl reset-failed {MAILER}")
     try:
         host.check_output(f"kill -9 {_property(host, MAILER, 'MainPID')}")
         _eventually(lambda: _entry(host, MAILER)["health"] == "failed", 90, "the end of the crash loop")

@@ -617,6 +617,16 @@ def test_what_is_proven_and_runs_is_left_alone():
     assert backend_changes.completion(described)["files"] == []
 
 
+def test_the_lock_of_a_run_that_was_cut_off_is_brought_to_an_end():
+    host = _host(DESCRIBED)
+    host["paths"]["/run/lock/mainstay/shop.deploy"] = {"type": "file"}
+    described = _model(host=host)
+    assert _steps(described) == NOTHING and described["locks"] == {"shop": "abc"}
+    completion = backend_changes.completion(described)
+    assert completion["audit"] == {"shop": {"from": "abc", "to": "abc", "result": "succeeded"}}
+    assert not completion["stopped"] + completion["drains"]
+
+
 def test_a_new_release_is_put_on_record_with_the_way_back():
     described = _todo(wanted="def")[0]
     assert described["builds"] == ["shop"] and not described["new_users"]

@@ -53,24 +53,27 @@ def requests(lines, ports):
 
 
 def restarts(units):
-    """How often systemd has restarted each unit, and whether it runs: {unit: (number, state)}."""
+    """How often systemd has restarted each unit, and whether it runs: {unit: (number, state)}; without those on their way."""
     if not units:
         return {}
     shown = subprocess.run(
-        ["systemctl", "show", "--property=Id,NRestarts,ActiveState", "--", *units],
+        ["systemctl", "show", "--property=Id,NRestarts,ActiveState,Job", "--", *units],
         stdout=subprocess.PIPE, text=True, check=True,
     ).stdout
     return {
-        unit["Id"]: (int(unit.get("NRestarts") or 0), unit.get("ActiveState", "")) for unit in listeners.parse_show(shown)
+        unit["Id"]: (int(unit.get("NRestarts") or 0), unit.get("ActiveState", ""))
+        for unit in listeners.parse_show(shown)
+        if not unit.get("Job")
     }
 
 
 def judge_units(before, after):
-    return [
-        f"{unit} was restarted {number - before[unit][0]} times" if number > before[unit][0] else f"{unit} is {state}"
+    """What is wrong with each unit that is not well."""
+    return {
+        unit: f"{unit} was restarted {number - before[unit][0]} times" if number > before[unit][0] else f"{unit} is {state}"
         for unit, (number, state) in sorted(after.items())
         if number > before[unit][0] or state not in ("active", "reloading")
-    ]
+    }
 
 
 def judge_load(found, max_error_rate, max_latency_ms):
@@ -88,27 +91,33 @@ def judge_load(found, max_error_rate, max_latency_ms):
 
 
 def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, check=probe.check_once, count=restarts):
-    """Watch for a while, and stop at the first thing that is wrong. Returns the reasons and what was seen.
+    """Watch for a while, and stop at the first thing that is wrong. Returns the reasons, the units they concern and what was seen.
 
-    :param probes: what is asked each second; the names of probes are names of units.
+    :param probes: what is asked each second; the names of probes are names of units. One that systemd is still to start
+        or to restart counts from then on.
     :param log: a :class:`Log` opened when the release took over.
     """
     asked = [probe.normalise(item) for item in probes if item["kind"] == "http"]
     ports = {urlsplit(item["url"]).port for item in asked}
-    before = count(sorted({item["name"] for item in probes}))
+    units, before = sorted({item["name"] for item in probes}), {}
     failures, tries, end = {}, 0, clock.monotonic() + seconds
     while True:
         began = clock.monotonic()
-        reasons = []
+        reasons, sick = [], set()
         for number, item in enumerate(asked):
             answer = check(item)
             tries += 1
             failures[number] = 0 if answer["healthy"] else failures.get(number, 0) + 1
             if failures[number] >= FAILURES_IN_A_ROW:
                 reasons.append(f"{item['name']}: {item['url']}: {'; '.join(answer['reasons'])}")
-        reasons += judge_units(before, count(sorted(before)))
+                sick.add(item["name"])
+        seen = count(units)
+        before = {**seen, **before}
+        unwell = judge_units(before, seen)
         found = requests(log.lines(), ports)
-        reasons += judge_load(found, max_error_rate, max_latency_ms)
+        overloaded = judge_load(found, max_error_rate, max_latency_ms)
+        reasons += [*unwell.values(), *overloaded]
+        sick |= {*unwell, *(item["name"] for item in asked if overloaded)}
         if reasons or clock.monotonic() >= end:
-            return {"reasons": reasons, "probes": tries, "requests": len(found)}
+            return {"reasons": reasons, "units": sorted(sick), "probes": tries, "requests": len(found)}
         clock.sleep(max(0.0, min(began + 1, end) - clock.monotonic()))

@@ -14,6 +14,7 @@ description:
     proxy on the same host logs them.
   - Fails at the first thing that is wrong - a unit that systemd had to restart, a probe that failed twice in a row, or, among
     at least 20 requests, too many errors or answers that took too long.
+  - A unit that systemd has yet to start or to restart is watched from then on.
 options:
   probes:
     description:
@@ -59,6 +60,12 @@ EXAMPLES = r"""
 RETURN = r"""
 reasons:
   description: What was wrong.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+units:
+  description: The units they concern.
   returned: always
   type: list
   elements: str

@@ -107,6 +107,11 @@ import os, sys, threading
 if 'uvicorn' in sys.argv[0]:
     threading.Timer(6, os._exit, [1]).start()
 """
+WORKERS_DEATH = """…
+import os, sys, threading
+if 'celery' in sys.argv[0]:
+    threading.Timer(1, os._exit, [1]).start()
+"""
 NO_CERTIFICATE = {"localhost": {"tls": {"certificate": "/etc/no-such.crt", "key": "/etc/no-such.key"}, "routes": {"/": {"process": "web"}}}}
 NO_ARCHIVE = {"archive": "http://127.0.0.1:1/shop.tar.gz", "checksum": f"sha256:{'0' * 64}"}
 BROKEN = [
@@ -119,6 +124,7 @@ BROKEN = [
     ("finds no disk space", "shop/static/x.txt", "x", {"backend_minimum_free_mb": 100000000}, "100000000 MB"),
     ("cannot be fetched", "x", "x", {"app": {"source": NO_ARCHIVE}}, "127.0.0.1:1/shop.tar.gz"),
     ("comes with a site that nginx refuses", "shop/static/x.txt", "x", {"app": {"sites": NO_CERTIFICATE}}, "/etc/no-such.crt"),
+    ("has workers that die", "shop/log.py", WORKERS_DEATH, {}, "Last lines of shop-"),
     ("dies after a while", "shop/log.py", DEATH, {"backend_bake_seconds": 15}, "While it was watched"),
 ]
 

@@ -9,7 +9,8 @@ from ansible_collections.mainstay.vps.plugins.module_utils import watching
 LINE = '192.0.2.1 - - [22/Nov/2026:14:00:00 +0000] "GET / HTTP/1.1" {status} 5 "-" "curl" {upstream} {upstream_status} {time}'
 HTTP = {"name": "shop-web@8002.service", "kind": "http", "url": "http://127.0.0.1:8002/health"}
 WORKER = {"name": "shop-worker@1.service", "kind": "command", "command": ["systemctl", "is-active", "shop-worker@1.service"]}
-WELL = {"shop-web@8002.service": (0, "active"), "shop-worker@1.service": (1, "active")}
+WEB = {"shop-web@8002.service": (0, "active")}
+WELL = {**WEB, "shop-worker@1.service": (1, "active")}
 
 
 def _line(status=200, upstream="127.0.0.1:8002", upstream_status=None, time="0.010"):
@@ -86,11 +87,13 @@ def _watch(answers=(), counts=(), lines=(), seconds=3):
     ("script", "words", "after"),
     [
         ({}, "", 3),
+        ({"counts": [WEB, WEB, WELL]}, "", 3),
+        ({"counts": [WEB, {**WEB, "shop-worker@1.service": (0, "failed")}]}, "shop-worker@1.service is failed", 1),
         ({"seconds": 0}, "", 0),
         ({"answers": [True, False, True, False, True]}, "", 3),
         ({"answers": [True, False, False, True]}, "shop-web@8002.service: http://127.0.0.1:8002/health: status 500", 2),
-        ({"counts": [WELL, WELL, {**WELL, "shop-worker@1.service": (3, "active")}]}, "shop-worker@1.service was restarted 2 times", 1),
-        ({"counts": [WELL, {**WELL, "shop-web@8002.service": (0, "failed")}]}, "shop-web@8002.service is failed", 0),
+        ({"counts": [WELL, {**WELL, "shop-worker@1.service": (3, "active")}]}, "shop-worker@1.service was restarted 2 times", 1),
+        ({"counts": [{**WELL, "shop-web@8002.service": (0, "failed")}]}, "shop-web@8002.service is failed", 0),
         ({"lines": [_line(500)] * 20}, "20 of 20 requests", 0),
         ({"lines": [_line()] * 20}, "", 3),
     ],
@@ -99,6 +102,7 @@ def test_the_first_thing_that_is_wrong_ends_the_watch(script, words, after):
     found, passed = _watch(**script)
     assert words in "; ".join(found["reasons"]) and bool(found["reasons"]) == bool(words)
     assert passed == pytest.approx(after, abs=0.1)
+    assert all(unit in words or "requests" in words for unit in found["units"]) and bool(found["units"]) == bool(words)
 
 
 def test_a_log_is_read_from_where_it_was(tmp_path):

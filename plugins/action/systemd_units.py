@@ -22,6 +22,7 @@ STEPS = (
 )
 # Each step says what it does in a line of its own, then does it to all its units at once; the first that fails is the last.
 # Errors may come in between: where a connection has a terminal, there is but one stream.
+# Starts are forgotten of units that have not failed, too: ten deploys in a row are no crash loop. What is not loaded has none.
 # A unit that systemd does not know has an empty UnitFileState: nothing to disable, and all the more to enable.
 SCRIPT = r"""
 set -f
@@ -40,9 +41,8 @@ change() {
 }
 forget() {
     todo=$(systemctl list-units --all --state=failed --plain --no-legend --full -- "$@") || exit
-    [ "$todo" ] || return 0
-    printf '%s\n' "$todo" | while read -r unit rest; do printf '+ reset-failed %s\n' "$unit"; done
-    [ "$predict" ] || systemctl reset-failed -- "$@" || exit
+    [ ! "$todo" ] || printf '%s\n' "$todo" | while read -r unit rest; do printf '+ reset-failed %s\n' "$unit"; done
+    [ "$predict" ] || systemctl reset-failed -- "$@" 2>/dev/null || :
 }
 """
 FACTS = "LoadState ActiveState SubState Result ExecMainStatus UnitFileState"
@@ -106,13 +106,13 @@ def script(options, predict):
     lines = []
     if options["daemon_reload"] and not predict:
         lines.append("systemctl daemon-reload || exit")
-    if options["reset_failed"]:
-        lines.append("forget " + shlex.join(options["reset_failed"]))
     for option, verb, known, settled in STEPS:
         if verb == "restart" and not options["wait"]:
             lines.append("wait=--no-block")
         if options[option]:
             lines.append(f"change {verb} {known} {shlex.quote(settled)} " + shlex.join(dict.fromkeys(options[option])))
+        if verb == "stop" and options["reset_failed"]:
+            lines.append("forget " + shlex.join(options["reset_failed"]))
     return "\n".join([f"predict={'yes' if predict else ''} wait=", *lines])
 
 

@@ -12,7 +12,7 @@ author: mainstay contributors (@mainstay)
 description:
   - Asks systemd for the states of all units, changes those that differ, and waits for the result, all in one shell command
     and without Python on the host.
-  - Works in this order, whatever order the options have - reload systemd, forget failures, stop, disable, enable, restart,
+  - Works in this order, whatever order the options have - reload systemd, stop, forget failures, disable, enable, restart,
     reload, start. The units of one step go to systemd together, which starts and stops them side by side.
   - The first step that fails is the last. The message then names the units that failed, and holds what systemd knows of
     them and the end of their journals.
@@ -27,7 +27,8 @@ options:
     type: bool
     default: false
   reset_failed:
-    description: Patterns of units, such as V(shop-*), whose failures and counted starts are forgotten.
+    description: Patterns of units, such as V(shop-*), whose failures are forgotten, and their starts so far, which count towards
+      C(StartLimitBurst). Only failures count as a change.
     type: list
     elements: str
     default: []

@@ -54,6 +54,12 @@ def test_somebody_else_s_process_is_left(host, ports):
     assert "It belongs to root, not to shop" in refused.stderr
 
 
+def test_a_unit_is_started_as_often_as_somebody_asks(host):
+    limit = int(host.check_output("systemctl show --property=StartLimitBurst --value shop-mailer@1.service"))
+    for command in ("mainstay restart shop/mailer", "mainstay stop shop/mailer && mainstay start shop/mailer"):
+        host.check_output(f"for each in $(seq {limit + 1}); do {command} || exit; done")
+
+
 def test_the_deploys_are_told(host):
     deploys = json.loads(host.check_output("mainstay history --json"))["deploys"]
     assert deploys[-1]["app"] == "shop" and deploys[-1]["by"] and deploys[-1]["to"]

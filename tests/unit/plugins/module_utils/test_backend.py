@@ -292,6 +292,11 @@ def test_two_processes_cannot_share_a_unit():
         _model(apps={**apps, "shop-web": other})
 
 
+def test_the_start_limit_trips_also_where_the_back_off_is_longest():
+    unit = dict(line.split("=", 1) for line in _rendered(_unit("web", host={"systemd_version": 257})).splitlines() if "=" in line)
+    assert int(unit["StartLimitIntervalSec"]) >= 2 * int(unit["StartLimitBurst"]) * int(unit["RestartMaxDelaySec"])
+
+
 def _rendered(unit):
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["comment"] = lambda text: f"# {text}"

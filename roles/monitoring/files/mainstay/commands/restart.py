@@ -25,6 +25,7 @@ def run(options, context):
     context.need_root("restarting")
     for process in chosen:
         started = context.clock.monotonic()
+        context.call(["systemctl", "reset-failed", "--", process.unit])  # or ten restarts in a row were too many
         status = context.call(["systemctl", "restart", "--", process.unit])
         problem = f"systemctl restart ended with {status}" if status else answers(process, options.wait, context)
         if problem:

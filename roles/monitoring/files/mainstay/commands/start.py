@@ -13,8 +13,6 @@ def arguments(parser):
 def run(options, context):
     units = [process.unit for process in context.config().select(options.target)]
     context.need_root("starting")
-    # Somebody who starts a unit wants it to run, however often it has failed before.
-    failed = [unit for unit, state in context.systemd.show(units).items() if state.active == "failed"]
-    if failed:
-        context.call(["systemctl", "reset-failed", "--", *failed])
+    # Somebody who starts a unit wants it to run, however often it has failed, or was started, before.
+    context.call(["systemctl", "reset-failed", "--", *units])
     return context.call(["systemctl", "start", "--", *units])

@@ -93,11 +93,12 @@ def judge_load(found, max_error_rate, max_latency_ms):
 def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, check=probe.check_once, count=restarts):
     """Watch for a while, and stop at the first thing that is wrong. Returns the reasons, the units they concern and what was seen.
 
-    :param probes: what is asked each second; the names of probes are names of units. One that systemd is still to start
-        or to restart counts from then on.
+    :param probes: the names of probes are names of units. Those of kind ``http`` are asked each second, the others must
+        pass at the end, which waits for them: what systemd is still to restart ends in its own time, which systemd limits.
     :param log: a :class:`Log` opened when the release took over.
     """
     asked = [probe.normalise(item) for item in probes if item["kind"] == "http"]
+    awaited = [probe.normalise(item) for item in probes if item["kind"] != "http"]
     ports = {urlsplit(item["url"]).port for item in asked}
     units, before = sorted({item["name"] for item in probes}), {}
     failures, tries, end = {}, 0, clock.monotonic() + seconds
@@ -118,6 +119,7 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, chec
         overloaded = judge_load(found, max_error_rate, max_latency_ms)
         reasons += [*unwell.values(), *overloaded]
         sick |= {*unwell, *(item["name"] for item in asked if overloaded)}
-        if reasons or clock.monotonic() >= end:
+        late = clock.monotonic() >= end
+        if reasons or (late and all(check(item)["healthy"] for item in awaited)):
             return {"reasons": reasons, "units": sorted(sick), "probes": tries, "requests": len(found)}
-        clock.sleep(max(0.0, min(began + 1, end) - clock.monotonic()))
+        clock.sleep(max(0.0, (began + 0.5 if late else min(began + 1, end)) - clock.monotonic()))

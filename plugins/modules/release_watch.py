@@ -18,13 +18,13 @@ description:
 options:
   probes:
     description:
-      - What to ask each second, as for M(mainstay.vps.health_probe). The name of each is that of its unit. The ports of their
-        URLs tell which requests in the log are meant.
+      - What to ask, as for M(mainstay.vps.health_probe). The name of each is that of its unit. Probes of kind V(http) are sent
+        each second, and the ports of their URLs tell which requests in the log are meant. The others must pass at the end.
     type: list
     elements: dict
     required: true
   seconds:
-    description: How long to watch.
+    description: How long to watch; longer where systemd has yet to restart a unit, or has only just done so.
     type: float
     default: 3
   access_log:

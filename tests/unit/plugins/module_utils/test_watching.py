@@ -64,9 +64,9 @@ class Clock:
         self.now += max(seconds, 0.01)
 
 
-def _watch(answers=(), counts=(), lines=(), seconds=3):
+def _watch(answers=(), counts=(), lines=(), seconds=3, settled=()):
     """Watch with scripted answers of probes, counts of restarts and lines of the log; the last of each goes on."""
-    clock, answers, counts = Clock(), list(answers) or [True], list(counts) or [WELL]
+    clock, answers, counts, settled = Clock(), list(answers) or [True], list(counts) or [WELL], list(settled) or [True]
 
     class Log:
         def lines(self):
@@ -75,8 +75,8 @@ def _watch(answers=(), counts=(), lines=(), seconds=3):
     def script(items):
         return items.pop(0) if len(items) > 1 else items[0]
 
-    def check(_spec):
-        healthy = script(answers)
+    def check(spec):
+        healthy = script(answers if spec["kind"] == "http" else settled)
         return {"healthy": healthy, "reasons": [] if healthy else ["status 500, expected 200"]}
 
     found = watching.watch([HTTP, WORKER], seconds, Log(), 0.05, 500, clock, check, lambda _units: script(counts))
@@ -88,6 +88,8 @@ def _watch(answers=(), counts=(), lines=(), seconds=3):
     [
         ({}, "", 3),
         ({"counts": [WEB, WEB, WELL]}, "", 3),
+        ({"settled": [False, False, True]}, "", 4),
+        ({"settled": [False], "counts": [WELL] * 6 + [{**WELL, "shop-worker@1.service": (2, "active")}]}, "was restarted 1 times", 4.5),
         ({"counts": [WEB, {**WEB, "shop-worker@1.service": (0, "failed")}]}, "shop-worker@1.service is failed", 1),
         ({"seconds": 0}, "", 0),
         ({"answers": [True, False, True, False, True]}, "", 3),
@@ -102,7 +104,8 @@ def test_the_first_thing_that_is_wrong_ends_the_watch(script, words, after):
     found, passed = _watch(**script)
     assert words in "; ".join(found["reasons"]) and bool(found["reasons"]) == bool(words)
     assert passed == pytest.approx(after, abs=0.1)
-    assert all(unit in words or "requests" in words for unit in found["units"]) and bool(found["units"]) == bool(words)
+    assert all(unit in "; ".join(found["reasons"]) or "requests" in words for unit in found["units"])
+    assert bool(found["units"]) == bool(words)
 
 
 def test_a_log_is_read_from_where_it_was(tmp_path):

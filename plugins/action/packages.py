@@ -12,7 +12,13 @@ TAIL = 20
 UNIT = "mainstay-packages.service"
 # A transaction that another task left running may bring what is missing; if it fails, this one finds out why.
 WAIT = f"while systemctl --quiet is-active {UNIT} 2>/dev/null; do sleep 0.2; done; "
-BACKGROUND = f"systemd-run --quiet --collect --unit={UNIT} --property=Type=exec --description='Packages of the stack' -- "
+# From a file that removes itself: a reload of systemd before the start would change a dollar or a semicolon in the unit.
+BACKGROUND = (
+    "script=$(mktemp /run/mainstay-packages.XXXXXX) && printf %s {script} >\"$script\" && "
+    f"systemd-run --quiet --collect --unit={UNIT} --property=Type=exec --description='Packages of the stack' -- "
+    '/bin/sh "$script" {names}'
+)
+REMOVE_ITSELF = 'rm -f -- "$0"'
 QUERY = "dpkg-query --show --showformat='${db:Status-Status} ${Package}\\n' -- "
 # apt's own lists have a lock without a patience of its own, and a mirror may stumble, so an update is tried again.
 INSTALL = r"""
@@ -97,6 +103,7 @@ class ActionModule(ActionBase):
         }
         lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
         script = "\n".join([*lines, INSTALL.strip()])
-        command = f"sh -c {shlex.quote(script)} sh {shlex.join(names)}"
+        if options["wait"]:
+            return f"{self._compute_environment_string()} sh -c {shlex.quote(script)} sh {shlex.join(names)}"
         # Everybody may read a unit, and a proxy's password may be in the task's environment.
-        return f"{self._compute_environment_string()} {command}" if options["wait"] else BACKGROUND + command.replace("$", "$$")
+        return BACKGROUND.format(script=shlex.quote(f"{REMOVE_ITSELF}\n{script}"), names=shlex.join(names))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 # What holds for every command of a build or a migration, whatever it is.
 CONFINEMENT = (
@@ -29,17 +30,19 @@ CONFINEMENT = (
 )
 
 
-def confined(unit, user, directory, writable, env_file, command, memory_max_mb, timeout, properties=("UMask=0022",)):
-    """The command line that runs one command of a build as the app's user in a transient unit."""
+def confined(unit, user, directory, writable, env_file, script, memory_max_mb, timeout, properties=("UMask=0022",)):
+    """The command line that runs one script of a build as the app's user in a transient unit."""
     own = [f"User={user}", f"Group={user}", f"ReadWritePaths={' '.join(writable)}"]
-    return bounded(unit, directory, env_file, command, memory_max_mb, timeout, [*own, *CONFINEMENT, *properties])
+    return bounded(unit, directory, env_file, script, memory_max_mb, timeout, [*own, *CONFINEMENT, *properties])
 
 
-def bounded(unit, directory, env_file, command, memory_max_mb, timeout, properties=()):
-    """The command line that runs a command in a transient unit with limits; as root, unless a property says otherwise.
+def bounded(unit, directory, env_file, script, memory_max_mb, timeout, properties=()):
+    """The command line that runs a script in a transient unit with limits; as root, unless a property says otherwise.
 
     The environment comes from a file only root can read: a command line is in every process list, and ``Environment=``
-    of a unit is shown to everybody.
+    of a unit is shown to everybody. The words come from a file, too: when systemd is reloaded before the unit's process
+    has started, as each installation of a package does, it reads the command line back from the unit it wrote, and up to
+    version 257 a dollar or a semicolon comes back as something else.
     """
     wanted = [
         f"WorkingDirectory={directory}",
@@ -51,9 +54,12 @@ def bounded(unit, directory, env_file, command, memory_max_mb, timeout, properti
     ]
     argv = ["systemd-run", "--wait", "--pipe", "--collect", f"--unit={unit}"]
     argv += [f"--property={item}" for item in wanted]
-    proven = ["/bin/sh", "-c", f'"$@" && printf "\\n%s\\n" "{ENDED_WELL}"', "sh", *command]
-    # systemd itself would expand a variable in the command; that is the shell's part, which knows quotes.
-    return [*argv, "--", *(word.replace("$", "$$") for word in proven)]
+    return [*argv, "--", "/bin/sh", script]
+
+
+def script(command):
+    """What a script says to run a command and to prove that it came to its end."""
+    return f"{shlex.join(command)} && printf '\\n%s\\n' '{ENDED_WELL}'\n"
 
 
 # systemd-run calls a unit that somebody stopped a success, so a command proves its own end with a last line.

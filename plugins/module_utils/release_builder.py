@@ -26,7 +26,8 @@ from .recipes import Step
 from .releases import ReleaseError
 
 TAIL = 30
-RUN = "/run/mainstay"
+# Not in the folder of the agent, who is not trusted with what others run.
+RUN = "/run/mainstay-release"
 FREE_INODES = 20000
 # Seconds to wait for another build of the same app, such as one whose control node is gone: it may be the same release.
 LOCK_PATIENCE = 120
@@ -120,9 +121,9 @@ class Builder:
         env.update(environment or {})
         memory, timeout = self.params["memory_max_mb"], self.params["timeout"]
         began = time.monotonic()
-        with self._env_file(env) as env_file:
-            command = ["/bin/bash", "-euo", "pipefail", "-c", step["script"], step["name"], *step["arguments"]]
-            unit, limits = f"mainstay-release-{self.app}", (env_file, command, memory, timeout)
+        command = ["/bin/bash", "-euo", "pipefail", "-c", step["script"], step["name"], *step["arguments"]]
+        with self._files(env, command, 0 if as_root else pwd.getpwnam(self.user).pw_gid) as files:
+            unit, limits = f"mainstay-release-{self.app}", (*files, memory, timeout)
             if as_root:
                 argv = confinement.bounded(unit, self.path, *limits)
             else:
@@ -140,14 +141,20 @@ class Builder:
         return words
 
     @contextlib.contextmanager
-    def _env_file(self, environment):
-        descriptor, path = tempfile.mkstemp(prefix=f"{self.app}@", suffix=".env", dir=RUN)
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(releases.env_text(environment))
-            yield path
-        finally:
-            os.unlink(path)
+    def _files(self, environment, command, group):
+        """Where systemd finds a command's variables, and the command's own group its words."""
+        with tempfile.TemporaryDirectory(prefix=f"{self.app}@", dir=RUN) as folder:
+            os.chmod(folder, 0o711)
+            env_file, script = f"{folder}/env", f"{folder}/script"
+            for path, text, mode in (
+                (env_file, releases.env_text(environment), 0o600),
+                (script, confinement.script(command), 0o640),
+            ):
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+                    os.fchmod(file.fileno(), mode)
+                    file.write(text)
+            os.chown(script, -1, group)
+            yield env_file, script
 
     # --- building ---
 
@@ -474,8 +481,9 @@ def _sha256(path):
 @contextlib.contextmanager
 def locked(app):
     """Only one build of an app at a time. What a run that was killed has left behind ends here."""
-    os.makedirs(RUN, mode=0o755, exist_ok=True)
-    with open(f"{RUN}/release-{app}.lock", "w") as lock:
+    os.makedirs(RUN, exist_ok=True)
+    os.chmod(RUN, 0o755)  # whatever the umask
+    with open(f"{RUN}/{app}.lock", "w") as lock:
         for patience in range(LOCK_PATIENCE, -1, -1):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -487,6 +495,7 @@ def locked(app):
                     ) from None
                 time.sleep(1)
         subprocess.run(["systemctl", "stop", f"mainstay-release-{app}.service"], stderr=subprocess.DEVNULL, check=False)
-        for left in glob.glob(f"{RUN}/{app}@*.env"):
-            os.unlink(left)
+        for left in glob.glob(f"{RUN}/{app}@*"):
+            remove = shutil.rmtree if os.path.isdir(left) else os.unlink
+            remove(left)
         yield

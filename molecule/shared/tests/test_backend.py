@@ -92,7 +92,7 @@ def test_releases_are_whole_and_belong_to_the_app(host):
         strangers = host.check_output(f"find -H /srv/{app}/current ! -user {app} ! -name .complete ! -name .migrated")
         assert strangers == ""
         assert not host.run(f"find -H /srv/{app}/current -perm -o+w ! -type l | grep .").stdout
-        assert not host.run(f"ls -d /run/lock/mainstay/{app}.deploy /run/mainstay/{app}@*").stdout, (
+        assert not host.run(f"ls -d /run/lock/mainstay/{app}.deploy /run/mainstay-release/{app}@*").stdout, (
             "a deploy leaves nothing behind"
         )
 

@@ -33,6 +33,16 @@ def test_a_command_runs_as_the_app(host):
     assert host.run("systemctl list-units --all --no-legend 'mainstay-run-*'").stdout == ""
 
 
+def test_a_command_arrives_whole_while_systemd_is_reloaded(host):
+    """As each installation of a package does; systemd then reads back what it wrote, which is not what it was told."""
+    run = "mainstay run shop -- sh -c 'echo \"$PWD;$0\"' '$$;'"
+    said = host.check_output(
+        f"while systemctl daemon-reload; do :; done & for _ in $(seq 12); do {run} 2>&1; done | sort | uniq -c; kill $!; wait"
+    )
+    release = host.check_output("readlink -f /srv/shop/current")
+    assert said.split(maxsplit=1) == ["12", f"{release};$$;"]
+
+
 def test_a_stray_is_shown_and_stopped_and_what_serves_is_left(host, ports):
     serving, (port, *_others) = ports
     listen = LISTEN.format(port=port)

@@ -38,7 +38,8 @@ class Host:
             *(
                 str(tmp_path / name)
                 for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "s", "deploys")
-            )
+            ),
+            run=str(tmp_path),
         )
         self.configure()
         self.live = {

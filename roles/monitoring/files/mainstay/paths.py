@@ -18,3 +18,4 @@ class Paths:
     helper: str = "/run/mainstay-act.socket"
     deploys: str = "/var/lib/mainstay/deploys.jsonl"
     plan: str = "/etc/mainstay/plan.json"
+    run: str = "/run"

@@ -22,10 +22,9 @@ PROGRAMS = {
             [ "$(cat "$HOST/other")" ] && { mv "$HOST/other" "$HOST/status"; exit 0; }
             rm "$HOST/other"; exit 0; }
         [ "$3" = running.service ]""",
-    # As systemd does, which would expand variables.
     "systemd-run": """
         while [ "$1" != -- ]; do echo "unit $1" >>"$HOST/did"; shift; done; shift
-        for word; do shift; set -- "$@" "$(printf %s "$word" | sed 's/[$][$]/$/g')"; done
+        echo "words $*" >>"$HOST/did"
         "$@" >/dev/null""",
     "sleep": 'echo "sleep $1" >>"$HOST/did"',
     "apt-get": """
@@ -43,7 +42,7 @@ PROGRAMS = {
 class Host:
     def __init__(self, folder, monkeypatch):
         self.folder, self.monkeypatch = folder, monkeypatch
-        for place in ("bin", "usr/sbin", "var/lib/apt/lists"):
+        for place in ("bin", "run", "usr/sbin", "var/lib/apt/lists"):
             (folder / place).mkdir(parents=True)
         for name, text in PROGRAMS.items():
             (folder / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -61,7 +60,7 @@ class Host:
         os.utime(lists, (lists.stat().st_mtime - age,) * 2)
 
     def shell(self, command):
-        for place in ("/usr/sbin/policy-rc.d", "/var/lib/apt"):
+        for place in ("/usr/sbin/policy-rc.d", "/var/lib/apt", "/run/"):
             command = command.replace(place, f"{self.folder}{place}")
         environment = {**os.environ, "HOST": str(self.folder), "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
         done = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
@@ -164,7 +163,10 @@ def test_an_installation_that_is_not_waited_for_is_systemds_and_the_same(host):
     result = host.run(["nginx"], start_later=["nginx"], wait=False, environment="http_proxy=http://user:secret@proxy")
     assert (result["changed"], result["missing"]) == (True, ["nginx"])
     assert "unit --unit=mainstay-packages.service" in host.did
-    assert [line.split()[0] for line in host.did if not line.startswith("unit")] == ["install", "held"]
+    assert [line.split()[0] for line in host.did if not line.startswith(("unit", "words"))] == ["install", "held"]
+    words = next(line for line in host.did if line.startswith("words"))
+    assert not set("$;'\"\\") & set(words), "systemd mistakes them when it is reloaded before the start"
+    assert not os.listdir(host.folder / "run"), "the script has removed itself"
     assert "secret" not in "".join(host.did)
     assert not host.policy.exists()
 

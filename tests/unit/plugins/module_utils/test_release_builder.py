@@ -174,7 +174,7 @@ def real(builder, monkeypatch):
 
         def run(argv, **dummy):
             file = next(word for word in argv if word.startswith("--property=EnvironmentFile=")).rpartition("=")[2]
-            seen.update(argv=argv, mode=oct(os.stat(file).st_mode & 0o777))
+            seen.update(argv=argv, modes=[os.stat(path).st_mode & 0o777 for path in (file, argv[-1])])
             with open(file) as handle:
                 seen["environment"] = handle.read()
             return subprocess.CompletedProcess(argv, returncode, output.encode())
@@ -194,10 +194,10 @@ def test_secrets_reach_only_the_app_s_own_commands_and_no_argument(real):
     )
     made.private["PYTHONPATH"] = f"{made.root}/current/src"
     made.run(release_builder.Step("make", "make", private=True))
-    assert 'KEY="hidden-value"' in seen["environment"] and seen["mode"] == "0o600"
+    assert 'KEY="hidden-value"' in seen["environment"] and seen["modes"] == [0o600, 0o640]
     assert f'PYTHONPATH="{made.path}/src"' in seen["environment"] and 'PATH="/own"' not in seen["environment"]
     assert "hidden-value" not in " ".join(seen["argv"])
-    assert not os.listdir(release_builder.RUN), "the file is gone"
+    assert not os.listdir(release_builder.RUN), "the files are gone"
     made.run(release_builder.Step("install", "pip"))
     assert "hidden-value" not in seen["environment"]
 
@@ -218,14 +218,15 @@ def test_one_build_at_a_time(builder, monkeypatch):
     monkeypatch.setattr(release_builder, "LOCK_PATIENCE", 0)
     monkeypatch.setattr(release_builder.subprocess, "run", lambda *args, **kwargs: None)
     builder()
-    for name in ("shop@1.env", "shop-admin@1.env"):
-        open(f"{release_builder.RUN}/{name}", "w").close()
+    for name in ("shop@1", "shop-admin@1"):
+        os.mkdir(f"{release_builder.RUN}/{name}")
+    open(f"{release_builder.RUN}/shop@1.json", "w").close()
     with release_builder.locked("shop"):
-        assert sorted(os.listdir(release_builder.RUN)) == ["release-shop.lock", "shop-admin@1.env"]
+        assert sorted(os.listdir(release_builder.RUN)) == ["shop-admin@1", "shop.lock"]
         with pytest.raises(ReleaseError, match="another run"), release_builder.locked("shop"):
             pass
         with release_builder.locked("other"):
-            assert "release-other.lock" in os.listdir(release_builder.RUN)
+            assert "other.lock" in os.listdir(release_builder.RUN)
 
 
 def test_a_download_that_fails_names_its_address_and_no_secret(builder, monkeypatch):

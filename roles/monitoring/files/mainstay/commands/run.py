@@ -17,10 +17,14 @@ folder only. The image's entry point gets the command, as with podman run.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import grp
 import os
 import re
 import secrets
+import shlex
 import sys
+import tempfile
 
 from ..cli import Refusal
 from ..core import containers
@@ -86,21 +90,41 @@ def run(options, context):
     release = os.path.realpath(f"{app.root}/current")
     if not os.path.isdir(release):
         raise Refusal(f"{app.name} has no release yet: {app.root}/current leads nowhere; deploy it first")
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
     unit = f"mainstay-run-{app.name}-{secrets.token_hex(4)}.service"
-    try:
-        terminal = sys.stdin.isatty() and sys.stdout.isatty()
-        status = context.call(command(app, release, words, unit, options.memory, terminal))
-    except KeyboardInterrupt:
-        context.call(["systemctl", "stop", "--", unit])
-        raise
+    words = in_container(app, release, words, terminal) if contained(app) else ["/usr/bin/env", *words]
+    with script(context.paths.run, app, words) as path:
+        try:
+            status = context.call(command(app, release, path, unit, options.memory, terminal))
+        except KeyboardInterrupt:
+            context.call(["systemctl", "stop", "--", unit])
+            raise
     if status == KILLED:
         print(f"mainstay: it was killed, or ended with {status}; it may use {options.memory} of memory (--memory)", file=sys.stderr)
     return status
 
 
-def command(app, release, words, unit, memory_max, terminal):
+def contained(app):
+    return app.runtime == "container"
+
+
+@contextlib.contextmanager
+def script(folder, app, words):
+    """A file with the command, for the app's group.
+
+    When systemd is reloaded before the unit's process has started, as each installation of a package does, it reads the command
+    line back from the unit it wrote, and up to version 257 a dollar or a semicolon comes back as something else.
+    """
+    with tempfile.NamedTemporaryFile("w", prefix=f"mainstay-run-{app.name}-", dir=folder, encoding="utf-8") as file:
+        os.fchown(file.fileno(), -1, 0 if contained(app) else grp.getgrnam(app.user).gr_gid)
+        os.fchmod(file.fileno(), 0o640)
+        file.write(f"exec {shlex.join(words)}\n")
+        file.flush()
+        yield file.name
+
+
+def command(app, release, path, unit, memory_max, terminal):
     """The command line. The environment comes from its file: a command line is in every process list."""
-    contained = app.runtime == "container"
     properties = [
         f"WorkingDirectory={release}",
         f"EnvironmentFile={app.env_file}",
@@ -108,7 +132,7 @@ def command(app, release, words, unit, memory_max, terminal):
         "TasksMax=256",
         "OOMScoreAdjust=500",
         f"SyslogIdentifier={app.name}-run",
-        *([f"EnvironmentFile={release}/{containers.RELEASE_FILE}"] if contained else confined(app)),
+        *([] if contained(app) else confined(app)),
     ]
     return [
         "systemd-run",
@@ -119,25 +143,26 @@ def command(app, release, words, unit, memory_max, terminal):
         "--service-type=exec",
         f"--unit={unit}",
         f"--description={app.name}: a command of {os.environ.get('SUDO_USER') or 'root'}",
-        *([] if contained else search_path(app, release)),
+        *([] if contained(app) else search_path(app, release)),
         *(f"--property={item}" for item in properties),
         "--",
-        *(in_container(app, words, terminal) if contained else ["/usr/bin/env", *escaped(words)]),
+        "/bin/sh",
+        path,
     ]
 
 
-def escaped(words):
-    """systemd would expand variables by itself, not as a shell does."""
-    return [word.replace("$", "$$") for word in words]
-
-
-def in_container(app, words, terminal):
-    """The image of the release and its user stand in the release's own file, which systemd reads."""
-    with open(app.env_file, encoding="utf-8") as file:
-        variables = re.findall(r"^(\w+)=", file.read(), re.MULTILINE)
+def in_container(app, release, words, terminal):
+    """The command line of podman. The image and its user stand in the release's own file."""
     options = [*containers.COMMAND, *(["--tty"] if terminal else [])]
-    image, user = "${MAINSTAY_IMAGE}", "${MAINSTAY_USER}"
-    return containers.podman_run(options, image, user, app.root, app.volumes, variables, escaped(words))
+    release = variables(f"{release}/{containers.RELEASE_FILE}")
+    image, user = release["MAINSTAY_IMAGE"], release["MAINSTAY_USER"]
+    return containers.podman_run(options, image, user, app.root, app.volumes, variables(app.env_file), words)
+
+
+def variables(path):
+    """What a file of variables holds, as they are written there."""
+    with open(path, encoding="utf-8") as file:
+        return dict(re.findall(r"^(\w+)=(.*)$", file.read(), re.MULTILINE))
 
 
 def search_path(app, release):

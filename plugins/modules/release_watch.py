@@ -13,7 +13,9 @@ description:
   - Watches for a while whether the units of a release stay up and its probes pass, and how its real requests fare, as the
     proxy on the same host logs them.
   - Fails at the first thing that is wrong - a unit that systemd had to restart, a probe that failed twice in a row, or, among
-    at least 20 requests, too many errors or answers that took too long.
+    at least 20 requests, too many errors.
+  - Fails at the end when answers took too long. What was slow is watched for as long again, at most twice, because a moment in
+    which the machine was busy passes and a slow release does not.
   - A unit that systemd has yet to start or to restart is watched from then on.
 options:
   probes:
@@ -24,7 +26,8 @@ options:
     elements: dict
     required: true
   seconds:
-    description: How long to watch; longer where systemd has yet to restart a unit, or has only just done so.
+    description: How long to watch; longer where answers were slow, and where systemd has yet to restart a unit, or has only
+      just done so.
     type: float
     default: 3
   access_log:

@@ -75,25 +75,31 @@ def quiet_again(host):
     host.run("systemctl stop pooler-load; systemctl reset-failed pooler-load")
 
 
+def _clients(host):
+    (pool,) = (row for row in pgbouncer(host, "SHOW POOLS") if row["database"] == "shop")
+    return int(pool["cl_active"]) + int(pool["cl_waiting"])
+
+
 @pytest.mark.usefixtures("quiet_again")
 def test_more_connections_than_postgresql_has_and_none_refused(host, pooled, carries):
     needed, limit = (pooled["connections"]["pgbouncer"][key] for key in ("needed", "limit"))
     servers = pooled["plan"]["postgresql"]["max_connections"]
     web, since = pooled["plan"]["processes"]["shop"]["web"], host.check_output("date +%s")
-    for unit in (running := units(host)["web"]):  # all but one connection, which /ready needs
-        inject(host, unit, f"pool?connections={web['pool_size'] + web['max_overflow'] - 1}&seconds=60")
-    (pool,) = (row for row in pgbouncer(host, "SHOW POOLS") if row["database"] == "shop")
-    clients = needed - int(pool["cl_active"]) - int(pool["cl_waiting"])
+    pool, deadline = web["pool_size"] + web["max_overflow"] - 1, time.monotonic() + 60  # all but one connection, which /ready needs
+    for unit in (running := units(host)["web"]):
+        inject(host, unit, f"pool?connections={pool}&seconds=60")
+    while (others := _clients(host)) < pool * len(running):
+        assert time.monotonic() < deadline, "the pools fill"
+    clients = needed - others
     assert servers < needed <= limit and clients > int(pooled["plan"]["pgbouncer"]["default_pool_size"])
     program = host.check_output("echo %s > /run/pooler.sql; ls /usr/lib/postgresql/*/bin/pgbench", LOAD)
     protocol = "prepared" if carries else "simple"
     # A thread for each: one that prepares for a client waits for the pooler, and its other clients hold what it waits for.
     load = f"{program} --no-vacuum --client={clients} --jobs={clients} --time=5 --protocol={protocol} --file=/run/pooler.sql"
     host.check_output(f'systemd-run --quiet --unit=pooler-load --property=RemainAfterExit=yes {load} "{URL}"')
-    most, deadline, port = [0, 0], time.monotonic() + 60, running[0].partition("@")[2].partition(".")[0]
+    most, port = [0, 0], running[0].partition("@")[2].partition(".")[0]
     while (ended := show(host, ["pooler-load.service"], "SubState", "ExecMainStatus")["pooler-load.service"])["SubState"] == "running":
-        (pool,) = (row for row in pgbouncer(host, "SHOW POOLS") if row["database"] == "shop")
-        now = int(pool["cl_active"]) + int(pool["cl_waiting"]), int(sql(host, SESSIONS))
+        now = _clients(host), int(sql(host, SESSIONS))
         most = [max(pair) for pair in zip(most, now)]
         assert time.monotonic() < deadline, "pgbench ends"
         host.check_output(f"curl --silent --show-error --fail --max-time 10 http://127.0.0.1:{port}/ready")

@@ -102,6 +102,14 @@ ANSWER = """…
 async def answer(request, call_next):
     return JSONResponse({})
 """
+SLOWNESS = """…
+import asyncio
+
+@app.middleware("http")
+async def slowly(request, call_next):
+    await asyncio.sleep(0.5)
+    return await call_next(request)
+"""
 DEATH = """…
 import os, sys, threading
 if 'uvicorn' in sys.argv[0]:
@@ -125,6 +133,7 @@ BROKEN = [
     ("cannot be fetched", "x", "x", {"app": {"source": NO_ARCHIVE}}, "127.0.0.1:1/shop.tar.gz"),
     ("comes with a site that nginx refuses", "shop/static/x.txt", "x", {"app": {"sites": NO_CERTIFICATE}}, "/etc/no-such.crt"),
     ("has workers that die", "shop/log.py", WORKERS_DEATH, {}, "Last lines of shop-"),
+    ("answers slowly", "shop/main.py", SLOWNESS, {"backend_bake_max_latency_ms": 400}, "ms, and 400 ms are allowed"),
     ("dies after a while", "shop/log.py", DEATH, {"backend_bake_seconds": 15}, "While it was watched"),
 ]
 

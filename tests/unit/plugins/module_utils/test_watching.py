@@ -48,7 +48,7 @@ def test_requests_to_the_new_release_are_found_in_the_log(line, expected):
     ],
 )
 def test_the_load_is_judged_once_there_is_enough_of_it(found, words):
-    assert watching.judge_load(found, 0.05, 500) == words
+    assert watching.judge_errors(found, 0.05) + watching.judge_latency(found, 500) == words
 
 
 class Clock:
@@ -64,13 +64,13 @@ class Clock:
         self.now += max(seconds, 0.01)
 
 
-def _watch(answers=(), counts=(), lines=(), seconds=3, settled=()):
+def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), paced=False):
     """Watch with scripted answers of probes, counts of restarts and lines of the log; the last of each goes on."""
     clock, answers, counts, settled = Clock(), list(answers) or [True], list(counts) or [WELL], list(settled) or [True]
 
     class Log:
         def lines(self):
-            return list(lines)
+            return lines[: int(clock.now * 20)] if paced else list(lines)
 
     def script(items):
         return items.pop(0) if len(items) > 1 else items[0]
@@ -98,6 +98,9 @@ def _watch(answers=(), counts=(), lines=(), seconds=3, settled=()):
         ({"counts": [{**WELL, "shop-web@8002.service": (0, "failed")}]}, "shop-web@8002.service is failed", 0),
         ({"lines": [_line(500)] * 20}, "20 of 20 requests", 0),
         ({"lines": [_line()] * 20}, "", 3),
+        ({"lines": [_line(time="2.189")] * 40 + [_line()] * 80, "paced": True}, "", 6),
+        ({"lines": [_line(time="2.189")] * 80 + [_line()] * 80, "paced": True}, "", 9),
+        ({"lines": [_line(time="2.189")] * 200, "paced": True}, "95 of 100 requests took up to 2189 ms, and 500 ms are allowed", 9),
     ],
 )
 def test_the_first_thing_that_is_wrong_ends_the_watch(script, words, after):

@@ -29,12 +29,21 @@ URL_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?")
 OOM_SCORE_ADJUST = {"web": 100, "celery": 300, "worker": 200}
 CPU_WEIGHT = {"web": 100, "celery": 50, "worker": 50}
 
-# A process that dies at once is active for a moment after each start; two seconds later it still has to be.
-STAYS_UP = (
-    'state=$(systemctl show --property=ActiveState --value "$0"); echo "it is $state"; [ "$state" = active ] && '
-    'since=$(systemctl show --property=ActiveEnterTimestampMonotonic --value "$0") && '
-    '[ "$(($(cut -d. -f1 /proc/uptime) - since / 1000000))" -ge 2 ]'
-)
+# A process that dies at once is active for a moment after each start; two seconds later it still has to be. For one of them it must
+# neither have run nor waited for a processor: until then it may load its code, which takes long on a slow machine, and die of it. One
+# that is busy for ten seconds has found work.
+STAYS_UP = """
+get() { systemctl show --property="$1" --value "$unit"; }
+unit=$0 state=$(get ActiveState)
+echo "it is $state"
+[ "$state" = active ] || exit 1
+read -r now _ </proc/uptime
+age=$((${now%.*}${now#*.} * 10 - $(get ActiveEnterTimestampMonotonic) / 1000))
+[ "$age" -lt 10000 ] || exit 0
+[ "$age" -ge 2000 ] || exit 1
+read -r ran waited _ <"/proc/$(get MainPID)/schedstat" || exit 1
+[ $((age - (ran + waited) / 1000000)) -ge 1000 ]
+""".strip()
 
 
 # --- environment ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import subprocess
+import time
 from pathlib import Path
 
 import jinja2
@@ -793,3 +796,40 @@ def test_the_report_says_what_serves_now(arguments, words):
 
     assert words in told(_todo(**arguments)[0])
     assert "its first release" in told(_model(host={})) and "systemctl failed" in told(_model(host={}))
+
+
+# --- staying up -------------------------------------------------------------------------------------------------------
+
+SYSTEMCTL = """#!/bin/sh
+case $2 in
+    --property=ActiveState) echo {state} ;;
+    --property=MainPID) echo {pid} ;;
+    *) echo $(($(cut -d' ' -f1 /proc/uptime | tr -d .) * 10000 - {age} * 1000000)) ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "program", "stays"),
+    [
+        ("active", 1, "exec sleep 60", False),
+        ("active", 3, "exec sleep 60", True),
+        ("active", 2, "while :; do :; done", False),
+        ("active", 11, "while :; do :; done", True),
+        ("activating", 11, "exec sleep 60", False),
+        ("failed", 3, "exec true", False),
+    ],
+)
+def test_a_process_stays_up_for_two_seconds_and_sleeps_for_one_of_them(tmp_path, state, age, program, stays):
+    with subprocess.Popen(["sh", "-c", program]) as process:
+        try:
+            time.sleep(1.2)
+            (tmp_path / "systemctl").write_text(SYSTEMCTL.format(state=state, pid=process.pid, age=age))
+            (tmp_path / "systemctl").chmod(0o755)
+            environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+            done = subprocess.run(
+                ["sh", "-c", backend.STAYS_UP, "shop-worker@1.service"], env=environment, capture_output=True, text=True, check=False
+            )
+        finally:
+            process.kill()
+    assert (done.returncode == 0, done.stdout) == (stays, f"it is {state}\n"), done.stderr

@@ -126,10 +126,12 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, chec
         overloaded = judge_errors(found, max_error_rate)
         late = clock.monotonic() >= end
         done = late and all(check(item)["healthy"] for item in awaited)
-        if done and not overloaded:
-            overloaded = judge_latency(found[since:], max_latency_ms)
-            if overloaded and more:
-                overloaded, done, late, since, more, end = [], False, False, len(found), more - 1, clock.monotonic() + seconds
+        slow = judge_latency(found[since:], max_latency_ms) if done else []
+        if slow and more:
+            done, late, more = False, False, more - 1
+            since, end = len(found), clock.monotonic() + seconds
+        elif not overloaded:
+            overloaded = slow
         reasons += [*unwell.values(), *overloaded]
         sick |= {*unwell, *(item["name"] for item in asked if overloaded)}
         if reasons or done:

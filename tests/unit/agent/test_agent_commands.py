@@ -114,6 +114,11 @@ class TestRun:
         assert {"--user=990:980", "--env=KEY", "--env=LEVEL", f"--volume={root}/shared/up:/app/up", "--read-only"} <= set(words)
         assert "a secret" not in " ".join(options + words) and "--tty" not in words
 
+    def test_a_container_without_its_image(self, shop):
+        shop.configure(shop={**shop.app, "runtime": "container", "volumes": {}})
+        status, _out, err = shop.run("run", "shop", "ls")
+        assert (status, shop.calls) == (2, []) and "releases/abc/container.env; deploy it" in err
+
     @pytest.mark.parametrize(
         ("argv", "words"),
         [

@@ -154,8 +154,10 @@ def command(app, release, path, unit, memory_max, terminal):
 def in_container(app, release, words, terminal):
     """The command line of podman. The image and its user stand in the release's own file."""
     options = [*containers.COMMAND, *(["--tty"] if terminal else [])]
-    release = variables(f"{release}/{containers.RELEASE_FILE}")
-    image, user = release["MAINSTAY_IMAGE"], release["MAINSTAY_USER"]
+    place = f"{release}/{containers.RELEASE_FILE}"
+    if not os.path.isfile(place):
+        raise Refusal(f"{app.name} is a container and its release is not: there is no {place}; deploy it")
+    image, user = (variables(place)[name] for name in ("MAINSTAY_IMAGE", "MAINSTAY_USER"))
     return containers.podman_run(options, image, user, app.root, app.volumes, variables(app.env_file), words)
 
 

@@ -649,7 +649,6 @@ def postgresql(share, cpus, limit, connections_at_most):
         "shared_buffers_mb": buffers,
         "superuser_reserved_connections": Figure(POSTGRESQL_RESERVED, "PostgreSQL's default"),
         "wal_buffers_kb": wal_buffers(buffers),
-        "wal_compression": Choice(True, "processor time is cheaper than disk writes"),
         "work_mem_kb": work_mem(share, connections_at_most, max(cpus, parallel)),
     }
 

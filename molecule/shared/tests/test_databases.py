@@ -15,6 +15,7 @@ def test_postgresql_runs_with_the_settings_in_its_file(host):
     file = host.check_output("cat /etc/postgresql/*/main/conf.d/mainstay.conf")
     settings = dict(line.split(" = ") for line in file.splitlines() if " = " in line)
     assert _setting(host, "max_connections") == settings["max_connections"]
+    assert _setting(host, "wal_compression") == "lz4"
     assert host.check_output("cd / && runuser -u postgres -- psql -Atc 'SELECT count(*) FROM pg_settings WHERE pending_restart'") == "0"
     assert host.check_output("cd / && runuser -u postgres -- psql -Atc 'SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL'") == "0"
 

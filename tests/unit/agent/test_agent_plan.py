@@ -32,13 +32,13 @@ PLAN = {
                    "parts": {"postgresql": 400, "nginx": 20, "shop.web": 600, "deploy_surge": 600}},
         "processes": {"shop": {"web": {"instances": 2, "memory_max_mb": 300, "tasks_max": 128, "nofile": 65536}}},
         "postgresql": {"max_connections": 40, "shared_buffers_mb": 128, "work_mem_kb": 512, "jit": False,
-                       "wal_compression": True, "random_page_cost": 1.1, "huge_pages": "off"},
+                       "random_page_cost": 1.1, "huge_pages": "off"},
         "nginx": {"worker_processes": 2, "worker_connections": 4096},
     },
 }  # fmt: skip
 SETTINGS = {
     "max_connections": ["40", None], "shared_buffers": ["16384", "8kB"], "work_mem": ["512", "kB"], "jit": ["off", None],
-    "wal_compression": ["pglz", None], "random_page_cost": ["1.1", None], "huge_pages": ["off", None],
+    "random_page_cost": ["1.1", None], "huge_pages": ["off", None],
 }  # fmt: skip
 SESSIONS = [
     {"role": "shop", "state": "idle", "number": 4, "oldest_s": None},
@@ -147,7 +147,6 @@ class TestPlan:
             ("shared_buffers", ["8192", "8kB"], "postgresql: shared_buffers is 64 MB, planned 128 MB"),
             ("work_mem", ["4096", "kB"], "postgresql: work_mem is 4096 KB, planned 512 KB"),
             ("jit", ["on", None], "postgresql: jit is on, planned off"),
-            ("wal_compression", ["off", None], "postgresql: wal_compression is off, planned on"),
             ("random_page_cost", ["4", None], "postgresql: random_page_cost is 4, planned 1.1"),
         ],
     )

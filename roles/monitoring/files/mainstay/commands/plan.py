@@ -181,8 +181,8 @@ def compared(name, planned, settings):
     """(name, what it is, what was planned), both in the plan's unit."""
     plain = name[:-3] if name[-3:] in ("_mb", "_kb") else name
     setting, unit = settings.get(plain, (None, None))
-    if isinstance(planned, bool):  # some switches name what they switch on, as wal_compression does
-        return plain, "on" if setting not in ("off", None) else setting, "on" if planned else "off"
+    if isinstance(planned, bool):
+        return plain, setting, "on" if planned else "off"
     if name[-3:] in ("_mb", "_kb") and setting is not None:
         size = {"_mb": 1024, "_kb": 1}[name[-3:]]
         return (

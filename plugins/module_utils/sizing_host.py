@@ -54,10 +54,11 @@ def _backend(stack, host, share, share_for):
 
 def _database(stack, host, share, share_for):
     planned, parts, files = {}, {}, 0
+    alone = host.tiers == ("database",)
     for database in stack.databases:
         settings_of, worst_case, files_of = DATABASES[database]
         limit = stacks.connection_limit(stack, database, host, share_for)
-        settings = settings_of(share, host.cpus, limit, stack.most_connections[database, host.name])
+        settings = settings_of(share, host.cpus, limit, stack.most_connections[database, host.name], alone)
         planned[database], parts[database] = settings, worst_case(settings)
         files += files_of(settings)
     if stack.pooled:

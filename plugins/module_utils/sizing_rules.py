@@ -512,7 +512,11 @@ POSTGRESQL_BASE_MB = 12
 # Shared memory beside the buffers: shared_memory_size is 38 MB for 32, 143 for 128, 1074 for 1024 MB of buffers.
 SHARED_BASE_MB = 8
 SHARED_PART = 16
-# pgtune and the PostgreSQL manual: a quarter of what PostgreSQL may use. The lower bound is for hosts of 1 GB.
+# Percent of the share. The PostgreSQL manual (shared_buffers) and pgtune give a quarter of a server of its own, and more than 40 %
+# is seldom of use. Beside other tiers the kernel's file cache is everybody's: only what the database keeps itself is sure. The
+# lower bound is for hosts of 1 GB.
+SHARED_BUFFERS_PERCENT = 40
+SHARED_BUFFERS_PERCENT_ALONE = 25
 SHARED_BUFFERS_MB = 32
 # A quarter for sorts and hashes. A query may hold one sort (1 x) and one hash (hash_mem_multiplier 2 x): pgtune's
 # divisor 3.
@@ -537,8 +541,9 @@ WAL_MB = (1024, 4096)
 WAL_BUFFERS_KB = (64, 16384)
 
 
-def shared_buffers(share):
-    return clamp(round_down(share // 4, 8), SHARED_BUFFERS_MB, None, f"share {share} / 4")
+def shared_buffers(share, alone):
+    percent = SHARED_BUFFERS_PERCENT_ALONE if alone else SHARED_BUFFERS_PERCENT
+    return clamp(round_down(share * percent // 100, 8), SHARED_BUFFERS_MB, None, f"share {share} x {percent} %")
 
 
 def work_mem(share, connections, parallel):
@@ -614,13 +619,13 @@ def postgresql_worst_case(settings):
     )
 
 
-def postgresql(share, cpus, limit, connections_at_most):
+def postgresql(share, cpus, limit, connections_at_most, alone):
     """PostgreSQL's settings under their own names, units behind them.
 
     ``work_mem`` divides by the most connections and workers this stack can ever plan, not by today's, so that a host
     which grows and runs more of them keeps its ``work_mem``.
     """
-    buffers = shared_buffers(share)
+    buffers = shared_buffers(share, alone)
     maintenance = maintenance_work_mem(share)
     parallel = parallel_workers(cpus, share)
     wal = max_wal_size(share)
@@ -687,7 +692,7 @@ TABLE_CACHE_PARTS = 8
 MARIADB_FILES = 64
 
 
-def mariadb(share, _cpus, limit, connections_at_most):
+def mariadb(share, _cpus, limit, connections_at_most, _alone):
     """MariaDB's settings under their own names, units behind them; ``nofile`` is the limit of its unit."""
     pool = clamp(round_down(share // 2, 8), BUFFER_POOL_MB, None, f"share {share} / 2")
     tables = clamp(

@@ -29,7 +29,7 @@ def test_one_host():
     lines = table(plan)
     assert "web1: 8192 MB, 4 CPUs, proxy backend database cache; swap 2048 MB; deploys blue_green" in lines
     assert any(re.match(r"  shop.web +4 +13 +273..304 +1216 +5\+5 +65536 +128$", line) for line in lines)
-    assert any(re.match(r"  redis cache: .*maxmemory_mb 320, maxmemory_policy allkeys-lru", line) for line in lines)
+    assert any(re.match(r"  redis cache: .*maxmemory_mb 264, maxmemory_policy allkeys-lru", line) for line in lines)
     assert "postgresql: 108 of 130 connections" in lines
     assert "Warnings" not in lines
     assert max(map(len, lines)) <= 120

@@ -19,6 +19,7 @@ class FilterModule:
                 "postgresql_index_work",
                 "postgresql_invalid_indexes",
                 "postgresql_missing",
+                "postgresql_remote_access",
                 "postgresql_settings",
                 "redis_instances",
                 "scram_verifier",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ipaddress
 import re
 
 from .apps import normalise
@@ -60,6 +61,23 @@ def postgresql_extensions_missing(databases, extensions, found):
         for extension in extensions
         if extension not in found.get("extensions", {}).get(database, ())
     ]
+
+
+def postgresql_remote_access(hosts, databases):
+    """The lines of ``pg_hba.conf`` that let each database's owner in from other hosts, with TLS.
+
+    A server does not start with an address it cannot read, and nothing tests that file beforehand.
+    """
+    lines = []
+    for position, host in enumerate(hosts):
+        try:
+            network = ipaddress.ip_network(host)
+        except ValueError as error:
+            raise ValueError(
+                f"postgresql_client_hosts[{position}] is {host!r}: write an address or a network such as 192.0.2.0/24 ({error})."
+            ) from None
+        lines += [f"hostssl {item['name']} {item['owner']} {network} scram-sha-256" for item in databases]
+    return lines
 
 
 # PostgreSQL cuts longer names off.

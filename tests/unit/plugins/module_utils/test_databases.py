@@ -75,6 +75,17 @@ def test_settings_have_units_and_quotes():
         "shared_buffers": "'512MB'", "work_mem": "'4096kB'"}
 
 
+def test_owners_are_let_in_from_other_hosts():
+    assert databases.postgresql_remote_access(["192.0.2.7", "2001:db8::/64"], [{"name": "shop", "owner": "seller"}]) == [
+        "hostssl shop seller 192.0.2.7/32 scram-sha-256", "hostssl shop seller 2001:db8::/64 scram-sha-256"]
+
+
+@pytest.mark.parametrize("host", ["web1", "192.0.2.7/24", "", "192.0.2.7 trust"])
+def test_what_is_no_address_is_let_in_from_nowhere(host):
+    with pytest.raises(ValueError, match="postgresql_client_hosts.1. is .*192.0.2.0/24"):
+        databases.postgresql_remote_access(["192.0.2.1", host], [])
+
+
 def test_extensions_are_missing_where_the_snapshot_does_not_have_them():
     declared = databases.postgresql_databases(SHOP, SECRETS)
     assert databases.postgresql_extensions_missing(declared, ["a", "b"], {"extensions": {"shop": ["b", "plpgsql"]}}) == [

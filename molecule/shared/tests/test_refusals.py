@@ -18,6 +18,7 @@ WRONG_VARIABLES = [
     ({"nginx_frame_options": "NONE"}, ["nginx_frame_options", "NONE", "SAMEORIGIN"]),
     ({"nginx_proxy_read_timeout": "soon"}, ["nginx_proxy_read_timeout", "soon", "int"]),
     ({"redis_bind": {"a": 1}}, ["redis_bind", "list"]),
+    ({"postgresql_client_hosts": ["web1"]}, ["postgresql_client_hosts[0]", "web1", "192.0.2.0/24"]),
 ]
 
 

@@ -54,11 +54,10 @@ def _backend(stack, host, share, share_for):
 
 def _database(stack, host, share, share_for):
     planned, parts, files = {}, {}, 0
-    alone = host.tiers == ("database",)
     for database in stack.databases:
         settings_of, worst_case, files_of = DATABASES[database]
         limit = stacks.connection_limit(stack, database, host, share_for)
-        settings = settings_of(share, host.cpus, limit, stack.most_connections[database, host.name], alone)
+        settings = settings_of(share, host.cpus, limit, stack.most_connections[database, host.name], host.alone)
         planned[database], parts[database] = settings, worst_case(settings)
         files += files_of(settings)
     if stack.pooled:
@@ -71,8 +70,7 @@ def _database(stack, host, share, share_for):
 
 def _cache(stack, host, share, share_for):
     clients = sum(_redis_clients(stack, backend, share_for) for backend in stack.tier("backend"))
-    alone = host.tiers == ("cache",)
-    instances = {name: rules.redis(name, share, alone, clients) for name in stack.redis}
+    instances = {name: rules.redis(name, share, host.alone, clients) for name in stack.redis}
     parts = {f"redis-{name}": rules.redis_worst_case(settings) for name, settings in instances.items()}
     return {"redis": instances} if instances else {}, parts, sum(settings["nofile"] for settings in instances.values())
 

@@ -60,6 +60,11 @@ class Host:
     max_connections: int | None = None
     address: str | None = None
 
+    @property
+    def alone(self):
+        """Whether its one tier has the host to itself."""
+        return len(self.tiers) == 1
+
 
 @dataclass(frozen=True)
 class Stack:

@@ -7,10 +7,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import re
 
 from .apps import normalise
+from .fleet import network_of
 
 DATABASE_PORTS = {"mariadb": 3306, "pgbouncer": 6432, "postgresql": 5432}
 REDIS_PORTS = {"cache": 6379, "queue": 6380}
@@ -68,16 +68,8 @@ def postgresql_remote_access(hosts, databases):
 
     A server does not start with an address it cannot read, and nothing tests that file beforehand.
     """
-    lines = []
-    for position, host in enumerate(hosts):
-        try:
-            network = ipaddress.ip_network(host)
-        except ValueError as error:
-            raise ValueError(
-                f"postgresql_client_hosts[{position}] is {host!r}: write an address or a network such as 192.0.2.0/24 ({error})."
-            ) from None
-        lines += [f"hostssl {item['name']} {item['owner']} {network} scram-sha-256" for item in databases]
-    return lines
+    networks = [network_of(host, f"postgresql_client_hosts[{position}]") for position, host in enumerate(hosts)]
+    return [f"hostssl {item['name']} {item['owner']} {network} scram-sha-256" for network in networks for item in databases]
 
 
 # PostgreSQL cuts longer names off.

@@ -10,9 +10,9 @@ import ipaddress
 import posixpath
 import re
 
-from .apps import normalise, port_range
+from .apps import DeclarationError, normalise, port_range
 from .databases import DATABASE_PORTS, REDIS_PORTS
-from .fleet import other_addresses, tiers_of
+from .fleet import network_of, other_addresses, tiers_of
 from .instances import planned_instances
 from .sites import TLS_DIRECTORY, tls_files
 
@@ -25,11 +25,7 @@ CERTIFICATE_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.:-]{0,250}[a-z0-9])?")
 PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
-class EdgeError(ValueError):
-    """A value that cannot work; the message names the variable, the value and the remedy."""
-
-    def __init__(self, variable, value, remedy):
-        super().__init__(f"{variable}: {value!r} cannot be used. {remedy}")
+EdgeError = DeclarationError
 
 
 def _known_keys(item, where, required, optional):
@@ -91,11 +87,7 @@ def _sources(value, where):
     """Addresses and networks by family, in nftables' words: {"ip": [...], "ip6": [...]}."""
     sources = {"ip": [], "ip6": []}
     for item in [value] if isinstance(value, str) else value:
-        try:
-            network = ipaddress.ip_network(item)
-        except (ValueError, TypeError) as error:
-            remedy = f"Write an address or a network such as 192.0.2.0/24 or 2001:db8::/32 ({error})."
-            raise EdgeError(where, item, remedy) from None
+        network = network_of(item, where)
         sources["ip" if network.version == 4 else "ip6"].append(network)
     return {
         family: [str(network) for network in ipaddress.collapse_addresses(networks)]

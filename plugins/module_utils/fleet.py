@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from .apps import normalise
+from .apps import DeclarationError, normalise
 
 LOOPBACK = "127.0.0.1"
 TIERS = ("proxy", "backend", "database", "cache")
@@ -44,6 +44,15 @@ def _own_address(name, text):
             "at which the others reach it, in a private network: what they tell each other is not all encrypted."
         )
     return str(address)
+
+
+def network_of(text, where):
+    """An address or a network in the hands of ``ipaddress``; ``where`` names the variable in a refusal."""
+    try:
+        return ipaddress.ip_network(text)
+    except (ValueError, TypeError) as error:
+        remedy = f"Write an address or a network such as 192.0.2.0/24 or 2001:db8::/32 ({error})."
+        raise DeclarationError(where, text, remedy) from None
 
 
 def tiers_of(plan, hostname):

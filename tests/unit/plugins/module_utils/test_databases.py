@@ -82,7 +82,7 @@ def test_owners_are_let_in_from_other_hosts():
 
 @pytest.mark.parametrize("host", ["web1", "192.0.2.7/24", "", "192.0.2.7 trust"])
 def test_what_is_no_address_is_let_in_from_nowhere(host):
-    with pytest.raises(ValueError, match="postgresql_client_hosts.1. is .*192.0.2.0/24"):
+    with pytest.raises(ValueError, match=r"postgresql_client_hosts\[1\]: .* cannot be used\. .*192\.0\.2\.0/24"):
         databases.postgresql_remote_access(["192.0.2.1", host], [])
 
 

@@ -27,9 +27,10 @@ policy=/usr/sbin/policy-rc.d
 get() {
     apt-get --assume-yes --quiet -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null 2>&1
 }
+# A new image has a young folder without lists in it, where apt-cache knows what is installed and nothing else.
 is_fresh() {
     [ "$(find /var/lib/apt/lists /var/lib/apt/periodic/update-success-stamp -maxdepth 0 -mmin "-$minutes" 2>/dev/null)" ] &&
-        apt-cache show --no-all-versions -- "$@" >/dev/null 2>&1
+        [ "$(apt-cache policy -- "$@" 2>/dev/null | grep -c '^  Candidate: [^(]')" -eq $# ]
 }
 update() {
     for pause in 2 5 10 20 30; do
@@ -50,9 +51,13 @@ start_later() {
 case \${1%.service} in $services) systemctl --quiet is-active "\$1" || exit 101 ;; esac
 END
 }
+install() {
+    get "$recommends" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- "$@"
+}
 [ -z "$services" ] || start_later
-is_fresh "$@" || update || exit
-get "$recommends" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- "$@"
+# Young lists may name a file that the mirror has replaced since.
+is_fresh "$@" && { install "$@" && exit; }
+update && install "$@"
 """
 
 
@@ -82,7 +87,7 @@ class ActionModule(ActionBase):
         answer = self._low_level_execute_command(self._install(missing, options))
         if answer["rc"]:
             said = answer["stdout_lines"] + answer["stderr"].splitlines()
-            reason = " ".join(line for line in said if line.startswith("E: ")) or f"it ended with {answer['rc']}"
+            reason = " ".join(dict.fromkeys(line for line in said if line.startswith("E: "))) or f"it ended with {answer['rc']}"
             result.update(failed=True, msg=f"apt-get cannot install {', '.join(missing)}: {reason}", output=said[-TAIL:])
         return result
 

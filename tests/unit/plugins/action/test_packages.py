@@ -13,9 +13,38 @@ from ansible.errors import AnsibleActionFail
 from ansible.playbook.task import Task
 from ansible_collections.mainstay.vps.plugins.action.packages import ActionModule
 
+# What apt-cache policy says of one package on Debian 12: with lists, of an installed one without lists (as in an image from which they
+# were removed), and of a removed one without lists. Of any other it then says nothing, and ends with 0 all the same.
+LISTED = """\
+{name}:
+  Installed: (none)
+  Candidate: 1.22.1-9+deb12u9
+  Version table:
+     1.22.1-9+deb12u9 500
+        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+"""
+INSTALLED = """\
+{name}:
+  Installed: 5.2.15-2+b13
+  Candidate: 5.2.15-2+b13
+  Version table:
+ *** 5.2.15-2+b13 100
+        100 /var/lib/dpkg/status
+"""
+REMOVED = """\
+{name}:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+     3.21.0-1 -1
+        100 /var/lib/dpkg/status
+"""
+
 PROGRAMS = {
     "dpkg-query": 'cat "$HOST/status"; exit 1',
-    "apt-cache": 'grep -qw known "$HOST/lists"',
+    "apt-cache": """
+        [ "$1 $2" = "policy --" ] || exit 100
+        shift 2; for name; do cat "$HOST/policy/$name" 2>/dev/null; done; exit 0""",
     "systemctl": """
         [ "$3" != mainstay-packages.service ] || {
             [ -e "$HOST/other" ] || exit 1
@@ -49,13 +78,17 @@ class Host:
             (folder / "bin" / name).chmod(0o755)
         self.policy = folder / "usr/sbin/policy-rc.d"
         self.has("installed acl", "installed curl", "config-files nginx")
-        self.lists("known")
+        self.lists(LISTED)
 
     def has(self, *lines):
         (self.folder / "status").write_text("\n".join([*lines, "dpkg-query: no packages found matching redis-server\n"]))
 
-    def lists(self, content, age=0):
-        (self.folder / "lists").write_text(content)
+    def lists(self, nginx, age=0):
+        """What apt knows of nginx; of the others it has lists."""
+        policies = self.folder / "policy"
+        policies.mkdir(exist_ok=True)
+        for name, text in {"acl": INSTALLED, "nginx": nginx, "redis-server": LISTED}.items():
+            (policies / name).write_text(text.format(name=name))
         lists = self.folder / "var/lib/apt/lists"
         os.utime(lists, (lists.stat().st_mtime - age,) * 2)
 
@@ -107,21 +140,30 @@ def test_check_mode_predicts_and_runs_nothing(host):
     assert (result["changed"], result["diff"]["after"], host.did) == (True, "nginx\n", [])
 
 
-@pytest.mark.parametrize(("lists", "age", "updates"), [("known", 0, 0), ("known", 7200, 1), ("empty", 0, 1)])
-def test_lists_are_updated_when_they_are_old_or_lack_a_package(host, lists, age, updates):
-    host.lists(lists, age)
-    host.run(["nginx"])
+@pytest.mark.parametrize(
+    ("nginx", "age", "updates"), [(LISTED, 0, 0), (LISTED, 7200, 1), ("", 0, 1), (REMOVED, 0, 1)]
+)
+def test_lists_are_updated_when_they_are_old_or_lack_a_package(host, nginx, age, updates):
+    host.lists(nginx, age)
+    host.run(["redis-server", "nginx"])
     assert [line.split()[0] for line in host.did] == ["update"] * updates + ["install"]
 
 
 def test_an_update_that_fails_is_tried_again(host):
-    host.lists("empty")
+    host.lists("")
     (host.folder / "update.fails").touch()
     assert host.run(["nginx"])["changed"]
     assert [" ".join(line.split()[:2]) for line in host.did if line.startswith("sleep")] == ["sleep 2"]
 
 
+def test_a_file_that_the_mirror_has_replaced_is_found_by_an_update(host):
+    (host.folder / "install.fails").touch()
+    assert host.run(["nginx"])["changed"]
+    assert [line.split()[0] for line in host.did] == ["install", "update", "install"]
+
+
 def test_a_failure_tells_what_apt_says(host):
+    host.lists("")
     (host.folder / "install.fails").touch()
     result = host.run(["nginx"], start_later=["nginx"])
     assert result["failed"]

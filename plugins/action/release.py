@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
         try:
             resolved = sources.resolve(args["source"], sources.base_directories(task_vars or {}))
             identity = args.get("id") or releases.release_id(
-                resolved["digest"], args.get("runtime", "python"), args.get("build") or []
+                resolved["digest"], args.get("runtime", "python"), args.get("build") or [], args.get("public") or []
             )
         except releases.ReleaseError as error:
             raise AnsibleActionFail(f"{args['app']}: {error}") from error
@@ -62,11 +62,14 @@ class ActionModule(ActionBase):
         return result
 
     def _markers(self, path):
-        """The markers a release has on the host; any other answer leaves the decision to the module."""
+        """The markers a release has on the host; any other answer leaves the decision to the module.
+
+        What is not root's is not finished: whatever its build has left in it says nothing.
+        """
         command = "; ".join(
             f"test -f {shlex.quote(f'{path}/{name}')} && echo {name}" for name in (releases.COMPLETE, releases.MIGRATED)
         )
-        answer = self._low_level_execute_command(f"{command}; echo asked")
+        answer = self._low_level_execute_command(f"if test -O {shlex.quote(path)}; then {command}; fi; echo asked")
         words = answer.get("stdout", "").split()
         return set(words) if words[-1:] == ["asked"] else set()
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils import backend, backend_changes, releases
+from ansible_collections.mainstay.vps.plugins.module_utils import backend, backend_changes, egress, releases
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
@@ -16,6 +16,7 @@ class FilterModule:
             "backend_preparation": refused_as_filter_error(backend_changes.preparation),
             "backend_takeover": refused_as_filter_error(backend_changes.takeover),
             "backend_completion": refused_as_filter_error(backend_changes.completion),
+            "egress_chains": refused_as_filter_error(egress.egress_chains),
             "backend_retreat": refused_as_filter_error(backend_changes.retreat),
             "backend_report": refused_as_filter_error(backend_changes.report),
         }

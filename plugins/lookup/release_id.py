@@ -56,6 +56,7 @@ class LookupModule(LookupBase):
 
     def _id(self, name, app, bases):
         try:
-            return release_id(sources.resolve(app["source"], bases)["digest"], app["runtime"], app["build"])
+            digest = sources.resolve(app["source"], bases)["digest"]
+            return release_id(digest, app["runtime"], app["build"], app["public"])
         except sources.ReleaseError as error:
             raise AnsibleLookupError(f"mainstay_apps.{name}.{error}") from error

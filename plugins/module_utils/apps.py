@@ -9,10 +9,14 @@ consistent or refused here, with the variable, the value and the remedy, before 
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 
+from . import references
 from .containers import usable
 from .placeholders import is_secret, placeholder, url_password
+from .releases import build_item
+from .sandbox import ALLOWANCES
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,24}")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -35,6 +39,9 @@ SOURCES = ("path", "git", "archive", "package", "image")
 TLS = ("selfsigned", "letsencrypt", "none")
 ROUTES = ("process", "spa", "directory", "redirect")
 KINDS = ("web", "celery", "worker")
+EGRESS = ("none", "internal")
+# A release is built by a user of its own: shop-build.
+BUILD_SUFFIX = "-build"
 
 # Users and services that exist, or may exist, on a Debian host: an app of that name would take over their account.
 RESERVED_NAMES = frozenset({
@@ -171,13 +178,54 @@ def _source(value, where, runtime):
     return source
 
 
+def _build(value, where, known):
+    """The commands of a build, each with the variables it declares; those may refer to the app's ``known`` ones."""
+    if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        _refuse(where, value, "write a list of commands")
+    items = []
+    for index, item in enumerate(value):
+        place = f"{where}[{index}]"
+        item = build_item(_text(item, place) if isinstance(item, str) else item)
+        _mapping(item, place, ("command", "env"), required=("command",))
+        env = _env(item["env"], f"{place}.env", known)
+        items.append({"command": _text(item["command"], f"{place}.command"), "env": env})
+    return items
+
+
+def _variables(env, secrets, database, redis, prefix):
+    """The names of the variables in an app's environment file."""
+    generated = {*secrets, *(["DATABASE_URL"] if database != "none" else []), *(f"REDIS_{name.upper()}_URL" for name in redis)}
+    return {*env, *generated, *(prefix + name for name in generated)}
+
+
+def _public(sites):
+    """The folders of a release that nginx serves by itself."""
+    routes = [route for site in sites.values() for route in site["routes"].values()]
+    return sorted({route[route["kind"]].strip("/") for route in routes if route["kind"] in ("spa", "directory")})
+
+
+def _egress(value, where):
+    """What the app's processes may connect to: None for everything but link-local addresses, else a word or networks."""
+    if value is None or value in EGRESS:
+        return value
+    if isinstance(value, str):
+        _refuse(where, value, f"use {', '.join(EGRESS)}, or a list of networks such as [203.0.113.0/24]")
+    networks = []
+    for index, item in enumerate(_texts(value, where)):
+        try:
+            networks.append(str(ipaddress.ip_network(item)))
+        except ValueError as error:
+            _refuse(f"{where}[{index}]", item, f"write an address or a network such as 203.0.113.0/24 ({error})")
+    return networks
+
+
 def _volumes(value, where, runtime):
-    """Folders below shared that a container finds at a path of its own."""
+    """Folders of the host that a container finds at a path of its own."""
     _mapping(value, where)
     if value and runtime != "container":
         _refuse(where, value, "only a container needs them; every other process finds its files below shared")
     for folder, place in value.items():
-        _text(folder, f"{where}.{folder}", FOLDER, "name one folder below the app's shared folder, such as uploads")
+        _text(folder, f"{where}.{folder}", FOLDER, "name one folder, such as uploads")
         _text(place, f"{where}.{folder}", CONTAINER_PATH, "write the absolute path in the container, such as /app/uploads")
     return dict(sorted(value.items()))
 
@@ -214,7 +262,7 @@ def _heartbeat(value, where):
 
 
 PROCESS_KEYS = ("command", "kind", "port", "instances", "workers", "singleton", "health", "readiness", "memory", "pool",
-                "heartbeat", "drain", "notify", "env")
+                "heartbeat", "drain", "notify", "env", "allow")
 
 
 def _process(name, value, where, database, runtime):
@@ -252,6 +300,7 @@ def _process(name, value, where, database, runtime):
         "drain": _integer(value.get("drain", 30), f"{where}.drain", 0, 3600) if kind == "web" else 0,
         "notify": _boolean(value.get("notify", False), f"{where}.notify"),
         "env": _env(value.get("env", {}), f"{where}.env"),
+        "allow": sorted({_one_of(item, f"{where}.allow", tuple(ALLOWANCES)) for item in _texts(value.get("allow", []), f"{where}.allow")}),
     }
 
 
@@ -324,16 +373,21 @@ def _site(name, value, where, processes, runtime):
 
 
 APP_KEYS = ("runtime", "source", "build", "migrate", "env_prefix", "env", "secrets", "database", "pooler", "redis", "processes",
-            "sites", "logs", "volumes")
+            "sites", "logs", "volumes", "egress")
 
 
-def _env(value, where):
+def _env(value, where, known=None):
+    """Variables of a declaration; where there are ``known`` ones, a value may refer to them as ``$NAME``."""
     env = {}
     for name, content in _mapping(value, where).items():
         _text(name, f"{where}.{name}", ENV_NAME, "a variable's name has letters, digits and '_', and does not begin with a digit")
         if content is None or isinstance(content, (dict, list)):
             _refuse(f"{where}.{name}", content, "write a text, a number, true or false")
-        _refuse_placeholder(name, content, f"{where}.{name}")
+        referred = references.names(content) if known is not None and isinstance(content, str) else set()
+        for unknown in sorted(referred - set(known or ())):
+            _refuse(f"{where}.{name}", content, f"the app has no variable {unknown}; it has {', '.join(sorted(known)) or 'none'}, and $$ is a dollar")
+        if not referred:
+            _refuse_placeholder(name, content, f"{where}.{name}")
         env[name] = str(content).lower() if isinstance(content, bool) else str(content)
     return dict(sorted(env.items()))
 
@@ -373,29 +427,34 @@ def _app(name, value):
     env = _env(value.get("env", {}), f"{where}.env")
     for secret in sorted(set(secrets) & set(env)):
         _refuse(f"{where}.env.{secret}", "********", "it is declared as a secret and as plain text; keep it in secrets only")
+    redis = sorted({_one_of(item, f"{where}.redis", REDIS_INSTANCES) for item in _texts(value.get("redis", []), f"{where}.redis")})
+    sites = {key: _site(key, sites[key], f"{where}.sites.{key}", processes, runtime) for key in sorted(sites)}
     for key, process in processes.items():
         for twice in sorted({*env, *secrets} & set(process["env"])):
             _refuse(f"{where}.processes.{key}.env.{twice}", process["env"][twice], "the whole app has it, too, and that would win; keep one")
     return {
         "name": name,
         "user": name,
+        "build_user": f"{name}{BUILD_SUFFIX}",
         "root": f"/srv/{name}",
         "env_file": f"/etc/mainstay/{name}/env",
         "runtime": runtime,
         "source": _source(value["source"], f"{where}.source", runtime),
-        "build": _texts(value.get("build", []), f"{where}.build"),
+        "build": _build(value.get("build", []), f"{where}.build", _variables(env, secrets, database, redis, prefix)),
         "migrate": _text(value["migrate"], f"{where}.migrate") if value.get("migrate") else None,
         "env_prefix": prefix,
         "env": env,
         "secrets": sorted(set(secrets)),
         "database": database,
         "pooler": pooler,
-        "redis": sorted({_one_of(item, f"{where}.redis", REDIS_INSTANCES) for item in _texts(value.get("redis", []), f"{where}.redis")}),
+        "redis": redis,
         "processes": processes,
-        "sites": {key: _site(key, sites[key], f"{where}.sites.{key}", processes, runtime) for key in sorted(sites)},
+        "sites": sites,
+        "public": _public(sites),
         "logs": [_path_below(item, f"{where}.logs[{index}]") for index, item in
                  enumerate(_texts(value.get("logs", []), f"{where}.logs"))],
         "volumes": _volumes(value.get("volumes", {}), f"{where}.volumes", runtime),
+        "egress": _egress(value.get("egress"), f"{where}.egress"),
     }
 
 
@@ -425,6 +484,12 @@ def check_ports(apps, instances=None):
                 owners[port] = where
 
 
+def _check_users(apps):
+    for name, app in apps.items():
+        if app["build_user"] in apps:
+            _refuse(f"mainstay_apps.{app['build_user']}", app["build_user"], f"the user of that name builds the releases of {name}; call the app something else")
+
+
 def _check_sites(apps):
     owners = {}
     for app in apps.values():
@@ -446,6 +511,7 @@ def normalise(apps):
         return apps
     result = {name: _app(name, apps[name]) for name in sorted(apps)}
     check_ports(result)
+    _check_users(result)
     _check_sites(result)
     return result
 

@@ -10,14 +10,15 @@ import json
 import re
 from urllib.parse import quote
 
+from . import sandbox
 from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise
-from .containers import RELEASE_FILE, SERVICE, podman_run
+from .containers import RELEASE_FILE, SERVICE, podman_run, volume, writable_in_memory
 from .databases import DATABASE_PORTS, REDIS_PORTS
 from .fleet import LOOPBACK, app_packages, at
 from .instances import RECORDS, link_target, names, next_numbers, record, record_path, recorded
 from .releases import LOCKS
 from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
-from .unit_commands import assignment, exec_line, exec_words
+from .unit_commands import assignment, exec_line, exec_words, quoted
 
 UNITS = "/etc/systemd/system"
 # Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME.
@@ -210,6 +211,7 @@ def _exec_start(app, process, names):
         return exec_line(process["command"], where)
     options = [
         *SERVICE,
+        *writable_in_memory(process["allow"]),
         "--name=%p-%i",
         f"--sdnotify={'container' if process['notify'] else 'conmon'}",
         f"--oom-score-adj={OOM_SCORE_ADJUST[process['kind']]}",
@@ -232,10 +234,11 @@ def unit(app, process, plan, options, names=()):
         "app": app["name"],
         "process": process["name"],
         "description": f"{app['name']}: {process['name']} {'on port ' if process['port'] else ''}%i",
-        "after": ["network-online.target", *after],
+        "after": ["network-online.target", "mainstay-egress.service", *after],
         "user": app["user"],
         "root": app["root"],
         "env_file": app["env_file"],
+        "shared": [quoted(f"{app['root']}/shared/{folder}") for folder in _shared_folders(app)],
         "environment": _assignments(app, process, variables, own),
         "image_file": f"{app['root']}/instances/{process['name']}@%i/{RELEASE_FILE}" if app["runtime"] == "container" else None,
         "exec_start": _exec_start(app, process, sorted({*names, *variables, *own})),
@@ -247,6 +250,7 @@ def unit(app, process, plan, options, names=()):
         "memory_max_mb": numbers["memory_max_mb"],
         "tasks_max": numbers["tasks_max"],
         "nofile": numbers["nofile"],
+        "sandbox": [] if app["runtime"] == "container" else sandbox.process(app["name"], app["root"], process["allow"]),
         "oom_score_adjust": OOM_SCORE_ADJUST[process["kind"]],
         "cpu_weight": CPU_WEIGHT[process["kind"]],
     }
@@ -293,9 +297,9 @@ def _check_names(units):
 
 
 def _shared_folders(app):
-    """The folders of a release that outlive it: those the declared logs are in, and those a container finds elsewhere."""
+    """The folders of a release that outlive it: those the declared logs are in."""
     folders = {pattern.rpartition("/")[0] for pattern in app["logs"]}
-    return sorted({*app["volumes"], *(folder for folder in folders if folder and not re.search(r"[*?\[]", folder))})
+    return sorted(folder for folder in folders if folder and not re.search(r"[*?\[]", folder))
 
 
 def model(
@@ -336,8 +340,8 @@ def model(
         described = _app(app, releases[name], plan.get(name, {}), variables.get(name, {}), options, host)
         options["surge_mb"] = _left(options["surge_mb"], described)
         result["apps"][name] = described
-        result["packages"] += app_packages(app)
-        result["new_users"] += [] if described["current"] else [app["user"]]
+        result["packages"] += ["nftables", *app_packages(app)]
+        result["new_users"] += _new_users(app, host.get("users") or {})
         result["files"] += _files(app, described)
         result["purge"] += [
             f"{UNITS}/{name}.target.wants/*",
@@ -355,6 +359,15 @@ def model(
     _find_orphans(result["apps"], host.get("active") or ())
     result["validate"] = _validation(result, options["systemd_version"])
     return result
+
+
+def _new_users(app, known):
+    """The users an app lacks: the one its processes run as, and the one who builds its releases and has no file of its own."""
+    wanted = [
+        {"name": app["user"], "group": app["user"], "home": app["root"]},
+        {"name": app["build_user"], "group": app["user"], "home": "/nonexistent"},
+    ]
+    return [user for user in wanted if user["name"] not in known]
 
 
 def _left(surge_mb, app):
@@ -388,7 +401,9 @@ def _app(app, release, plan, variables, options, host):
         "root": app["root"],
         "env_file": app["env_file"],
         "runtime": app["runtime"],
+        "build_user": app["build_user"],
         "build": app["build"],
+        "public": app["public"],
         "migrate": app["migrate"],
         "shared": _shared_folders(app),
         "volumes": app["volumes"],
@@ -465,10 +480,10 @@ def _files(app, described):
     own = {"owner": app["user"], "group": app["user"]}
     target = f"{UNITS}/{described['target']}"
     entries = [
-        {"dest": app["root"], "state": "directory", "mode": "0755", **own},
-        {"dest": f"{app['root']}/releases", "state": "directory", "mode": "0755", **own},
+        {"dest": app["root"], "state": "directory", "mode": "0755"},
+        {"dest": f"{app['root']}/releases", "state": "directory", "mode": "0755"},
         {"dest": f"{app['root']}/shared", "state": "directory", "mode": "0750", **own},
-        *({"dest": f"{app['root']}/shared/{name}", "state": "directory", "mode": "0750", **own} for name in app["volumes"]),
+        *({"dest": volume(app["root"], name), "state": "directory", "mode": "0750", **own} for name in app["volumes"]),
         {"dest": f"{app['root']}/instances", "state": "directory", "mode": "0755"},
         {"dest": f"/etc/mainstay/{app['name']}", "state": "directory", "mode": "0750", "group": app["user"]},
         {"dest": RECORDS, "state": "directory", "mode": "0700"},
@@ -480,6 +495,7 @@ def _files(app, described):
             "mode": "0640",
             "sensitive": True,
         },
+        {"dest": f"{UNITS}/{run_mount(app['name'])}", "template": "run.mount.j2", "vars": {"app": {"name": app["name"]}}},
         {"dest": target, "template": "app.target.j2", "vars": {"app": {"name": app["name"]}}},
         {"dest": f"{UNITS}/multi-user.target.wants", "state": "directory"},
         {"dest": f"{target}.wants", "state": "directory"},
@@ -497,6 +513,11 @@ def _files(app, described):
                 for path, link in instance_links(described, process, number, release).items()
             ]
     return entries
+
+
+def run_mount(name):
+    """The unit of the mount at /run/<app>, which has to be named after its path; systemd-escape(1) says how."""
+    return f"run-{name.replace('-', chr(92) + 'x2d')}.mount"
 
 
 def instance_links(app, process, number, release):

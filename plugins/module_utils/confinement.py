@@ -8,35 +8,56 @@ from __future__ import annotations
 import re
 import shlex
 
+from . import sandbox
+
+CACHE = "/var/cache/mainstay"
+
 # What holds for every command of a build or a migration, whatever it is.
 CONFINEMENT = (
-    "NoNewPrivileges=yes",
-    "CapabilityBoundingSet=",
-    "PrivateTmp=yes",
-    "PrivateDevices=yes",
-    "ProtectSystem=strict",
-    "ProtectHome=yes",
-    "ProtectKernelTunables=yes",
-    "ProtectKernelModules=yes",
-    "ProtectControlGroups=yes",
-    "RestrictSUIDSGID=yes",
-    "RestrictRealtime=yes",
-    "LockPersonality=yes",
+    *sandbox.COMMON,
+    "UMask=0027",
     "OOMPolicy=kill",
     "OOMScoreAdjust=500",
     "CPUWeight=50",
     "IOWeight=50",
     "Nice=5",
+    # What a command has left in the background ends with it.
+    "TimeoutStopSec=5",
 )
 
 
-def confined(unit, user, directory, writable, env_file, script, memory_max_mb, timeout, properties=("UMask=0022",)):
-    """The command line that runs one script of a build as the app's user in a transient unit."""
-    own = [f"User={user}", f"Group={user}", f"ReadWritePaths={' '.join(writable)}"]
-    return bounded(unit, directory, env_file, script, memory_max_mb, timeout, [*own, *CONFINEMENT, *properties])
+def build(app, user, group, places):
+    """What a command of a build may do: it sees its own places and its caches, and of all apps nothing, not even of its own.
+
+    It has a user of its own: no process of the app can look into it, change what it makes, or take what it leaves running.
+    The group is the app's, who is to read what is made; so what else the group may read is hidden.
+    """
+    return [
+        f"User={user}",
+        f"Group={group}",
+        "SupplementaryGroups=",
+        "TemporaryFileSystem=/srv:ro",
+        f"BindPaths={' '.join(places)}",
+        f"InaccessiblePaths=-/etc/mainstay -/var/lib/{app} -/run/{app} {' '.join(f'-{path}' for path in sandbox.HIDDEN)}",
+        f"CacheDirectory=mainstay/{app}",
+        "CacheDirectoryMode=0700",
+        *CONFINEMENT,
+    ]
 
 
-def bounded(unit, directory, env_file, script, memory_max_mb, timeout, properties=()):
+def migration(app, user, root):
+    """What a migration may do: as the app's own processes, to whom the release is closed, it writes what they write."""
+    return [
+        f"User={user}",
+        f"Group={user}",
+        f"ReadWritePaths={root}/shared",
+        f"StateDirectory={app}",
+        "StateDirectoryMode=0750",
+        *CONFINEMENT,
+    ]
+
+
+def command_line(unit, directory, env_file, script, memory_max_mb, timeout, properties=()):
     """The command line that runs a script in a transient unit with limits; as root, unless a property says otherwise.
 
     The environment comes from a file only root can read: a command line is in every process list, and ``Environment=``

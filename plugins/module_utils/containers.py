@@ -27,15 +27,16 @@ ISOLATION = (
     "--ulimit=host",
     "--init",
     "--read-only",
+    "--read-only-tmpfs=false",
     "--image-volume=ignore",
     "--cap-drop=all",
     "--security-opt=no-new-privileges",
     "--no-healthcheck",
 )
+# What a container may write to besides its folders, and loses at its end.
+IN_MEMORY = ("/tmp", "/run", "/var/tmp")
 # For a process of a unit: conmon watches it for systemd, and what it writes is the unit's.
 SERVICE = ("--detach", "--replace", "--log-driver=passthrough")
-# For one command: what it writes goes to who called it, and to nobody else.
-COMMAND = ("--interactive", "--log-driver=none")
 
 
 def is_archive(image):
@@ -58,13 +59,27 @@ def release_file(app, release, uid, gid):
     return f"MAINSTAY_IMAGE={image_name(app, release)}\nMAINSTAY_USER={uid}:{gid}\n"
 
 
+def writable_in_memory(allow=()):
+    """The options for the folders in memory; programs in them may run only where the process is allowed that."""
+    return [f"--tmpfs={place}:rw,nosuid,nodev,{'exec' if 'exec' in allow else 'noexec'}" for place in IN_MEMORY]
+
+
+# For one command: what it writes goes to who called it, and to nobody else.
+COMMAND = ("--interactive", "--log-driver=none", *writable_in_memory())
+
+
+def volume(root, name):
+    """Where a volume lies on the host. The folder above is root's: podman, who is root, follows no link of the app's to it."""
+    return f"{root}/volumes/{name}"
+
+
 def podman_run(options, image, user, root, volumes, variables, command=()):
     """The command line that runs an image.
 
     Variables go in by their names: their values are in podman's own environment, and a command line is in every process list.
     podman keeps its own events to itself: in the journal of a unit they would bury the app's last words.
     """
-    folders = {f"{root}/shared": f"{root}/shared", **{f"{root}/shared/{folder}": place for folder, place in volumes.items()}}
+    folders = {f"{root}/shared": f"{root}/shared", **{volume(root, name): place for name, place in volumes.items()}}
     return [
         "/usr/bin/podman",
         "--events-backend=none",
@@ -72,7 +87,7 @@ def podman_run(options, image, user, root, volumes, variables, command=()):
         *options,
         *ISOLATION,
         f"--user={user}",
-        *(f"--volume={folder}:{place}" for folder, place in folders.items()),
+        *(f"--volume={folder}:{place}:rw,nosuid,nodev,noexec" for folder, place in folders.items()),
         *(f"--env={name}" for name in variables),
         image,
         *command,

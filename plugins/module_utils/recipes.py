@@ -18,29 +18,28 @@ PNPM = "npx --yes pnpm@9.15.9"
 
 
 class Step(dict):
-    """A step of a build: ``name``, ``script`` for bash, its ``arguments``; ``private`` sees the app's environment."""
+    """A step of a build: ``name``, ``script`` for bash, its ``arguments``, and the variables of ``env`` beside the common ones."""
 
-    def __init__(self, name, script, *arguments, private=False):
-        super().__init__(name=name, script=script, arguments=list(arguments), private=private)
+    def __init__(self, name, script, *arguments, env=None):
+        super().__init__(name=name, script=script, arguments=list(arguments), env=env or {})
 
 
-def build_environment(root, release, environment):
+def build_environment(cache, release, environment):
     """What every command of a build finds: caches that outlive it, a place for temporary files, certificates."""
     base = {
-        "HOME": root,
+        "HOME": cache,
         "LANG": "C.UTF-8",
         "PATH": f"{release}/.venv/bin:{release}/node_modules/.bin:{UV_HOME}/bin:/usr/local/bin:/usr/bin:/bin",
-        "TMPDIR": f"{root}/cache/tmp",
-        "XDG_CACHE_HOME": f"{root}/cache",
+        "TMPDIR": "/var/tmp",
+        "XDG_CACHE_HOME": cache,
         "VIRTUAL_ENV": f"{release}/.venv",
         "PYTHONPATH": release,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
-        "UV_CACHE_DIR": f"{root}/cache/uv",
         "UV_LINK_MODE": "copy",
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
-        "npm_config_cache": f"{root}/cache/npm",
+        "npm_config_cache": f"{cache}/npm",
         "npm_config_update_notifier": "false",
         "GIT_TERMINAL_PROMPT": "0",
     }
@@ -63,11 +62,12 @@ def build_environment(root, release, environment):
 
 UNPACK = "tar --extract --gzip --no-same-owner --file -"
 
+# The archive is standard input, and by this name tar can look what it is and zipfile can seek in it.
 UNPACK_ARCHIVE = """
 mkdir .unpack
 case "$1" in
-  *.zip) /usr/bin/python3 -m zipfile -e "$1" .unpack ;;
-  *) tar --extract --no-same-owner --file "$1" --directory .unpack ;;
+  *.zip) /usr/bin/python3 -m zipfile -e /proc/self/fd/0 .unpack ;;
+  *) tar --extract --no-same-owner --file /proc/self/fd/0 --directory .unpack ;;
 esac
 shopt -s dotglob nullglob
 entries=(.unpack/*)
@@ -90,7 +90,6 @@ git -C "$1" archive --format=tar "$3" | tar --extract --file -
 LINK_SHARED = """
 shared=$1; shift
 for folder in "$@"; do
-  mkdir -p "$shared/$folder"
   rm -f "$folder/.gitkeep" "$folder/.gitignore"
   if [ -d "$folder" ] && [ ! -L "$folder" ] && ! rmdir "$folder" 2>/dev/null; then
     echo "$folder holds files of the source, so it cannot be linked to $shared/$folder; move them" >&2
@@ -101,16 +100,23 @@ for folder in "$@"; do
 done
 """
 
-# Files are hard-linked from the pristine environment; what holds its path gets a file of its own with the new one.
-COPY_ENVIRONMENT = """
-cp --archive --link "$1" .venv
+# What holds the path of the environment that this one is a copy of gets a file of its own with the new one.
+RELOCATE = """
 grep --recursive --files-with-matches --binary-files=without-match --fixed-strings -- "$1" .venv/bin .venv/pyvenv.cfg |
   xargs --no-run-if-empty --delimiter='\\n' sed --in-place "s|$1|$PWD/.venv|g"
 """
 
-# A lock file of uv may be written by everybody; nothing in a release should.
-TIDY = "find . ! -type l -perm /o+w -exec chmod o-w {} +"
 COMPILE = ".venv/bin/python -m compileall -q -x '(^|/)(\\.venv|node_modules)/' . || true"
+# What marks a release is root's to write. What the package managers keep only saves downloads; npx runs what it has kept without
+# looking at it again, so it keeps nothing, and Python's caches serve the same requirements only.
+FINISH = """
+rm -rf .complete .migrated container.env
+cd "$XDG_CACHE_HOME"
+rm -rf npm/_npx
+mkdir -p python
+find python -mindepth 1 -maxdepth 1 ! -name "$2" -exec rm -rf {} +
+[ "$(du --summarize --block-size=1M . | cut -f1)" -le "$1" ] || rm -rf -- *
+"""
 
 # What a list of requirements may hold that its text alone does not tell: other files of the source.
 UNSHAREABLE = re.compile(
@@ -135,6 +141,12 @@ def environment_digest(content, interpreter, installer):
     return hashlib.sha256(f"{content}\0{interpreter}\0{installer}".encode()).hexdigest()[:16]
 
 
+def python_caches(cache, environment):
+    """Where the installers keep what they have downloaded and built: what comes with other requirements cannot change it."""
+    place = f"{cache}/python/{environment or 'unshared'}"
+    return {"UV_CACHE_DIR": f"{place}/uv", "PIP_CACHE_DIR": f"{place}/pip"}
+
+
 def python_steps(requirements, content, environment, installer):
     """The steps that make a Python environment in its final place."""
     hashes = ["--require-hashes"] if requirements == "uv.lock" or re.search(r"--hash[= ]", content) else []
@@ -147,7 +159,7 @@ def python_steps(requirements, content, environment, installer):
                 environment,
             )
         )
-        install = 'uv pip install --link-mode hardlink --python "$1/bin/python" --compile-bytecode "${@:2}"'
+        install = 'uv pip install --python "$1/bin/python" --compile-bytecode "${@:2}"'
     else:
         steps.append(
             Step(
@@ -159,13 +171,12 @@ def python_steps(requirements, content, environment, installer):
         install = '"$1/bin/python" -m pip install "${@:2}"'
     if requirements == "uv.lock":
         export = (
-            'uv export --frozen --no-dev --no-emit-project --format requirements-txt --quiet -o "$TMPDIR/uv.lock.txt"'
+            'uv export --frozen --no-dev --no-emit-project --format requirements-txt --quiet -o "$TMPDIR/uv.lock.txt"\n'
         )
-        steps.append(Step("read uv.lock", export))
         steps.append(
             Step(
                 "install uv.lock",
-                install.replace('"${@:2}"', '--require-hashes --requirement "$TMPDIR/uv.lock.txt"'),
+                export + install.replace('"${@:2}"', '--require-hashes --requirement "$TMPDIR/uv.lock.txt"'),
                 environment,
             )
         )

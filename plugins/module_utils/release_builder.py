@@ -1,7 +1,11 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds one release on one host: the effects behind the module ``release``, in the order that survives a power cut."""
+"""Builds one release on one host: the effects behind the module ``release``, in the order that survives a power cut.
+
+Everything above a release is root's, and so is the release once it is finished. While it is built it belongs to a user who does
+nothing else, and root touches nothing in it but through :mod:`sealing`, which follows no link.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,14 @@ import pwd
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
 
 from ansible.module_utils.urls import open_url
 
-from . import confinement, containers, recipes, releases
+from . import confinement, containers, recipes, references, releases, sealing
 from .recipes import Step
 from .releases import ReleaseError
 
@@ -33,14 +38,20 @@ FREE_INODES = 20000
 LOCK_PATIENCE = 120
 # What the package managers keep is removed when it grows beyond this; it only saves downloads.
 CACHE_LIMIT_MB = 2048
+# Files that say what a release needs are read up to here.
+READ_LIMIT = 16 << 20
 # A migration may take as long as a build; the limits on the app's sessions are not meant for it. It still waits no longer for a
 # lock than they do. libpq and node-postgres read this.
 MIGRATION_PGOPTIONS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
 PIP_WHEELS = "/usr/share/python-wheels/pip-*.whl"
 # What root runs looks for no program in a release.
 ROOT_VARIABLES = {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": "/var/tmp"}
-# What an app's own environment does not change while its release is built.
+# What an app's own environment does not change while its database is migrated.
 OWN_VARIABLES = ("HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")
+# Who may read the files of static routes, besides the app.
+WEB_USER = "www-data"
+# Where an earlier version kept what is in CACHE now; it was the app's user's.
+FORMER_CACHES = ("cache", "repository.git")
 
 
 class StepFailed(Exception):
@@ -58,17 +69,27 @@ class Builder:
         self.params = params
         self.app = params["app"]
         self.user = params["user"] or self.app
+        self.build_user = params["build_user"] or f"{self.user}-build"
         self.root = params["root"] or f"/srv/{self.app}"
+        self.cache = f"{confinement.CACHE}/{self.app}"
         self.path = f"{self.root}/releases/{params['id']}"
         self.environment = json.loads(params["environment"])
         self.private = json.loads(params["app_environment"])
         self.secrets = [self.private[name] for name in params["secrets"] if name in self.private]
+        self.caches = {}
+        self.known = frozenset()
         self.steps = []
 
     # --- what is there ---
 
     def has(self, marker):
-        return os.path.isfile(os.path.join(self.path, marker))
+        """Whether the release is finished and has a marker; while it is built, a marker in it is anybody's."""
+        return self._is_finished(self.path) and os.path.isfile(os.path.join(self.path, marker))
+
+    def _is_finished(self, path):
+        with contextlib.suppress(FileNotFoundError, KeyError):
+            return os.lstat(path).st_uid != pwd.getpwnam(self.build_user).pw_uid
+        return False
 
     def releases(self):
         """All folders of releases; complete ones with the time they were completed, others with None."""
@@ -76,18 +97,19 @@ class Builder:
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(f"{self.root}/releases"):
                 if entry.is_dir(follow_symlinks=False):
-                    try:
-                        found[entry.name] = os.stat(
-                            os.path.join(entry.path, releases.COMPLETE), follow_symlinks=False
-                        ).st_mtime_ns
-                    except FileNotFoundError:
-                        found[entry.name] = None
+                    found[entry.name] = None
+                    with contextlib.suppress(FileNotFoundError):
+                        marker = os.stat(os.path.join(entry.path, releases.COMPLETE), follow_symlinks=False)
+                        found[entry.name] = marker.st_mtime_ns if self._is_finished(entry.path) else None
         return found
 
     def live(self):
         """The releases that run, or to which a rollback returns."""
         found = set()
-        for link in (*(f"{self.root}/{name}" for name in ("current", "previous")), *glob.glob(f"{self.root}/instances/*")):
+        for link in (
+            *(f"{self.root}/{name}" for name in ("current", "previous")),
+            *glob.glob(f"{self.root}/instances/*"),
+        ):
             with contextlib.suppress(OSError):
                 found.add(os.path.basename(os.readlink(link)))
         return found
@@ -111,24 +133,32 @@ class Builder:
 
     # --- running ---
 
-    def run(self, step, environment=None, stdin=None, writable=None, properties=("UMask=0022",), as_root=False):
-        """Run a step as the app's user, confined, or as root; raises StepFailed with its last words."""
-        env = recipes.build_environment(self.root, self.path, self.environment)
-        if step["private"]:
-            # The app's own paths name the current release; here the new one is meant.
-            own = {name: value.replace(f"{self.root}/current", self.path) for name, value in self.private.items()}
-            env = {**env, **own, **{name: env[name] for name in OWN_VARIABLES}}
-        env.update(environment or {})
+    def build_step(self, step, *places, stdin=None):
+        """Run a step of the build as the user for that, who sees the release and ``places``."""
+        env = {**recipes.build_environment(self.cache, self.path, self.environment), **self.caches, **step["env"]}
+        properties = confinement.build(self.app, self.build_user, self.user, [self.path, *places])
+        return self._run(step, env, properties, self.build_user, stdin)
+
+    def app_step(self, step, environment=None):
+        """Run a step as the app's own user, with the app's own environment."""
+        env = recipes.build_environment(self.cache, self.path, self.environment)
+        # The app's own paths name the current release; here the new one is meant.
+        own = {name: value.replace(f"{self.root}/current", self.path) for name, value in self.private.items()}
+        env = {**env, **own, **{name: env[name] for name in OWN_VARIABLES}, "HOME": self.root, **(environment or {})}
+        return self._run(step, env, confinement.migration(self.app, self.user, self.root), self.user)
+
+    def root_step(self, step, environment):
+        """Run a step as root: only programs of the system, and nothing in a release."""
+        return self._run(step, environment, (), None)
+
+    def _run(self, step, env, properties, user, stdin=None):
+        """Run a step in a unit of its own; raises StepFailed with its last words."""
         memory, timeout = self.params["memory_max_mb"], self.params["timeout"]
         began = time.monotonic()
         command = ["/bin/bash", "-euo", "pipefail", "-c", step["script"], step["name"], *step["arguments"]]
-        with self._files(env, command, 0 if as_root else pwd.getpwnam(self.user).pw_gid) as files:
-            unit, limits = f"mainstay-release-{self.app}", (*files, memory, timeout)
-            if as_root:
-                argv = confinement.bounded(unit, self.path, *limits)
-            else:
-                writable = writable or [self.path, f"{self.root}/cache"]
-                argv = confinement.confined(unit, self.user, self.path, writable, *limits, properties)
+        with self._files(env, command, pwd.getpwnam(user).pw_gid if user else 0) as files:
+            unit = f"mainstay-release-{self.app}"
+            argv = confinement.command_line(unit, self.path, *files, memory, timeout, properties)
             done = subprocess.run(
                 argv, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
             )
@@ -160,98 +190,71 @@ class Builder:
 
     def build(self):
         owner = pwd.getpwnam(self.user)
+        builder = pwd.getpwnam(self.build_user)
         if self.params["id"] in self.live():
             raise ReleaseError(
                 f"{self.path} is in use and lost its marker {releases.COMPLETE}. Change the source a little."
             )
+        for folder in ("", "/releases", "/environments"):
+            sealing.folder(f"{self.root}{folder}", 0o755)
+        sealing.folder(f"{self.root}/shared", 0o750, owner.pw_uid, owner.pw_gid)
         if os.path.lexists(self.path):
             shutil.rmtree(self.path)
-        for folder, mode in (
-            ("", 0o755),
-            ("releases", 0o755),
-            ("shared", 0o750),
-            ("cache", 0o750),
-            ("cache/tmp", 0o700),
-            ("cache/environments", 0o755),
-            ("repository.git", 0o750),
-            (f"releases/{self.params['id']}", 0o755),
-        ):
-            place = os.path.join(self.root, folder)
-            if not os.path.isdir(place):
-                os.mkdir(place, mode)
-                os.chown(place, owner.pw_uid, owner.pw_gid)
+        is_image = self.params["runtime"] == "container"
         try:
+            sealing.folder(self.path, 0o700, 0 if is_image else builder.pw_uid)
             self._fetch()
-            if self.params["shared"]:
-                self.run(
-                    Step("link the shared folders", recipes.LINK_SHARED, f"{self.root}/shared", *self.params["shared"]),
-                    writable=[self.path, f"{self.root}/cache", f"{self.root}/shared"],
-                )
-            names = os.listdir(self.path)
-            environment = self._python(names) if self.params["runtime"] == "python" else None
-            before, after = recipes.node_steps(names) if self.params["runtime"] == "node" else ([], [])
-            own = [Step(command, command, private=True) for command in self.params["build"]]
-            last = [recipes.COMPILE] if self.params["runtime"] == "python" else []
-            for step in [*before, *own, *after, Step("finish", "\n".join([*last, recipes.TIDY]))]:
-                self.run(step)
+            environment = None if is_image else self._make()
+            self._seal(self.path, {0 if is_image else builder.pw_uid})
             self._sync(self.path)
             self._mark(self.path, releases.COMPLETE, {"environment": environment})
         except BaseException:
             with contextlib.suppress(OSError):
                 self._remove(self.params["id"])
             raise
-        finally:
-            shutil.rmtree(f"{self.root}/cache/tmp", ignore_errors=True)
 
     def _fetch(self):
         source = self.params["source"]
         if source["kind"] == "path":
             with open(self.params["archive"], "rb") as archive:
-                self.run(Step("unpack", recipes.UNPACK), stdin=archive)
+                self.build_step(Step("unpack", recipes.UNPACK), stdin=archive)
         elif source["kind"] == "git":
-            self.run(
-                Step(
-                    f"fetch {source['git']}",
-                    recipes.FETCH_GIT,
-                    f"{self.root}/repository.git",
-                    source["git"],
-                    self.params["commit"],
-                ),
-                environment=releases.git_credentials(self.params["authorization"]),
-                writable=[self.path, f"{self.root}/repository.git", f"{self.root}/cache"],
+            name, repository = f"fetch {source['git']}", f"{self.cache}/repository.git"
+            credentials = releases.git_credentials(self.params["authorization"])
+            self.build_step(
+                Step(name, recipes.FETCH_GIT, repository, source["git"], self.params["commit"], env=credentials)
             )
         elif source["kind"] == "package":
-            self.run(recipes.package_step(source["package"], self.params["runtime"]))
+            self.build_step(recipes.package_step(source["package"], self.params["runtime"]))
         elif source["kind"] == "image":
             self._copy_image(source["image"])
         else:
+            name = os.path.basename(source["archive"].split("?")[0])
             with self._archive(source) as archive:
-                self.run(Step("unpack", recipes.UNPACK_ARCHIVE, archive))
+                self.build_step(Step("unpack", recipes.UNPACK_ARCHIVE, name), stdin=archive)
 
     @contextlib.contextmanager
     def _archive(self, source):
-        """The archive where the app's user can read it: sent by the control node, or downloaded and compared."""
-        name = os.path.basename(source["archive"].split("?")[0])
-        with tempfile.TemporaryDirectory(prefix="archive-", dir=f"{self.root}/cache") as folder:
-            os.chmod(folder, 0o755)
-            place = os.path.join(folder, name)
+        """The archive, sent by the control node or downloaded, and compared: a file without a name, which only a step is given."""
+        with tempfile.TemporaryFile(dir=self.root) as file:
             if self.params["archive"]:
-                shutil.copyfile(self.params["archive"], place)
+                with open(self.params["archive"], "rb") as sent:
+                    shutil.copyfileobj(sent, file)
             else:
-                self._download(source["archive"], place)
-            digest = _sha256(place)
+                self._download(source["archive"], file)
+            digest = _sha256(file)
             if f"sha256:{digest}" != source["checksum"]:
                 raise ReleaseError(
                     f"source.checksum: {source['checksum']} cannot be used. {source['archive']} has sha256:{digest}."
                 )
-            os.chmod(place, 0o644)
-            yield place
+            os.fchmod(file.fileno(), 0o644)
+            yield file
 
-    def _download(self, url, place):
+    def _download(self, url, file):
         os.environ.update(self.environment)
         headers = {"Authorization": self.params["authorization"]} if self.params["authorization"] else {}
         try:
-            with open_url(url, headers=headers, timeout=60, http_agent="mainstay") as answer, open(place, "wb") as file:
+            with open_url(url, headers=headers, timeout=60, http_agent="mainstay") as answer:
                 shutil.copyfileobj(answer, file)
         except OSError as error:  # an error of HTTP is one, too
             plain = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])  # the rest may be a secret
@@ -269,7 +272,7 @@ class Builder:
         name = f"containers-storage:{containers.image_name(self.app, self.params['id'])}"
         with self._login(image) as options:
             copy = Step(f"copy {image}", 'exec /usr/bin/skopeo copy --quiet "$@"', *options, place, name)
-            self.run(copy, environment=ROOT_VARIABLES, as_root=True)
+            self.root_step(copy, ROOT_VARIABLES)
 
     @contextlib.contextmanager
     def _login(self, image):
@@ -283,58 +286,86 @@ class Builder:
             file.flush()
             yield [f"--authfile={file.name}"]
 
+    def _make(self):
+        """Make what runs out of the source, and return the name of the Python environment it is made with."""
+        if self.params["shared"]:
+            self.build_step(
+                Step("link the shared folders", recipes.LINK_SHARED, f"{self.root}/shared", *self.params["shared"])
+            )
+        names = os.listdir(self.path)
+        environment = self._python(names) if self.params["runtime"] == "python" else None
+        before, after = recipes.node_steps(names) if self.params["runtime"] == "node" else ([], [])
+        own = [
+            Step(item["command"], item["command"], env=self._declared(item))
+            for item in map(releases.build_item, self.params["build"])
+        ]
+        last = [recipes.COMPILE] if self.params["runtime"] == "python" else []
+        finish = Step("finish", "\n".join([*last, recipes.FINISH]), str(CACHE_LIMIT_MB), environment or "unshared")
+        for step in [*before, *own, *after, finish]:
+            self.build_step(step)
+        return environment
+
+    def _declared(self, item):
+        """The variables that a command of the build declares; of the app's own it sees those it names, and no other."""
+        return {name: references.resolve(value, self.private) for name, value in item["env"].items()}
+
     def _python(self, names):
         """Give the release its .venv, a copy of what the same requirements made before, and return that one's name."""
         installer = self.params["python_installer"]
         if installer == "uv":
             self._install_uv()
+        if ".venv" in names:
+            self.build_step(Step("remove the environment of the source", "rm -rf .venv"))
         requirements = recipes.python_requirements(names, installer)
         content = self._read(requirements) if requirements not in (None, "pyproject.toml") else ""
         interpreter = subprocess.run(["/usr/bin/python3", "-VV"], stdout=subprocess.PIPE, check=True, text=True).stdout
         name = recipes.environment_digest(content, interpreter, installer)
-        place = f"{self.root}/cache/environments/{name}" if name else None
-        pristine = f"{place}/venv" if name else f"{self.path}/.venv"
-        if not name or not os.path.isfile(f"{place}/{releases.COMPLETE}"):
-            for step in recipes.python_steps(requirements, content, pristine, installer):
-                self.run(step)
-            if name:
-                self._sync(place)
-                self._mark(place, releases.COMPLETE, {})
+        self.caches = recipes.python_caches(self.cache, name)
         if name:
-            self._copy_environment(pristine)
+            place = f"{self.root}/environments/{name}"
+            if not os.path.isfile(f"{place}/{releases.COMPLETE}") or not self._is_finished(place):
+                self._build_environment(place, requirements, content)
+            self._copy_environment(place)
+        else:
+            for step in recipes.python_steps(requirements, content, f"{self.path}/.venv", installer):
+                self.build_step(step)
         project = self._read("pyproject.toml") if "pyproject.toml" in names else ""
         for step in recipes.project_steps(requirements, project, installer):
-            self.run(step)
+            self.build_step(step)
         return name
 
-    def _copy_environment(self, pristine):
-        """Outside of the confinement, whose mounts are borders for hard links; as the app's user all the same."""
-        began, owner = time.monotonic(), pwd.getpwnam(self.user)
-        command = ["/bin/bash", "-euo", "pipefail", "-c", recipes.COPY_ENVIRONMENT, "copy", pristine]
-        done = subprocess.run(
-            command,
-            cwd=self.path,
-            env={"PATH": "/usr/bin:/bin"},
-            user=owner.pw_uid,
-            group=owner.pw_gid,
-            extra_groups=[],
-            umask=0o022,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        if done.returncode:
-            raise StepFailed(
-                f"{self.app}: the environment {pristine} cannot be copied.",
-                done.stdout.decode(errors="replace").splitlines()[:TAIL],
-            )
+    def _build_environment(self, place, requirements, content):
+        """Make an environment that releases share: sealed as they are, so none of them changes it for the others."""
+        if os.path.lexists(place):
+            shutil.rmtree(place)
+        builder = pwd.getpwnam(self.build_user).pw_uid
+        try:
+            sealing.folder(place, 0o700, builder)
+            steps = recipes.python_steps(requirements, content, f"{place}/venv", self.params["python_installer"])
+            for step in [*steps, Step("finish the environment", 'rm -rf "$1"', f"{place}/{releases.COMPLETE}")]:
+                self.build_step(step, place)
+            self._seal(place, {builder})
+            self._sync(place)
+            self._mark(place, releases.COMPLETE, {})
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+
+    def _copy_environment(self, place):
+        """Give the release the same files in folders of its own."""
+        began, builder = time.monotonic(), pwd.getpwnam(self.build_user)
+        with sealing.opened(f"{place}/venv") as model, sealing.opened(self.path) as release:
+            self.known = sealing.link_tree(model, release, ".venv", builder.pw_uid, pwd.getpwnam(self.user).pw_gid)
         self.steps.append({"name": "copy the environment", "seconds": round(time.monotonic() - began, 1)})
+        self.build_step(Step("relocate the environment", recipes.RELOCATE, f"{place}/venv"))
 
     def _read(self, name):
-        descriptor = os.open(os.path.join(self.path, name), os.O_RDONLY | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        """What a file of the source says; of one that is none, or has no end, nothing."""
+        with sealing.opened(self.path) as release, sealing.opened(name, sealing.FILE, release) as descriptor:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ReleaseError(f"{name} of the source is no file.")
+            with open(descriptor, encoding="utf-8", errors="replace", closefd=False) as file:
+                return file.read(READ_LIMIT)
 
     def _install_uv(self):
         uv, version = f"{recipes.UV_HOME}/bin/uv", self.params["uv_version"]
@@ -380,10 +411,14 @@ class Builder:
         self.steps.append({"name": f"install uv {version}", "seconds": round(time.monotonic() - began, 1)})
 
     def migrate(self):
+        if self.params["shared"]:
+            folders = [f"{self.root}/shared/{folder}" for folder in self.params["shared"]]
+            self.app_step(Step("make the shared folders", 'mkdir -p -- "$@"', *folders))
         if self.params["runtime"] == "container":
             self._migrate_in_container()
         else:
-            self._migrate_in_release()
+            options = {"PGOPTIONS": self.private.get("PGOPTIONS", MIGRATION_PGOPTIONS)}
+            self.app_step(Step(self.params["migrate"], self.params["migrate"]), options)
         self._mark(self.path, releases.MIGRATED, {})
 
     def _migrate_in_container(self):
@@ -398,17 +433,20 @@ class Builder:
             shlex.split(self.params["migrate"]),
         )
         environment = {**ROOT_VARIABLES, "PGOPTIONS": MIGRATION_PGOPTIONS, **self.private}
-        self.run(Step(self.params["migrate"], shlex.join(command)), environment=environment, as_root=True)
-
-    def _migrate_in_release(self):
-        self.run(
-            Step(self.params["migrate"], self.params["migrate"], private=True),
-            environment={"PGOPTIONS": self.private.get("PGOPTIONS", MIGRATION_PGOPTIONS)},
-            writable=[f"{self.root}/shared"],
-            properties=[f"StateDirectory={self.app}", "StateDirectoryMode=0750", "UMask=0027"],
-        )
+        self.root_step(Step(self.params["migrate"], shlex.join(command)), environment)
 
     # --- the disk ---
+
+    def _seal(self, place, owners):
+        """Make what was built root's, for the app to read."""
+        reader = None
+        with contextlib.suppress(KeyError):
+            reader = pwd.getpwnam(WEB_USER).pw_uid
+        group = pwd.getpwnam(self.user).pw_gid
+        try:
+            sealing.Seal(owners, group, self.known, self.params["public"], reader).tree(place)
+        except RecursionError:
+            raise ReleaseError("its folders lie too deep in each other.") from None
 
     def _sync(self, folder):
         subprocess.run(["sync", "--file-system", folder], check=True)
@@ -420,6 +458,7 @@ class Builder:
             os.unlink(new)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
         with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o644)
             json.dump({"id": self.params["id"], "source": self.params["source"], **facts}, file)
             file.flush()
             os.fsync(file.fileno())
@@ -429,7 +468,7 @@ class Builder:
         os.close(directory)
 
     def prune(self):
-        """Remove half-built and surplus releases, environments that no release needs, and caches that grew large."""
+        """Remove half-built and surplus releases, and environments that no release needs; seal what an earlier version left open."""
         found, protected = self.releases(), {self.params["id"], *self.live()}
         complete = {name: when for name, when in found.items() if when is not None}
         removed = [name for name in found if found[name] is None and name not in protected]
@@ -437,18 +476,20 @@ class Builder:
         for name in removed:
             self._remove(name)
         needed = set()
-        for name in set(found) - set(removed):
+        for name in set(complete) - set(removed):
+            path = f"{self.root}/releases/{name}"
+            owner = os.lstat(path).st_uid
+            if owner:
+                self._seal(path, {owner, 0})
             with (
                 contextlib.suppress(OSError, ValueError),
-                open(f"{self.root}/releases/{name}/{releases.COMPLETE}", encoding="utf-8") as file,
+                open(f"{path}/{releases.COMPLETE}", encoding="utf-8") as file,
             ):
                 needed.add(json.load(file).get("environment"))
-        with contextlib.suppress(FileNotFoundError):
-            for name in set(os.listdir(f"{self.root}/cache/environments")) - needed:
-                shutil.rmtree(f"{self.root}/cache/environments/{name}")
-        for name in ("npm", "pip", "uv"):
-            if _megabytes(f"{self.root}/cache/{name}") > CACHE_LIMIT_MB:
-                shutil.rmtree(f"{self.root}/cache/{name}")
+        for name in set(os.listdir(f"{self.root}/environments")) - needed:
+            shutil.rmtree(f"{self.root}/environments/{name}")
+        for name in FORMER_CACHES:
+            shutil.rmtree(f"{self.root}/{name}", ignore_errors=True)
         return removed
 
     def _remove(self, name):
@@ -463,18 +504,13 @@ class Builder:
         shutil.rmtree(path)
 
 
-def _megabytes(folder):
-    return (
-        sum(os.lstat(os.path.join(place, name)).st_size for place, dummy, names in os.walk(folder) for name in names)
-        >> 20
-    )
-
-
-def _sha256(path):
+def _sha256(file):
+    """The digest of an open file, which is at its beginning afterwards."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
+    file.seek(0)
+    for block in iter(lambda: file.read(1 << 20), b""):
+        digest.update(block)
+    file.seek(0)
     return digest.hexdigest()
 
 

@@ -88,11 +88,19 @@ def is_url(text):
     return re.match(r"[a-z]+://", text) is not None
 
 
-def release_id(digest, runtime="python", build=()):
-    """Twelve digits of what the source is; a recipe that makes something else of it adds six of the recipe."""
-    if runtime in ("python", "container") and not build:
+def build_item(item):
+    """A command of a build with the variables it declares; a mere text declares none."""
+    return {"command": item, "env": {}} if isinstance(item, str) else {"env": {}, **item}
+
+
+def release_id(digest, runtime="python", build=(), public=()):
+    """Twelve digits of what the source is; a recipe that makes something else of it adds six of the recipe.
+
+    ``public`` are the folders nginx may read: who may read what is part of a sealed release.
+    """
+    if runtime in ("python", "container") and not build and not public:
         return digest[:12]
-    recipe = json.dumps([runtime, list(build)])
+    recipe = json.dumps([runtime, *map(build_item, build), sorted(public)], sort_keys=True)
     return f"{digest[:12]}-{hashlib.sha256(recipe.encode()).hexdigest()[:6]}"
 
 

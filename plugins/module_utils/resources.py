@@ -309,6 +309,11 @@ def distribution(root="/"):
     return {name: values.get(key, "") for name, key in keys.items()}
 
 
+def users(root="/"):
+    """{name: uid} of the host's own users."""
+    return {name: int(uid) for name, uid in re.findall(r"^([^:#\n]+):[^:]*:(\d+):", read(f"{root}/etc/passwd"), re.MULTILINE)}
+
+
 def systemd_version(root="/"):
     """The installed systemd's version from the name of its library; 0 without systemd."""
     for folder in ("usr/lib", "lib"):
@@ -605,6 +610,7 @@ def collect(want, root="/", start=Started, euid=None):
         "architecture": os.uname().machine,
         "kernel": os.uname().release,
         "systemd_version": systemd_version(root),
+        "users": users(root),
         "packages": packages(root) if want.get("packages") else {},
         "paths": paths(want.get("paths") or [], root),
     }

@@ -42,6 +42,11 @@ def _expanded(text):
     return "".join([*parts, _literal(text[end:])])
 
 
+def quoted(text):
+    """Text as one word of a command line, which the program gets as it is."""
+    return f'"{_literal(text)}"'
+
+
 def exec_line(command, where="command"):
     """A declared command as the ExecStart= of a unit. ``env`` finds the program on the unit's own PATH."""
     return " ".join(["/usr/bin/env", *exec_words(command, where)])

@@ -210,6 +210,12 @@ systemd_version:
   returned: always
   type: int
   sample: 252
+users:
+  description: Numbers of the users in C(/etc/passwd), by name.
+  returned: always
+  type: dict
+  sample:
+    root: 0
 packages:
   description: Versions of the installed packages, by name.
   returned: always

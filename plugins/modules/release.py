@@ -9,13 +9,13 @@ short_description: A complete release of an app on the host
 version_added: 0.1.0
 author: mainstay contributors (@mainstay)
 description:
-  - Makes C(/srv/<app>/releases/<id>) exist, whole, built and owned by the app's user. Nothing that runs is touched; to
-    switch to the release is another step.
+  - Makes C(/srv/<app>/releases/<id>) exist, whole, built and sealed - it is owned by root, the app may read it and nobody may write it.
+    Nothing that runs is touched; to switch to the release is another step.
   - The id is computed on the control node from the source, so it is the same for all hosts; see
     P(mainstay.vps.release_id#lookup). Where the host has the release already, one shell command finds that out and no
     Python starts there.
-  - Every command runs as the app's user in a transient unit with a memory limit, a time limit and a read-only system.
-    The environment reaches it through a file only root can read.
+  - Every command of the build runs as O(build_user) in a transient unit with a memory limit, a time limit and a read-only system, in which
+    it sees the release and its own caches and nothing of any app, not even of its own. The environment reaches it through a file only root can read.
   - A release counts only once its marker is written, which happens last and after everything is on the disk. One that
     fails is removed.
   - Releases beyond O(keep) are removed, but never the current, the previous or the new one.
@@ -25,7 +25,10 @@ options:
     type: str
     required: true
   user:
-    description: User who owns and builds the release. By default the name of the app.
+    description: User who runs the release and migrates its database. By default the name of the app.
+    type: str
+  build_user:
+    description: User who builds the release and does nothing else. By default the name of O(user) with C(-build) behind it.
     type: str
   root:
     description: Folder of the app. By default C(/srv/<app>).
@@ -47,7 +50,14 @@ options:
     choices: [python, node, command, container]
     default: python
   build:
-    description: Commands to run in the new release, after its packages are installed.
+    description:
+      - Commands to run in the new release, after its packages are installed. Each is a text, or a mapping with C(command) and C(env).
+      - A command sees none of O(app_environment) but what its C(env) refers to, as in C({SENTRY_TOKEN{:} $SENTRY_TOKEN}).
+    type: list
+    elements: raw
+    default: []
+  public:
+    description: Folders of the release that C(www-data), the user of nginx, may read, too.
     type: list
     elements: str
     default: []
@@ -56,7 +66,7 @@ options:
       - A command to run once in the complete release, such as C(alembic upgrade head). A release remembers that it ran.
     type: str
   shared:
-    description: Folders of the release that are links to folders in C(/srv/<app>/shared), which all releases share.
+    description: Folders of the release that are links to folders in C(/srv/<app>/shared), which all releases share. O(migrate) finds them there.
     type: list
     elements: str
     default: []
@@ -65,7 +75,7 @@ options:
     type: json
     default: '{}'
   app_environment:
-    description: Variables for O(build) and O(migrate), such as the app's own configuration.
+    description: Variables for O(migrate), such as the app's own configuration, and for O(build) to refer to.
     type: json
     default: '{}'
   secrets:
@@ -116,7 +126,7 @@ options:
     description: The image that O(source) means, or the kind of its archive, as skopeo names them; set by the action plugin.
     type: str
   volumes:
-    description: Folders below C(/srv/<app>/shared), each with the path at which a container finds it.
+    description: Folders in C(/srv/<app>/volumes), each with the path at which a container finds it.
     type: dict
     default: {}
 attributes:
@@ -133,7 +143,9 @@ EXAMPLES = r"""
   mainstay.vps.release:
     app: shop
     source: {git: "https://example.com/shop.git", version: v1.4.2}
-    build: [npm ci, npm run build]
+    build: [npm ci, {command: npm run build, env: {SENTRY_TOKEN: $SENTRY_TOKEN}}]
+    app_environment: {SENTRY_TOKEN: "{{ sentry_token }}", DATABASE_URL: "{{ database_url }}"}
+    secrets: [SENTRY_TOKEN, DATABASE_URL]
 
 - name: Migrate the database once
   mainstay.vps.release:
@@ -177,6 +189,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mainstay.vps.plugins.module_utils import releases
 from ansible_collections.mainstay.vps.plugins.module_utils.release_builder import Builder, StepFailed, locked
 from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+from ansible_collections.mainstay.vps.plugins.module_utils.sealing import SealingError
 
 
 def main():
@@ -184,11 +197,13 @@ def main():
         argument_spec={
             "app": {"type": "str", "required": True},
             "user": {"type": "str"},
+            "build_user": {"type": "str"},
             "root": {"type": "path"},
             "source": {"type": "dict", "required": True},
             "id": {"type": "str"},
             "runtime": {"type": "str", "choices": ["python", "node", "command", "container"], "default": "python"},
-            "build": {"type": "list", "elements": "str", "default": []},
+            "build": {"type": "list", "elements": "raw", "default": []},
+            "public": {"type": "list", "elements": "str", "default": []},
             "migrate": {"type": "str"},
             "shared": {"type": "list", "elements": "str", "default": []},
             "environment": {"type": "json", "default": "{}", "no_log": True},
@@ -233,11 +248,11 @@ def main():
                 result["changed"] = True
     except StepFailed as error:
         module.fail_json(msg="\n".join([str(error), *error.output]), **result)
-    except ReleaseError as error:
+    except (ReleaseError, SealingError) as error:
         module.fail_json(msg=f"{builder.app}: {error}", **result)
     except KeyError:
         module.fail_json(
-            msg=f"{builder.app}: there is no user {builder.user}. Create it first, as the role backend does.",
+            msg=f"{builder.app}: there is no user {builder.user}, or no {builder.build_user}. Create them first, as the role backend does.",
             **result,
         )
     except (OSError, subprocess.SubprocessError) as error:

@@ -81,7 +81,8 @@ def test_users_cannot_log_in(host):
         assert user.uid < 1000 and user.password in ("!", "!*", "*")
 
 
-def test_releases_are_whole_and_belong_to_the_app(host):
+def test_releases_are_whole_and_sealed(host):
+    """Root's, the app may read them, and nobody else: a process that was broken into leaves nothing in them."""
     for app in apps(host):
         assert re.fullmatch(
             r"releases/[0-9a-f]{12}(-[0-9a-f]{6})?",
@@ -89,9 +90,11 @@ def test_releases_are_whole_and_belong_to_the_app(host):
         )
         marker = json.loads(host.file(f"/srv/{app}/current/.complete").content_string)
         assert marker["id"] == host.check_output(f"basename $(readlink /srv/{app}/current)")
-        strangers = host.check_output(f"find -H /srv/{app}/current ! -user {app} ! -name .complete ! -name .migrated")
-        assert strangers == ""
-        assert not host.run(f"find -H /srv/{app}/current -perm -o+w ! -type l | grep .").stdout
+        above = host.check_output(f"stat -c '%U %a' /srv/{app} /srv/{app}/releases /srv/{app}/instances").splitlines()
+        assert set(above) == {"root 755"}
+        assert host.check_output(f"find -H /srv/{app}/current ! -user root") == ""
+        assert host.check_output(f"find -H /srv/{app}/current ! -type l -perm /o+rx ! -name .complete ! -name .migrated") == ""
+        assert host.check_output(f"find -H /srv/{app}/current ! -type l ! -group {app} ! -name .complete ! -name .migrated") == ""
         assert not host.run(f"ls -d /run/lock/mainstay/{app}.deploy /run/mainstay-release/{app}@*").stdout, (
             "a deploy leaves nothing behind"
         )
@@ -119,7 +122,7 @@ def test_no_secret_can_be_seen(host):
             assert not [place for place, text in seen.items() if secret in text]
             assert (
                 host.run(
-                    f"grep -rqF {shlex.quote(secret)} /srv/{app}/current/ /srv/{app}/cache /var/lib/mainstay/backend"
+                    f"grep -rqF {shlex.quote(secret)} /srv/{app}/current/ /var/cache/mainstay /var/lib/mainstay/backend"
                 ).rc
                 != 0
             )

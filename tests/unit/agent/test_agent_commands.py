@@ -18,10 +18,8 @@ from ansible_collections.mainstay.vps.plugins.module_utils.agent_config import a
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 from mainstay import config
 from mainstay.commands import clean
-from mainstay.core import ports
+from mainstay.core import ports, sandbox
 from test_agent_cli import Host
-
-UNIT_FILE = Path(__file__).parents[3] / "roles/backend/templates/process.service.j2"
 
 
 @pytest.fixture
@@ -82,10 +80,10 @@ class TestRun:
 
     def test_the_sandbox_is_that_of_the_app_s_units(self, shop):
         options, _words = self.command(shop, "shop", "true")
-        sandbox = UNIT_FILE.read_text().split("# Sandbox\n")[1].split("{%")[0].splitlines()
-        assert len(sandbox) > 20
-        # RemoveIPC would take the shared memory of the app's own processes away, which run as the same user.
-        assert {f"--property={line}" for line in sandbox if line != "RemoveIPC=yes"} <= set(options)
+        wanted = sandbox.process("shop", shop.app["root"])
+        assert len(wanted) > 20 and {f"--property={line}" for line in wanted} <= set(options)
+        # It would take the shared memory of the app's own processes away, which run as the same user.
+        assert "--property=RemoveIPC=yes" not in options
 
     def test_on_a_terminal(self, shop, monkeypatch):
         monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
@@ -111,7 +109,7 @@ class TestRun:
             "root's podman gives everything away itself; systemd would take the app's folders from it"
         )
         assert words[0] == "/usr/bin/podman" and words[-4:] == ["localhost/mainstay/shop:abc", "sh", "-c", "echo $KEY"]
-        assert {"--user=990:980", "--env=KEY", "--env=LEVEL", f"--volume={root}/shared/up:/app/up", "--read-only"} <= set(words)
+        assert {"--user=990:980", "--env=KEY", "--env=LEVEL", f"--volume={root}/volumes/up:/app/up:rw,nosuid,nodev,noexec", "--read-only"} <= set(words)
         assert "a secret" not in " ".join(options + words) and "--tty" not in words
 
     def test_a_container_without_its_image(self, shop):

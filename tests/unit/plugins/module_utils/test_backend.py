@@ -127,7 +127,7 @@ def test_a_migration_goes_past_the_pooler():
         found = backend.environment(apps, SECRETS, pooled=pooled)["shop"]
         assert found["DATABASE_URL"].endswith(f"@127.0.0.1:{port}/shop") and found["EF__DATABASE_URL"] == found["DATABASE_URL"]
     unit = backend.model(apps, {"shop": "abc"})["units"][0]
-    assert unit["after"][1:3] == ["postgresql.service", "pgbouncer.service"]
+    assert unit["after"][2:4] == ["postgresql.service", "pgbouncer.service"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_scheme_that_is_none_is_refused(scheme):
 
 
 def test_units_start_after_their_database():
-    assert _unit("web", apps=_with(("shop", "database"), "mariadb"))["after"][1] == "mariadb.service"
+    assert _unit("web", apps=_with(("shop", "database"), "mariadb"))["after"][2] == "mariadb.service"
 
 
 def test_a_prefix_gives_copies_and_the_app_s_own_values_win():
@@ -267,6 +267,7 @@ def test_units_follow_the_plan(name, expected):
     assert {key: unit[key] for key in expected} == expected
     assert unit["after"] == [
         "network-online.target",
+        "mainstay-egress.service",
         "postgresql.service",
         "redis-server@cache.service",
         "redis-server@queue.service",
@@ -372,7 +373,8 @@ def test_a_container_runs_under_the_limits_of_its_unit_and_in_a_sandbox_of_podma
         "--security-opt=no-new-privileges",
         "--read-only",
         "--user=${MAINSTAY_USER}",
-        "--volume=/srv/box/shared/uploads:/app/uploads",
+        "--volume=/srv/box/volumes/uploads:/app/uploads:rw,nosuid,nodev,noexec",
+        "--tmpfs=/tmp:rw,nosuid,nodev,noexec",
         "--sdnotify=conmon",
         "--env=SECRET_KEY",
         "--env=BOX_LISTEN",
@@ -396,8 +398,16 @@ def test_what_a_container_finds_on_its_host():
     assert 'CELERY_BEAT_SCHEDULE=/srv/box/shared/celerybeat-schedule' in " ".join(unit["environment"])
     assert {"podman", "crun", "skopeo"} <= set(made["packages"])
     folders = {entry["dest"]: entry for entry in made["files"] if entry.get("state") == "directory"}
-    assert folders["/srv/box/shared/uploads"]["owner"] == "box"
-    assert made["apps"]["box"]["shared"] == ["uploads"]
+    # podman, who is root, looks for it: the app may not put a link in its place.
+    assert folders["/srv/box/volumes/uploads"]["owner"] == "box" and "/srv/box/volumes" not in folders
+    assert made["apps"]["box"]["shared"] == []
+
+
+def test_only_an_allowed_process_runs_programs_it_has_written():
+    assert "NoExecPaths=/tmp /var/tmp -/srv/shop/shared -/var/lib/shop -/run/shop" in _unit("web")["sandbox"]
+    allowed = _unit("web", apps=_with(("shop", "processes", "web", "allow"), ["exec"]))["sandbox"]
+    assert not [line for line in allowed if "noexec" in line.lower()] and len(allowed) == len(_unit("web")["sandbox"]) - 1
+    assert "--tmpfs=/tmp:rw,nosuid,nodev,exec" in _box(processes={"web": {"port": 8300, "allow": ["exec"]}})[0]["exec_start"]
 
 
 def test_a_process_s_own_variables_stand_in_its_unit():
@@ -464,7 +474,14 @@ def test_files_hold_everything_and_every_path_once():
     assert files[f"{WANTS}/shop-web@8001.service"]["link"] == "../shop-web@.service"
     assert files["/srv/shop/instances/web@8001"]["link"] == "../releases/abc"
     assert files["/etc/systemd/system/multi-user.target.wants/shop.target"]["link"] == "../shop.target"
-    assert described["packages"] == ["python3-venv"]
+    assert described["packages"] == ["nftables", "python3-venv"]
+    owners = {path: entry.get("owner", "root") for path, entry in files.items() if path.startswith("/srv/shop")}
+    assert {path for path, owner in owners.items() if owner != "root"} == {"/srv/shop/shared"}, "all else is root's"
+
+
+def test_the_mount_of_an_app_is_named_after_its_place():
+    assert backend.run_mount("my-shop") == r"run-my\x2dshop.mount"
+    assert "/etc/systemd/system/run-shop.mount" in {entry["dest"] for entry in _model()["files"]}
 
 
 def test_logs_are_in_a_folder_that_outlives_a_release():
@@ -604,7 +621,8 @@ def test_only_what_changed_is_touched(arguments, expected):
 
 def test_the_first_deploy_starts_everything_and_watches_nothing():
     described = _model(host={"systemd_version": 252})
-    assert (described["new_users"], described["builds"], described["locks"]) == (["shop"], ["shop"], {"shop": "abc"})
+    assert (described["builds"], described["locks"]) == (["shop"], {"shop": "abc"})
+    assert [(user["name"], user["group"]) for user in described["new_users"]] == [("shop", "shop"), ("shop-build", "shop")]
     assert _steps(described) == {
         **NOTHING,
         "beside": _web(8000, 8001),
@@ -621,7 +639,7 @@ def test_the_first_deploy_starts_everything_and_watches_nothing():
 def test_what_is_proven_and_runs_is_left_alone():
     described, steps = _todo()
     assert steps == NOTHING
-    assert not described["new_users"] + described["builds"] and not described["locks"]
+    assert not described["builds"] and not described["locks"]
     assert backend_changes.completion(described)["files"] == []
 
 
@@ -637,7 +655,7 @@ def test_the_lock_of_a_run_that_was_cut_off_is_brought_to_an_end():
 
 def test_a_new_release_is_put_on_record_with_the_way_back():
     described = _todo(wanted="def")[0]
-    assert described["builds"] == ["shop"] and not described["new_users"]
+    assert described["builds"] == ["shop"]
     links = {entry["dest"]: entry.get("link") for entry in described["files"]}
     assert links["/srv/shop/instances/web@8000"] == "../releases/abc"
     assert links["/srv/shop/instances/web@8002"] == links["/srv/shop/instances/worker@1"] == "../releases/def"

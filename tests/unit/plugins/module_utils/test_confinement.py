@@ -10,30 +10,41 @@ from ansible_collections.mainstay.vps.plugins.module_utils import confinement
 
 
 def test_a_build_is_confined_and_its_environment_is_no_argument():
-    argv = confinement.confined(
-        "unit",
-        "shop",
-        "/srv/shop/releases/1",
-        ["/srv/shop/releases/1", "/srv/shop/cache"],
-        "/run/x.env",
-        "/run/x.sh",
-        512,
-        60,
+    places = ["/srv/shop/releases/1", "/srv/shop/environments/2"]
+    properties = confinement.build("shop", "shop-build", "shop", places)
+    argv = confinement.command_line("unit", places[0], "/run/x.env", "/run/x.sh", 512, 60, properties)
+    assert argv[argv.index("--") + 1 :] == ["/bin/sh", "/run/x.sh"], (
+        "systemd may be reloaded, and mistakes most of what a shell understands"
     )
-    assert argv[argv.index("--") + 1 :] == ["/bin/sh", "/run/x.sh"], "systemd may be reloaded, and mistakes most of what a shell understands"
     for wanted in (
-        "User=shop",
+        "User=shop-build",
+        "Group=shop",
+        "SupplementaryGroups=",
         "MemoryMax=512M",
         "RuntimeMaxSec=60",
         "ProtectSystem=strict",
+        "ProtectProc=invisible",
         "PrivateTmp=yes",
         "NoNewPrivileges=yes",
         "WorkingDirectory=/srv/shop/releases/1",
-        "ReadWritePaths=/srv/shop/releases/1 /srv/shop/cache",
+        "TemporaryFileSystem=/srv:ro",
+        "BindPaths=/srv/shop/releases/1 /srv/shop/environments/2",
+        "CacheDirectory=mainstay/shop",
         "EnvironmentFile=/run/x.env",
     ):
         assert f"--property={wanted}" in argv, wanted
+    hidden = next(word for word in argv if "InaccessiblePaths=" in word).split("=")[-1].split()
+    assert {"-/etc/mainstay", "-/var/lib/shop", "-/run/shop"} <= set(hidden), (
+        "the group is the app's, who may read them"
+    )
     assert not any("Environment=" in word or "setenv" in word for word in argv)
+
+
+def test_a_migration_writes_what_the_app_writes_and_no_release():
+    properties = confinement.migration("shop", "shop", "/srv/shop")
+    assert {"User=shop", "ReadWritePaths=/srv/shop/shared", "StateDirectory=shop", "ProtectSystem=strict"} <= set(
+        properties
+    )
 
 
 ENDED = f"\n{confinement.ENDED_WELL}\n"

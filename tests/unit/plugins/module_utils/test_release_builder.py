@@ -17,15 +17,31 @@ from ansible_collections.mainstay.vps.plugins.module_utils.releases import Relea
 
 @pytest.fixture
 def builder(tmp_path, monkeypatch):
-    """Builds in a folder of the test, as ourselves, with commands that only leave their names."""
+    """Builds in a folder of the test, with commands that only leave their names. What is sealed is written down; see test_sealing."""
     monkeypatch.setattr(release_builder, "RUN", str(tmp_path / "run"))
     (tmp_path / "run").mkdir()
     (tmp_path / "shop").mkdir()
+    sealed = []
+
+    def folder(path, mode, uid=0, gid=0):
+        os.makedirs(path, mode, exist_ok=True)
+
+    class Seal:
+        def __init__(self, owners, group, known, public, reader):
+            self.said = (owners, public)
+
+        def tree(self, path):
+            sealed.append((os.path.relpath(path, tmp_path / "shop"), *self.said))
+
+    monkeypatch.setattr(release_builder.sealing, "folder", folder)
+    monkeypatch.setattr(release_builder.sealing, "Seal", Seal)
 
     def make(fails=(), **params):
         defaults = {
             "app": "shop",
             "user": pwd.getpwuid(os.getuid()).pw_name,
+            "build_user": "nobody",
+            "public": [],
             "root": str(tmp_path / "shop"),
             "id": "new",
             "source": {"kind": "path", "path": "x"},
@@ -47,15 +63,15 @@ def builder(tmp_path, monkeypatch):
             "volumes": {},
         }
         made = Builder({**defaults, **params})
-        made.ran, made.steps_run = [], []
+        made.ran, made.steps_run, made.sealed = [], [], sealed
 
-        def run(step, **options):
+        def run(step, environment, properties, user, stdin=None):
             made.ran.append(step["name"])
-            made.steps_run.append((step, options))
+            made.steps_run.append((step, {"environment": environment, "properties": properties, "user": user}))
             if step["name"] in fails:
                 raise StepFailed("failed", [])
 
-        made.run = run
+        made._run = run
         return made
 
     return make
@@ -72,10 +88,12 @@ def _release(builder, name, complete=True, environment=None):
 
 
 def test_a_release_is_complete_at_the_very_end(builder):
-    made = builder(build=["make"], shared=["logs"])
+    made = builder(build=["make"], shared=["logs"], public=["dist"])
     made.build()
     assert made.ran == ["unpack", "link the shared folders", "make", "finish"]
-    assert made.has(".complete") and not os.path.exists(f"{made.root}/cache/tmp")
+    assert {options["user"] for _step, options in made.steps_run} == {"nobody"}
+    assert made.sealed == [("releases/new", {pwd.getpwnam("nobody").pw_uid}, ["dist"])]
+    assert made.has(".complete")
     with open(f"{made.path}/.complete") as file:
         assert json.load(file) == {"id": "new", "source": {"kind": "path", "path": "x"}, "environment": None}
 
@@ -85,7 +103,15 @@ def test_a_release_that_fails_leaves_nothing(builder, step):
     made = builder(fails=[step], build=["make"])
     with pytest.raises(StepFailed):
         made.build()
-    assert not os.path.exists(made.path) and not os.path.exists(f"{made.root}/cache/tmp")
+    assert not os.path.exists(made.path)
+
+
+def test_a_release_that_is_still_its_builder_s_is_not_complete(builder, monkeypatch):
+    made = builder()
+    _release(made, "new")
+    assert made.has(".complete") and made.releases()["new"]
+    monkeypatch.setattr(made, "build_user", pwd.getpwuid(os.getuid()).pw_name)
+    assert not made.has(".complete") and made.releases() == {"new": None}
 
 
 def test_half_a_release_is_built_anew(builder):
@@ -109,25 +135,16 @@ def test_retention(builder):
     made = builder(keep=2)
     for name in ("a", "b", "c", "d", "e"):
         _release(made, name, environment=f"env-{name}")
-        os.makedirs(f"{made.root}/cache/environments/env-{name}")
+        os.makedirs(f"{made.root}/environments/env-{name}")
+    os.makedirs(f"{made.root}/cache/environments")
     _release(made, "half", complete=False)
     _release(made, "new")
     os.symlink("releases/a", f"{made.root}/current")
     os.symlink("releases/c", f"{made.root}/previous")
     assert sorted(made.prune()) == ["b", "d", "half"]
     assert sorted(os.listdir(f"{made.root}/releases")) == ["a", "c", "e", "new"]
-    assert sorted(os.listdir(f"{made.root}/cache/environments")) == ["env-a", "env-c", "env-e"]
-
-
-def test_large_caches_go(builder, monkeypatch):
-    made = builder()
-    for name, size in (("uv", 3 << 20), ("npm", 10)):
-        os.makedirs(f"{made.root}/cache/{name}")
-        with open(f"{made.root}/cache/{name}/x", "wb") as file:
-            file.truncate(size)
-    monkeypatch.setattr(release_builder, "CACHE_LIMIT_MB", 2)
-    made.prune()
-    assert os.listdir(f"{made.root}/cache") == ["npm"]
+    assert sorted(os.listdir(f"{made.root}/environments")) == ["env-a", "env-c", "env-e"]
+    assert not os.path.exists(f"{made.root}/cache"), "an earlier version kept its caches there"
 
 
 def test_space_is_checked_before(builder):
@@ -145,14 +162,12 @@ def test_space_is_checked_before(builder):
         ({"PGOPTIONS": "-c search_path=x"}, "-c search_path=x"),
     ],
 )
-def test_a_migration_may_take_longer_than_a_request(builder, monkeypatch, own, options):
+def test_a_migration_may_take_longer_than_a_request(builder, own, options):
     made = builder()
     made.build()
     made.params["migrate"], made.private = "migrate", own
-    given = []
-    monkeypatch.setattr(made, "run", lambda _step, environment=None, **_options: given.append(environment))
     made.migrate()
-    assert given == [{"PGOPTIONS": options}]
+    assert made.steps_run[-1][1]["environment"]["PGOPTIONS"] == options
 
 
 def test_a_marker_is_written_over_what_a_crash_left(builder):
@@ -180,25 +195,37 @@ def real(builder, monkeypatch):
             return subprocess.CompletedProcess(argv, returncode, output.encode())
 
         monkeypatch.setattr(release_builder.subprocess, "run", run)
-        del made.run
+        del made._run
         return made, seen
 
     return make
 
 
-def test_secrets_reach_only_the_app_s_own_commands_and_no_argument(real):
+def test_secrets_reach_the_app_s_own_commands_and_no_argument(real):
     made, seen = real(
         output="\nmainstay: ended well\n",
-        app_environment='{"KEY": "hidden-value", "PATH": "/own", "PYTHONPATH": "/ROOT/current/src"}',
+        app_environment='{"KEY": "hidden-value", "PATH": "/own", "OTHER": "other-value"}',
         secrets=["KEY"],
     )
     made.private["PYTHONPATH"] = f"{made.root}/current/src"
-    made.run(release_builder.Step("make", "make", private=True))
+    made.app_step(release_builder.Step("migrate", "migrate"))
     assert 'KEY="hidden-value"' in seen["environment"] and seen["modes"] == [0o600, 0o640]
     assert f'PYTHONPATH="{made.path}/src"' in seen["environment"] and 'PATH="/own"' not in seen["environment"]
     assert "hidden-value" not in " ".join(seen["argv"])
     assert not os.listdir(release_builder.RUN), "the files are gone"
-    made.run(release_builder.Step("install", "pip"))
+
+
+def test_a_build_sees_the_variables_it_declares_and_no_other(real):
+    made, seen = real(
+        output="\nmainstay: ended well\n", app_environment='{"KEY": "hidden-value", "OTHER": "other-value"}'
+    )
+    step = release_builder.Step(
+        "make", "make", env=made._declared({"command": "make", "env": {"TOKEN": "$KEY", "COST": "5$$"}})
+    )
+    made.build_step(step)
+    assert 'TOKEN="hidden-value"' in seen["environment"] and 'COST="5\\$"' in seen["environment"]
+    assert "other-value" not in seen["environment"] and "hidden-value" not in " ".join(seen["argv"])
+    made.build_step(release_builder.Step("install", "pip"))
     assert "hidden-value" not in seen["environment"]
 
 
@@ -210,7 +237,7 @@ def test_a_failing_command_s_last_words_hold_no_secret(real):
         secrets=["KEY"],
     )
     with pytest.raises(StepFailed, match="'make' failed with exit status 3") as failure:
-        made.run(release_builder.Step("make", "make", private=True))
+        made.build_step(release_builder.Step("make", "make"))
     assert failure.value.output[-1] == "key ********" and len(failure.value.output) == release_builder.TAIL
 
 
@@ -232,8 +259,10 @@ def test_one_build_at_a_time(builder, monkeypatch):
 def test_a_download_that_fails_names_its_address_and_no_secret(builder, monkeypatch):
     monkeypatch.setattr(os, "environ", dict(os.environ))
     made = builder(environment='{"no_proxy": "127.0.0.1"}')
-    with pytest.raises(ReleaseError, match=r"http://127.0.0.1:1/x.tar.gz could not be fetched: .*refused.*reaches it") as caught:
-        made._download("http://me:hunter2@127.0.0.1:1/x.tar.gz?token=hunter2", os.devnull)
+    with pytest.raises(
+        ReleaseError, match=r"http://127.0.0.1:1/x.tar.gz could not be fetched: .*refused.*reaches it"
+    ) as caught:
+        made._download("http://me:hunter2@127.0.0.1:1/x.tar.gz?token=hunter2", None)
     assert "hunter2" not in str(caught.value)
 
 
@@ -261,16 +290,19 @@ IMAGE = {"kind": "image", "image": "registry.example.com/team/shop:1"}
 @pytest.mark.parametrize(
     ("params", "place"),
     [
-        ({"image": "docker://registry.example.com/team/shop@sha256:1", "archive": None}, "docker://registry.example.com/team/shop@sha256:1"),
+        (
+            {"image": "docker://registry.example.com/team/shop@sha256:1", "archive": None},
+            "docker://registry.example.com/team/shop@sha256:1",
+        ),
         ({"image": "docker-archive", "archive": "/tmp/source.tar"}, "docker-archive:/tmp/source.tar"),
     ],
 )
 def test_an_image_gets_the_name_of_its_release(builder, removed, params, place):
-    made = builder(runtime="container", source=IMAGE, shared=["uploads"], **params)
+    made = builder(runtime="container", source=IMAGE, **params)
     made.build()
-    assert made.ran == [f"copy {IMAGE['image']}", "link the shared folders", "finish"]
+    assert made.ran == [f"copy {IMAGE['image']}"]
     step, options = made.steps_run[0]
-    assert step["arguments"] == [place, "containers-storage:localhost/mainstay/shop:new"] and options["as_root"]
+    assert step["arguments"] == [place, "containers-storage:localhost/mainstay/shop:new"] and options["user"] is None
     with open(f"{made.path}/container.env") as file:
         assert file.read() == f"MAINSTAY_IMAGE=localhost/mainstay/shop:new\nMAINSTAY_USER={os.getuid()}:{os.getgid()}\n"
     assert made.has(".complete") and not removed
@@ -280,12 +312,11 @@ def test_a_login_goes_to_the_host_for_one_copy(builder, tmp_path):
     made = builder(runtime="container", source=IMAGE, image="docker://x", archive=None, authorization="Basic c2VjcmV0")
     seen = []
 
-    def run(step, **dummy):
-        if step["arguments"]:
-            with open(step["arguments"][0].removeprefix("--authfile=")) as file:
-                seen.append((json.load(file), os.fstat(file.fileno()).st_mode & 0o777))
+    def run(step, *dummy):
+        with open(step["arguments"][0].removeprefix("--authfile=")) as file:
+            seen.append((json.load(file), os.fstat(file.fileno()).st_mode & 0o777))
 
-    made.run = run
+    made._run = run
     made.build()
     assert seen == [({"auths": {"registry.example.com": {"auth": "c2VjcmV0"}}}, 0o600)]
     assert not os.listdir(tmp_path / "run")
@@ -293,6 +324,7 @@ def test_a_login_goes_to_the_host_for_one_copy(builder, tmp_path):
 
 def test_an_image_goes_with_its_release(builder, removed):
     made = builder(keep=1)
+    os.mkdir(f"{made.root}/environments")
     for name in ("a", "b", "c"):
         _release(made, name)
         open(f"{made.root}/releases/{name}/container.env", "w").close()
@@ -303,7 +335,9 @@ def test_an_image_goes_with_its_release(builder, removed):
 
 
 def test_a_copy_that_fails_leaves_no_image(builder, removed):
-    made = builder(fails=["finish"], runtime="container", source=IMAGE, image="docker://x", archive=None)
+    made = builder(
+        fails=[f"copy {IMAGE['image']}"], runtime="container", source=IMAGE, image="docker://x", archive=None
+    )
     with pytest.raises(StepFailed):
         made.build()
     assert not os.path.exists(made.path) and removed == ["localhost/mainstay/shop:new"]
@@ -322,6 +356,10 @@ def test_a_migration_runs_in_the_new_image(builder):
     words = shlex.split(step["script"])
     # No shell of the host's, where root would run the second half.
     assert words[-5:] == ["localhost/mainstay/shop:new", "shop", "migrate", "a b;", "$X"] and "'$X'" in step["script"]
-    assert {"--env=DATABASE_URL", "--env=PGOPTIONS", f"--volume={made.root}/shared/uploads:/app/uploads"} <= set(words)
-    assert options["as_root"] and options["environment"]["PGOPTIONS"] == "mine" and "secret" not in step["script"]
+    assert {
+        "--env=DATABASE_URL",
+        "--env=PGOPTIONS",
+        f"--volume={made.root}/volumes/uploads:/app/uploads:rw,nosuid,nodev,noexec",
+    } <= set(words)
+    assert options["user"] is None and options["environment"]["PGOPTIONS"] == "mine" and "secret" not in step["script"]
     assert made.has(".migrated")

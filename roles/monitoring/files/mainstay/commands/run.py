@@ -27,38 +27,11 @@ import sys
 import tempfile
 
 from ..cli import Refusal
-from ..core import containers
+from ..core import containers, sandbox
 
 MEMORY = "512M"
 # What systemd-run ends with when a signal ended the command.
 KILLED = 255
-# As in the units of the app's processes.
-SANDBOX = (
-    "NoNewPrivileges=yes",
-    "CapabilityBoundingSet=",
-    "AmbientCapabilities=",
-    "DevicePolicy=closed",
-    "LockPersonality=yes",
-    "PrivateDevices=yes",
-    "PrivateTmp=yes",
-    "ProtectClock=yes",
-    "ProtectControlGroups=yes",
-    "ProtectHome=yes",
-    "ProtectHostname=yes",
-    "ProtectKernelLogs=yes",
-    "ProtectKernelModules=yes",
-    "ProtectKernelTunables=yes",
-    "ProtectProc=invisible",
-    "ProtectSystem=strict",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
-    "RestrictNamespaces=yes",
-    "RestrictRealtime=yes",
-    "RestrictSUIDSGID=yes",
-    "SystemCallArchitectures=native",
-    "SystemCallFilter=@system-service",
-    "SystemCallFilter=~@privileged @resources",
-    "SystemCallErrorNumber=EPERM",
-)
 PROGRAMS = {"python": ".venv/bin", "node": "node_modules/.bin"}
 
 
@@ -184,5 +157,5 @@ def confined(app):
         f"StateDirectory={app.name}",
         "StateDirectoryMode=0750",
         "UMask=0027",
-        *SANDBOX,
+        *sandbox.process(app.name, app.root),
     ]

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sandbox of whatever belongs to an app, in the words of systemd.exec(5): of its processes, of commands run beside them, and of
+its builds. Decisions, no effects."""
+
+from __future__ import annotations
+
+# What holds for all of them.
+COMMON = (
+    "NoNewPrivileges=yes",
+    "CapabilityBoundingSet=",
+    "AmbientCapabilities=",
+    "DevicePolicy=closed",
+    "LockPersonality=yes",
+    "PrivateDevices=yes",
+    "PrivateTmp=yes",
+    "ProtectClock=yes",
+    "ProtectControlGroups=yes",
+    "ProtectHome=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectProc=invisible",
+    "ProtectSystem=strict",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "SystemCallArchitectures=native",
+)
+# What compilers and package managers may need and an app does not.
+PROCESS = (
+    *COMMON,
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    "SystemCallFilter=@system-service",
+    "SystemCallFilter=~@privileged @resources",
+    "SystemCallErrorNumber=EPERM",
+)
+# What tells of the other apps: their units, with what stands in them, and the bus on which systemd tells the same.
+HIDDEN = ("/etc/systemd/system", "/run/dbus", "/run/systemd/transient", "/var/backups")
+
+# What an app can be allowed by name, and what is then different.
+ALLOWANCES = {
+    "exec": "programs and libraries in /tmp, /dev/shm, /var/lib/<app> and /srv/<app>/shared may be run",
+}
+
+
+def process(app, root, allow=()):
+    """The sandbox of a process. /dev/shm is its own: elsewhere it would be every app's, and full for all when one has filled it."""
+    is_executable = "exec" in allow
+    return [
+        *PROCESS,
+        f"InaccessiblePaths={' '.join(f'-{path}' for path in HIDDEN)}",
+        f"TemporaryFileSystem=/dev/shm:mode=1777,nosuid{'' if is_executable else ',noexec'}",
+        *([] if is_executable else [f"NoExecPaths=/tmp /var/tmp -{root}/shared -/var/lib/{app} -/run/{app}"]),
+    ]

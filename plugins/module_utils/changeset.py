@@ -24,12 +24,14 @@ from .transaction import (
     Node,
     Step,
     TransactionError,
+    as_owner_of,
     equal,
     locked,
     look,
     pending,
     read,
     recover_locked,
+    stranger,
     transact,
 )
 
@@ -176,11 +178,25 @@ class _Planner:
     def _wanted(self, entry):
         uid, gid = self._account(entry, "owner", entry.owner), self._account(entry, "group", entry.group)
         size = len(entry.content or b"")
+        self._refuse_strangers(entry, uid)
         return Node(entry.state, entry.mode, uid, gid, size, target=entry.target, content=entry.content)
+
+    def _refuse_strangers(self, entry, uid):
+        """What lies in somebody's folder has to be his: he could put something else in its place whenever he likes."""
+        owner = stranger(entry.dest)
+        if owner is None or uid in (-1, owner[0]):
+            return
+        name = _name(owner[0], pwd.getpwuid)
+        self._problem(
+            entry,
+            f"lies in a folder of {name}'s, who could exchange it, and is to belong to {entry.owner}. Declare owner: {name}, "
+            "or a folder that is root's.",
+        )
 
     def _directory(self, entry):
         wanted, found, path = self._wanted(entry), look(entry.dest), entry.dest
-        if found.kind == "link" and os.path.isdir(path) and found.uid in (0, os.geteuid()):
+        is_safe = os.geteuid() != 0 or stranger(path) is None
+        if found.kind == "link" and is_safe and os.path.isdir(path) and found.uid in (0, os.geteuid()):
             # An operator moved the data and left a link. Only root's own links are followed: anybody else's could point
             # the change of owner at a directory that is none of their business.
             path = os.path.realpath(path)
@@ -197,7 +213,7 @@ class _Planner:
             self.attributes.append(Step("attributes", path, before=before, after=after))
 
     def _parents(self, entry):
-        """True when the directory above exists or will. A missing one nobody declared is made, 0755, of this user.
+        """True when the directory above exists or will. A missing one nobody declared is made, 0755, of whose folder it lies in.
 
         Declared directories come first, the shallow before the deep, so what is missing here is not declared.
         """
@@ -211,7 +227,7 @@ class _Planner:
         if missing and os.path.dirname(missing[-1]) == "/etc":
             self._unfinished(f"the directory {missing[-1]} does not exist yet")  # it comes with its package
         for path in missing:
-            self.new_directories[path] = Node("directory", 0o755, os.geteuid(), os.getegid())
+            self.new_directories[path] = Node("directory", 0o755, *(stranger(path) or (os.geteuid(), os.getegid())))
         return True
 
     def _place(self, entry):
@@ -265,7 +281,8 @@ class _Planner:
         if found.kind == "other":
             self._problem(entry, "is a device, socket or pipe; only files, links and empty directories can be removed.")
         elif found.kind == "directory":
-            left = sorted(name for name in os.listdir(path) if f"{path}/{name}" not in self.changes)
+            with as_owner_of(path):
+                left = sorted(name for name in os.listdir(path) if f"{path}/{name}" not in self.changes)
             if left:
                 self._problem(
                     entry,
@@ -326,14 +343,15 @@ def _describe(node):
 
 
 def _attributes(node):
-    def name(number, find):
-        try:
-            return find(number)[0]
-        except (KeyError, OverflowError):
-            return str(number) if number >= 0 else "(does not exist yet)"
-
     mode = "" if node.kind == "link" else f"mode: {node.mode:04o}\n"
-    return f"{mode}owner: {name(node.uid, pwd.getpwuid)}\ngroup: {name(node.gid, grp.getgrgid)}\n"
+    return f"{mode}owner: {_name(node.uid, pwd.getpwuid)}\ngroup: {_name(node.gid, grp.getgrgid)}\n"
+
+
+def _name(number, find):
+    try:
+        return find(number)[0]
+    except (KeyError, OverflowError):
+        return str(number) if number >= 0 else "(does not exist yet)"
 
 
 def _data(change, node):

@@ -38,6 +38,7 @@ import fcntl
 import glob
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -53,6 +54,61 @@ LOCK_WAIT = 120
 
 class TransactionError(Exception):
     """The set could not be changed; the message says why, and what is left to do."""
+
+
+# --- whose folder ---------------------------------------------------------------------------------------------------
+
+
+def stranger(path):
+    """The user, as (uid, gid), who could put something else in the place of a path: the first owner on the way there who is
+    neither root nor this user. None where there is no such owner.
+
+    Raises :class:`TransactionError` for a link on the way that is somebody else's: it may lead anywhere.
+    """
+    trusted = (0, os.geteuid())
+    left, place, hops = [part for part in os.fspath(path).split("/")[:-1] if part], "/", 0
+    while left:
+        place = os.path.join(place, left.pop(0))
+        try:
+            info = os.lstat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if stat.S_ISLNK(info.st_mode):
+            hops += 1
+            if info.st_uid not in trusted or hops > 40:
+                raise TransactionError(f"{path}: {place} is a link of somebody else's. Name the place it is to lead to.")
+            target = os.readlink(place)
+            left = [part for part in target.split("/") if part] + left
+            place = "/" if target.startswith("/") else os.path.dirname(place)
+        elif info.st_uid not in trusted:
+            return info.st_uid, info.st_gid
+    return None
+
+
+@contextlib.contextmanager
+def as_owner_of(path):
+    """Act on a path as the user whose folder it lies in: then whatever he puts in its place is reached with his rights only."""
+    owner = stranger(path) if os.geteuid() == 0 else None
+    if owner is None:
+        yield
+        return
+    uid, gid = owner
+    groups = os.getgroups()
+    os.setgroups(_groups_of(uid, gid))
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+def _groups_of(uid, gid):
+    with contextlib.suppress(KeyError):
+        return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+    return [gid]
 
 
 # --- nodes and steps ------------------------------------------------------------------------------------------------
@@ -77,13 +133,14 @@ class Node:
 
 def look(path):
     """What is at a path: kind ``absent``, ``file``, ``directory``, ``link`` or ``other``, with its attributes."""
-    try:
-        info = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return Node("absent")
     kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
-    kind = kinds.get(stat.S_IFMT(info.st_mode), "other")
-    target = os.readlink(path) if kind == "link" else None
+    with as_owner_of(path):
+        try:
+            info = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return Node("absent")
+        kind = kinds.get(stat.S_IFMT(info.st_mode), "other")
+        target = os.readlink(path) if kind == "link" else None
     return Node(kind, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, info.st_size, target)
 
 
@@ -115,7 +172,7 @@ class Step:
 
 
 def read(path):
-    with open(path, "rb") as handle:
+    with as_owner_of(path), open(path, "rb") as handle:
         return handle.read()
 
 
@@ -224,6 +281,11 @@ def _same(path, other):
 
 def stage(step, sync=True):
     """Build what the step will put in place, under its temporary name."""
+    with as_owner_of(step.dest):
+        _stage(step, sync)
+
+
+def _stage(step, sync):
     directories = []
     for below, node in step.nodes:
         path = step.new + below
@@ -242,6 +304,11 @@ def stage(step, sync=True):
 
 
 def forward(step):
+    with as_owner_of(step.dest):
+        _forward(step)
+
+
+def _forward(step):
     if step.act == "place":
         if os.path.lexists(step.new):
             os.rename(step.new, step.dest)
@@ -255,6 +322,11 @@ def forward(step):
 
 
 def _back(step):
+    with as_owner_of(step.dest):
+        _undo(step)
+
+
+def _undo(step):
     if step.act == "attributes":
         _set_attributes(step.dest, *step.before)
     elif step.act == "place" and os.path.lexists(step.new):
@@ -269,15 +341,17 @@ def _back(step):
 
 
 def _clean(step):
-    for path in (step.new, step.old):
-        if path:
-            remove(path)
+    with as_owner_of(step.dest):
+        for path in (step.new, step.old):
+            if path:
+                remove(path)
 
 
 def _sync_parents(steps):
     for path in sorted({os.path.dirname(step.dest) for step in steps}):
-        if os.path.isdir(path):
-            _sync_directory(path)
+        with as_owner_of(f"{path}/"):
+            if os.path.isdir(path):
+                _sync_directory(path)
 
 
 # --- the journal ----------------------------------------------------------------------------------------------------
@@ -465,7 +539,8 @@ def transact(steps, identifier, test=None, kept=None, state_dir=STATE_DIR, backu
             if step.act == "place":
                 stage(step)
             if step.old and look(step.dest).kind != "directory":
-                _keep_second_name(step.dest, step.old)
+                with as_owner_of(step.dest):
+                    _keep_second_name(step.dest, step.old)
         _sync_parents(steps)
         backup = _back_up(kept, journal.backup) if kept else None
     except BaseException:
@@ -528,7 +603,7 @@ def _settle_for_helper(journal):
 def _in_place(step):
     """The step has been done, and not undone."""
     if step.act == "remove":
-        return not os.path.lexists(step.dest)
+        return look(step.dest).kind == "absent"
     if step.act == "attributes":
         return look(step.dest).attributes == tuple(step.after)
     found, wanted = look(step.dest), step.nodes[0][1]
@@ -543,10 +618,22 @@ def _back_up(kept, directory):
         if look(path).kind in ("file", "link"):
             copy = f"{directory}/files{path}"
             os.makedirs(os.path.dirname(copy), 0o700, exist_ok=True)
-            _copy_node(path, copy)
+            _keep(path, copy)
     manifest = json.dumps({"version": 1, "changes": kept}, indent=1, sort_keys=True)
     _write_file(f"{directory}/manifest.json", Node("file", 0o600, content=f"{manifest}\n".encode()))
     return directory
+
+
+def _keep(path, copy):
+    """Copy a file or link to the backup; what lies in somebody else's folder is read with his rights."""
+    if stranger(path) is None:
+        _copy_node(path, copy)
+        return
+    node = look(path)
+    if node.kind == "link":
+        os.symlink(node.target, copy)
+    else:
+        _write_file(copy, dataclasses.replace(node, content=read(path)))
 
 
 def _forget_old_backups(backup_dir):

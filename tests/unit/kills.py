@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kill a transaction before each of its calls into the operating system, and look at what is left.
+"""Kill a transaction before each of its calls into the operating system that does something, and look at what is left.
 
 A profile hook counts those calls in every process of the transaction and sends SIGKILL before the chosen one, so nothing
 in the tested code knows of it. Five questions are asked:
@@ -38,6 +38,8 @@ from ansible_collections.mainstay.vps.plugins.module_utils.changeset import Entr
 
 OWNER, GROUP = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
 CALLS = ("posix", "fcntl", "_posixsubprocess")
+# A kill before a question is the kill before the act that follows it.
+QUESTIONS_ONLY = {"fspath", "fstat", "getegid", "geteuid", "getgroups", "getpid", "getsid", "listdir", "lstat", "readlink", "scandir", "stat"}
 MEMORY = "/dev/shm"  # no kill is waiting for a disk
 QUESTIONS = ("module", "meanwhile", "helper", "both", "recovery")
 ACCEPT, REFUSE = [["true"]], [["sh", "-c", "echo no such thing >&2; exit 1"]]
@@ -138,7 +140,7 @@ def arm(question, number, mark):
     counted = {}
 
     def count(frame, event, function):
-        if event != "c_call" or getattr(function, "__module__", None) not in CALLS:
+        if event != "c_call" or getattr(function, "__module__", None) not in CALLS or function.__name__ in QUESTIONS_ONLY:
             return
         pid = os.getpid()
         helper = pid != main and os.getsid(0) == pid

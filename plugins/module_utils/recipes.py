@@ -102,8 +102,8 @@ done
 
 # What holds the path of the environment that this one is a copy of gets a file of its own with the new one.
 RELOCATE = """
-grep --recursive --files-with-matches --binary-files=without-match --fixed-strings -- "$1" .venv/bin .venv/pyvenv.cfg |
-  xargs --no-run-if-empty --delimiter='\\n' sed --in-place "s|$1|$PWD/.venv|g"
+grep --recursive --files-with-matches --null --binary-files=without-match --fixed-strings -- "$1" .venv/bin .venv/pyvenv.cfg |
+  xargs --null --no-run-if-empty sed --in-place "s|$1|$PWD/.venv|g"
 """
 
 COMPILE = ".venv/bin/python -m compileall -q -x '(^|/)(\\.venv|node_modules)/' . || true"

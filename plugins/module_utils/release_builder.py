@@ -342,7 +342,7 @@ class Builder:
         try:
             sealing.folder(place, 0o700, builder)
             steps = recipes.python_steps(requirements, content, f"{place}/venv", self.params["python_installer"])
-            for step in [*steps, Step("finish the environment", 'rm -rf "$1"', f"{place}/{releases.COMPLETE}")]:
+            for step in [*steps, Step("finish the environment", 'rm -rf "$1" .venv', f"{place}/{releases.COMPLETE}")]:
                 self.build_step(step, place)
             self._seal(place, {builder})
             self._sync(place)
@@ -497,7 +497,7 @@ class Builder:
         path = f"{self.root}/releases/{name}"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{path}/{releases.COMPLETE}")
-        if os.path.isfile(f"{path}/{containers.RELEASE_FILE}"):
+        if self._is_finished(path) and os.path.isfile(f"{path}/{containers.RELEASE_FILE}"):
             # Refused where the image was never copied, and while somebody's own container needs it.
             command = ["/usr/bin/podman", "image", "rm", containers.image_name(self.app, name)]
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)

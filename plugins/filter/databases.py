@@ -19,9 +19,9 @@ class FilterModule:
                 "postgresql_index_work",
                 "postgresql_invalid_indexes",
                 "postgresql_missing",
+                "postgresql_open",
                 "postgresql_remote_access",
                 "postgresql_settings",
-                "redis_instances",
                 "scram_verifier",
             )
         }

@@ -6,7 +6,6 @@ the way to ask it, and for each app who it is and which ports are its own."""
 from __future__ import annotations
 
 from .apps import heartbeat_path, normalise, port_range
-from .databases import REDIS_PORTS
 from .fleet import at, tiers_of
 from .instances import names, numbers, planned_instances, planned_settings
 
@@ -37,9 +36,7 @@ def applied_plan(plan, hostname):
     planned = plan.get("hosts", {}).get(hostname)
     if not planned:
         return {}
-    ports = {name: REDIS_PORTS[name] for name in planned.get("redis", {})}
-    return {"version": VERSION, "host": hostname, "users": plan["users"], "plan": planned,
-            "connections": plan["connections"], "ports": ports}
+    return {"version": VERSION, "host": hostname, "users": plan["users"], "plan": planned, "connections": plan["connections"]}
 
 
 def copy_entries(paths, source, dest):

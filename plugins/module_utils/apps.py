@@ -49,8 +49,9 @@ RESERVED_NAMES = frozenset({
     "mysql", "news", "nginx", "nobody", "postgres", "proxy", "redis", "root", "ssh", "sshd", "sync", "sys", "system", "systemd",
     "ubuntu", "uucp", "www-data",
 })
-# Ports the stack itself listens on.
-RESERVED_PORTS = {3306: "MariaDB", 5432: "PostgreSQL", 6379: "Redis (cache)", 6380: "Redis (queue)", 6432: "PgBouncer"}
+# Ports the stack itself listens on; Redis has an instance for each app and purpose.
+REDIS_PORTS = range(6379, 6432)
+RESERVED_PORTS = {3306: "MariaDB", 5432: "PostgreSQL", **dict.fromkeys(REDIS_PORTS, "Redis"), 6432: "PgBouncer"}
 
 # Parts of the interface that are declared but not built yet: refused instead of half done.
 NOT_YET = {

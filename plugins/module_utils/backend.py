@@ -13,9 +13,10 @@ from urllib.parse import quote
 from . import sandbox
 from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise
 from .containers import RELEASE_FILE, SERVICE, podman_run, volume, writable_in_memory
-from .databases import DATABASE_PORTS, REDIS_PORTS
+from .databases import DATABASE_PORTS
 from .fleet import LOOPBACK, app_packages, at
 from .instances import RECORDS, link_target, names, next_numbers, record, record_path, recorded
+from .redis_ports import assigned_ports, instance_name
 from .releases import LOCKS
 from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
 from .unit_commands import assignment, exec_line, exec_words, quoted
@@ -61,7 +62,7 @@ def _secret(app, secrets, name):
     return value
 
 
-def _generated(app, secrets, database_host, redis_host, pooled):
+def _generated(app, secrets, database_host, redis_host, redis_ports, pooled):
     """The variables every process of an app gets, besides its own ``env``."""
     variables = {name: _secret(app, secrets, name) for name in app["secrets"]}
     if app["database"] != "none":
@@ -75,22 +76,22 @@ def _generated(app, secrets, database_host, redis_host, pooled):
         password = quote(_secret(app, secrets, "DATABASE_PASSWORD"), safe="")
         port = DATABASE_PORTS["pgbouncer" if pooled and app["pooler"] == "pgbouncer" else app["database"]]
         variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{at(database_host, port)}/{app['name']}"
-    for instance in app["redis"]:
-        password = quote(_secret(app, secrets, f"REDIS_{instance.upper()}_PASSWORD"), safe="")
-        variables[f"REDIS_{instance.upper()}_URL"] = (
-            f"redis://{app['name']}:{password}@{at(redis_host, REDIS_PORTS[instance])}/0"
-        )
+    for purpose in app["redis"]:
+        password = quote(_secret(app, secrets, f"REDIS_{purpose.upper()}_PASSWORD"), safe="")
+        address = at(redis_host, redis_ports[app["name"]][purpose])
+        variables[f"REDIS_{purpose.upper()}_URL"] = f"redis://{app['name']}:{password}@{address}/0"
     return variables
 
 
-def environment(apps, secrets=None, database_host=LOOPBACK, redis_host=LOOPBACK, pooled=True):
+def environment(apps, secrets=None, database_host=LOOPBACK, redis_host=LOOPBACK, redis_ports=None, pooled=True):
     """What goes into each app's environment file: generated names, prefixed copies, and the app's own over both.
 
     Without ``pooled`` it is that of a migration, which goes past the pooler: it may need a session of its own.
     """
     result = {}
+    redis_ports = redis_ports or assigned_ports(apps)
     for app in normalise(apps).values():
-        generated = _generated(app, secrets or {}, database_host, redis_host, pooled)
+        generated = _generated(app, secrets or {}, database_host, redis_host, redis_ports, pooled)
         generated = {name: app["env"].get(name, value) for name, value in generated.items()}
         prefixed = {app["env_prefix"] + name: value for name, value in generated.items()} if app["env_prefix"] else {}
         runtime = {"python": {"PYTHONUNBUFFERED": "1"}, "node": {"NODE_ENV": "production"}}.get(app["runtime"], {})
@@ -228,7 +229,7 @@ def unit(app, process, plan, options, names=()):
     variables = process_environment(app, process, numbers, options)
     own = _own_variables(process, options)
     after = DATABASE_UNITS[app["database"]] + (["pgbouncer.service"] if app["pooler"] == "pgbouncer" else [])
-    after += [f"redis-server@{instance}.service" for instance in app["redis"]]
+    after += [f"redis-server@{instance_name(app['name'], purpose)}.service" for purpose in app["redis"]]
     return {
         "name": f"{app['name']}-{process['name']}",
         "app": app["name"],

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From declared apps to the databases, roles and Redis instances they need. No plain password reaches a server's files."""
+"""From declared apps to the databases and roles they need. No plain password reaches a server's files."""
 from __future__ import annotations
 
 import base64
@@ -13,7 +13,6 @@ from .apps import normalise
 from .fleet import network_of
 
 DATABASE_PORTS = {"mariadb": 3306, "pgbouncer": 6432, "postgresql": 5432}
-REDIS_PORTS = {"cache": 6379, "queue": 6380}
 # PostgreSQL's own default (scram_iterations, src/include/common/scram-common.h); more is slower at every connection.
 SCRAM_ITERATIONS = 4096
 
@@ -32,10 +31,15 @@ def scram_verifier(password, role):
     return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{texts[0]}${texts[1]}:{texts[2]}"
 
 
-def postgresql_databases(apps, secrets):
-    """One database for each app that declares PostgreSQL, owned by a role of the app's name."""
+# PostgreSQL's own word for no limit on a role's connections.
+UNLIMITED = -1
+
+
+def postgresql_databases(apps, secrets, plan=None):
+    """One database for each app that declares PostgreSQL, owned by a role of the app's name with the connections of the plan."""
+    limits = (plan or {}).get("connections", {}).get("postgresql", {}).get("roles", {})
     return [
-        {"name": app["name"], "owner": app["name"],
+        {"name": app["name"], "owner": app["name"], "connection_limit": limits.get(app["name"], UNLIMITED),
          "password_verifier": scram_verifier(secrets[app["name"]]["DATABASE_PASSWORD"], app["name"])}
         for app in normalise(apps).values()
         if app["database"] == "postgresql" and app["name"] in secrets
@@ -50,7 +54,16 @@ def postgresql_missing(databases, found, settings):
         if found.get("databases", {}).get(database["name"]) != database["owner"]
         or found.get("roles", {}).get(database["owner"]) != hashlib.sha256(database["password_verifier"].encode()).hexdigest()
         or not wanted <= set(found.get("settings", {}).get(database["owner"], ()))
+        or found.get("limits", {}).get(database["owner"], UNLIMITED) != database.get("connection_limit", UNLIMITED)
     ]
+
+
+def postgresql_open(databases, found):
+    """The databases that everybody with a role may connect to, and should not: those of the apps, and the two that a server begins
+    with. A foreign database is its owner's to close."""
+    names = ["postgres", "template1", *(database["name"] for database in databases)]
+    known = {"template1", *found.get("databases", {})} if found.get("databases") else set()
+    return [name for name in names if name not in known or name in found.get("open", ())]
 
 
 def postgresql_extensions_missing(databases, extensions, found):
@@ -155,12 +168,12 @@ def postgresql_invalid_indexes(indexes, found):
 SWITCHED_OFF = ("0", "false", "no", "off")
 
 
-def pgbouncer_databases(apps, secrets):
+def pgbouncer_databases(apps, secrets, plan=None):
     """The databases of the apps that reach PostgreSQL through PgBouncer, and whether they may prepare statements there."""
     declared = normalise(apps)
     return [
         {**database, "prepares": declared[database["name"]]["env"].get("DB_PREPARED_STATEMENTS", "1").lower() not in SWITCHED_OFF}
-        for database in postgresql_databases(declared, secrets)
+        for database in postgresql_databases(declared, secrets, plan)
         if declared[database["name"]]["pooler"] == "pgbouncer"
     ]
 
@@ -169,33 +182,6 @@ def pgbouncer_settings(plan, own):
     """PgBouncer's settings by name, ready for its file; ``nofile`` is for its unit."""
     settings = {**{name: value for name, value in plan.items() if name != "nofile"}, **own}
     return {name: int(settings[name]) if isinstance(settings[name], bool) else settings[name] for name in sorted(settings)}
-
-
-def redis_instances(apps, secrets, plan, hostname):
-    """The Redis instances the apps ask for: ``cache`` evicts, ``queue`` never does; one ACL user for each app."""
-    declared = normalise(apps)
-    planned = plan.get("hosts", {}).get(hostname, {}).get("redis", {})
-    instances = []
-    for name, port in REDIS_PORTS.items():
-        users = [
-            {"name": app["name"],
-             "password_sha256": hashlib.sha256(secrets[app["name"]][f"REDIS_{name.upper()}_PASSWORD"].encode()).hexdigest()}
-            for app in declared.values()
-            if name in app["redis"] and app["name"] in secrets
-        ]
-        if users:
-            sizes = planned.get(name, {})
-            instances.append({
-                "name": name,
-                "port": port,
-                "durable": name == "queue",
-                "maxmemory_mb": sizes.get("maxmemory_mb", 64),
-                "maxmemory_policy": sizes.get("maxmemory_policy", "allkeys-lru" if name == "cache" else "noeviction"),
-                "maxclients": sizes.get("maxclients", 1000),
-                "nofile": sizes.get("nofile", 1032),
-                "users": users,
-            })
-    return instances
 
 
 # Units that the plan writes into its names and PostgreSQL wants behind the number.

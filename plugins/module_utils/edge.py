@@ -11,9 +11,10 @@ import posixpath
 import re
 
 from .apps import DeclarationError, normalise, port_range
-from .databases import DATABASE_PORTS, REDIS_PORTS
+from .databases import DATABASE_PORTS
 from .fleet import network_of, other_addresses, tiers_of
 from .instances import planned_instances
+from .redis import redis_ports
 from .sites import TLS_DIRECTORY, tls_files
 
 PORT_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
@@ -59,8 +60,11 @@ def firewall_rules(apps, plan=None, hostname=None):
     if "database" in tiers:
         inner += [("backend", DATABASE_PORTS[name], name) for name in sorted({app[key] for app in declared for key in ("database", "pooler")} - {"none"})]
     if "cache" in tiers:
-        used = {name for app in declared for name in app["redis"]}
-        inner += [("backend", REDIS_PORTS[name], f"redis {name}") for name in sorted(used)]
+        inner += [
+            ("backend", port, f"redis {app} {purpose}")
+            for app, ports in redis_ports(apps, plan, hostname).items()
+            for purpose, port in ports.items()
+        ]
     if "backend" in tiers:
         inner += [
             ("proxy", f"{ports[0]}-{ports[-1]}", f"{app['name']} {process['name']}")

@@ -13,6 +13,7 @@ from .apps import normalise, port_range
 from .databases import DATABASE_PORTS
 from .fleet import LOOPBACK, network_of, tier_address
 from .instances import planned_instances
+from .redis import redis_ports
 
 # Link-local addresses, where clouds answer with the credentials of the machine, and the addresses outside of them at which some do:
 # EC2 by IPv6, Azure, Alibaba Cloud. They answer for names, too, so that stays open.
@@ -33,6 +34,7 @@ def egress_chains(apps, plan=None, hostname=None):
     for app in declared.values():
         others = _others_ports(declared, app, plan, hostname)
         apart = [f"fib daddr type local tcp dport {_set(others)} {REFUSE}"] if others else []
+        apart += _others_redis(declared, app, plan, hostname)
         own = [*apart, *_counted(app, plan, hostname), *_allowed(app, plan, hostname), *_refused(METADATA)]
         chains.append({"name": f"app-{app['name']}", "user": app["user"], "rules": own})
         chains.append(
@@ -49,6 +51,12 @@ def _others_ports(apps, app, plan, hostname):
             owned = port_range(process, planned_instances(plan, hostname, other, process)) if other is not app else ()
             ports += [f"{owned[0]}-{owned[-1]}"] if owned else []
     return sorted(ports)
+
+
+def _others_redis(apps, app, plan, hostname):
+    """The Redis instances of all other apps: who knows no password could still take all connections."""
+    ports = [port for name, owned in redis_ports(apps, plan, hostname).items() if name != app["name"] for port in owned.values()]
+    return [f"{_to([tier_address(plan, hostname, 'cache')])} tcp dport {_set(sorted(ports))} {REFUSE}"] if ports else []
 
 
 def _counted(app, plan, hostname):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 
 from .apps import DeclarationError, normalise
+from .redis_ports import recorded_ports
 
 LOOPBACK = "127.0.0.1"
 TIERS = ("proxy", "backend", "database", "cache")
@@ -28,6 +29,9 @@ def plan_hosts(names, hostvars, groups):
             raise ValueError(f"inventory: {name!r} is in no tier. Put it into one or more of the groups {', '.join(TIERS)}.")
         snapshot = hostvars[name]["mainstay_host"]
         hosts[name] = {"tiers": tiers, "memory_mb": snapshot["memory_mb"], "cpus": snapshot["cpus"]}
+        ports = recorded_ports(snapshot.get("paths") or {})
+        if ports:
+            hosts[name]["redis_ports"] = ports
         if len(names) > 1:
             hosts[name]["address"] = _own_address(name, hostvars[name].get("mainstay_address"))
     return hosts

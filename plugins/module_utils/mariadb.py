@@ -33,12 +33,14 @@ def password_hash(password):
     return "*" + hashlib.sha1(hashlib.sha1(password.encode()).digest()).hexdigest().upper()
 
 
-def databases(apps, secrets):
-    """One database for each app that declares MariaDB, and the app's user with a hashed password."""
+def databases(apps, secrets, plan=None):
+    """One database for each app that declares MariaDB, and the app's user with a hashed password and the connections of the plan."""
+    limits = (plan or {}).get("connections", {}).get("mariadb", {}).get("roles", {})
     return [
         {
             "name": app["name"],
             "user": app["name"],
+            "connection_limit": limits.get(app["name"], 0),  # MariaDB's own word for no limit
             "password_hash": password_hash(secrets[app["name"]]["DATABASE_PASSWORD"]),
         }
         for app in normalise(apps).values()
@@ -47,13 +49,14 @@ def databases(apps, secrets):
 
 
 def missing(wanted, hosts, found):
-    """The databases that do not exist, or whose user has another password or other privileges from one of the hosts."""
+    """The databases that do not exist, or whose user has another password, limit or privileges from one of the hosts."""
 
     def differs(database, host):
         account = f"{database['user']}@{host}"
         digest = hashlib.sha256(f"{PLUGIN} {database['password_hash']}".encode()).hexdigest()
         is_known = found.get("users", {}).get(account) == digest
-        return not is_known or found.get("grants", {}).get(account) != [database["name"]]
+        is_limited = found.get("limits", {}).get(account, 0) == database.get("connection_limit", 0)
+        return not is_known or not is_limited or found.get("grants", {}).get(account) != [database["name"]]
 
     return [
         database

@@ -45,10 +45,13 @@ def _host(name, host):
     for service in ("postgresql", "pgbouncer", "mariadb"):
         if service in host:
             yield from _settings(service, host[service])
-    for instance, settings in host.get("redis", {}).items():
-        yield from _settings(f"redis {instance}", settings)
+    for app, purposes in host.get("redis", {}).items():
+        for purpose, settings in purposes.items():
+            yield from _settings(f"redis {app} {purpose}", settings)
     if "nginx" in host:
         yield from _settings("nginx", host["nginx"])
+    for service, limits in host["services"].items():
+        yield from _settings(f"unit of {service}", limits)
     yield from _settings("sysctl", host["sysctl"])
 
 
@@ -93,3 +96,5 @@ def _connections(database, connections):
     yield f"{database}: {total} of {connections['limit']} connections"
     rows = [(name, str(number)) for name, number in connections["parts"].items() if number]
     yield from _indented(aligned([*rows, ("reserved", str(connections["reserved"]))]))
+    if connections.get("roles"):
+        yield from _settings("at most", connections["roles"])

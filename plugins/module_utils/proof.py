@@ -7,9 +7,10 @@ from __future__ import annotations
 import ipaddress
 
 from .apps import normalise
-from .databases import DATABASE_PORTS, REDIS_PORTS
+from .databases import DATABASE_PORTS
 from .fleet import LOOPBACK, at, tiers_of, web_address
 from .instances import names, numbers
+from .redis import redis_ports
 
 # Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
 CLIENT_PORTS = {("udp", 68), ("udp", 546)}
@@ -81,8 +82,8 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
     if "database" in tiers and any(app["database"] == "mariadb" for app in declared.values()):
         probes.append({"name": "mariadb", "kind": "mysql", "host": LOOPBACK, "port": DATABASE_PORTS["mariadb"]})
     if "cache" in tiers:
-        probes += [{"name": f"redis {name}", "kind": "redis", "host": LOOPBACK, "port": port}
-                   for name, port in REDIS_PORTS.items() if any(name in app["redis"] for app in declared.values())]
+        probes += [{"name": f"redis {app} {purpose}", "kind": "redis", "host": LOOPBACK, "port": port}
+                   for app, ports in redis_ports(declared, plan, hostname).items() for purpose, port in ports.items()]
     if "backend" in tiers:
         for app in declared.values():
             for process in app["processes"].values():

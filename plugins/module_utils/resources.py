@@ -74,7 +74,11 @@ SELECT json_build_object(
                      coalesce(encode(sha256(convert_to(rolpassword, 'UTF8')), 'hex'), '')), '{}')
             FROM pg_authid WHERE rolname !~ '^pg_'),
   'settings', (SELECT coalesce(json_object_agg(rolname, to_json(rolconfig)), '{}')
-               FROM pg_roles WHERE rolconfig IS NOT NULL));
+               FROM pg_roles WHERE rolconfig IS NOT NULL),
+  'limits', (SELECT coalesce(json_object_agg(rolname, rolconnlimit), '{}') FROM pg_roles WHERE rolconnlimit >= 0),
+  'open', (SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE EXISTS (
+             SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))
+             WHERE grantee = 0 AND privilege_type = 'CONNECT')));
 """
 # One line for each database. Indexes behind constraints are left out; one that is being built is not invalid yet.
 INSIDE_QUERY = """
@@ -104,6 +108,8 @@ SELECT 'databases', schema_name, default_character_set_name FROM information_sch
 UNION ALL SELECT 'users', CONCAT(user, '@', host), SHA2(CONCAT(
   COALESCE(JSON_VALUE(priv, '$.plugin'), ''), ' ', COALESCE(JSON_VALUE(priv, '$.authentication_string'), '')), 256)
  FROM mysql.global_priv WHERE JSON_VALUE(priv, '$.is_role') IS NULL
+UNION ALL SELECT 'limits', CONCAT(user, '@', host), JSON_VALUE(priv, '$.max_user_connections')
+ FROM mysql.global_priv WHERE JSON_VALUE(priv, '$.max_user_connections') > 0
 UNION ALL SELECT 'grants', CONCAT(user, '@', host), db FROM mysql.db
 UNION ALL SELECT 'grants', CONCAT(user, '@', host), '*' FROM mysql.global_priv WHERE JSON_VALUE(priv, '$.access') > 0
 """
@@ -520,14 +526,15 @@ def mariadb_command():
 
 
 def mariadb_answer(text):
-    """{databases: {name: character set}, users: {account: digest}, grants: {account: [database]}} from the lines."""
-    answer = {"databases": {}, "users": {}, "grants": {}}
+    """{databases: {name: character set}, users: {account: digest}, limits: {account: connections}, grants: {account: [database]}}
+    from the lines."""
+    answer = {"databases": {}, "users": {}, "limits": {}, "grants": {}}
     for line in text.splitlines():
         kind, name, value = line.split("\t")
         if kind == "grants":
             answer[kind].setdefault(name, []).append(value)
         else:
-            answer[kind][name] = value
+            answer[kind][name] = int(value) if kind == "limits" else value
     return {**answer, "grants": {name: sorted(found) for name, found in answer["grants"].items()}}
 
 
@@ -673,7 +680,7 @@ def _start_query(found, root, start, euid, notes):
 def _databases(found, querying, notes):
     import json
 
-    answer = {"databases": {}, "roles": {}, "settings": {}, "extensions": {}, "indexes": {}}
+    answer = {"databases": {}, "roles": {}, "settings": {}, "limits": {}, "open": [], "extensions": {}, "indexes": {}}
     if querying is not None:
         try:
             lines = [json.loads(line) for line in (querying.finish(PSQL_SECONDS) or "").splitlines()]

@@ -70,6 +70,7 @@ def _connections(stack, database, share_for):
         "needed": rules.Figure(sum(parts.values()), "the sum of the parts"),
         "parts": parts,
         "reserved": rules.Figure(stacks.RESERVED[database], "kept for an administrator"),
+        "roles": stacks.role_limits(stack, database, share_for),
     }
 
 

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import collections
+
 from . import sizing_rules as rules
 from . import sizing_stack as stacks
+from .redis_ports import instance_name
 
 
 def host_plan(stack, host, share, share_for):
@@ -28,6 +31,11 @@ def host_plan(stack, host, share, share_for):
     if host.address:
         planned["address"] = host.address
     planned["memory"] = _memory(host, share, parts)
+    planned["services"] = {
+        name: rules.service_limits(name, planned[name], parts[name])
+        for name in SERVICES
+        if name in parts
+    }
     planned["sysctl"] = rules.sysctl(stack.users, "redis" in planned, files)
     return planned
 
@@ -69,17 +77,25 @@ def _database(stack, host, share, share_for):
 
 
 def _cache(stack, host, share, share_for):
-    clients = sum(_redis_clients(stack, backend, share_for) for backend in stack.tier("backend"))
-    instances = {name: rules.redis(name, share, host.alone, clients) for name in stack.redis}
-    parts = {f"redis-{name}": rules.redis_worst_case(settings) for name, settings in instances.items()}
-    return {"redis": instances} if instances else {}, parts, sum(settings["nofile"] for settings in instances.values())
+    planned, parts, files = {}, {}, 0
+    sharing = collections.Counter(purpose for ports in stack.redis.values() for purpose in ports)
+    for app, ports in stack.redis.items():
+        clients = sum(_redis_clients(stack, app, backend, share_for) for backend in stack.tier("backend"))
+        for purpose, port in ports.items():
+            settings = rules.redis(purpose, share, host.alone, clients, sharing[purpose])
+            part = rules.redis_worst_case(settings)
+            port = rules.Figure(port, "its own for good: on record, or the lowest that was free")
+            planned.setdefault(app, {})[purpose] = {**settings, "port": port, "memory_max_mb": part}
+            parts[f"redis-{instance_name(app, purpose)}"] = part
+            files += settings["nofile"]
+    return {"redis": planned} if planned else {}, parts, files
 
 
-def _redis_clients(stack, host, share_for):
-    """The processes on a host that use Redis, the second set of a deploy included."""
+def _redis_clients(stack, app, host, share_for):
+    """The processes of an app on a host, the second set of a deploy included."""
     clients = 0
     for process in stack.processes:
-        if process.uses_redis:
+        if process.app == app:
             share = share_for(host, process)
             sets = 2 if process.kind == "web" else 1
             clients += (
@@ -91,9 +107,11 @@ def _redis_clients(stack, host, share_for):
 def _proxy(stack, host, share, _share_for):
     settings = rules.nginx(stack.users, host.cpus, share)
     files = settings["worker_processes"] * settings["worker_rlimit_nofile"]
-    return {"nginx": settings}, {"nginx": rules.nginx_memory(stack.users, settings)}, files
+    return {"nginx": settings}, {"nginx": rules.nginx_memory(settings)}, files
 
 
+# Servers that apps share; a Redis instance is one app's.
+SERVICES = ("mariadb", "nginx", "pgbouncer", "postgresql")
 # Each sizes one tier of a host: its settings, its parts of the memory, and the files it may open.
 TIERS = {"backend": _backend, "database": _database, "cache": _cache, "proxy": _proxy}
 # Settings, worst case in memory, and files of each database.

@@ -94,7 +94,7 @@ def power_of_two(number):
 RESERVE_MB = 150
 RESERVE_PERCENT = 10
 # The on-host agent's own MemoryMax.
-AGENT_MB = 64
+AGENT_MB = 48
 # Swap catches what is idle and lets pressure be measured; it is never counted as memory (trellis 1 GB, debops 2 x RAM
 # if small).
 SWAP_MB = (1024, 2048)
@@ -331,6 +331,8 @@ MARIADB_RESERVED = 1
 # Not in any pool: a migration with its lock watcher; the agent, a backup and an operator's session
 MIGRATION_CONNECTIONS = 2
 MONITORING_CONNECTIONS = 3
+# What ``mainstay run`` may need beside an app's processes.
+COMMAND_CONNECTIONS = 2
 # Bounds of max_connections; above the upper one a pooler serves better than more backends.
 CONNECTIONS = (20, 500)
 CONNECTIONS_MARGIN_PERCENT = 20
@@ -417,6 +419,18 @@ def split_pool(declared_size, declared_overflow, total):
         return size, Figure(0, "no pool, no overflow")
     return size, Figure(
         max(0, total - declared_size), "{} - size {}, at least 0 ({})", int(total), declared_size, total.why
+    )
+
+
+def role_limit(parts, second):
+    """What one app may take of ``max_connections``; the rest stays for the others."""
+    return Figure(
+        parts + second + MIGRATION_CONNECTIONS + COMMAND_CONNECTIONS,
+        "its processes {} + its second set {} + migration {} + a command {}",
+        int(parts),
+        int(second),
+        MIGRATION_CONNECTIONS,
+        COMMAND_CONNECTIONS,
     )
 
 
@@ -761,7 +775,8 @@ def mariadb_files(settings):
 
 # Measured 3 MB private for an empty server; the rest is clients' buffers.
 REDIS_BASE_MB = 6
-REDIS_MB = 16
+# Least memory for data: of one instance, and of each of several that share the tier.
+REDIS_MB = (16, 8)
 # Percent of the share. Beside other tiers both together stay below 15 % of the memory; alone on a
 # host they may have it all, reserves included.
 REDIS_PERCENT = {"cache": 10, "queue": 5}
@@ -781,9 +796,15 @@ REDIS_CLIENTS = 1000
 REDIS_FILES = 32
 
 
-def redis(name, share, alone, processes):
+def redis(name, share, alone, processes, sharing):
+    """One instance of a purpose, for the processes of one app; ``sharing`` apps divide what the purpose may have."""
     percent = (REDIS_PERCENT_ALONE if alone else REDIS_PERCENT)[name]
-    memory = clamp(round_down(share * percent // 100, 8), REDIS_MB, None, f"share {share} x {percent} %")
+    memory = clamp(
+        round_down(share * percent // 100 // sharing, 8),
+        REDIS_MB[sharing > 1],
+        None,
+        f"share {share} x {percent} % / apps {sharing}",
+    )
     reserved = REDIS_BASE_MB + divide_up(memory * REDIS_RESERVE_PERCENT[name], 100)
     wanted = divide_up(processes * REDIS_CLIENTS_PER_PROCESS * (100 + REDIS_CLIENTS_MARGIN_PERCENT), 100)
     clients = clamp(
@@ -810,17 +831,28 @@ def redis_worst_case(settings):
 
 # --- nginx ---------------------------------------------------------------------------------------------------------
 
-NGINX_MASTER_MB = 6
-NGINX_WORKER_MB = 4
+# Measured on nginx 1.22: 5 MB private for master and two workers with 4096 connections each, before anybody comes.
+NGINX_MASTER_MB = 3
+NGINX_WORKER_MB = 2
 NGINX_WORKERS = 16
 # The share each worker beyond the first is worth.
 NGINX_SHARE_MB = 128
 # One connection and its two events (ngx_connection_t, ngx_event_t).
 NGINX_CONNECTION_BYTES = 424
-# Two connections of a person online with their TLS state and buffers.
-NGINX_USER_KB = 64
-# The guide's 4096 is kept as the floor: it costs 2 MB per worker.
-WORKER_CONNECTIONS = (4096, 65536)
+# A client's connection with its TLS state, 14 kB idle and 26 with 8 kB of headers (measured on nginx 1.22, private memory of the
+# workers); its socket comes on top.
+NGINX_CLIENT_KB = 24
+# A reload's new workers run beside those that still serve.
+NGINX_SETS = 2
+# What is held beyond all people's connections, twice: by monitors, crawlers, and those who mean harm.
+NGINX_STRANGERS = 1024
+# The guide's 4096 is the floor from a share on for which the memory of as many clients is small.
+WORKER_CONNECTIONS = (2048, 65536)
+WORKER_CONNECTIONS_GUIDE, WORKER_CONNECTIONS_SHARE_MB = 4096, 512
+# One address, or one IPv6 network of a customer, has this part of the connections: twenty of them together do not close a site.
+# With HTTP/2 a browser holds one or two, so an office behind one address has room for some dozens of people.
+NGINX_SOURCES = 20
+CONNECTIONS_PER_SOURCE = (64, 4096)
 # A proxied client is two connections: its own and the one to the app.
 CONNECTIONS_PER_CLIENT = 2
 # Logs, temporary and static files, and two descriptors for a proxied request.
@@ -831,9 +863,13 @@ KEEPALIVE = (16, 64)
 
 def nginx(users, cpus, share):
     wanted = power_of_two(users * CONNECTIONS_PER_USER * CONNECTIONS_PER_CLIENT)
+    least_connections, most_connections = WORKER_CONNECTIONS
+    if share >= WORKER_CONNECTIONS_SHARE_MB:
+        least_connections = WORKER_CONNECTIONS_GUIDE
     connections = clamp(
         wanted,
-        *WORKER_CONNECTIONS,
+        least_connections,
+        most_connections,
         f"users {users} x {CONNECTIONS_PER_USER} x {CONNECTIONS_PER_CLIENT}, next power of two",
     )
     workers = least(
@@ -841,7 +877,21 @@ def nginx(users, cpus, share):
         nginx=(NGINX_WORKERS, "at most {}", NGINX_WORKERS),
         memory=steps(share, NGINX_SHARE_MB),
     )
+    people = 2 * users * CONNECTIONS_PER_USER
+    clients = least(
+        slots=(
+            workers * connections // CONNECTIONS_PER_CLIENT,
+            "workers {} x worker_connections {} / {}",
+            int(workers),
+            int(connections),
+            CONNECTIONS_PER_CLIENT,
+        ),
+        people=(people + NGINX_STRANGERS, "2 x users {} x {} + {}", users, CONNECTIONS_PER_USER, NGINX_STRANGERS),
+    )
     return {
+        "connections_per_source": clamp(
+            clients // NGINX_SOURCES, *CONNECTIONS_PER_SOURCE, f"max_clients {int(clients)} / {NGINX_SOURCES}"
+        ),
         "keepalive_connections": clamp(
             divide_up(in_flight(users), workers),
             *KEEPALIVE,
@@ -849,6 +899,7 @@ def nginx(users, cpus, share):
         ),
         "keepalive_requests": Figure(1000, "nginx' default"),
         "keepalive_timeout_s": Figure(20, "idle clients give their slot back (h5bp)"),
+        "max_clients": clients,
         "max_websockets": max_websockets(users),
         "worker_connections": connections,
         "worker_processes": workers,
@@ -862,19 +913,41 @@ def nginx(users, cpus, share):
     }
 
 
-def nginx_memory(users, settings):
+def nginx_memory(settings):
     slots = divide_up(settings["worker_connections"] * NGINX_CONNECTION_BYTES, 1024 * 1024)
-    people = divide_up(users * NGINX_USER_KB, 1024)
+    clients = divide_up(settings["max_clients"] * NGINX_CLIENT_KB, 1024)
     return Figure(
-        NGINX_MASTER_MB + settings["worker_processes"] * (NGINX_WORKER_MB + slots) + people,
-        "master {} + workers {} x ({} + connection slots {}) + users {} x {} kB",
+        NGINX_MASTER_MB + NGINX_SETS * settings["worker_processes"] * (NGINX_WORKER_MB + slots) + clients,
+        "master {} + {} x workers {} x ({} + connection slots {}) + clients {} x {} kB",
         NGINX_MASTER_MB,
+        NGINX_SETS,
         int(settings["worker_processes"]),
         NGINX_WORKER_MB,
         slots,
-        users,
-        NGINX_USER_KB,
+        int(settings["max_clients"]),
+        NGINX_CLIENT_KB,
     )
+
+
+# --- limits of services --------------------------------------------------------------------------------------------
+
+# Threads and helpers beside those that serve: logger, checkpointer, signal handlers, a reload's second set of workers.
+SERVICE_TASKS = 32
+
+
+def service_limits(service, settings, part):
+    """MemoryMax and TasksMax of a server that apps share: what is counted for it, so that it takes nothing from the others when one
+    app drives it to its limit."""
+    tasks = {
+        "mariadb": lambda: settings["max_connections"],
+        "nginx": lambda: 2 * settings["worker_processes"],
+        "pgbouncer": lambda: 0,
+        "postgresql": lambda: settings["max_connections"] + settings["max_worker_processes"],
+    }[service]()
+    return {
+        "memory_max_mb": Figure(part, "its part of the memory"),
+        "tasks_max": Figure(SERVICE_TASKS + tasks, "{} + {} that serve", SERVICE_TASKS, int(tasks)),
+    }
 
 
 # --- kernel --------------------------------------------------------------------------------------------------------

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import bisect
 from collections import namedtuple
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from . import apps as declaration
 from . import sizing_rules as rules
 from .fleet import TIERS
+from .redis_ports import assigned_ports
 
 # More than any host affords: what a stack would run if memory were no bound.
 UNBOUNDED = 1 << 40
-HOST_KEYS = ("address", "cpus", "max_connections", "memory_mb", "tiers")
+HOST_KEYS = ("address", "cpus", "max_connections", "memory_mb", "redis_ports", "tiers")
 RESERVED = {"postgresql": rules.POSTGRESQL_RESERVED, "mariadb": rules.MARIADB_RESERVED}
 
 # Upper bounds on what is automatic, so that all connections together stay possible; None is no bound.
@@ -59,6 +60,7 @@ class Host:
     cpus: int
     max_connections: int | None = None
     address: str | None = None
+    redis_ports: dict = field(default_factory=dict, hash=False)
 
     @property
     def alone(self):
@@ -72,7 +74,7 @@ class Stack:
     hosts: dict
     processes: tuple
     databases: tuple
-    redis: tuple
+    redis: dict
     apps: dict
     ceilings: dict
 
@@ -134,7 +136,7 @@ def read(apps, users, hosts):
         hosts=read_hosts,
         processes=processes,
         databases=tuple(sorted({app["database"] for app in apps.values()} - {"none"})),
-        redis=tuple(sorted({name for app in apps.values() for name in app["redis"]})),
+        redis=_redis(apps, read_hosts),
         apps=apps,
         ceilings={},
     )
@@ -160,6 +162,7 @@ def _host(name, value):
         cpus=_count(value.get("cpus"), f"{where}.cpus"),
         max_connections=None if limit is None else _count(limit, f"{where}.max_connections"),
         address=value.get("address"),
+        redis_ports=dict(value.get("redis_ports") or {}),
     )
 
 
@@ -168,6 +171,12 @@ def _count(value, where):
     if isinstance(value, bool) or not str(value).isdigit() or int(value) < 1:
         raise ValueError(f"{where}: {value!r} cannot be used. Give a whole number from 1 on.")
     return int(value)
+
+
+def _redis(apps, hosts):
+    """The ports of all Redis instances; the first host of the tier has on record which are taken."""
+    recorded = next((host.redis_ports for host in hosts.values() if "cache" in host.tiers), {})
+    return assigned_ports(apps, recorded)
 
 
 def _process(app, process, rooms):
@@ -306,6 +315,20 @@ def connection_parts(stack, database, share_for):
     parts["migrations"] = rules.Figure(rules.MIGRATION_CONNECTIONS, "one migration and what watches its locks")
     parts["monitoring"] = rules.Figure(rules.MONITORING_CONNECTIONS, "agent, backup and an operator's session")
     return parts
+
+
+def role_limits(stack, database, share_for):
+    """The connections the role of each app may have: its processes, a second set of them, a migration, and an operator's command."""
+    held = _held(stack, share_for, lambda process: process.database == database and not process.pooled)
+    limits = {}
+    for name, app in stack.apps.items():
+        if app["database"] == database:
+            own = {process: by_host for process, by_host in held.items() if process.app == name}
+            pooled = server_pool(stack, share_for) if name in stack.pooled else 0
+            parts = sum(sum(by_host.values()) for by_host in own.values()) + pooled
+            second = sum(_second_set(own, host) for host in stack.tier("backend") if blue_green(stack, host, share_for))
+            limits[name] = rules.role_limit(parts, second)
+    return limits
 
 
 def client_parts(stack, share_for):

@@ -330,6 +330,15 @@ postgresql:
       description: Settings of roles that have some of their own, by role, each as C(name=value).
       type: dict
       returned: always
+    limits:
+      description: Connection limits of roles that have one, by role.
+      type: dict
+      returned: always
+    open:
+      description: Databases that everybody with a role may connect to.
+      type: list
+      elements: str
+      returned: always
     extensions:
       description: Installed extensions, by database. At most 16 databases are looked into.
       type: dict
@@ -350,6 +359,9 @@ postgresql:
       shop: shop
     settings:
       shop: [statement_timeout=60s]
+    limits:
+      shop: 30
+    open: []
     extensions:
       shop: [pg_stat_statements, plpgsql]
     indexes:
@@ -372,6 +384,10 @@ mariadb:
         - It tells whether a password is the wanted one and is not the password.
       type: dict
       returned: always
+    limits:
+      description: Connection limits of accounts that have one, by account.
+      type: dict
+      returned: always
     grants:
       description: Databases on which an account has privileges, by account. An asterisk stands for global privileges.
       type: dict
@@ -381,6 +397,8 @@ mariadb:
       shop: utf8mb4
     users:
       shop@127.0.0.1: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    limits:
+      shop@127.0.0.1: 30
     grants:
       shop@127.0.0.1: [shop]
 notes:

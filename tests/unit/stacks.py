@@ -189,10 +189,20 @@ def check_parts(host):
         assert parts["mariadb"] >= mariadb_worst_case(host["mariadb"])
     if "pgbouncer" in host:
         assert parts["pgbouncer"] >= 9 + host["pgbouncer"]["max_client_conn"] * 20 / 1024
-    for name, settings in host.get("redis", {}).items():
-        copies = 2 if name == "queue" else 1.25
-        assert parts[f"redis-{name}"] >= copies * settings["maxmemory_mb"]
-        assert settings["maxmemory_policy"] == {"queue": "noeviction", "cache": "allkeys-lru"}[name]
+    for app, purpose, settings in redis_instances(host):
+        copies = 2 if purpose == "queue" else 1.25
+        assert parts[f"redis-{app}-{purpose}"] == settings["memory_max_mb"] >= copies * settings["maxmemory_mb"]
+        assert settings["maxmemory_policy"] == {"queue": "noeviction", "cache": "allkeys-lru"}[purpose]
+    ports = [settings["port"] for _app, _purpose, settings in redis_instances(host)]
+    assert len(set(ports)) == len(ports)
+    for name, limits in host["services"].items():
+        assert limits["memory_max_mb"] == parts[name] and limits["tasks_max"] > 0
+
+
+def redis_instances(host):
+    return [
+        (app, purpose, settings) for app, purposes in host.get("redis", {}).items() for purpose, settings in purposes.items()
+    ]
 
 
 def postgresql_worst_case(settings):
@@ -229,7 +239,7 @@ def check_files(host):
             pools = children * (settings["pool_size"] + settings["max_overflow"])
             assert settings.get("max_websockets", 0) + pools + 64 <= settings["nofile"]
             assert settings["tasks_max"] > children
-    for settings in host.get("redis", {}).values():
+    for _app, _purpose, settings in redis_instances(host):
         assert settings["nofile"] >= settings["maxclients"] + 32
         files += settings["nofile"]
     if "pgbouncer" in host:
@@ -287,16 +297,16 @@ def held_connections(plan, apps):
 
 
 def check_redis_clients(plan, apps):
-    """A client library's pool of 50 in every process of every app that uses Redis."""
-    processes = 0
+    """A client library's pool of 50 in every process of the app whose instance it is."""
+    processes = dict.fromkeys(apps, 0)
     for host in plan["hosts"].values():
         for app_name, planned in host["processes"].items():
-            for settings in planned.values() if apps[app_name]["redis"] else ():
+            for settings in planned.values():
                 inside = settings["workers"] if "max_websockets" in settings else settings["concurrency"]
-                processes += settings["instances"] * inside * (2 if settings["surge_mb"] else 1)
+                processes[app_name] += settings["instances"] * inside * (2 if settings["surge_mb"] else 1)
     for host in plan["hosts"].values():
-        for settings in host.get("redis", {}).values():
-            assert settings["maxclients"] >= 50 * processes
+        for app, _purpose, settings in redis_instances(host):
+            assert settings["maxclients"] >= 50 * processes[app]
 
 
 def check_declared(plan, apps):

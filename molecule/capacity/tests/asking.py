@@ -45,7 +45,7 @@ def units(host):
 
 def pids(host):
     """The main process of each unit that nothing may end while another one does."""
-    names = ["nginx.service", "redis-server@cache.service", "redis-server@queue.service"]
+    names = ["nginx.service", "redis-server@shop-cache.service", "redis-server@shop-queue.service"]
     names += [name for each in units(host).values() for name in each]
     return {name: unit["MainPID"] for name, unit in show(host, names, "MainPID").items()}
 

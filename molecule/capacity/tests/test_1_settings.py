@@ -44,11 +44,11 @@ def test_postgresql_runs_with_the_plan_s_settings(host, plan):
 @pytest.mark.parametrize(("name", "port"), [("cache", 6379), ("queue", 6380)])
 def test_redis_runs_with_the_plan_s_settings(host, plan, name, port):
     """INFO says what is in force; CONFIG GET is not for those without the administrator's rights."""
-    info, planned = redis_info(host, port), plan["redis"][name]
+    info, planned = redis_info(host, port), plan["redis"]["shop"][name]
     assert int(info["maxmemory"]) == planned["maxmemory_mb"] * MB
     assert info["maxmemory_policy"] == planned["maxmemory_policy"]
     assert int(info["maxclients"]) == planned["maxclients"], "Redis lowers it where the files do not suffice"
-    (unit,) = show(host, [f"redis-server@{name}.service"], "LimitNOFILE", "MainPID").values()
+    (unit,) = show(host, [f"redis-server@shop-{name}.service"], "LimitNOFILE", "MainPID").values()
     assert int(unit["LimitNOFILE"]) == planned["nofile"]
     files = host.check_output(f"awk '/^Max open files/ {{print $5}}' /proc/{unit['MainPID']}/limits")
     assert int(files) == planned["nofile"]

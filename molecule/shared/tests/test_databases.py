@@ -28,8 +28,21 @@ def test_postgresql_keeps_a_verifier_and_refuses_a_wrong_password(host):
     assert "password authentication failed" in wrong.stderr
 
 
+def test_every_database_is_closed_to_all_but_its_owner(host):
+    ask = "SELECT datname FROM pg_database WHERE datallowconn AND has_database_privilege('shop', oid, 'CONNECT') ORDER BY 1"
+    assert host.check_output("cd / && runuser -u postgres -- psql -Atc %s", ask) == "shop"
+    limit = host.check_output("cd / && runuser -u postgres -- psql -Atc \"SELECT rolconnlimit FROM pg_roles WHERE rolname = 'shop'\"")
+    assert 10 < int(limit) < int(_setting(host, "max_connections"))
+
+
+@pytest.mark.parametrize("unit", ["postgresql@*", "nginx", "redis-server@shop-cache", "redis-server@shop-queue"])
+def test_servers_have_the_limits_of_the_plan(host, unit):
+    shown = dict(line.split("=") for line in host.check_output(f"systemctl show --property=MemoryMax,TasksMax '{unit}.service'").splitlines())
+    assert 16 << 20 < int(shown["MemoryMax"]) < 2 << 30 and 0 < int(shown["TasksMax"]) < 1000
+
+
 @pytest.mark.parametrize(("name", "port", "policy", "appendonly"), [
-    ("cache", 6379, "allkeys-lru", "no"), ("queue", 6380, "noeviction", "yes")])
+    ("shop-cache", 6379, "allkeys-lru", "no"), ("shop-queue", 6380, "noeviction", "yes")])
 def test_redis_instances(host, name, port, policy, appendonly):
     unit = host.service(f"redis-server@{name}")
     assert unit.is_running

@@ -215,11 +215,10 @@ class TestPlan:
 
     def test_a_redis_that_does_not_answer_is_told(self, host):
         host.plan["plan"]["redis"] = {
-            "queue": {"maxmemory_mb": 16, "maxmemory_policy": "noeviction", "maxclients": 1000}
+            "shop": {"queue": {"maxmemory_mb": 16, "maxmemory_policy": "noeviction", "maxclients": 1000, "port": 1}}  # nobody listens there
         }
-        host.plan["ports"]["queue"] = 1  # nobody listens there
         status, out, _err = host.run("plan", "--json")
-        assert status == 1 and json.loads(out)["differs"][0].startswith("redis queue: does not answer")
+        assert status == 1 and json.loads(out)["differs"][0].startswith("redis shop-queue: does not answer")
 
     def test_without_root_or_a_plan_it_says_what_to_do(self, host):
         host.is_root = False
@@ -244,13 +243,13 @@ class TestPlan:
         info |= {"connected_clients": "9", "evicted_keys": "0", "rejected_connections": "2"}
         monkeypatch.setattr(measure, "redis_info", lambda _address, port: info if port == 6380 else {})
         host.plan["plan"]["redis"] = {
-            "queue": {"maxmemory_mb": 16, "maxmemory_policy": "noeviction", "maxclients": 1000, "nofile": 1032}
+            "shop": {"queue": {"maxmemory_mb": 16, "maxmemory_policy": "noeviction", "maxclients": 1000, "nofile": 1032, "port": 6380}}
         }
         status, out, _err = host.run("plan", "--json")
         assert status == 1 and json.loads(out)["differs"] == [
-            f"redis queue: maxmemory is {32 * MB}, planned {16 * MB}",
-            "redis queue: maxclients is 968, planned 1000",
-            "redis-server@queue.service: LimitNOFILE is None, planned 1032",
+            f"redis shop-queue: maxmemory is {32 * MB}, planned {16 * MB}",
+            "redis shop-queue: maxclients is 968, planned 1000",
+            "redis-server@shop-queue.service: LimitNOFILE is None, planned 1032",
         ]
         (instance,) = json.loads(out)["redis"]["instances"]
         assert (instance["used_mb"], instance["maxmemory_mb"], instance["rejected"]) == (15, 32, 2)

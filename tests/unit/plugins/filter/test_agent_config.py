@@ -100,6 +100,5 @@ def test_files_go_to_the_same_place():
 def test_the_plan_on_the_host_is_its_own_part():
     applied = applied_plan(PLAN, "db1")
     assert applied["plan"] == PLAN["hosts"]["db1"] and applied["connections"] == PLAN["connections"]
-    assert (applied["host"], applied["users"], applied["ports"]) == ("db1", 100, {"cache": 6379, "queue": 6380})
-    assert applied_plan(PLAN, "web1")["ports"] == {}
+    assert (applied["host"], applied["users"]) == ("db1", 100)
     assert applied_plan(PLAN, "web9") == applied_plan({}, "web1") == {}

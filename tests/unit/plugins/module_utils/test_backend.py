@@ -269,8 +269,8 @@ def test_units_follow_the_plan(name, expected):
         "network-online.target",
         "mainstay-egress.service",
         "postgresql.service",
-        "redis-server@cache.service",
-        "redis-server@queue.service",
+        "redis-server@shop-cache.service",
+        "redis-server@shop-queue.service",
     ]
 
 

@@ -59,13 +59,23 @@ def test_pgbouncer_settings_are_written_as_it_reads_them():
         "default_pool_size": 7, "log_stats": 0, "max_client_conn": 100}
 
 
-def test_redis_instances_evict_or_last():
-    plan = {"hosts": {"web1": {"redis": {"cache": {"maxmemory_mb": 100, "maxmemory_policy": "allkeys-lru", "maxclients": 2000, "nofile": 2032}}}}}
-    cache, queue = databases.redis_instances(SHOP, SECRETS, plan, "web1")
-    assert (cache["port"], cache["durable"], cache["maxmemory_policy"], cache["maxmemory_mb"]) == (6379, False, "allkeys-lru", 100)
-    assert (queue["port"], queue["durable"], queue["maxmemory_policy"]) == (6380, True, "noeviction")
-    assert (cache["nofile"], queue["nofile"]) == (2032, 1032)
-    assert queue["users"] == [{"name": "shop", "password_sha256": hashlib.sha256(b"q").hexdigest()}]
+@pytest.mark.parametrize(("found", "closed"), [
+    ({}, ["postgres", "template1", "shop"]),
+    ({"databases": {"postgres": "postgres", "shop": "shop", "theirs": "x"}, "open": ["theirs"]}, []),
+    ({"databases": {"postgres": "postgres", "theirs": "x"}, "open": ["postgres", "theirs"]}, ["postgres", "shop"]),
+    ({"databases": {"postgres": "postgres", "shop": "shop"}, "open": ["shop", "template1"]}, ["template1", "shop"]),
+])
+def test_databases_are_closed_to_all_but_their_owners(found, closed):
+    assert databases.postgresql_open(databases.postgresql_databases(SHOP, SECRETS), found) == closed
+
+
+def test_a_role_has_the_connections_of_the_plan():
+    assert databases.postgresql_databases(SHOP, SECRETS)[0]["connection_limit"] == -1
+    plan = {"connections": {"postgresql": {"roles": {"shop": 34}}}}
+    declared = databases.postgresql_databases(SHOP, SECRETS, plan)
+    assert declared[0]["connection_limit"] == 34
+    assert databases.postgresql_missing(declared, _found(), {}) and databases.postgresql_missing(declared, _found(limits={"shop": 30}), {})
+    assert not databases.postgresql_missing(declared, _found(limits={"shop": 34}), {})
 
 
 def test_settings_have_units_and_quotes():

@@ -36,6 +36,7 @@ def _found(**changes):
     return {
         "databases": {"shop": "utf8mb4", "other": "latin1"},
         "users": dict.fromkeys(accounts, digest),
+        "limits": dict.fromkeys(accounts, 30),
         "grants": {account: ["shop"] for account in accounts},
         **changes,
     }
@@ -49,13 +50,16 @@ def _found(**changes):
         (_found(databases={"other": "utf8mb4"}), True),
         (_found(users={}), True),
         (_found(users={**_found()["users"], "shop@10.0.0.5": "another password's digest"}), True),
+        (_found(limits={}), True),
+        (_found(limits={**_found()["limits"], "shop@10.0.0.5": 20}), True),
         (_found(grants={}), True),
         (_found(grants={**_found()["grants"], "shop@127.0.0.1": ["other", "shop"]}), True),
         (_found(grants={**_found()["grants"], "shop@127.0.0.1": ["*", "shop"]}), True),
     ],
 )
 def test_missing_databases(found, missing):
-    assert bool(mariadb.missing(mariadb.databases(APPS, SECRETS), HOSTS, found)) is missing
+    plan = {"connections": {"mariadb": {"roles": {"shop": 30}}}}
+    assert bool(mariadb.missing(mariadb.databases(APPS, SECRETS, plan), HOSTS, found)) is missing
 
 
 def test_a_further_host_is_missing():

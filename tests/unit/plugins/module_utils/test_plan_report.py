@@ -29,7 +29,7 @@ def test_one_host():
     lines = table(plan)
     assert "web1: 8192 MB, 4 CPUs, proxy backend database cache; swap 2048 MB; deploys blue_green" in lines
     assert any(re.match(r"  shop.web +4 +13 +273..304 +1216 +5\+5 +65536 +128$", line) for line in lines)
-    assert any(re.match(r"  redis cache: .*maxmemory_mb 264, maxmemory_policy allkeys-lru", line) for line in lines)
+    assert any(re.match(r"  redis shop cache: .*maxmemory_mb 264, maxmemory_policy allkeys-lru", line) for line in lines)
     assert "postgresql: 108 of 130 connections" in lines
     assert "Warnings" not in lines
     assert max(map(len, lines)) <= 120
@@ -51,7 +51,7 @@ def test_every_setting_of_every_host_is_shown():
     plan = sizing.plan(APPS, 100, hosts)
     text = "\n".join(table(plan))
     data = plan["hosts"]["data"]
-    for settings in (data["postgresql"], data["nginx"], data["sysctl"], *data["redis"].values()):
+    for settings in (data["postgresql"], data["nginx"], data["sysctl"], *data["redis"]["shop"].values(), *data["services"].values()):
         for name, value in settings.items():
             assert f"{name} {str(value).lower() if isinstance(value, bool) else value}" in text
     assert "deploys" not in text.split("data:")[1].splitlines()[0]

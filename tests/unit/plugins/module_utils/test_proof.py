@@ -17,7 +17,7 @@ def _plan(tiers, instances=2):
 def test_everything_declared_is_probed():
     names = [probe["name"] for probe in proof.proof_probes(SHOP, _plan(ALL), "web1")]
     assert names == [
-        "postgresql", "redis cache", "redis queue",
+        "postgresql", "redis shop cache", "redis shop queue",
         "shop-web@8000 health", "shop-web@8000 readiness", "shop-web@8001 health", "shop-web@8001 readiness", "units",
         "https://shop.example.com/", "https://shop.example.com/ws",
     ]

@@ -416,9 +416,9 @@ def test_psql_is_the_clusters_own_where_it_is_there(host):
 
 # --- mariadb -----------------------------------------------------------------------------------------------------
 
-NO_MARIADB = {"databases": {}, "users": {}, "grants": {}}
+NO_MARIADB = {"databases": {}, "users": {}, "limits": {}, "grants": {}}
 MARIADB_LINES = (
-    "databases\tshop\tutf8mb4\nusers\tshop@127.0.0.1\tab12\n"
+    "databases\tshop\tutf8mb4\nusers\tshop@127.0.0.1\tab12\nlimits\tshop@127.0.0.1\t30\n"
     "grants\tshop@127.0.0.1\tshop\ngrants\tshop@127.0.0.1\t*\n"
 )
 
@@ -451,6 +451,7 @@ def test_mariadb_tells_databases_accounts_and_grants(host):
     assert found["mariadb"] == {
         "databases": {"shop": "utf8mb4"},
         "users": {"shop@127.0.0.1": "ab12"},
+        "limits": {"shop@127.0.0.1": 30},
         "grants": {"shop@127.0.0.1": ["*", "shop"]},
     }
 
@@ -487,7 +488,7 @@ KEYS = {
 ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "mariadb": True, "paths": ["/etc/*"]}
 
 
-NOTHING = {"databases": {}, "roles": {}, "settings": {}, "extensions": {}, "indexes": {}}
+NOTHING = {"databases": {}, "roles": {}, "settings": {}, "limits": {}, "open": [], "extensions": {}, "indexes": {}}
 
 
 class Programs:

@@ -120,7 +120,7 @@ def golden(memory_mb, cpus, users):
         "effective_cache_size_mb": postgresql["effective_cache_size_mb"],
         "work_mem_kb": postgresql["work_mem_kb"],
         "maintenance_work_mem_mb": postgresql["maintenance_work_mem_mb"],
-        "redis": (host["redis"]["cache"]["maxmemory_mb"], host["redis"]["queue"]["maxmemory_mb"]),
+        "redis": (host["redis"]["shop"]["cache"]["maxmemory_mb"], host["redis"]["shop"]["queue"]["maxmemory_mb"]),
         "nginx": (
             host["nginx"]["worker_processes"],
             host["nginx"]["worker_connections"],
@@ -134,23 +134,23 @@ def golden(memory_mb, cpus, users):
 # workers, connections and files. The machines of the guides, the small ones people rent, and the largest of the
 # range.
 GOLDEN = [
-    ((957, 1, 100), ("rolling", (1, 144, 2, 1), (1, 128), (14, 21), (32, 48, 8), 512, (16, 16), (1, 4096, 9216))),
-    ((1024, 1, 100), ("rolling", (1, 152, 2, 2), (1, 128), (15, 22), (32, 53, 8), 512, (16, 16), (1, 4096, 9216))),
+    ((957, 1, 100), ("rolling", (1, 144, 2, 1), (1, 128), (14, 21), (32, 48, 8), 512, (16, 16), (1, 2048, 5120))),
+    ((1024, 1, 100), ("rolling", (1, 152, 2, 2), (1, 128), (15, 22), (32, 53, 8), 512, (16, 16), (1, 2048, 5120))),
     (
         (2048, 1, 100),
         ("blue_green", (1, 208, 4, 3), (2, 248), (27, 36), (224, 431, 35), 896, (56, 24), (1, 4096, 9216)),
     ),
     (
         (4096, 2, 100),
-        ("blue_green", (2, 280, 6, 6), (4, 552), (65, 82), (456, 863, 71), 1152, (112, 56), (2, 4096, 9216)),
+        ("blue_green", (2, 280, 6, 6), (4, 552), (65, 82), (448, 849, 70), 1088, (112, 56), (2, 4096, 9216)),
     ),
     (
         (8192, 4, 100),
-        ("blue_green", (4, 304, 5, 5), (8, 1096), (105, 130), (1080, 2034, 169), 1664, (264, 128), (4, 4096, 9216)),
+        ("blue_green", (4, 304, 5, 5), (8, 1096), (105, 130), (1064, 2009, 167), 1664, (264, 128), (4, 4096, 9216)),
     ),
     (
         (16384, 8, 500),
-        ("blue_green", (8, 304, 5, 5), (16, 2120), (201, 245), (2360, 4439, 369), 1984, (584, 288), (8, 8192, 17408)),
+        ("blue_green", (8, 304, 5, 5), (16, 2120), (201, 245), (2296, 4319, 359), 1920, (568, 280), (8, 8192, 17408)),
     ),
     (
         (262144, 64, 5000),
@@ -159,9 +159,9 @@ GOLDEN = [
             (48, 304, 2, 1),
             (96, 12360),
             (489, 500),
-            (83584, 156720, 1024),
-            31552,
-            (20896, 10448),
+            (82712, 155099, 1024),
+            31232,
+            (20672, 10336),
             (16, 65536, 132096),
         ),
     ),
@@ -184,35 +184,35 @@ def test_golden_machines(machine, expected):
         (plan["connections"]["postgresql"]["needed"], postgresql["max_connections"]),
         tuple(postgresql[f"{name}_mb"] for name in ("shared_buffers", "effective_cache_size", "maintenance_work_mem")),
         postgresql["work_mem_kb"],
-        tuple(host["redis"][name]["maxmemory_mb"] for name in ("cache", "queue")),
+        tuple(host["redis"]["shop"][name]["maxmemory_mb"] for name in ("cache", "queue")),
         tuple(nginx[name] for name in ("worker_processes", "worker_connections", "worker_rlimit_nofile")),
     )
 
 
 def test_the_honest_answer_for_one_gigabyte():
     """The example fits into what a machine sold as 1 GB shows, and one megabyte less is refused with the sum."""
-    least = 953
+    least = 951
     assert sizing.plan(APPS, 100, one_host(least, 1))["hosts"]["web1"]["memory"]["free_mb"] == 0
     with pytest.raises(sizing.PlanError) as refusal:
         sizing.plan(APPS, 100, one_host(least - 1, 1))
     assert str(refusal.value).splitlines() == [
-        "web1: the smallest plan does not fit into 952 MB of memory.",
-        "      150 MB  reserve      memory 952 MB x 10 % = 96, but at least 150; decided by the lower bound",
-        "  +   208 MB  postgresql   base 12 + shared 42 + backends 22 x 5 + queries 21 x 3 x 512 kB + maintenance 8 + "
+        "web1: the smallest plan does not fit into 950 MB of memory.",
+        "      150 MB  reserve           memory 950 MB x 10 % = 95, but at least 150; decided by the lower bound",
+        "  +   208 MB  postgresql        base 12 + shared 42 + backends 22 x 5 + queries 21 x 3 x 512 kB + maintenance 8 + "
         + "autovacuum 1 x 4",
-        "  +   144 MB  shop.web     instances 1 x memory_max 144",
-        "  +   128 MB  shop.worker  instances 1 x memory_max 128",
-        "  +    88 MB  shop.beat    instances 1 x memory_max 88",
-        "  +    88 MB  shop.mailer  instances 1 x memory_max 88",
-        "  +    64 MB  agent        the agent's own MemoryMax",
-        "  +    38 MB  redis-queue  maxmemory 16 + reserve 22",
-        "  +    26 MB  redis-cache  maxmemory 16 + reserve 10",
-        "  +    19 MB  nginx        master 6 + workers 1 x (4 + connection slots 2) + users 100 x 64 kB",
-        "  =    953 MB  needed, 1 MB more than there are",
+        "  +   144 MB  shop.web          instances 1 x memory_max 144",
+        "  +   128 MB  shop.worker       instances 1 x memory_max 128",
+        "  +    88 MB  shop.beat         instances 1 x memory_max 88",
+        "  +    88 MB  shop.mailer       instances 1 x memory_max 88",
+        "  +    48 MB  agent             the agent's own MemoryMax",
+        "  +    38 MB  redis-shop-queue  maxmemory 16 + reserve 22",
+        "  +    33 MB  nginx             master 3 + 2 x workers 1 x (2 + connection slots 1) + clients 1024 x 24 kB",
+        "  +    26 MB  redis-shop-cache  maxmemory 16 + reserve 10",
+        "  =    951 MB  needed, 1 MB more than there are",
         "Each of these makes it fit:",
-        "  1. Give web1 at least 953 MB of memory.",
-        "  2. Move the tier database to a host of its own with at least 422 MB of memory.",
-        "  3. Move the tier cache to a host of its own with at least 278 MB of memory.",
+        "  1. Give web1 at least 951 MB of memory.",
+        "  2. Move the tier database to a host of its own with at least 406 MB of memory.",
+        "  3. Move the tier cache to a host of its own with at least 262 MB of memory.",
     ]
 
 
@@ -386,9 +386,9 @@ def test_mariadb_is_sized_where_it_is_declared():
 
 
 MARIADB_MACHINES = [  # memory, cores, users → buffer pool, redo log, temporary table, Aria, open tables, connections, files, MB
-    (1024, 1, 50, (160, 48, 1, 10, 400, 24, 8192, 354)),
+    (1024, 1, 50, (152, 48, 1, 9, 400, 24, 8192, 345)),
     (4096, 2, 100, (1552, 388, 5, 97, 2000, 65, 32768, 2311)),
-    (8192, 4, 100, (3368, 842, 8, 128, 2000, 104, 32768, 4834)),
+    (8192, 4, 100, (3328, 832, 8, 128, 2000, 104, 32768, 4792)),
     (65536, 16, 500, (29488, 1024, 18, 128, 2000, 392, 32768, 39060)),
 ]  # fmt: skip
 
@@ -432,11 +432,11 @@ def test_a_fleet_runs_one_singleton_and_counts_all_pools():
     )
     assert not plan["hosts"]["db"]["processes"]
     assert "nginx" not in plan["hosts"]["app1"]
-    assert set(plan["hosts"]["mem"]["redis"]) == {"cache", "queue"}
+    assert set(plan["hosts"]["mem"]["redis"]["shop"]) == {"cache", "queue"}
 
 
 def test_a_cache_host_of_its_own_gives_most_of_it_to_redis():
-    redis = sizing.plan(APPS, 100, fleet(app1=4096))["hosts"]["mem"]["redis"]
+    redis = sizing.plan(APPS, 100, fleet(app1=4096))["hosts"]["mem"]["redis"]["shop"]
     assert redis["cache"]["maxmemory_mb"] + redis["queue"]["maxmemory_mb"] > 2048 / 2
 
 
@@ -469,7 +469,7 @@ def test_a_fixed_limit_is_kept_and_checked():
 @pytest.mark.parametrize(
     ("apps", "memory_mb", "words"),
     [
-        (shop(web={"memory_mb": 900}), 1500, "processes.web.memory to 691M instead of 900M"),
+        (shop(web={"memory_mb": 900}), 1500, "processes.web.memory to 693M instead of 900M"),
         (shop(web={"instances": 8}), 1800, "processes.web.instances to [5-7] instead of 8"),
         (shop(web={"workers": 8}), 1600, "processes.web.workers to 1 instead of 8"),
         ({"a": app("a", []), "b": app("b", [process("w", memory_mb=9000)])}, 512, "Leave memory"),
@@ -484,7 +484,7 @@ def test_refusals_name_what_the_user_fixed(apps, memory_mb, words):
 
 def test_a_limit_that_takes_too_much_memory_is_lowered():
     hosts = {**fleet(app1=4096), "db": {"tiers": ["database"], "memory_mb": 1024, "cpus": 2, "max_connections": 400}}
-    with pytest.raises(sizing.PlanError, match="Set max_connections of db to 113 instead of 400") as refusal:
+    with pytest.raises(sizing.PlanError, match="Set max_connections of db to 116 instead of 400") as refusal:
         sizing.plan(APPS, 100, hosts)
     check_refusal(refusal.value, APPS, 100, hosts)
 

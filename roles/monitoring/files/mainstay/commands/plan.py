@@ -27,9 +27,8 @@ SERVICES = {
     "nginx": "nginx.service",
     "pgbouncer": "pgbouncer.service",
     "postgresql": "postgresql@*.service",
-    "redis-cache": "redis-server@cache.service",
-    "redis-queue": "redis-server@queue.service",
 }
+REDIS = "redis-"
 PROPERTIES = "Id,ActiveState,ControlGroup,MemoryMax,TasksMax,LimitNOFILE"
 REDIS_ADDRESS = "127.0.0.1"
 
@@ -83,6 +82,11 @@ def load(path):
 # --- memory ------------------------------------------------------------------------------------------------------------
 
 
+def service_of(part):
+    """The unit of a part of the plan that is a service of the system; None for the processes of apps."""
+    return f"redis-server@{part[len(REDIS) :]}.service" if part.startswith(REDIS) else SERVICES.get(part)
+
+
 def units(context, names):
     """What systemd says of units, by name; a pattern stands for those that are loaded."""
     if not names:
@@ -96,13 +100,14 @@ def memory(planned, context):
     owned = {f"{app}.{name}": [] for app, each in processes.items() for name in each}
     for process in context.config().processes:
         owned.setdefault(f"{process.app}.{process.process}", []).append(process.unit)
-    services = [SERVICES[part] for part in parts if part in SERVICES]
+    services = [service_of(part) for part in parts if service_of(part)]
     shown = units(context, services + [unit for mine in owned.values() for unit in mine])
     entries, differs = [], []
     for part, planned_mb in sorted(parts.items(), key=lambda item: (-item[1], item[0])):
-        if part in SERVICES:
-            start = SERVICES[part].partition("*")[0]
+        if service_of(part):
+            start = service_of(part).partition("*")[0]
             mine = [unit for name, unit in shown.items() if name.startswith(start)]
+            differs += limits(mine, planned["plan"].get("services", {}).get(part, {}))
         else:
             mine = [shown[name] for name in owned.get(part, ()) if name in shown]
             app, _dummy, process = part.partition(".")
@@ -127,9 +132,9 @@ def memory(planned, context):
 
 
 def limits(shown, settings):
-    """Limits of units that are not what was planned for their process."""
+    """Limits of units that are not what was planned for them."""
     wanted = {
-        "MemoryMax": settings.get("memory_max_mb", 0) * MB,
+        "MemoryMax": (settings.get("memory_max_mb") or 0) * MB,
         "TasksMax": settings.get("tasks_max"),
         "LimitNOFILE": settings.get("nofile"),
     }
@@ -240,9 +245,10 @@ def pgbouncer(planned, context):
 def redis(planned, context):
     """Memory and clients of each instance, and settings that are not the plan's."""
     entries, differs = [], []
-    for name, settings in planned["plan"].get("redis", {}).items():
+    instances = planned["plan"].get("redis", {})
+    for name, purpose, settings in [(f"{app}-{key}", key, instances[app][key]) for app in instances for key in instances[app]]:
         try:
-            info = measure.redis_info(REDIS_ADDRESS, planned["ports"][name])
+            info = measure.redis_info(REDIS_ADDRESS, settings["port"])
         except OSError as error:
             differs.append(f"redis {name}: does not answer: {error}")
             continue
@@ -259,11 +265,12 @@ def redis(planned, context):
         differs += [
             f"redis {name}: {key} is {is_[key]}, planned {wanted[key]}" for key in wanted if is_[key] != wanted[key]
         ]
-        shown = units(context, [SERVICES[f"redis-{name}"]])
-        differs += limits(shown.values(), {"nofile": settings.get("nofile")})
+        shown = units(context, [service_of(REDIS + name)])
+        differs += limits(shown.values(), {key: settings.get(key) for key in ("nofile", "memory_max_mb")})
         entries.append(
             {
                 "instance": name,
+                "evicts": purpose == "cache",
                 "used_mb": round(int(info["used_memory"]) / MB, 1),
                 "maxmemory_mb": is_["maxmemory"] // MB,
                 "clients": int(info["connected_clients"]),
@@ -310,7 +317,7 @@ def close(found):
     pairs += [
         (f"memory of redis {entry['instance']}", entry["used_mb"], entry["maxmemory_mb"], " MB")
         for entry in found["redis"]["instances"]
-        if entry["instance"] != "cache"
+        if not entry["evicts"]
     ]
     pairs += [
         (f"clients of redis {entry['instance']}", entry["clients"], entry["maxclients"], "")

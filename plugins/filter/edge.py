@@ -43,6 +43,7 @@ class FilterModule:
         filters = {
             "firewall_rules": edge.firewall_rules,
             "nft_rules": edge.nft_rules,
+            "nft_sets": refused_as_filter_error(edge.nft_sets),
             "nft_ssh_rules": edge.nft_ssh_rules,
             "logrotate_files": edge.logrotate_files,
             "logrotate_stanzas": edge.logrotate_stanzas,

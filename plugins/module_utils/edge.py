@@ -26,6 +26,12 @@ CERTIFICATE_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.:-]{0,250}[a-z0-9])?")
 PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
+# One address may hold so many connections to the sites where no plan says otherwise, and open new ones so fast: a handshake of TLS
+# costs the server a millisecond or two of a core, so 50 a second are a tenth of one.
+CONNECTIONS_PER_SOURCE = 100
+NEW_PER_SOURCE, NEW_AT_ONCE_PER_SOURCE = "50/second", 200
+RATE = re.compile(r"[1-9]\d*/(second|minute|hour)")
+
 EdgeError = DeclarationError
 
 
@@ -53,9 +59,11 @@ def firewall_rules(apps, plan=None, hostname=None):
     kinds = [site["tls"]["kind"] for app in declared for site in app["sites"].values()]
     rules = []
     if "proxy" in tiers and kinds:
-        rules.append({"port": 80, "protocol": "tcp", "comment": "web sites"})
+        connections = plan.get("hosts", {}).get(hostname, {}).get("nginx", {}).get("connections_per_source", CONNECTIONS_PER_SOURCE)
+        per_source = {"connections": connections, "rate": NEW_PER_SOURCE, "burst": NEW_AT_ONCE_PER_SOURCE}
+        rules.append({"port": 80, "protocol": "tcp", "comment": "web sites", "per_source": per_source})
         if any(kind != "none" for kind in kinds):
-            rules.append({"port": 443, "protocol": "tcp", "comment": "web sites with TLS"})
+            rules.append({"port": 443, "protocol": "tcp", "comment": "web sites with TLS", "per_source": per_source})
     inner = []
     if "database" in tiers:
         inner += [("backend", DATABASE_PORTS[name], name) for name in sorted({app[key] for app in declared for key in ("database", "pooler")} - {"none"})]
@@ -104,22 +112,68 @@ def _matches(sources):
     return [f"{family} saddr {{ {', '.join(networks)} }} " for family, networks in sorted(sources.items())] or [""]
 
 
-def nft_rules(rules):
-    """The nftables statements of ``firewall_rules``, in the declared order."""
+def nft_rules(rules, unlimited=()):
+    """The nftables statements of ``firewall_rules``, in the declared order; what ``per_source`` limits does not hold ``unlimited``."""
     statements = []
     for index, rule in enumerate(rules):
         where = f"firewall_rules[{index}]"
-        _known_keys(rule, where, ("port",), ("protocol", "from", "comment"))
+        _known_keys(rule, where, ("port",), ("protocol", "from", "comment", "per_source"))
         protocol = rule.get("protocol", "tcp")
         if protocol not in ("tcp", "udp"):
             raise EdgeError(f"{where}.protocol", protocol, "Use tcp or udp.")
         comment = rule.get("comment", "")
         if comment and not COMMENT.fullmatch(comment):
             raise EdgeError(f"{where}.comment", comment, "Write at most 100 letters, digits and simple punctuation.")
+        statements += _per_source(rule, where, unlimited)
         action = f"{protocol} dport {_ports(rule['port'], f'{where}.port')} accept"
         action += f' comment "{comment}"' if comment else ""
         statements += [match + action for match in _matches(_sources(rule.get("from") or [], f"{where}.from"))]
     return statements
+
+
+# A source of IPv6 is a network of 64 bits: whoever has one address there has them all.
+FAMILIES = {"ipv4": ("ip", "ip saddr"), "ipv6": ("ip6", "ip6 saddr & ffff:ffff:ffff:ffff::")}
+
+
+def _set_name(kind, port, family):
+    return f"{kind}_{str(port).replace('-', '_')}_{family}"
+
+
+def _per_source(rule, where, unlimited):
+    """What keeps one address from taking all connections of a port, or from opening them faster than they can be served."""
+    limits = rule.get("per_source")
+    if not limits:
+        return []
+    place = f"{where}.per_source"
+    _known_keys(limits, place, ("connections",), ("rate", "burst"))
+    if rule.get("protocol", "tcp") != "tcp":
+        raise EdgeError(place, limits, "Only TCP has connections; leave it out.")
+    if limits.get("rate") and not RATE.fullmatch(str(limits["rate"])):
+        raise EdgeError(f"{place}.rate", limits["rate"], "Write connections per second, minute or hour, such as 50/second.")
+    port, exempt = _ports(rule["port"], f"{where}.port"), _sources(unlimited, "firewall_unlimited_sources")
+    statements = []
+    for family, (word, source) in FAMILIES.items():
+        others = f"{word} saddr != {{ {', '.join(exempt[word])} }} " if exempt.get(word) else ""
+        new = f"{others}tcp dport {port} ct state new"
+        if limits.get("rate"):
+            limit = f"limit rate over {limits['rate']} burst {int(limits.get('burst', 1))} packets"
+            statements.append(f"{new} add @{_set_name('new', port, family)} {{ {source} {limit} }} counter drop")
+        held = f"{source} ct count over {int(limits['connections'])}"
+        statements.append(f"{new} add @{_set_name('held', port, family)} {{ {held} }} counter reject with tcp reset")
+    return statements
+
+
+def nft_sets(rules):
+    """The sets in which nftables remembers the sources that ``per_source`` limits: their names, types and flags."""
+    sets = []
+    for rule in rules:
+        limits = rule.get("per_source") or {}
+        for family in FAMILIES if limits else ():
+            port = _ports(rule["port"], "firewall_rules")
+            sets.append({"name": _set_name("held", port, family), "type": f"{family}_addr", "timeout": None})
+            if limits.get("rate"):
+                sets.append({"name": _set_name("new", port, family), "type": f"{family}_addr", "timeout": "1m"})
+    return sets
 
 
 def nft_ssh_rules(ports, sources=(), rate="60/minute", burst=60):
@@ -129,7 +183,7 @@ def nft_ssh_rules(ports, sources=(), rate="60/minute", burst=60):
     """
     if not ports:
         raise EdgeError("firewall_ssh_ports", ports, "Name at least one port that sshd listens on, or nobody can log in.")
-    if not re.fullmatch(r"[1-9]\d*/(second|minute|hour)", str(rate)):
+    if not RATE.fullmatch(str(rate)):
         raise EdgeError("firewall_ssh_rate", rate, "Write connections per second, minute or hour, such as 60/minute.")
     names = sorted({_ports(port, "firewall_ssh_ports") for port in ports}, key=lambda name: int(name.split("-")[0]))
     dport = f"tcp dport {{ {', '.join(names)} }}"

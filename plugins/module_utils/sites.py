@@ -49,6 +49,14 @@ def tls_files(site):
     return {"certificate": f"{TLS_DIRECTORY}/{site['name']}.crt", "key": f"{TLS_DIRECTORY}/{site['name']}.key"}
 
 
+# One address has at most a tenth of a route's connections, and enough for a household.
+SOURCES_PER_ROUTE, LEAST_PER_SOURCE = 10, 10
+
+
+def _connections(zone, limit):
+    return {"zone": zone, "limit": limit, "per_source": min(limit, max(LEAST_PER_SOURCE, limit // SOURCES_PER_ROUTE))}
+
+
 def _location(app, site, path, route, max_websockets):
     location = {"path": path, "kind": route["kind"]}
     if route["kind"] == "process":
@@ -56,7 +64,7 @@ def _location(app, site, path, route, max_websockets):
         location.update(
             upstream=upstream_name(app["name"], route["process"]),
             websocket=route["websocket"],
-            connections={"zone": f"{site['name']}{path}", "limit": limit} if limit else None,
+            connections=_connections(f"{site['name']}{path}", limit) if limit else None,
         )
     elif route["kind"] == "redirect":
         location.update(redirect=route["redirect"])

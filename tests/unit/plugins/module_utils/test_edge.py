@@ -63,7 +63,33 @@ def test_rules_become_statements(rule, statements):
     assert edge.nft_rules([rule]) == statements
 
 
+PER_SOURCE = {"port": 443, "per_source": {"connections": 100, "rate": "50/second", "burst": 200}}
+
+
+def test_one_source_has_its_part_of_the_connections():
+    assert edge.nft_rules([PER_SOURCE], ["192.0.2.0/24"]) == [
+        "ip saddr != { 192.0.2.0/24 } tcp dport 443 ct state new add @new_443_ipv4 { ip saddr limit rate over 50/second burst 200 packets } counter drop",
+        "ip saddr != { 192.0.2.0/24 } tcp dport 443 ct state new add @held_443_ipv4 { ip saddr ct count over 100 } counter reject with tcp reset",
+        "tcp dport 443 ct state new add @new_443_ipv6 { ip6 saddr & ffff:ffff:ffff:ffff:: limit rate over 50/second burst 200 packets } counter drop",
+        "tcp dport 443 ct state new add @held_443_ipv6 { ip6 saddr & ffff:ffff:ffff:ffff:: ct count over 100 } counter reject with tcp reset",
+        "tcp dport 443 accept",
+    ]
+    assert [(item["name"], item["type"], item["timeout"]) for item in edge.nft_sets([{"port": 80}, PER_SOURCE])] == [
+        ("held_443_ipv4", "ipv4_addr", None), ("new_443_ipv4", "ipv4_addr", "1m"),
+        ("held_443_ipv6", "ipv6_addr", None), ("new_443_ipv6", "ipv6_addr", "1m"),
+    ]
+    assert edge.nft_sets([{"port": "8000-8010", "per_source": {"connections": 5}}])[0]["name"] == "held_8000_8010_ipv4"
+
+
+def test_sites_hold_each_source_to_the_plan():
+    plan = {"hosts": {"web1": {"nginx": {"connections_per_source": 131}}}}
+    assert {rule["per_source"]["connections"] for rule in edge.firewall_rules(SHOP, plan, "web1")} == {131}
+
+
 @pytest.mark.parametrize(("rule", "words"), [
+    ({"port": 80, "protocol": "udp", "per_source": {"connections": 5}}, ["firewall_rules[0].per_source", "Only TCP"]),
+    ({"port": 80, "per_source": {"rate": "5/second"}}, ["firewall_rules[0].per_source.connections", "required"]),
+    ({"port": 80, "per_source": {"connections": 5, "rate": "5"}}, ["firewall_rules[0].per_source.rate", "'5'", "50/second"]),
     ({"port": 0}, ["firewall_rules[0].port", "0", "1 to 65535"]),
     ({"port": 65536}, ["firewall_rules[0].port", "65536"]),
     ({"port": "90-80"}, ["firewall_rules[0].port", "90-80"]),

@@ -31,7 +31,7 @@ def test_site_has_everything_a_template_needs():
     (site,) = sites.nginx_sites(SHOP)
     assert site["tls"] == {"certificate": "/etc/mainstay/tls/shop.example.com.crt", "key": "/etc/mainstay/tls/shop.example.com.key"}
     assert [(location["path"], location["websocket"], location["connections"]) for location in site["locations"]] == [
-        ("/", False, None), ("/ws", True, {"zone": "shop.example.com/ws", "limit": 200})]
+        ("/", False, None), ("/ws", True, {"zone": "shop.example.com/ws", "limit": 200, "per_source": 20})]
 
 
 def test_files_are_served_with_a_slash_on_both_sides():
@@ -57,4 +57,4 @@ def test_websockets_are_limited_as_declared_or_planned(route, plan, limit):
     apps = broken(("shop", "sites", "shop.example.com", "routes", "/ws"), {"process": "web", **route})
     (site,) = sites.nginx_sites(apps, {"hosts": {"web1": plan}}, "web1")
     (location,) = (location for location in site["locations"] if location["path"] == "/ws")
-    assert location["connections"] == (limit and {"zone": "shop.example.com/ws", "limit": limit})
+    assert location["connections"] == (limit and {"zone": "shop.example.com/ws", "limit": limit, "per_source": limit // 10})

@@ -235,7 +235,7 @@ def unit(app, process, plan, options, names=()):
         "app": app["name"],
         "process": process["name"],
         "description": f"{app['name']}: {process['name']} {'on port ' if process['port'] else ''}%i",
-        "after": ["network-online.target", "mainstay-egress.service", *after],
+        "after": ["network-online.target", "mainstay-egress@apps.service", *after],
         "user": app["user"],
         "root": app["root"],
         "env_file": app["env_file"],

@@ -168,12 +168,15 @@ def postgresql_invalid_indexes(indexes, found):
 SWITCHED_OFF = ("0", "false", "no", "off")
 
 
-def pgbouncer_databases(apps, secrets, plan=None):
+def pgbouncer_databases(apps, secrets):
     """The databases of the apps that reach PostgreSQL through PgBouncer, and whether they may prepare statements there."""
     declared = normalise(apps)
     return [
-        {**database, "prepares": declared[database["name"]]["env"].get("DB_PREPARED_STATEMENTS", "1").lower() not in SWITCHED_OFF}
-        for database in postgresql_databases(declared, secrets, plan)
+        {
+            **{key: database[key] for key in ("name", "owner", "password_verifier")},
+            "prepares": declared[database["name"]]["env"].get("DB_PREPARED_STATEMENTS", "1").lower() not in SWITCHED_OFF,
+        }
+        for database in postgresql_databases(declared, secrets)
         if declared[database["name"]]["pooler"] == "pgbouncer"
     ]
 

@@ -16,8 +16,10 @@ import time
 from collections import namedtuple
 from socket import AF_INET, AF_INET6, inet_ntop
 
-Listener = namedtuple("Listener", "protocol address port inode pids name user cmdline unit since")
-Process = namedtuple("Process", "pid ppid name user cmdline unit since start")
+# A process has its name from whoever started it; what it runs is for the kernel to say: `exe` is the path of a program of this host's,
+# empty where it cannot be known or is not there any more.
+Listener = namedtuple("Listener", "protocol address port inode pids name user cmdline unit since exe", defaults=("",))
+Process = namedtuple("Process", "pid ppid name user cmdline unit since start exe", defaults=("",))
 
 TABLES = (("tcp", "tcp", "0A"), ("tcp6", "tcp", "0A"), ("udp", "udp", "07"), ("udp6", "udp", "07"))
 MASK = "********"
@@ -47,7 +49,7 @@ def snapshot(proc_root="/proc", ports=None):
         processes.sort(key=lambda item: (item.pid == 1, item.start, item.pid))
         pids = tuple(item.pid for item in processes)
         first = processes[0] if processes else Process(None, None, "", user_name(uid), "", "", "", 0)
-        details = (first.name, first.user, first.cmdline, first.unit, first.since)
+        details = (first.name, first.user, first.cmdline, first.unit, first.since, first.exe)
         listeners.append(Listener(protocol, address, port, inode, pids, *details))
     return sorted(listeners, key=lambda item: (item.protocol, item.port, item.address, item.inode))
 
@@ -130,15 +132,29 @@ def bindv6only(proc_root="/proc"):
     return _read(f"{proc_root}/sys/net/ipv6/bindv6only").strip() == "1"
 
 
+SSH_PROGRAM = re.compile(r"/usr/(local/)?s?bin/sshd")
+SSH_SOCKETS = ("ssh.socket", "sshd.socket")
+
+
 def ssh_ports(listeners):
-    """Ports on which the SSH server accepts logins; what a session forwards is not one of them."""
-    ports = set()
-    for item in listeners:
-        forwarded = item.cmdline.startswith("sshd: ") and "[listener]" not in item.cmdline
-        served = item.name == "sshd" or item.unit in ("ssh.service", "sshd.service", "ssh.socket", "sshd.socket")
-        if item.protocol == "tcp" and served and not forwarded and item.name != "sshd-session":
-            ports.add(item.port)
-    return sorted(ports)
+    """Ports on which the SSH server accepts logins from elsewhere; what a session forwards is not one of them.
+
+    The firewall opens them, so nothing counts that a user can choose: the name of a process, or a place in a unit's control group.
+    It is root's, and runs sshd; or the socket is systemd's own, for ssh. sshd names its sessions in what it makes of its command line.
+    """
+    return sorted({item.port for item in listeners if item.protocol == "tcp" and not _is_loopback(item.address) and _is_ssh(item)})
+
+
+def _is_ssh(item):
+    if 1 in item.pids and item.unit in SSH_SOCKETS:
+        return True
+    is_session = item.cmdline.startswith("sshd: ") and "[listener]" not in item.cmdline
+    return item.user == "root" and bool(SSH_PROGRAM.fullmatch(item.exe)) and not is_session
+
+
+def _is_loopback(address):
+    address = _bare(address)
+    return address.startswith("127.") or address == "::1"
 
 
 # --- processes ---------------------------------------------------------------------------------------------------
@@ -162,7 +178,20 @@ def process(pid, proc_root="/proc", host=None):
         unit=unit_of(_read(f"{folder}/cgroup"), cgroup_root),
         since=_since(start, boot),
         start=start,
+        exe=_program(folder),
     )
+
+
+def _program(folder):
+    """The path of a program of this host's that a process runs; a container has other files by the same names."""
+    try:
+        path = os.readlink(f"{folder}/exe").removesuffix(" (deleted)")
+        running, here = os.stat(f"{folder}/exe"), os.stat(path)
+    except OSError:
+        return ""
+    # After an upgrade the old program runs on until it is restarted: the same path then leads to another file of root's.
+    is_known = os.path.samestat(running, here) or (running.st_nlink == 0 and running.st_uid == 0 and running.st_dev == here.st_dev)
+    return path if is_known else ""
 
 
 def _words(raw):

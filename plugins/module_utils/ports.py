@@ -162,7 +162,8 @@ def _protected(holder, request, system):
         return _matches(holder["unit"], request.protect)
     if 1 in holder["pids"] or system.ancestors & set(holder["pids"]):
         return True
-    names = {holder["name"], *(process.name for process in holder["processes"])}
+    # Whoever may be stopped at all chooses the names of what it runs: they protect nothing of its own.
+    names = {process.name for process in holder["processes"] if process.user not in request.only_users}
     if request.stop_with != "either" or _by_unit(holder, request, system):
         names.add(holder["unit"])
     return any(name and _matches(name, request.protect) for name in names)
@@ -185,7 +186,7 @@ def objection(holder, request, system):
             "No process of this system owns the socket: it belongs to the kernel or to a process outside of this"
             " container. Stop it there, or choose another port."
         )
-    if holder["name"] == "docker-proxy":
+    if holder["name"] == "docker-proxy" and holder["user"] == "root":
         return _docker_remedy(holder)
     if holder["protected"]:
         return "It is protected and will not be stopped. Choose another port, or change protect if you are sure."

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.mainstay.vps.plugins.module_utils import fleet
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.mainstay.vps.plugins.module_utils import fleet, sizing
+from ansible_collections.mainstay.vps.plugins.module_utils.apps import normalise
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 
 ROLES = sorted(path for path in (Path(__file__).parents[2] / "roles").iterdir() if path.is_dir())
 by_name = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -30,6 +35,39 @@ def test_specification_is_the_defaults(role):
     for name, option in options.items():
         derived = isinstance(defaults[name], str) and "{{" in defaults[name]
         assert ("default" not in option) if derived else option.get("default", []) == defaults[name], name
+
+
+DERIVED = re.compile(r"\{\{ (mainstay_apps|backend_apps) .*\|\s*mainstay\.vps\.", re.DOTALL)
+
+
+@by_name
+def test_what_is_derived_is_what_the_specification_takes(role):
+    """Of an app with a pooler, whose databases two roles take, and a plan."""
+    apps = {"shop": {**SHOP["shop"], "pooler": "pgbouncer"}, "blog": {**SHOP["shop"], "database": "mariadb", "processes": {}, "sites": {}}}
+    apps["blog"]["processes"] = {"web": {"command": "x", "port": 8200}}
+    tiers = {tier: ["web1"] for tier in fleet.TIERS}
+    host = {"tiers": list(tiers), "memory_mb": 8192, "cpus": 4}
+    secret = dict.fromkeys(("DATABASE_PASSWORD", "REDIS_CACHE_PASSWORD", "REDIS_QUEUE_PASSWORD"), "x" * 32)
+    variables = {
+        "inventory_hostname": "web1", "mainstay_apps": apps, "mainstay_secrets": {"shop": secret, "blog": secret},
+        "mainstay_plan": sizing.plan(normalise(apps), 100, {"web1": host}), "groups": tiers, "mainstay_host": {}, "hostvars": {"web1": {}},
+    }
+    own = role / "vars/main.yml"
+    defaults = _trusted({**(yaml.safe_load(own.read_text()) if own.exists() else {}), **_defaults(role)})
+    templar = Templar(DataLoader(), variables={**defaults, **variables})
+    for name, option in _options(role).items():
+        if isinstance(defaults[name], str) and DERIVED.search(defaults[name]):
+            found = ArgumentSpecValidator({name: option}).validate({name: templar.template(defaults[name])})
+            assert found.error_messages == [], name
+
+
+def _trusted(value):
+    """Texts as Ansible reads them out of a role, which it may template."""
+    if isinstance(value, dict):
+        return {key: _trusted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_trusted(item) for item in value]
+    return trust_as_template(value) if isinstance(value, str) else value
 
 
 @by_name

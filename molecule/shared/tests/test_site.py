@@ -39,7 +39,7 @@ def test_plain_http_is_sent_to_https(host):
 
 
 def test_unknown_names_get_no_answer(host):
-    assert host.run("curl --silent --max-time 5 http://127.0.0.1/").rc == 52
+    assert host.run("curl --silent --max-time 5 http://127.0.0.1/").rc in (52, 56)  # the connection is closed, or reset
     assert host.run("curl --silent --insecure --max-time 5 https://127.0.0.1/").rc == 35
 
 

@@ -267,7 +267,7 @@ def test_units_follow_the_plan(name, expected):
     assert {key: unit[key] for key in expected} == expected
     assert unit["after"] == [
         "network-online.target",
-        "mainstay-egress.service",
+        "mainstay-egress@apps.service",
         "postgresql.service",
         "redis-server@shop-cache.service",
         "redis-server@shop-queue.service",

@@ -165,21 +165,49 @@ def test_the_kernels_default_for_ipv6(host):
     assert listeners.bindv6only(host.proc) is True
 
 
-def _listener(port, name, unit, cmdline="", protocol="tcp", pids=(7,), address="0.0.0.0"):
-    return listeners.Listener(protocol, address, port, 1, pids, name, "root", cmdline, unit, "")
+def _listener(port, name, unit, cmdline="", protocol="tcp", pids=(7,), address="0.0.0.0", user="root", exe=""):
+    return listeners.Listener(protocol, address, port, 1, pids, name, user, cmdline, unit, "", exe)
 
 
-def test_ssh_ports_are_those_that_let_one_in():
-    found = [
-        _listener(22, "sshd", "ssh.service", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups"),
-        _listener(2222, "sshd", "ssh.service", "/usr/sbin/sshd -D"),
-        _listener(2200, "systemd", "ssh.socket", pids=(1,)),
-        _listener(6010, "sshd", "session-3.scope", "sshd: jane@pts/0"),
-        _listener(8080, "sshd", "ssh.service", "sshd: jane"),
-        _listener(9090, "sshd-session", "session-4.scope", "sshd-session: jane"),
-        _listener(80, "nginx", "nginx.service"),
-    ]
-    assert listeners.ssh_ports(found) == [22, 2200, 2222]
+LISTENER = "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups"
+
+
+@pytest.mark.parametrize(("item", "is_ssh"), [
+    (_listener(22, "sshd", "ssh.service", LISTENER, exe="/usr/sbin/sshd"), True),
+    (_listener(22, "sshd", "", "/usr/sbin/sshd -p 22", exe="/usr/sbin/sshd", address="::"), True),
+    (_listener(22, "systemd", "ssh.socket", pids=(1,)), True),
+    (_listener(22, "sshd", "ssh.service", LISTENER, pids=(1, 7), exe="/usr/sbin/sshd"), True),
+    # a session's, of what was forwarded to it
+    (_listener(22, "sshd", "session-3.scope", "sshd: root@pts/0", exe="/usr/sbin/sshd"), False),
+    (_listener(22, "sshd", "session-3.scope", "sshd: jane@pts/0", exe="/usr/sbin/sshd", user="jane"), False),
+    (_listener(22, "sshd-session", "session-4.scope", "sshd-session: root", exe="/usr/lib/openssh/sshd-session"), False),
+    # what has the name, the words or the place of it
+    (_listener(22, "sshd", "shop-web@8000.service", LISTENER, user="shop", exe="/usr/bin/python3.11"), False),
+    (_listener(22, "sshd", "shop-web@8000.service", LISTENER, user="shop", exe="/usr/sbin/sshd"), False),
+    (_listener(22, "sshd", "ssh.service", LISTENER, exe="/usr/bin/python3.11"), False),
+    (_listener(22, "sshd", "ssh.service", LISTENER, exe="/srv/shop/shared/sshd"), False),
+    (_listener(22, "sshd", "box.service", LISTENER), False),  # of a container: no program of this host
+    (_listener(22, "python3", "ssh.socket", pids=(7,)), False),
+    # reached from nowhere else
+    (_listener(22, "sshd", "ssh.service", LISTENER, exe="/usr/sbin/sshd", address="127.0.0.1"), False),
+    (_listener(22, "systemd", "ssh.socket", pids=(1,), address="::1"), False),
+    (_listener(80, "nginx", "nginx.service", exe="/usr/sbin/nginx"), False),
+])
+def test_ssh_ports_are_those_that_let_one_in(item, is_ssh):
+    assert listeners.ssh_ports([item]) == ([22] if is_ssh else [])
+
+
+def test_what_a_process_runs_is_the_kernel_s_to_say(host, tmp_path):
+    program = tmp_path / "sshd"
+    program.write_text("")
+    cases = {50: str(program), 51: str(tmp_path / "gone")}
+    for pid, target in cases.items():
+        host.process(pid, "sshd")
+        host.link(f"proc/{pid}/exe", target)
+    host.process(52, "sshd")
+    assert [listeners.process(pid, host.proc).exe for pid in (50, 51, 52)] == [str(program), "", ""]
+    own = listeners.process(os.getpid())
+    assert os.path.samefile(own.exe, sys.executable)
 
 
 SHOW = """Listen=0.0.0.0:22 (Stream)

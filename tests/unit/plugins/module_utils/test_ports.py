@@ -170,7 +170,7 @@ REFUSALS = [
     ("protected name", {"name": "vault"}, {"stop_with": "signal", "protect": ["vault*"]}, ["It is protected"]),
     ("protected unit", {}, {"stop_with": "unit", "protect": ["shop-*"]}, ["It is protected"]),
     ("own ancestor", {"pid": 500}, {"stop_with": "signal", "protect": []}, ["It is protected"]),
-    ("docker", {"name": "docker-proxy", "cgroup": "/system.slice/docker.service", "command":
+    ("docker", {"name": "docker-proxy", "uid": 0, "cgroup": "/system.slice/docker.service", "command":
                 ["/usr/bin/docker-proxy", "-proto", "tcp", "-host-ip", "0.0.0.0", "-host-port", "8000",
                  "-container-ip", "172.17.0.2", "-container-port", "80"]}, {"stop_with": "unit"},
      ["docker publishes a container's port there (its port 80 at 172.17.0.2)", "docker ps --filter publish=8000"]),
@@ -408,10 +408,18 @@ def test_what_a_service_has_started_for_a_user_goes_without_the_service(system, 
 
 
 def test_either_does_not_stop_the_ssh_server(system):
-    web(system, cgroup="/system.slice/ssh.service", name="sshd-session")
+    web(system, cgroup="/system.slice/ssh.service", name="sshd-session", uid=0)
     with pytest.raises(ports.PortError, match="It is protected"):
         ports.make_free(either(system), system)
     assert system.signals == system.commands == []
+
+
+@pytest.mark.parametrize("name", ["sshd", "systemd-x", "dbus", "docker-proxy"])
+def test_no_name_protects_what_may_be_stopped(system, name):
+    web(system, cgroup=SESSION, name=name)
+    system.ends_on = {800: 15}
+    ports.make_free(either(system), system)
+    assert system.signals == [(800, 15)]
 
 
 def test_the_user_of_a_unit(system):

@@ -12,7 +12,7 @@ import shlex
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils import releases
-from ansible_collections.mainstay.vps.plugins.plugin_utils import images, sources
+from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out, sources
 
 
 class ActionModule(ActionBase):
@@ -26,7 +26,7 @@ class ActionModule(ActionBase):
             if not args.get(name):
                 raise AnsibleActionFail(f"{name} is required")
         try:
-            resolved = sources.resolve(args["source"], sources.base_directories(task_vars or {}))
+            resolved = sources.resolve(args["source"], **sources.control_node(task_vars or {}))
             identity = args.get("id") or releases.release_id(
                 resolved["digest"], args.get("runtime", "python"), args.get("build") or [], args.get("public") or []
             )
@@ -59,6 +59,12 @@ class ActionModule(ActionBase):
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         result.pop("invocation", None)
+        if resolved.get("left_out"):
+            result.setdefault("warnings", []).append(
+                f"{args['app']}: left out of the release, as it looks confidential: {', '.join(resolved['left_out'])}. The app has its "
+                f"settings from env and secrets; what it needs in the release all the same gets a line !{resolved['left_out'][0]} in "
+                f"{left_out.IGNORE_FILE}."
+            )
         return result
 
     def _markers(self, path):

@@ -48,15 +48,15 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
-        bases = sources.base_directories(variables or {})
+        node = sources.control_node(variables or {})
         try:
-            return [{name: self._id(name, app, bases) for name, app in normalise(terms[0] if terms else {}).items()}]
+            return [{name: self._id(name, app, node) for name, app in normalise(terms[0] if terms else {}).items()}]
         except ValueError as error:
             raise AnsibleLookupError(str(error)) from error
 
-    def _id(self, name, app, bases):
+    def _id(self, name, app, node):
         try:
-            digest = sources.resolve(app["source"], bases)["digest"]
+            digest = sources.resolve(app["source"], **node)["digest"]
             return release_id(digest, app["runtime"], app["build"], app["public"])
         except sources.ReleaseError as error:
             raise AnsibleLookupError(f"mainstay_apps.{name}.{error}") from error

@@ -19,14 +19,16 @@ from contextlib import contextmanager
 from ansible import constants
 from ansible_collections.mainstay.vps.plugins.module_utils import containers, releases
 from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
-from ansible_collections.mainstay.vps.plugins.plugin_utils import images
+from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out
 
 GIT_TIMEOUT = 60
 
 
-def base_directories(variables):
-    """Where a relative path of the declaration begins: beside the inventory, else beside the playbook."""
-    return [folder for folder in (variables.get("inventory_dir"), variables.get("playbook_dir"), os.getcwd()) if folder]
+def control_node(variables):
+    """Of the control node: where a relative path of the declaration begins (``bases``: beside the inventory, else beside the playbook),
+    and what is the inventory itself."""
+    folders = (variables.get("inventory_dir"), variables.get("playbook_dir"), os.getcwd())
+    return {"bases": [folder for folder in folders if folder], "inventory": left_out.inventory_places(variables)}
 
 
 def locate(path, bases, what="source.path"):
@@ -75,8 +77,8 @@ def _below(root, folder=""):
             yield name
 
 
-def listing(root):
-    """The names that make a release, sorted by their bytes."""
+def listing(root, inventory=()):
+    """``(names, left out)``: the names that make a release, sorted by their bytes, and what stays behind because it is confidential."""
     names = set()
     for name in _known_to_git(root) or _below(root):
         path = os.path.join(root, name)
@@ -86,15 +88,16 @@ def listing(root):
             names.update(_below(root, name))
         elif os.path.islink(path) or os.path.isfile(path):
             names.add(name)
-    if not names:
+    kept, stays = left_out.sort_out(root, names, inventory)
+    if not kept:
         raise ReleaseError(f"source.path: {root!r} cannot be used. It holds no file that belongs to a release.")
-    return sorted(names, key=os.fsencode)
+    return kept, stays
 
 
-def read_tree(root, archive=None, modified=0):
-    """The digest of a folder; with an open tar archive, the same bytes go into it."""
+def read_tree(root, names, archive=None, modified=0):
+    """The digest of files of a folder; with an open tar archive, the same bytes go into it."""
     digest, folders = releases.TreeDigest(), set()
-    for name in listing(root):
+    for name in names:
         path = os.path.join(root, name)
         if archive:
             _add_folders(archive, folders, os.path.dirname(name), modified)
@@ -126,15 +129,15 @@ def _add(archive, name, kind, mode, modified, content=b"", target=""):
     archive.addfile(entry, io.BytesIO(content))
 
 
-def pack(root, destination, expected):
-    """Pack a folder so that the same content gives the same bytes; refuse one that has changed in this run."""
+def pack(root, names, destination, expected):
+    """Pack files of a folder so that the same content gives the same bytes; refuse one that has changed in this run."""
     modified = releases.modified(expected)
     with (
-        open(destination, "wb") as raw,
+        open(os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw,
         gzip.GzipFile("", "wb", 6, raw, 0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        found = read_tree(root, archive, modified)
+        found = read_tree(root, names, archive, modified)
     if found != expected:
         raise ReleaseError(f"source.path: {root!r} changed while it was deployed. Run again when nothing writes to it.")
 
@@ -163,7 +166,7 @@ def _commit(url, version):
     return commit
 
 
-def _look(source, bases):
+def _look(source, bases, inventory):
     """What the source is at this moment: its digest, and what a host needs to fetch it."""
     if source["kind"] == "path":
         root = locate(source["path"], bases)
@@ -171,7 +174,8 @@ def _look(source, bases):
             raise ReleaseError(
                 f"source.path: {root!r} cannot be used. It is a file; name a folder, or declare it as an archive."
             )
-        return {"digest": read_tree(root), "root": root}
+        names, stays = listing(root, inventory)
+        return {"digest": read_tree(root, names), "root": root, "inventory": inventory, "left_out": stays}
     if source["kind"] == "git":
         commit = _commit(source["git"], source["version"])
         return {"digest": commit, "commit": commit}
@@ -211,12 +215,12 @@ def _remembered(key, suffix):
         yield path
 
 
-def resolve(source, bases):
+def resolve(source, bases, inventory=()):
     """What the source is, looked at once in a run: every host and every batch of hosts gets the same answer."""
     source = releases.source_of(source)
     with _remembered([source, bases], ".json") as path:
         if not os.path.exists(path):
-            found = _look(source, bases)
+            found = _look(source, bases, list(inventory))
             with open(f"{path}.new", "w") as file:
                 json.dump(found, file)
             os.rename(f"{path}.new", path)
@@ -232,6 +236,7 @@ def archive_for(resolved):
         return None
     with _remembered([resolved["root"], resolved["digest"]], ".tar.gz") as path:
         if not os.path.exists(path):
-            pack(resolved["root"], f"{path}.new", resolved["digest"])
+            names, _stays = listing(resolved["root"], resolved["inventory"])
+            pack(resolved["root"], names, f"{path}.new", resolved["digest"])
             os.rename(f"{path}.new", path)
         return path

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import tarfile
 
@@ -44,18 +45,22 @@ def _git(root, *arguments):
     )
 
 
+def _digest(tree):
+    return sources.read_tree(str(tree), sources.listing(str(tree))[0])
+
+
 def test_what_belongs_to_a_release(tree):
-    assert sources.listing(str(tree)) == ["app/main.py", "latest", "notes.log", "run.sh"]
+    assert sources.listing(str(tree))[0] == ["app/main.py", "latest", "notes.log", "run.sh"]
     _git(tree, "init")
     (tree / ".gitignore").write_text("*.log\n")
-    assert sources.listing(str(tree)) == [".gitignore", "app/main.py", "latest", "run.sh"], (
+    assert sources.listing(str(tree))[0] == [".gitignore", "app/main.py", "latest", "run.sh"], (
         "what git ignores stays behind"
     )
     (tree / "app/main.py").unlink()
     (tree / "new.py").write_text("")
     _git(tree, "add", "run.sh")
     (tree / "run.sh").unlink()
-    assert sources.listing(str(tree)) == [".gitignore", "latest", "new.py"], (
+    assert sources.listing(str(tree))[0] == [".gitignore", "latest", "new.py"], (
         "what is there counts, not what is committed"
     )
 
@@ -63,7 +68,7 @@ def test_what_belongs_to_a_release(tree):
 def test_a_folder_that_an_outer_repository_ignores_is_taken_as_it_is(tree):
     _git(tree.parent, "init")
     (tree.parent / ".gitignore").write_text("shop/\n")
-    assert sources.listing(str(tree)) == ["app/main.py", "latest", "notes.log", "run.sh"]
+    assert sources.listing(str(tree))[0] == ["app/main.py", "latest", "notes.log", "run.sh"]
 
 
 def test_an_empty_folder_is_refused(tmp_path):
@@ -73,20 +78,20 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 
 def test_the_digest_follows_the_content_alone(tree, tmp_path):
-    before = sources.read_tree(str(tree))
+    before = _digest(tree)
     (tree / "app/main.py").touch()
     (tree / "app/main.py").chmod(0o600)
     (tree / "app/__pycache__/x.pyc").write_text("y")
-    assert sources.read_tree(str(tree)) == before
+    assert _digest(tree) == before
     (tree / "app/main.py").chmod(0o755)
-    assert sources.read_tree(str(tree)) != before
+    assert _digest(tree) != before
 
 
 def test_packing_is_reproducible_and_complete(tree, tmp_path):
-    digest = sources.read_tree(str(tree))
+    digest = _digest(tree)
     packed = []
     for name in ("a", "b"):
-        sources.pack(str(tree), tmp_path / name, digest)
+        sources.pack(str(tree), sources.listing(str(tree))[0], tmp_path / name, digest)
         packed.append((tmp_path / name).read_bytes())
         (tree / "run.sh").touch()
     assert packed[0] == packed[1]
@@ -99,10 +104,10 @@ def test_packing_is_reproducible_and_complete(tree, tmp_path):
 
 
 def test_a_source_that_changes_while_it_is_packed_is_refused(tree, tmp_path):
-    digest = sources.read_tree(str(tree))
+    digest = _digest(tree)
     (tree / "run.sh").write_text("other")
     with pytest.raises(ReleaseError, match="changed while"):
-        sources.pack(str(tree), tmp_path / "a", digest)
+        sources.pack(str(tree), sources.listing(str(tree))[0], tmp_path / "a", digest)
 
 
 def test_one_run_has_one_answer(tree):
@@ -149,3 +154,4 @@ def test_a_folder_is_packed_once(tree):
     archive = sources.archive_for(resolved)
     (tree / "run.sh").write_text("other")
     assert sources.archive_for(resolved) == archive
+    assert os.stat(archive).st_mode & 0o777 == 0o600

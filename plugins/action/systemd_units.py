@@ -8,6 +8,7 @@ import shlex
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.mainstay.vps.plugins.module_utils.text import printable
 
 UNIT = re.compile(r"[\w:.@\\-]+\.(service|socket|target|timer|path|mount|automount|swap|slice|scope)", re.ASCII)
 PATTERN = re.compile(r"[\w:.@\\*?\[\]-]+", re.ASCII)
@@ -94,7 +95,7 @@ class ActionModule(ActionBase):
         found = []
         for unit in units:
             command = EXPLAIN.format(facts=FACTS.replace(" ", ","), unit=shlex.quote(unit), lines=lines)
-            answer = self._low_level_execute_command(command)["stdout_lines"]
+            answer = printable(self._low_level_execute_command(command)["stdout"]).splitlines()
             border = answer.index("") if "" in answer else len(answer)
             facts = dict(line.split("=", 1) for line in answer[:border] if "=" in line)
             found.append({"unit": unit, "facts": facts, "journal": answer[border + 1 :]})

@@ -62,16 +62,11 @@ def _others_redis(apps, app, plan, hostname):
 def _counted(app, plan, hostname):
     """Limits on connections to servers that all apps share, which count also those that have not said yet who they are."""
     rules = [f"fib daddr type local tcp dport {{ 80, 443 }} ct count over {PROXY_CONNECTIONS} {REFUSE}"]
-    limit = plan.get("connections", {}).get(app["database"], {}).get("roles", {}).get(app["name"])
-    if limit:
-        address = tier_address(plan, hostname, "database")
-        ports = [
-            DATABASE_PORTS[app["database"]],
-            *([DATABASE_PORTS["pgbouncer"]] if app["pooler"] == "pgbouncer" else []),
-        ]
-        rules += [
-            f"{_to([address])} tcp dport {port} ct count over {limit + SPARE_CONNECTIONS} {REFUSE}" for port in ports
-        ]
+    for server in [name for name in (app["database"], app["pooler"]) if name != "none"]:
+        limit = plan.get("connections", {}).get(server, {}).get("roles", {}).get(app["name"])
+        if limit:
+            to = f"{_to([tier_address(plan, hostname, 'database')])} tcp dport {DATABASE_PORTS[server]}"
+            rules.append(f"{to} ct count over {limit + SPARE_CONNECTIONS} {REFUSE}")
     return rules
 
 

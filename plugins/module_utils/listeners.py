@@ -16,6 +16,8 @@ import time
 from collections import namedtuple
 from socket import AF_INET, AF_INET6, inet_ntop
 
+from .text import printable
+
 # A process has its name from whoever started it; what it runs is for the kernel to say: `exe` is the path of a program of this host's,
 # empty where it cannot be known or is not there any more.
 Listener = namedtuple("Listener", "protocol address port inode pids name user cmdline unit since exe", defaults=("",))
@@ -167,7 +169,7 @@ def process(pid, proc_root="/proc", host=None):
     stat = _stat(pid, proc_root)
     if stat is None:
         return None
-    name, ppid, start = stat
+    name, ppid, start = printable(stat[0]), *stat[1:]
     uid = re.search(r"^Uid:\s+\d+\s+(\d+)", _read(f"{folder}/status"), re.MULTILINE)
     return Process(
         pid=pid,
@@ -389,6 +391,7 @@ def mask_command(words, length=300):
             shown.append(_mask_text(word))
         hide_next = bool(_OPTION.fullmatch(word))
     text = " ".join(" ".join(shown).split())
+    text = printable(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

@@ -16,6 +16,8 @@ import socket
 import struct
 import time
 
+from .text import printable
+
 BODY_LIMIT = 64 * 1024
 EXCERPT = 512
 HISTORY = 5
@@ -241,13 +243,13 @@ def secrets(spec):
 
 
 def _masker(spec):
-    """A function that hides the secrets of this specification in any text."""
+    """A function that makes any text fit to be shown: without the secrets of this specification, and without what a terminal obeys."""
     hidden = sorted(secrets(spec), key=len, reverse=True)
 
     def hide(text):
         for secret in hidden:
             text = text.replace(secret, MASK)
-        return text
+        return printable(text)
 
     return hide
 

@@ -423,6 +423,10 @@ class Builder:
 
     def _migrate_in_container(self):
         owner = pwd.getpwnam(self.user)
+        if self.params["volumes"]:
+            sealing.folder(f"{self.root}/volumes", 0o755)
+        for name in self.params["volumes"]:
+            sealing.folder(containers.volume(self.root, name), 0o750, owner.pw_uid, owner.pw_gid)
         command = containers.podman_run(
             containers.COMMAND,
             containers.image_name(self.app, self.params["id"]),

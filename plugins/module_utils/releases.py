@@ -12,6 +12,7 @@ import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from . import containers
+from .text import printable
 
 COMPLETE = ".complete"
 MIGRATED = ".migrated"
@@ -204,7 +205,7 @@ def env_text(variables):
 
 
 def mask(text, secrets):
-    """The text without any of the secrets, and without the password of any URL."""
+    """The text as it may be shown: without any of the secrets or the password of any URL, and without what a terminal obeys."""
     for secret in sorted((item for item in secrets if len(item) >= 6), key=len, reverse=True):
         text = text.replace(secret, "********")
-    return re.sub(r"(\w://[^\s:/@]*:)[^\s/@]+@", r"\1********@", text)
+    return printable(re.sub(r"(\w://[^\s:/@]*:)[^\s/@]+@", r"\1********@", text))

@@ -76,11 +76,13 @@ def _connections(stack, database, share_for):
 
 def _clients(stack, hosts, share_for):
     parts = stacks.client_parts(stack, share_for)
+    limit = min(host["pgbouncer"]["max_client_conn"] for host in hosts.values() if "pgbouncer" in host)
     return {
-        "limit": min(host["pgbouncer"]["max_client_conn"] for host in hosts.values() if "pgbouncer" in host),
+        "limit": limit,
         "needed": rules.Figure(sum(parts.values()), "the sum of the parts"),
         "parts": parts,
         "reserved": rules.Figure(0, "PgBouncer keeps none for an administrator"),
+        "roles": stacks.client_limits(stack, parts, limit),
     }
 
 

@@ -338,6 +338,13 @@ def client_parts(stack, share_for):
     return parts
 
 
+def client_limits(stack, parts, limit):
+    """The connections to PgBouncer that each app may have: what the others need stays free."""
+    own = {app: sum(parts[process.key] for process in stack.processes if process.pooled and process.app == app) for app in stack.pooled}
+    others = {app: sum(own.values()) - own[app] + parts["monitoring"] for app in own}
+    return {app: rules.Figure(limit - kept, "{} - {} of others", int(limit), int(kept)) for app, kept in others.items()}
+
+
 def server_pool(stack, share_for):
     """``default_pool_size`` of PgBouncer: the connections to PostgreSQL that the processes of one app share."""
     hosts, pooled = stack.tier("database"), [process for process in stack.processes if process.pooled]

@@ -34,8 +34,8 @@ def pgbench(host):
 
 
 def test_every_pool_full_and_pgbench_beside_it(host, applied, plan, pgbench):
-    """All connections that the plan counts are held at once: none is refused, nothing is killed, nothing starts anew."""
-    needed = applied["connections"]["postgresql"]["needed"]
+    """All connections that the plan gives the app are held at once: none is refused, nothing is killed, nothing starts anew."""
+    needed = applied["connections"]["postgresql"]["roles"]["shop"] - 1
     web = plan["processes"]["shop"]["web"]
     before = servers(host), pids(host), killed_for_memory(host)
     since = host.check_output("date +%s")
@@ -53,7 +53,7 @@ def test_every_pool_full_and_pgbench_beside_it(host, applied, plan, pgbench):
         assert time.monotonic() < deadline, "pgbench has all its sessions"
     assert int(sql(host, f"{SESSIONS} AND application_name = 'shop-web'")) == held, "every pool is full"
     assert int(sql(host, SESSIONS)) >= needed
-    assert host.check_output(f'psql -XAt "{URL}" -c "SELECT 1"') == "1", "the margin above them is there, too"
+    assert host.check_output(f'psql -XAt "{URL}" -c "SELECT 1"') == "1", "the last one is there, too"
     while (ended := show(host, [BENCH], "SubState", "ExecMainStatus")[BENCH])["SubState"] == "running":
         assert time.monotonic() < deadline, "pgbench ends"
         time.sleep(1)

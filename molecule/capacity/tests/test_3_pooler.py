@@ -64,7 +64,7 @@ def test_pgbouncer_runs_with_the_plan_s_settings(host, pooled, carries):
     assert sizes == (planned["default_pool_size"], planned["max_db_connections"])
     assert int(sql(host, "SHOW max_connections")) == pooled["plan"]["postgresql"]["max_connections"]
     users = host.check_output("stat --format '%a %U %G' /etc/pgbouncer/userlist.txt; cat /etc/pgbouncer/userlist.txt")
-    assert users.startswith("640 root postgres\n") and '"shop" "SCRAM-SHA-256$' in users, "no password, and not for everybody"
+    assert users.startswith("640 postgres postgres\n") and '"shop" "SCRAM-SHA-256$' in users, "no password, and not for everybody"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import subprocess
@@ -14,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 
 from . import config
+from .core.text import printable
 from .paths import Paths
 from .units import Systemd, SystemdError, run
 
@@ -71,6 +73,19 @@ class Context:
             raise Refusal(f"{what} needs root: use sudo")
 
 
+class Plain:
+    """A stream to which apps have said some of what is written, and nothing that a terminal obeys is."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        return self.stream.write(printable(text))
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
 def usage():
     width = max(map(len, COMMANDS))
     return USAGE.format(commands="\n".join(f"  {name.ljust(width)}  {text}" for name, text in COMMANDS.items()))
@@ -96,9 +111,10 @@ def main(argv=None, context=None):
     module.arguments(parser)
     options = parser.parse_args(rest)
     try:
-        return module.run(options, context or Context())
+        with contextlib.redirect_stdout(Plain(sys.stdout)):
+            return module.run(options, context or Context())
     except (Refusal, config.ConfigError, SystemdError) as error:
-        print(f"mainstay: {error}", file=sys.stderr)
+        print(printable(f"mainstay: {error}"), file=sys.stderr)
         return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,7 @@ PLAN = {
         },
         "data1": {"tiers": ["database", "cache"], "address": "10.0.0.2"},
     },
-    "connections": {"postgresql": {"roles": {"shop": 30}}},
+    "connections": {"postgresql": {"roles": {"shop": 30}}, "pgbouncer": {"roles": {"shop": 300}}},
 }
 
 
@@ -55,6 +55,9 @@ def test_connections_to_shared_servers_are_counted():
     rules = _rules(SHOP, "app-shop", PLAN)
     assert "fib daddr type local tcp dport { 80, 443 } ct count over 64 reject with tcp reset" in rules
     assert "ip daddr { 10.0.0.2/32 } tcp dport 5432 ct count over 38 reject with tcp reset" in rules
+    assert "6432" not in " ".join(rules)
+    pooled = _rules({"shop": {**SHOP["shop"], "pooler": "pgbouncer"}}, "app-shop", PLAN)
+    assert "ip daddr { 10.0.0.2/32 } tcp dport 6432 ct count over 308 reject with tcp reset" in pooled
 
 
 @pytest.mark.parametrize(

@@ -799,20 +799,20 @@ def test_many_at_once_take_as_long_as_the_slowest(serve, closed_port):
 
 def test_importing_it_is_light():
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import probe;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from module_utils import probe;"
         "heavy = {'http.client', 'ssl', 'json', 'asyncio', 'email', 'subprocess', 'urllib.request'} & set(sys.modules);"
         "sys.exit(repr(heavy) if heavy else 0)"
     )
-    subprocess.run([sys.executable, "-S", "-c", code, probe.__file__.rpartition("/")[0]], check=True)
+    subprocess.run([sys.executable, "-S", "-c", code, probe.__file__.rpartition("/module_utils/")[0]], check=True)
 
 
 def test_the_agent_stays_small(web):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import probe\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from module_utils import probe\n"
         "for _ in range(300): assert probe.check_once({'url': sys.argv[2], 'json': {'status': 'healthy'}})['healthy']\n"
         "probe.check_once({'url': sys.argv[2].replace('http', 'https'), 'validate_certs': False, 'timeout': 1})\n"
         "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
     )
-    arguments = [sys.executable, "-S", "-c", code, probe.__file__.rpartition("/")[0], web.url + "/health"]
+    arguments = [sys.executable, "-S", "-c", code, probe.__file__.rpartition("/module_utils/")[0], web.url + "/health"]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)
     assert int(done.stdout) < 40 * 1024

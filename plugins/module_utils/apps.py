@@ -488,7 +488,8 @@ def check_ports(apps, instances=None):
 def _check_users(apps):
     for name, app in apps.items():
         if app["build_user"] in apps:
-            _refuse(f"mainstay_apps.{app['build_user']}", app["build_user"], f"the user of that name builds the releases of {name}; call the app something else")
+            remedy = f"the user of that name builds the releases of {name}; call the app something else"
+            _refuse(f"mainstay_apps.{app['build_user']}", app["build_user"], remedy)
 
 
 def _check_sites(apps):

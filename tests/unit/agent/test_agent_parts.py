@@ -543,11 +543,27 @@ class TestRecords:
             records.write_state(path, {"a": 1})
         finally:
             os.umask(before)
-        assert os.stat(path).st_mode & 0o777 == 0o644
+        assert os.stat(path).st_mode & 0o777 == 0o640
         assert records.read_state(path) == {"a": 1}
         with pytest.raises(TypeError):
             records.write_state(path, {"a": object()})
         assert records.read_state(path) == {"a": 1}
+
+    @pytest.mark.parametrize("make", [
+        lambda path, _other: os.mkfifo(path),
+        lambda path, other: os.symlink(other, path),
+        lambda path, _other: os.symlink("/dev/zero", path),
+        lambda path, _other: os.mkdir(path),
+        lambda path, _other: os.close(os.open(path, os.O_CREAT | os.O_WRONLY)) or os.truncate(path, 1 << 40),
+    ], ids=["a pipe", "a link", "a device", "a folder", "a file without end"])
+    def test_root_reads_nothing_else_in_the_agent_s_place(self, tmp_path, make):
+        other = tmp_path / "other"
+        other.write_text('{"event": "opened", "incident": "a"}\n')
+        path = str(tmp_path / "file")
+        make(path, str(other))
+        assert records.read_state(path) == {}
+        with pytest.raises(OSError, match="what the agent writes|symbolic"):
+            records.read_events(path)
 
 
 def test_evidence_of_processes(tmp_path):

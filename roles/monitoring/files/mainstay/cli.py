@@ -116,8 +116,14 @@ def main(argv=None, context=None):
     except (Refusal, config.ConfigError, SystemdError) as error:
         print(printable(f"mainstay: {error}"), file=sys.stderr)
         return 2
+    except PermissionError as error:
+        print(f"mainstay: only root and the group mainstay may read {error.filename}: use sudo", file=sys.stderr)
+        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(printable(f"mainstay: {error}"), file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130

@@ -60,7 +60,7 @@ LIMITS = {
     "restart_daily": (0, 1000),
     "restart_global": (0, 1000),
     "deploy_lock_max_age": (0, 86400),
-    "incidents_max_mb": (1, 1000),
+    "incidents_max_mb": (1, 100),
     "evidence_lines": (0, 500),
 }
 

@@ -6,9 +6,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 from datetime import datetime, timezone
+
+# Bytes; no file of the agent's is larger, whose option monitoring_incidents_max_mb ends below.
+READ_LIMIT = 128 << 20
+
+
+def _opened(path):
+    """A file in a folder of the agent's, for root to read, who trusts it with nothing: no link is followed, no pipe waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > READ_LIMIT:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is not what the agent writes there", path)
+    return open(descriptor, encoding="utf-8", errors="replace")
 
 
 class Incidents:
@@ -38,7 +53,7 @@ def read_events(path):
     found = False
     for name in (f"{path}.1", path):
         try:
-            with open(name, encoding="utf-8", errors="replace") as file:
+            with _opened(name) as file:
                 found = True
                 for line in file:
                     with contextlib.suppress(ValueError):
@@ -94,18 +109,20 @@ def write_state(path, state):
     """Replace the state whole: a reader sees the old one or the new one."""
     temporary = f"{path}.new"
     text = json.dumps(state, separators=(",", ":"))
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.fchmod(descriptor, 0o644)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+    os.fchmod(descriptor, 0o640)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(temporary, path)
 
 
 def read_state(path):
-    """The agent's last state, or {} when there is none that can be read."""
+    """The agent's last state, or {} when there is none that can be read; PermissionError tells who may not look."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with _opened(path) as file:
             state = json.load(file)
+    except PermissionError:
+        raise
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}

@@ -378,24 +378,17 @@ class Builder:
         # Debian ships pip as a wheel that runs as it is; to unpack it first takes longer than all the rest.
         wheels = sorted(glob.glob(PIP_WHEELS))
         pip = [f"{wheels[-1]}/pip"] if wheels else ["-m", "pip"]
+        options = ["--quiet", "--only-binary=:all:", "--no-cache-dir", "--no-compile", "--require-hashes", "--requirement", "/dev/stdin"]
+        wanted = " ".join([f"uv=={version}", *(f"--hash=sha256:{digest}" for digest in self.params["uv_hashes"])])
         began = time.monotonic()
         for command in (
             ["/usr/bin/python3", "-m", "venv", "--clear", *(["--without-pip"] if wheels else []), recipes.UV_HOME],
-            [
-                f"{recipes.UV_HOME}/bin/python",
-                *pip,
-                "install",
-                "--quiet",
-                "--only-binary=:all:",
-                "--no-cache-dir",
-                "--no-compile",
-                f"uv=={version}",
-            ],
+            [f"{recipes.UV_HOME}/bin/python", *pip, "install", *options],
         ):
             done = subprocess.run(
                 command,
                 env=env,
-                stdin=subprocess.DEVNULL,
+                input=wanted,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 check=False,
@@ -405,7 +398,8 @@ class Builder:
                 output = [releases.mask(line, []) for line in done.stdout.splitlines()[-TAIL:]]
                 raise StepFailed(
                     f"{self.app}: uv {version} cannot be installed into {recipes.UV_HOME}. Install python3-venv, check "
-                    "the way to PyPI (PIP_INDEX_URL, proxies), or set backend_python_installer to pip.",
+                    "the way to PyPI (PIP_INDEX_URL, proxies) and that backend_uv_hashes holds what PyPI lists for this version, or set "
+                    "backend_python_installer to pip.",
                     output,
                 )
         self.steps.append({"name": f"install uv {version}", "seconds": round(time.monotonic() - began, 1)})

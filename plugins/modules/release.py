@@ -92,6 +92,11 @@ options:
     description: Version of uv.
     type: str
     default: 0.13.9
+  uv_hashes:
+    description: SHA-256 of the packages of that version that may be installed, as PyPI lists them. Needed where uv is not there yet.
+    type: list
+    elements: str
+    default: []
   memory_max_mb:
     description: Memory a command may use, in MB.
     type: int
@@ -211,6 +216,7 @@ def main():
             "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "python_installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
             "uv_version": {"type": "str", "default": "0.13.9"},
+            "uv_hashes": {"type": "list", "elements": "str", "default": []},
             "memory_max_mb": {"type": "int", "default": 1024},
             "timeout": {"type": "int", "default": 900},
             "minimum_free_mb": {"type": "int", "default": 512},

@@ -28,7 +28,7 @@ def test_what_a_terminal_obeys_is_written_out(text, shown):
 
 
 @pytest.mark.parametrize("say", [
-    lambda text: probe._masker({"headers": {"Authorization": "Bearer abcdef"}})(text),
+    probe._masker({"headers": {"Authorization": "Bearer abcdef"}}),
     lambda text: listeners.mask_command(["python3", text]),
     lambda text: releases.mask(text, ["secret"]),
 ], ids=["of a probe", "of a process", "of a build and of a journal"])

@@ -120,7 +120,7 @@ def test_it_is_nobody_and_owns_nothing_but_its_folders(host, state):
     assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n" in state
     assert "CapBnd:\t0000000000000000\n" in state and "NoNewPrivs:\t1\n" in state and "Seccomp:\t2\n" in state
     assert state.rstrip().endswith("nothing to write to\nkept"), state
-    assert host.file("/srv/box/shared/uploads/new").user == "box"
+    assert host.file("/srv/box/volumes/uploads/new").user == "box"
 
 
 def test_the_limits_of_its_unit_are_its_own(box, state):

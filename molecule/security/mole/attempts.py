@@ -193,19 +193,31 @@ def outcome(attempt):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers ``/health``; what is posted to it runs as this process may."""
+    """Answers ``/health``; below ``/echo`` it tells what has reached it, and what else is posted to it runs as this process may."""
 
     def answer(self, body):
         self.send_response(200)
+        if self.path.startswith("/echo/accel"):
+            self.send_header("X-Accel-Redirect", "/files/index.html")
+            self.send_header("X-Accel-Limit-Rate", "1")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
+    def echo(self, body=b""):
+        words = [[name.lower(), value] for name, value in self.headers.items()]
+        said = {"method": self.command, "path": self.path, "headers": words, "body": body.decode(errors="replace")}
+        self.answer(json.dumps(said).encode())
+
     def do_GET(self):
+        if self.path.startswith("/echo"):
+            return self.echo()
         self.answer(b'{"status": "\x1b]0;owned\x07"}')
 
     def do_POST(self):
         code = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.path.startswith("/echo"):
+            return self.echo(code.encode())
         names = {**globals(), "result": None}
         try:
             exec(code, names)

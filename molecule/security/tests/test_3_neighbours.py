@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a process under an attacker's control can do to the servers that apps share, and to the other app beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+from plays import play, words
+
+SQL = '''
+import subprocess, os, re
+url = os.environ["DATABASE_URL"].replace("+asyncpg", "").replace("+psycopg", "")
+url = re.sub("[^/]*$", "", url) + {database!r} if {database!r} else url
+done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", {statement!r}, {place!r} or url], capture_output=True, text=True, timeout=20)
+result = [done.returncode, done.stdout[:200], done.stderr[:300]]
+'''
+REFUSED = re.compile(r"permission denied|must be (superuser|owner|a member)|only (roles|superusers)|not permitted|no password|Peer authentication|too many|is not allowed")
+STATEMENTS = {
+    # name: (statement, database, place)
+    "connect to the victim's database": ("SELECT 1", "shop", ""),
+    "connect to the administrators' database": ("SELECT 1", "postgres", ""),
+    "connect to what databases are made from": ("SELECT 1", "template1", ""),
+    "become the administrator by the socket": ("SELECT 1", "", "postgresql://postgres@/postgres?host=/var/run/postgresql"),
+    "become the victim by the socket": ("SELECT 1", "", "postgresql://shop@/shop?host=/var/run/postgresql"),
+    "run a program": ("COPY (SELECT 1) TO PROGRAM 'id'", "", ""),
+    "read a file of the server's": ("SELECT pg_read_file('/etc/passwd')", "", ""),
+    "list a folder of the server's": ("SELECT pg_ls_dir('.')", "", ""),
+    "copy out of a file": ("CREATE TEMP TABLE t (line text); COPY t FROM '/etc/passwd'", "", ""),
+    "copy into a file": ("COPY (SELECT 1) TO '/tmp/evil'", "", ""),
+    "write a file by a large object": ("SELECT lo_export(lo_from_bytea(0, 'evil'), '/tmp/evil')", "", ""),
+    "change the server's settings": ("ALTER SYSTEM SET max_connections = 10", "", ""),
+    "make a role": ("CREATE ROLE evil", "", ""),
+    "make a database": ("CREATE DATABASE evil", "", ""),
+    "take its limit away": ("ALTER ROLE mole CONNECTION LIMIT -1", "", ""),
+    "become a superuser": ("ALTER ROLE mole SUPERUSER", "", ""),
+    "take another role": ("SET ROLE shop", "", ""),
+    "take the administrator's role": ("SET SESSION AUTHORIZATION postgres", "", ""),
+    "end the sessions of another": ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'", "", ""),
+    "load a library": ("LOAD '/srv/mole/shared/evil.so'", "", ""),
+    "make an untrusted extension": ("CREATE EXTENSION file_fdw", "", ""),
+    "read the verifiers of passwords": ("SELECT rolpassword FROM pg_authid", "", ""),
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_role_stays_in_its_database(mole, name):
+    statement, database, place = STATEMENTS[name]
+    said = mole.does(SQL.format(statement=statement, database=database, place=place))
+    status, _output, errors = said["result"]
+    assert status != 0 and REFUSED.search(errors), said
+
+
+def test_it_sees_no_statement_of_another(mole):
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop' AND query <> '<insufficient privilege>'"
+    assert mole.does(SQL.format(statement=statement, database="", place=""))["result"] == [0, "0\n", ""]
+
+
+def test_it_has_what_is_its_own(mole):
+    statement = "CREATE TABLE own (id int); INSERT INTO own VALUES (1); SELECT * FROM own; DROP TABLE own"
+    assert mole.does(SQL.format(statement=statement, database="", place=""))["result"] == [0, "1\n", ""]
+
+
+def test_all_connections_that_it_takes_leave_the_others_theirs(host, mole, shop):
+    """Also those that say nothing, which PostgreSQL holds for a minute before it asks who they are."""
+    limit = int(host.check_output("runuser -u postgres -- psql -XAtc \"SELECT rolconnlimit FROM pg_roles WHERE rolname = 'mole'\""))
+    code = """
+    kept = globals().setdefault("_kept", [])
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            kept.append(socket.create_connection(("127.0.0.1", 5432), timeout=2))
+    import builtins
+    builtins.kept = kept
+    result = len(kept)
+    """
+    held = mole.does(code)["result"]
+    assert held <= limit + 8 and shop() == "healthy"
+    assert host.check_output("runuser -u postgres -- psql -XAtc 'SELECT 1'") == "1"
+    mole.does("import builtins\nfor one in builtins.kept: one.close()")
+    sessions = mole.does(
+        f"""
+        url = os.environ["DATABASE_URL"].replace("+asyncpg", "").replace("+psycopg", "")
+        running = [subprocess.Popen(["psql", "-XAtqc", "SELECT pg_sleep(12)", url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                   for _ in range({limit + 6})]
+        result = sum(one.wait() == 0 for one in running)
+        """
+    )["result"]
+    assert 0 < sessions <= limit and shop() == "healthy"
+
+
+REDIS = '''
+import os, subprocess, urllib.parse
+own = urllib.parse.urlsplit(os.environ["REDIS_CACHE_URL"])
+port = {port} or own.port
+login = ["--user", own.username or "default", "--pass", own.password] if {login} else []
+done = subprocess.run(["redis-cli", "--no-auth-warning", "-p", str(port), *login, *{words!r}], capture_output=True, text=True, timeout=10)
+result = done.stdout[:200] + done.stderr[:200]
+'''
+COMMANDS = {
+    "change where it writes": ["CONFIG", "SET", "dir", "/etc"],
+    "change its limit": ["CONFIG", "SET", "maxmemory", "0"],
+    "load a module": ["MODULE", "LOAD", "/srv/mole/shared/evil.so"],
+    "read from another server": ["REPLICAOF", "127.0.0.1", "6380"],
+    "stop it": ["SHUTDOWN", "NOSAVE"],
+    "debug it": ["DEBUG", "SLEEP", "5"],
+    "make a user": ["ACL", "SETUSER", "evil", "on", "nopass", "+@all"],
+    "send its keys elsewhere": ["MIGRATE", "127.0.0.1", "6380", "a", "0", "1000"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_app_is_no_administrator_of_its_redis(mole, name):
+    said = mole.does(REDIS.format(port=0, login=True, words=COMMANDS[name]))["result"]
+    assert "NOPERM" in said or "unknown command" in said or "ERR" in said, said
+
+
+def test_an_app_reaches_no_redis_of_another(host, mole, shop):
+    ports = [int(port) for port in re.findall(r":(63\d\d)\b", host.check_output("ss -Htln 'sport >= 6379 and sport <= 6399'"))]
+    own = mole.does(REDIS.format(port=0, login=True, words=["PING"]))["result"]
+    assert own == "PONG\n" and len(set(ports)) == 3
+    reached = [
+        port for port in set(ports) for login in (True, False) if "refused" not in
+        mole.does(REDIS.format(port=port, login=login, words=["PING"]))["result"].lower()
+    ]
+    assert len(set(reached)) == 1 and shop() == "healthy"
+
+
+def test_a_bomb_of_forks_ends_at_its_own_limit(host, mole, shop):
+    code = """
+    result, running = 0, []
+    with contextlib.suppress(OSError):
+        for _ in range(3000):
+            running.append(subprocess.Popen(["sleep", "20"], close_fds=False))
+    result = len(running)
+    """
+    started = mole.does(code)["result"]
+    assert 0 < started < 1000 and shop() == "healthy"
+    assert host.run("systemd-run --wait --collect true").rc == 0
+    host.check_output("mainstay restart mole")
+
+
+def test_memory_without_end_is_its_own_end(host, mole, shop):
+    before = host.check_output("systemctl show --value --property=InvocationID 'shop-*.service'")
+    unit = host.check_output(f"echo mole-web@{mole.port}.service")
+    started = host.check_output(f"systemctl show --value --property=InvocationID {unit}")
+    host.run(f"curl --silent --max-time 60 --data-binary 'x = [bytearray(b\"x\" * (8 << 20)) for _ in range(1000)]' http://127.0.0.1:{mole.port}/")
+    deadline = time.monotonic() + 90
+    while host.check_output(f"systemctl show --value --property=InvocationID {unit}") == started or host.run(f"systemctl is-active {unit}").rc:
+        assert time.monotonic() < deadline, "its process was ended and started anew"
+        time.sleep(1)
+    assert shop() == "healthy"
+    assert host.check_output("systemctl show --value --property=InvocationID 'shop-*.service'") == before
+
+
+def test_a_process_that_is_called_sshd_opens_no_port(host, mole):
+    code = """
+    import ctypes, builtins
+    ctypes.CDLL(None).prctl(15, b"sshd", 0, 0, 0)
+    builtins.fake = socket.create_server(("0.0.0.0", 2222))
+    result = Path("/proc/self/comm").read_text().strip()
+    """
+    # By its main thread, whose name is the process's.
+    said = mole.does(code.replace("ctypes.CDLL(None).prctl(15, b\"sshd\", 0, 0, 0)", 'Path("/proc/self/comm").write_text("sshd")'))
+    assert said == {"result": "sshd"}
+    try:
+        run = play("playbooks/site.yml")
+        assert run.returncode != 0 and "Something listens where other hosts can reach it" in words(run) and "2222" in words(run)
+        assert "2222" not in host.check_output("nft list ruleset")
+    finally:
+        mole.does("import builtins\nbuiltins.fake.close()")
+        host.check_output("mainstay restart mole")
+
+
+RACES = 200
+
+
+def test_root_wins_every_race_for_a_place(host, mole, shop):
+    """A folder of the app's turns into a link and back, thousands of times a second, while root's programs pass by."""
+    before = host.check_output("stat -c '%n %U:%G %a %s' /etc /etc/shadow /etc/passwd /etc/hosts /root; ls /etc /root")
+    mole.does(
+        """
+        import builtins
+        builtins.racing = True
+        def race(place, target):
+            os.makedirs(place, exist_ok=True)
+            os.symlink(target, place + ".link")
+            while builtins.racing:
+                for _ in range(100):
+                    with contextlib.suppress(OSError):
+                        os.rename(place, place + ".folder"); os.rename(place + ".link", place)
+                        os.rename(place, place + ".link"); os.rename(place + ".folder", place)
+            os.unlink(place + ".link")
+        for place, target in (("/srv/mole/shared/logs", "/etc"), ("/srv/mole/shared/drop", "/root"), ("/var/lib/mole/drop", "/etc")):
+            threading.Thread(target=race, args=(place, target), daemon=True).start()
+        """
+    )
+    try:
+        host.run(
+            f"for i in $(seq {RACES}); do logrotate --force --state /run/race.state /etc/logrotate.d/mainstay-mole; "
+            "test $((i % 20)) -ne 0 || { systemd-tmpfiles --create --remove; mainstay clean mole --yes; mainstay run mole -- true; }; "
+            "done > /run/race.log 2>&1"
+        )
+    finally:
+        mole.does("import builtins\nbuiltins.racing = False")
+    assert host.check_output("stat -c '%n %U:%G %a %s' /etc /etc/shadow /etc/passwd /etc/hosts /root; ls /etc /root") == before
+    assert host.check_output("find /etc /root -xdev -newer /run/race.log ! -path '/etc/mtab' -type f") == ""
+    assert shop() == "healthy"
+    host.check_output("mainstay restart mole")
+
+
+def test_the_other_app_is_as_it_was(host, shop):
+    said = json.loads(host.check_output("mainstay status shop --json"))
+    assert {entry["health"] for entry in said["processes"]} == {"up"} and shop() == "healthy"
+    assert host.run("systemctl list-units --state=failed --plain --no-legend").stdout == ""

@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One address does its worst, and another visits meanwhile. ``make prove`` runs the long form, with the figures that are promised."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+CLIENT = Path(__file__).parents[3] / "tests/load/flood.py"
+SPACE, HOST, FLOOD, VISITOR = "mainstay-flood", "198.51.100.1", "198.51.100.2", "198.51.100.3"
+# Milliseconds, and seconds. Attacker, visitor and host share two cores here, with whatever runs beside them.
+P99, SECONDS, CONNECTIONS = (500, 20, 8300) if os.environ.get("MAINSTAY_PROVE") else (4000, 4, 1500)
+
+
+@pytest.fixture(scope="module")
+def run_from(host):
+    """Run the client in a network namespace, over a pair of interfaces, from one of its addresses."""
+    host.check_output(f"python3 -c \"open('/run/flood.py', 'wb').write(bytes.fromhex('{CLIENT.read_bytes().hex()}'))\"")
+    host.check_output(
+        f"ip netns add {SPACE} && ip link add flood-in type veth peer name flood-out netns {SPACE}"
+        f" && ip address add {HOST}/24 dev flood-in && ip link set flood-in up"
+        f" && ip -n {SPACE} address add {FLOOD}/24 dev flood-out && ip -n {SPACE} address add {VISITOR}/24 dev flood-out"
+        f" && ip -n {SPACE} link set flood-out up"
+    )
+
+    def command(kind, source, seconds, connections=CONNECTIONS):
+        options = f"--target {HOST} --source {source} --seconds {seconds} --connections {connections}"
+        return f"ip netns exec {SPACE} python3 /run/flood.py {kind} {options}"
+
+    yield command
+    host.run(f"systemctl stop flood; ip link delete flood-in; ip netns delete {SPACE}")
+
+
+@pytest.mark.parametrize("kind", ["headers", "body", "idle", "slow_read", "websocket", "handshakes", "requests"])
+def test_one_address_takes_no_more_than_its_part(host, run_from, shop, kind):
+    host.check_output(f"systemd-run --quiet --unit=flood --collect --property=StandardOutput=truncate:/run/flood.json {run_from(kind, FLOOD, SECONDS + 4)}")
+    visit = json.loads(host.check_output(f"sleep 2; {run_from('visit', VISITOR, SECONDS)}"))
+    assert visit["failed"] == [] and visit["p99_ms"] < P99, visit
+    host.run("while systemctl is-active --quiet flood; do sleep 0.5; done")
+    flood = json.loads(host.file("/run/flood.json").content_string)
+    print(f"{kind}: {json.dumps(visit)} beside {json.dumps(flood)}")
+    assert flood["most"] > 0 and (flood["most"] < 500 or kind == "requests"), flood
+    assert shop() == "healthy"

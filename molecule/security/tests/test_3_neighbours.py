@@ -19,7 +19,10 @@ url = re.sub("[^/]*$", "", url) + {database!r} if {database!r} else url
 done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", {statement!r}, {place!r} or url], capture_output=True, text=True, timeout=20)
 result = [done.returncode, done.stdout[:200], done.stderr[:300]]
 '''
-REFUSED = re.compile(r"permission denied|must be (superuser|owner|a member)|only (roles|superusers)|not permitted|no password|Peer authentication|too many|is not allowed")
+REFUSED = re.compile(
+    r"permission denied|must be (superuser|owner|a member)|only (roles|superusers)|not permitted|no password|Peer authentication|too many"
+    r"|is not allowed"
+)
 STATEMENTS = {
     # name: (statement, database, place)
     "connect to the victim's database": ("SELECT 1", "shop", ""),

@@ -174,11 +174,17 @@ async def converse(visit, reader, writer):
     return "kept"
 
 
-async def missing(visit, sample):
+async def missing(visit, sample, clients):
     """The accepted orders, at most so many, that cannot be read back."""
+    orders = visit.orders[:: max(1, len(visit.orders) // sample)]
+    lost = await asyncio.gather(*(unread(visit, orders[first::clients]) for first in range(clients)))
+    return [order for part in lost for order in part]
+
+
+async def unread(visit, orders):
+    """Which of these orders one client cannot read back."""
     client, lost = Client(visit), []
-    step = max(1, len(visit.orders) // sample)
-    for order in visit.orders[::step]:
+    for order in orders:
         try:
             status, _answer = await client.request("GET", f"/orders/{order}")
         except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError) as error:
@@ -211,7 +217,7 @@ async def main():
         *(websocket(visit) for _each in range(options.websockets)),
     )
     seconds = time.monotonic() - began
-    lost = await missing(visit, options.sample)
+    lost = await missing(visit, options.sample, options.clients)
     print(json.dumps({
         "seconds": round(seconds, 1),
         "requests": sum(visit.statuses.values()),

@@ -75,11 +75,14 @@ def test_agent_watches_every_process(host):
     assert {WEB, MAILER} <= {entry["unit"] for entry in declared["processes"]}
 
 
-def test_anybody_may_look_and_only_root_may_act(host):
-    look = "setpriv --reuid=65534 --regid=65534 --clear-groups mainstay"
-    assert host.run(f"{look} status").rc in (0, 1)
-    assert host.run(f"{look} stop shop").rc == 2
-    assert host.run(f"{look} history").rc == 2
+def test_its_group_may_look_and_only_root_may_act(host):
+    nobody, member = (f"setpriv --reuid=65534 --regid={group} --clear-groups mainstay" for group in ("65534", "mainstay"))
+    assert host.run(f"{member} status").rc in (0, 1)
+    for command in ("status", "history"):
+        refused = host.run(f"{nobody} {command}")
+        assert refused.rc == 2 and "use sudo" in refused.stderr
+    for user in (nobody, member):
+        assert host.run(f"{user} stop shop").rc == 2
     assert host.file("/run/mainstay-act.socket").mode == 0o600
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # What holds for all of them. No namespace can be had without a capability but that of a user, so the one left open is of no use; with
 # RestrictNamespaces=yes a transient unit would lose the line when systemd is reloaded while it starts, as installing a package does:
-# systemd (252 to 257) writes it down as an empty one, and reads that as none.
+# systemd (seen with 252) writes it down as an empty one, and reads that as none.
 COMMON = (
     "NoNewPrivileges=yes",
     "CapabilityBoundingSet=",

@@ -2,7 +2,8 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write each role's README.md from its argument specification and defaults; with --check only say which are stale."""
+"""Write each role's README.md from its argument specification, its defaults and its play in examples/roles.yml, which the scenario
+molecule/roles runs; with --check only say which are stale."""
 from __future__ import annotations
 
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+MADE = "Made from `meta/argument_specs.yml` and `examples/roles.yml` by `scripts/role_readme.py`."
 MARKUP = re.compile(r"\b[BCEILMOPRUV]+\(([^)#]*)(?:#\w+)?\)")
 
 
@@ -34,11 +36,20 @@ def suboptions(options, depth=0):
         yield from suboptions(option.get("options", {}), depth + 1)
 
 
+def example(role):
+    """The play with the role in examples/roles.yml, as it stands there."""
+    plays = re.split(r"\n(?=- name: )", (ROOT / "examples/roles.yml").read_text())[1:]
+    return next(play.strip().replace("hosts: examples", "hosts: all") for play in plays if f"mainstay.vps.{role.name}\n" in play)
+
+
 def readme(role):
     spec = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]
-    defaults = yaml.safe_load((role / "defaults/main.yml").read_text()) or {}
-    lines = [f"# mainstay.vps.{role.name}", "", text(spec.get("description", spec["short_description"])), "", "## Variables", "",
-             "| variable | type | default | meaning |", "| --- | --- | --- | --- |"]
+    file = role / "defaults/main.yml"
+    defaults = yaml.safe_load(file.read_text()) if file.exists() else {}
+    lines = [f"# mainstay.vps.{role.name}", "", text(spec.get("description", spec["short_description"])), ""]
+    if not spec["options"]:
+        return "\n".join([*lines, "It has no variables.", "", MADE, ""])
+    lines += ["## Variables", "", "| variable | type | default | meaning |", "| --- | --- | --- | --- |"]
     for name, option in spec["options"].items():
         meaning = text(option["description"]).replace("|", "\\|")
         if option.get("choices"):
@@ -47,9 +58,7 @@ def readme(role):
     for name, option in spec["options"].items():
         if option.get("options"):
             lines += ["", f"### Entries of `{name}`", "", *suboptions(option["options"])]
-    lines += ["", "## Alone in a playbook of your own", "", "```yaml", "- hosts: all", "  become: true", "  roles:",
-              f"    - role: mainstay.vps.{role.name}", "```", "",
-              "Made from `meta/argument_specs.yml` by `scripts/role_readme.py`.", ""]
+    lines += ["", "## Alone in a playbook of your own", "", "```yaml", *example(role).splitlines(), "```", "", MADE, ""]
     return "\n".join(lines)
 
 

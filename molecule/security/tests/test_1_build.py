@@ -10,8 +10,10 @@ import shlex
 import time
 
 import pytest
+import yaml
 from ansible_collections.mainstay.vps.plugins.module_utils import confinement
 from attempts import BUILD
+from plays import ROOT, play, words
 
 RELEASE = "/srv/mole/current"
 # What belongs to the hostile app's users, and nothing else on the host may.
@@ -96,3 +98,18 @@ def test_nginx_serves_what_is_public(host):
     for site, file, text in (("mole.example.com", "index.html", "public"), ("localhost", "release.txt", "")):
         said = host.check_output(f"curl --silent --insecure --resolve {site}:443:127.0.0.1 https://{site}/files/{file}")
         assert text in said
+
+
+def test_a_uv_of_other_bytes_is_not_installed(host):
+    """Whoever answers in the place of PyPI: root installs and runs the package of a known hash, or none."""
+    apps = yaml.safe_load((ROOT / "molecule/security/group_vars/all/stack.yml").read_text())["mainstay_apps"]
+    apps["shop"]["build"] = [{"command": "true"}]  # another release
+    served = host.check_output("readlink /srv/shop/current")
+    host.check_output("mv /opt/mainstay/uv /opt/mainstay/uv.kept")
+    try:
+        run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps, "backend_uv_hashes": ["0" * 64]})
+        assert not host.file("/opt/mainstay/uv/bin/uv").exists
+    finally:
+        host.check_output("rm --recursive --force /opt/mainstay/uv && mv /opt/mainstay/uv.kept /opt/mainstay/uv")
+    assert run.returncode != 0 and "backend_uv_hashes" in words(run) and "DO NOT MATCH THE HASHES" in words(run)
+    assert host.check_output("readlink /srv/shop/current") == served

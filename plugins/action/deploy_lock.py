@@ -17,18 +17,23 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.releases import LOCKS
 
 AUDIT = "/var/lib/mainstay/deploys.jsonl"
-# All locks or none. Prints what a lock holds that somebody else has, with its age in seconds before it.
+# All locks or none. A file counts until its time of modification. Prints what a lock holds that somebody else has, with the seconds
+# that it still counts before it.
 TAKE = r"""
 mkdir -p {locks} || exit 2
 now=$(date +%s) taken=
 take() {{
     file={locks}/$1.deploy
     if [ -e "$file" ]; then
-        held=$(cat "$file") age=$((now - $(stat -c %Y "$file")))
-        if [ "$held" = "$3" ] || [ "$age" -gt {max_age} ]; then rm -f "$file"; fi
+        held=$(cat "$file") left=$(($(stat -c %Y "$file") - now))
+        if [ "$held" = "$3" ] || [ "$left" -le 0 ]; then rm -f "$file"; fi
     fi
-    if (set -C; printf '%s\n' "$2" >"$file") 2>/dev/null; then taken="$taken $file"; return; fi
-    printf 'held %s %s %s\n' "$1" "$age" "$(cat "$file")"
+    if (set -C; printf '%s\n' "$2" >"$file") 2>/dev/null; then
+        touch -d "@$((now + {max_age}))" "$file"
+        taken="$taken $file"
+        return
+    fi
+    printf 'held %s %s %s\n' "$1" "$left" "$(cat "$file")"
     rm -f $taken
     exit 0
 }}
@@ -45,7 +50,7 @@ class ActionModule(ActionBase):
         options = self.validate_argument_spec({
             "apps": {"type": "dict", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "max_age": {"type": "int", "default": 3600},
+            "max_age": {"type": "int", "default": 1800},
         })[1]
         apps = options["apps"]
         if not apps:
@@ -72,9 +77,9 @@ class ActionModule(ActionBase):
             held = next((line.split(" ", 3)[1:] for line in self._shell(script) if line.startswith("held ")), None)
             if held is None:
                 return
-            app, age, text = held
+            app, seconds, text = held
             if text == left.get(app) or not is_over(text):
-                raise AnsibleActionFail(refusal(app, int(age or 0), text, max_age))
+                raise AnsibleActionFail(refusal(app, int(seconds or 0), text))
             left[app] = text
 
     def _give_back(self, apps):
@@ -129,14 +134,15 @@ def is_over(text):
     return same_run(held) or started(held.get("pid")) != held.get("started")
 
 
-def refusal(app, age, text, max_age):
+def refusal(app, seconds, text):
     """Who deploys right now, and what to do about it."""
     try:
         held = json.loads(text)
-        who = f"{held['by']} (process {held['pid']}) has been deploying release {held['release']}"
+        since = time.strftime("%H:%M:%S UTC", time.gmtime(held["since"]))
+        who = f"{held['by']} (process {held['pid']}) has been deploying release {held['release']} since {since}"
     except (ValueError, KeyError, TypeError):
         who = f"somebody ({text.strip()!r}) has been deploying"
     return (
-        f"{app}: {who} for {age} s. Wait until that run has ended. If it is dead, remove {LOCKS}/{app}.deploy on the host; "
-        f"after {max_age} s it no longer counts."
+        f"{app}: {who}. Wait until that run has ended. If it is dead, remove {LOCKS}/{app}.deploy on the host; "
+        f"in {seconds} s it no longer counts."
     )

@@ -5,9 +5,10 @@
 the way to ask it, and for each app who it is and which ports are its own."""
 from __future__ import annotations
 
-from .apps import heartbeat_path, normalise, port_range
-from .fleet import at, tiers_of
+from .apps import normalise, port_range
+from .fleet import asked_at, tiers_of
 from .instances import names, numbers, planned_instances, planned_settings
+from .process_probes import liveness
 
 VERSION = 1
 
@@ -17,11 +18,10 @@ def agent_config(apps, plan, hostname, address="127.0.0.1", live=None):
 
     :param apps: ``mainstay_apps``, declared or in normal form.
     :param plan: ``mainstay_plan``; without it each ``auto`` is one instance.
-    :param address: where the web processes listen; all addresses include the host's own.
+    :param address: where the web processes listen.
     :param live: the numbers of the instances that serve, ``{app: {process: [number, …]}}``.
     """
     processes, described = [], {}
-    address = "127.0.0.1" if address in ("", "0.0.0.0", "::") else address
     if "backend" in tiers_of(plan, hostname):
         for app in normalise(apps).values():
             described[app["name"]] = _app(app, plan, hostname)
@@ -64,19 +64,8 @@ def _instances(app, process, plan, hostname, address, live):
             "instance": str(number),
             "unit": unit,
             "kind": process["kind"],
-            "probe": _probe(app, process, address, number),
+            "probe": liveness(app, process, asked_at(address), number),
             "memory_max_mb": planned.get("memory_max_mb", process["memory_mb"]),
         }
         for number, unit in zip(chosen, names(app, process, chosen))
     ]
-
-
-def _probe(app, process, address, number):
-    """How to ask an instance: by HTTP, by the age of its heartbeat, or not at all (None: the unit's state is all there is)."""
-    health, heartbeat = process["health"], process["heartbeat"]
-    if health:
-        url = f"http://{at(address, number)}{health['path']}"
-        return {"kind": "http", "url": url, "status": [health["status"]], "timeout": health["timeout"]}
-    if heartbeat:
-        return {"kind": "heartbeat", "file": heartbeat_path(app, process), "max_age": heartbeat["max_age"]}
-    return None

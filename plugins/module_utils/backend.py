@@ -14,8 +14,9 @@ from . import sandbox
 from .apps import DeclarationError, heartbeat_path, instance_numbers, normalise
 from .containers import RELEASE_FILE, SERVICE, podman_run, volume, writable_in_memory
 from .databases import DATABASE_PORTS
-from .fleet import LOOPBACK, app_packages, at
+from .fleet import LOOPBACK, app_packages, asked_at, at
 from .instances import RECORDS, link_target, names, next_numbers, record, record_path, recorded
+from .process_probes import checks
 from .redis_ports import assigned_ports, instance_name
 from .releases import LOCKS
 from .sizing_rules import MEMORY_HIGH_PERCENT, node_heap
@@ -264,21 +265,10 @@ def _digest(*parts):
 def _probes(app, process, numbers, options):
     """What the instances of a process must show before a change to them counts as done."""
     common = {"interval": 0.25, "deadline": options["start_timeout"]}
-    host = LOOPBACK if options["bind_address"] in ("0.0.0.0", "::", "") else options["bind_address"]
+    address = asked_at(options["bind_address"])
     probes = []
     for name, number in zip(names(app, process, numbers), numbers):
-        for kind in ("health", "readiness"):
-            check = process[kind]
-            if check:
-                probe = {
-                    "name": name,
-                    "kind": "http",
-                    "url": f"http://{at(host, number)}{check['path']}",
-                    "healthy_threshold": 2,
-                    "timeout": check.get("timeout", 5),
-                    "status": [check.get("status", 200)],
-                }
-                probes.append({**probe, **common, **({"json": check["json"]} if check.get("json") else {})})
+        probes += [{"name": name, "healthy_threshold": 2, **probe, **common} for probe in checks(process, address, number).values()]
         if not process["health"]:
             probes.append({"name": name, "kind": "command", "command": ["sh", "-c", STAYS_UP, name], **common})
     return probes

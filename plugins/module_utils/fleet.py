@@ -10,6 +10,8 @@ from .apps import DeclarationError, normalise
 from .redis_ports import recorded_ports
 
 LOOPBACK = "127.0.0.1"
+# Where a host finds what listens on all of its addresses; a server on :: need not take IPv4.
+EVERY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}
 TIERS = ("proxy", "backend", "database", "cache")
 RUNTIME_PACKAGES = {
     "python": ["python3-venv"],
@@ -32,6 +34,9 @@ def plan_hosts(names, hostvars, groups):
         ports = recorded_ports(snapshot.get("paths") or {})
         if ports:
             hosts[name]["redis_ports"] = ports
+        bind = hostvars[name].get("backend_bind_address")
+        if bind is not None:
+            hosts[name]["bind_address"] = _bind_address(name, bind, names, groups)
         if len(names) > 1:
             hosts[name]["address"] = _own_address(name, hostvars[name].get("mainstay_address"))
     return hosts
@@ -46,6 +51,23 @@ def _own_address(name, text):
         raise ValueError(
             f"mainstay_address: {text!r} cannot be used for the host {name}. Where there are several hosts, give each the address "
             "at which the others reach it, in a private network: what they tell each other is not all encrypted."
+        )
+    return str(address)
+
+
+def _bind_address(name, text, names, groups):
+    """The address that somebody has chosen for a host's web processes; the proxies, the agent and the proof ask there."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(
+            f"backend_bind_address: {text!r} cannot be used for the host {name}. Write an IP address of the host, or leave it out."
+        ) from None
+    away = [host for host in names if host in groups.get("proxy", ()) and host != name]
+    if address.is_loopback and away and name in groups.get("backend", ()):
+        raise ValueError(
+            f"backend_bind_address: {text!r} cannot be used for the host {name}: the proxy {away[0]} is another host and does not reach "
+            "it there. Leave the variable out, or write the host's address in the private network."
         )
     return str(address)
 
@@ -80,8 +102,21 @@ def listen_addresses(plan, hostname, clients):
 
 
 def web_address(plan, hostname):
-    """Where the web processes of a host listen: on loopback unless a proxy is on another host."""
-    return listen_addresses(plan, hostname, "proxy")[-1]
+    """Where the web processes of a host listen: where ``backend_bind_address`` says, else on loopback unless a proxy is elsewhere."""
+    return plan.get("hosts", {}).get(hostname, {}).get("bind_address") or listen_addresses(plan, hostname, "proxy")[-1]
+
+
+def asked_at(address):
+    """Where a host finds what listens on an address of its own: of all addresses, loopback is one."""
+    return EVERY_ADDRESS.get(address, address)
+
+
+def reached_at(plan, hostname, asking):
+    """Where another host, or the host itself, finds the web processes of a host."""
+    address = web_address(plan, hostname)
+    if address in EVERY_ADDRESS and asking != hostname:
+        return plan["hosts"][hostname]["address"]
+    return asked_at(address)
 
 
 def tier_address(plan, hostname, tier):

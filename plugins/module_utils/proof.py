@@ -8,8 +8,9 @@ import ipaddress
 
 from .apps import normalise
 from .databases import DATABASE_PORTS
-from .fleet import LOOPBACK, at, tiers_of, web_address
+from .fleet import LOOPBACK, asked_at, tiers_of, web_address
 from .instances import names, numbers
+from .process_probes import checks
 from .redis import redis_ports
 
 # Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
@@ -30,20 +31,10 @@ def host_units(apps, plan, hostname, live=None):
     ]
 
 
-def _http(where, check):
-    probe = {"kind": "http", "url": f"http://{where}{check['path']}", "timeout": check.get("timeout", 5)}
-    if check.get("status"):
-        probe["status"] = [check["status"]]
-    if check.get("json"):
-        probe["json"] = check["json"]
-    return probe
-
-
 def _process_probes(app, process, address, ports):
     for port in ports:
-        for name in ("health", "readiness"):
-            if process[name]:
-                yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **_http(at(address, port), process[name])}
+        for name, probe in checks(process, address, port).items():
+            yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **probe}
 
 
 def _covering_route(site, path):
@@ -85,9 +76,10 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
         probes += [{"name": f"redis {app} {purpose}", "kind": "redis", "host": LOOPBACK, "port": port}
                    for app, ports in redis_ports(declared, plan, hostname).items() for purpose, port in ports.items()]
     if "backend" in tiers:
+        address = asked_at(web_address(plan, hostname))
         for app in declared.values():
             for process in app["processes"].values():
-                probes += _process_probes(app, process, web_address(plan, hostname), numbers(plan, hostname, app, process, live))
+                probes += _process_probes(app, process, address, numbers(plan, hostname, app, process, live))
         units = host_units(declared, plan, hostname, live)
         if units:
             probes.append({"name": "units", "kind": "command", "command": ["systemctl", "is-active", *units]})

@@ -36,6 +36,8 @@ RUN = "/run/mainstay-release"
 FREE_INODES = 20000
 # Seconds to wait for another build of the same app, such as one whose control node is gone: it may be the same release.
 LOCK_PATIENCE = 120
+# Seconds between two steps of a build, at most, in which the lock of the deploy must count, too.
+LOCK_SPARE = 300
 # What the package managers keep is removed when it grows beyond this; it only saves downloads.
 CACHE_LIMIT_MB = 2048
 # Files that say what a release needs are read up to here.
@@ -154,6 +156,7 @@ class Builder:
     def _run(self, step, env, properties, user, stdin=None):
         """Run a step in a unit of its own; raises StepFailed with its last words."""
         memory, timeout = self.params["memory_max_mb"], self.params["timeout"]
+        self._outlast(timeout)
         began = time.monotonic()
         command = ["/bin/bash", "-euo", "pipefail", "-c", step["script"], step["name"], *step["arguments"]]
         with self._files(env, command, pwd.getpwnam(user).pw_gid if user else 0) as files:
@@ -169,6 +172,13 @@ class Builder:
             reason = confinement.failure(f"{step['name']!r}", done.returncode, result, memory, timeout)
             raise StepFailed(f"{self.app}: release {self.params['id']}: {reason}.", output)
         return words
+
+    def _outlast(self, seconds):
+        """Let the lock of this deploy count until a step has ended and the next one can follow; without a lock there is none."""
+        until, lock = time.time() + seconds + LOCK_SPARE, f"{releases.LOCKS}/{self.app}.deploy"
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(lock).st_mtime < until:
+                os.utime(lock, (until, until))
 
     @contextlib.contextmanager
     def _files(self, environment, command, group):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .apps import normalise
-from .fleet import at, hosts_of, web_address
+from .fleet import at, hosts_of, reached_at
 from .instances import numbers
 
 TLS_DIRECTORY = "/etc/mainstay/tls"
@@ -32,7 +32,7 @@ def nginx_upstreams(apps, plan, hostname, live=None, spare=None):
 def _upstream(app, process, plan, hostname, live, spare):
     upstream = {"name": upstream_name(app["name"], process["name"]), "servers": [], "backup_servers": []}
     for backend in hosts_of(plan, hostname, "backend"):
-        address = web_address(plan, backend)
+        address = reached_at(plan, backend, hostname)
         standing_by = spare.get(backend, {}).get(app["name"], {}).get(process["name"], ())
         upstream["servers"] += [at(address, port) for port in numbers(plan, backend, app, process, live.get(backend))]
         upstream["backup_servers"] += [at(address, port) for port in standing_by]

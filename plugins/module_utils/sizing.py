@@ -27,8 +27,8 @@ def plan(apps, users, hosts):
 
     :param apps: the declared apps in the normal form of ``apps.normalise``.
     :param users: people online at once.
-    :param hosts: ``{name: {tiers, memory_mb, cpus}}``, optionally ``max_connections`` to fix a database's limit
-        and the ``address`` at which other hosts reach it.
+    :param hosts: ``{name: {tiers, memory_mb, cpus}}``, optionally ``max_connections`` to fix a database's limit,
+        the ``address`` at which other hosts reach it, and the ``bind_address`` of its web processes.
     :raises PlanError: it does not fit; the message holds the sum and the changes that would make it fit.
     """
     stack, impossible = stacks.within_connections(stacks.read(apps, users, hosts))

@@ -28,8 +28,7 @@ def host_plan(stack, host, share, share_for):
             planned.update(settings)
             parts.update(tier_parts)
             files += tier_files
-    if host.address:
-        planned["address"] = host.address
+    planned.update({key: getattr(host, key) for key in ("address", "bind_address") if getattr(host, key)})
     planned["memory"] = _memory(host, share, parts)
     planned["services"] = {
         name: rules.service_limits(name, planned[name], parts[name])

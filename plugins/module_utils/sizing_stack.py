@@ -21,7 +21,7 @@ from .redis_ports import assigned_ports
 
 # More than any host affords: what a stack would run if memory were no bound.
 UNBOUNDED = 1 << 40
-HOST_KEYS = ("address", "cpus", "max_connections", "memory_mb", "redis_ports", "tiers")
+HOST_KEYS = ("address", "bind_address", "cpus", "max_connections", "memory_mb", "redis_ports", "tiers")
 RESERVED = {"postgresql": rules.POSTGRESQL_RESERVED, "mariadb": rules.MARIADB_RESERVED}
 
 # Upper bounds on what is automatic, so that all connections together stay possible; None is no bound.
@@ -60,6 +60,7 @@ class Host:
     cpus: int
     max_connections: int | None = None
     address: str | None = None
+    bind_address: str | None = None
     redis_ports: dict = field(default_factory=dict, hash=False)
 
     @property
@@ -162,6 +163,7 @@ def _host(name, value):
         cpus=_count(value.get("cpus"), f"{where}.cpus"),
         max_connections=None if limit is None else _count(limit, f"{where}.max_connections"),
         address=value.get("address"),
+        bind_address=value.get("bind_address"),
         redis_ports=dict(value.get("redis_ports") or {}),
     )
 

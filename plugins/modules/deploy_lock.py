@@ -12,9 +12,9 @@ author: mainstay contributors (@mainstay)
 description:
   - Takes a lock for each of the apps on the host, all or none, or gives them back. Where another run holds one, the message
     says who, for how long, and what to do.
-  - A lock whose run has ended is taken over, which is known of runs of the same machine only. Any other one counts until it is
-    O(max_age) old.
-  - The agent of the host leaves an app alone while somebody holds its lock.
+  - A lock whose run has ended is taken over, which is known of runs of the same machine only. Any other one counts until the
+    time that the file was last modified at, which lies O(max_age) ahead when the lock is taken.
+  - The agent of the host leaves an app alone while its lock counts.
   - Giving a lock back writes a line about the deploy to C(/var/lib/mainstay/deploys.jsonl) - when, who, what, from, to, how
     long, and how it ended.
 notes:
@@ -32,9 +32,9 @@ options:
     choices: [present, absent]
     default: present
   max_age:
-    description: Age in seconds after which a lock no longer counts.
+    description: Seconds that the lock counts, unless it is given back, taken again, or prolonged by M(mainstay.vps.release) before a step.
     type: int
-    default: 3600
+    default: 1800
 attributes:
   check_mode:
     description: Takes no lock and says that it would.

@@ -251,7 +251,7 @@ def test_hands_off(world, reason):
         os.makedirs(host.paths.locks)
         lock = Path(host.paths.locks, "shop.deploy")
         lock.touch()
-        os.utime(lock, (host.clock.time(),) * 2)
+        os.utime(lock, (host.clock.time() + 600,) * 2)
     host.units[WEB]["behaves"] = "hang"
     host.live(40)
     assert host.actions == []
@@ -267,7 +267,7 @@ def test_a_lock_of_another_app_does_not_matter(world):
     os.makedirs(host.paths.locks)
     lock = Path(host.paths.locks, "blog.deploy")
     lock.touch()
-    os.utime(lock, (host.clock.time(),) * 2)
+    os.utime(lock, (host.clock.time() + 600,) * 2)
     host.live(20)
     host.units[WEB]["behaves"] = "hang"
     host.live(20)

@@ -37,7 +37,6 @@ class Settings:
     restart_daily: int = 10
     restart_global: int = 5
     revive_delays: tuple[float, ...] = (60, 300, 900, 3600)
-    deploy_lock_max_age: float = 900
     incidents_max_mb: int = 5
     evidence_lines: int = 50
     dry_run: bool = False
@@ -59,7 +58,6 @@ LIMITS = {
     "restart_burst": (0, 1000),
     "restart_daily": (0, 1000),
     "restart_global": (0, 1000),
-    "deploy_lock_max_age": (0, 86400),
     "incidents_max_mb": (1, 100),
     "evidence_lines": (0, 500),
 }

@@ -45,12 +45,11 @@ class Guards:
         return Hold("maintenance is on", self.clock.monotonic() + flag["until"] - self.clock.time())
 
     def deploying(self, process):
-        """A deploy holds a lock file of its app; one that was left behind does not count for ever."""
+        """A deploy holds a lock file of its app, which counts until the time it was modified at: one left behind, for a while only."""
         if process is None:
             return None
         try:
-            age = self.clock.time() - os.stat(os.path.join(self.paths.locks, f"{process.app}.deploy")).st_mtime
+            left = os.stat(os.path.join(self.paths.locks, f"{process.app}.deploy")).st_mtime - self.clock.time()
         except OSError:
             return None
-        left = self.settings.deploy_lock_max_age - abs(age)
         return Hold(f"{process.app} is being deployed", self.clock.monotonic() + left) if left > 0 else None

@@ -62,6 +62,26 @@ def test_hosts_find_each_other(plan, host, listens, web, database, redis, proxie
     assert fleet.other_addresses(plan, host, "proxy") == proxies
 
 
+@pytest.mark.parametrize(
+    ("bind", "own", "from_edge"),
+    [(None, "10.0.0.2", "10.0.0.2"), ("10.9.9.9", "10.9.9.9", "10.9.9.9"), ("0.0.0.0", "127.0.0.1", "10.0.0.2"), ("::", "::1", "10.0.0.2")],
+)
+def test_a_chosen_address_is_where_everybody_asks(bind, own, from_edge):
+    hosts = {**FOUR["hosts"], "web1": {**FOUR["hosts"]["web1"], "bind_address": bind}}
+    assert fleet.web_address({"hosts": hosts}, "web1") == (bind or "10.0.0.2")
+    assert fleet.reached_at({"hosts": hosts}, "web1", "web1") == own
+    assert fleet.reached_at({"hosts": hosts}, "web1", "edge") == from_edge
+
+
+@pytest.mark.parametrize(("bind", "remedy"), [("web1.example.com", "Write an IP address"), ("127.0.0.1", "the proxy edge is another host")])
+def test_a_chosen_address_that_leads_nowhere_is_refused(bind, remedy):
+    found = {"memory_mb": 2048, "cpus": 2}
+    hostvars = {"edge": {"mainstay_host": found, "mainstay_address": "10.0.0.1"},
+                "web1": {"mainstay_host": found, "mainstay_address": "10.0.0.2", "backend_bind_address": bind}}
+    with pytest.raises(ValueError, match=f"backend_bind_address: {bind!r} cannot be used for the host web1.*{remedy}"):
+        fleet.plan_hosts(["edge", "web1"], hostvars, {"proxy": ["edge"], "backend": ["web1"]})
+
+
 def test_addresses_with_ports():
     assert (fleet.at("10.0.0.1", 80), fleet.at("fd00::1", 80)) == ("10.0.0.1:80", "[fd00::1]:80")
 

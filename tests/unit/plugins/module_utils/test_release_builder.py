@@ -8,6 +8,7 @@ import os
 import pwd
 import shlex
 import subprocess
+import time
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils import release_builder
@@ -363,3 +364,19 @@ def test_a_migration_runs_in_the_new_image(builder):
     } <= set(words)
     assert options["user"] is None and options["environment"]["PGOPTIONS"] == "mine" and "secret" not in step["script"]
     assert made.has(".migrated")
+
+
+@pytest.mark.parametrize(("counts", "after"), [(100, 900 + release_builder.LOCK_SPARE), (7200, 7200)])
+def test_the_lock_of_the_deploy_outlasts_a_step(builder, tmp_path, monkeypatch, counts, after):
+    monkeypatch.setattr(release_builder.releases, "LOCKS", str(tmp_path))
+    lock = tmp_path / "shop.deploy"
+    lock.write_text("")
+    os.utime(lock, (time.time() + counts,) * 2)
+    builder()._outlast(900)
+    assert lock.stat().st_mtime == pytest.approx(time.time() + after, abs=5)
+
+
+def test_without_a_deploy_there_is_no_lock(builder, tmp_path, monkeypatch):
+    monkeypatch.setattr(release_builder.releases, "LOCKS", str(tmp_path))
+    builder()._outlast(900)
+    assert not list(tmp_path.glob("*.deploy"))

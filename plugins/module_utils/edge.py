@@ -32,19 +32,18 @@ CONNECTIONS_PER_SOURCE = 100
 NEW_PER_SOURCE, NEW_AT_ONCE_PER_SOURCE = "50/second", 200
 RATE = re.compile(r"[1-9]\d*/(second|minute|hour)")
 
-EdgeError = DeclarationError
 
 
 def _known_keys(item, where, required, optional):
     if not isinstance(item, dict):
-        raise EdgeError(where, item, f"Write a mapping with the keys {', '.join(required + optional)}.")
+        raise DeclarationError(where, item, f"Write a mapping with the keys {', '.join(required + optional)}.")
     for key in item:
         if key not in required + optional:
             known = ", ".join(required + optional)
-            raise EdgeError(f"{where}.{key}", item[key], f"There is no such key; known keys are {known}.")
+            raise DeclarationError(f"{where}.{key}", item[key], f"There is no such key; known keys are {known}.")
     for key in required:
         if item.get(key) in (None, "", []):
-            raise EdgeError(f"{where}.{key}", item.get(key), f"It is required; add {key}.")
+            raise DeclarationError(f"{where}.{key}", item.get(key), f"It is required; add {key}.")
 
 
 # Firewall
@@ -91,7 +90,7 @@ def _ports(value, where):
     match = PORT_RANGE.fullmatch(str(value)) if not isinstance(value, bool) else None
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not 1 <= first <= last <= 65535:
-        raise EdgeError(where, value, "Write a port from 1 to 65535, or a range such as 8000-8010.")
+        raise DeclarationError(where, value, "Write a port from 1 to 65535, or a range such as 8000-8010.")
     return str(first) if first == last else f"{first}-{last}"
 
 
@@ -120,10 +119,10 @@ def nft_rules(rules, unlimited=()):
         _known_keys(rule, where, ("port",), ("protocol", "from", "comment", "per_source"))
         protocol = rule.get("protocol", "tcp")
         if protocol not in ("tcp", "udp"):
-            raise EdgeError(f"{where}.protocol", protocol, "Use tcp or udp.")
+            raise DeclarationError(f"{where}.protocol", protocol, "Use tcp or udp.")
         comment = rule.get("comment", "")
         if comment and not COMMENT.fullmatch(comment):
-            raise EdgeError(f"{where}.comment", comment, "Write at most 100 letters, digits and simple punctuation.")
+            raise DeclarationError(f"{where}.comment", comment, "Write at most 100 letters, digits and simple punctuation.")
         statements += _per_source(rule, where, unlimited)
         action = f"{protocol} dport {_ports(rule['port'], f'{where}.port')} accept"
         action += f' comment "{comment}"' if comment else ""
@@ -147,9 +146,9 @@ def _per_source(rule, where, unlimited):
     place = f"{where}.per_source"
     _known_keys(limits, place, ("connections",), ("rate", "burst"))
     if rule.get("protocol", "tcp") != "tcp":
-        raise EdgeError(place, limits, "Only TCP has connections; leave it out.")
+        raise DeclarationError(place, limits, "Only TCP has connections; leave it out.")
     if limits.get("rate") and not RATE.fullmatch(str(limits["rate"])):
-        raise EdgeError(f"{place}.rate", limits["rate"], "Write connections per second, minute or hour, such as 50/second.")
+        raise DeclarationError(f"{place}.rate", limits["rate"], "Write connections per second, minute or hour, such as 50/second.")
     port, exempt = _ports(rule["port"], f"{where}.port"), _sources(unlimited, "firewall_unlimited_sources")
     statements = []
     for family, (word, source) in FAMILIES.items():
@@ -182,9 +181,9 @@ def nft_ssh_rules(ports, sources=(), rate="60/minute", burst=60):
     An IPv6 address is counted by its /64: whoever has one address there has them all.
     """
     if not ports:
-        raise EdgeError("firewall_ssh_ports", ports, "Name at least one port that sshd listens on, or nobody can log in.")
+        raise DeclarationError("firewall_ssh_ports", ports, "Name at least one port that sshd listens on, or nobody can log in.")
     if not RATE.fullmatch(str(rate)):
-        raise EdgeError("firewall_ssh_rate", rate, "Write connections per second, minute or hour, such as 60/minute.")
+        raise DeclarationError("firewall_ssh_rate", rate, "Write connections per second, minute or hour, such as 60/minute.")
     names = sorted({_ports(port, "firewall_ssh_ports") for port in ports}, key=lambda name: int(name.split("-")[0]))
     dport = f"tcp dport {{ {', '.join(names)} }}"
     limit = f"limit rate over {rate} burst {int(burst)} packets"
@@ -236,19 +235,19 @@ def logrotate_stanzas(files, frequency="daily", rotate=14, maxsize="100M"):
         for path in stanza["paths"]:
             if not LOG_PATH.fullmatch(path) or posixpath.normpath(path) != path:
                 remedy = "Write an absolute path without spaces, quotes or '..'; * ? and [] are patterns."
-                raise EdgeError(f"{where}.paths", path, remedy)
+                raise DeclarationError(f"{where}.paths", path, remedy)
             if path.endswith("*"):
                 remedy = f"It matches the rotated files, too. End it with the logs' suffix: {path}.log."
-                raise EdgeError(f"{where}.paths", path, remedy)
+                raise DeclarationError(f"{where}.paths", path, remedy)
         for key in ("name", "user", "group"):
             if not ACCOUNT.fullmatch(stanza[key]):
-                raise EdgeError(f"{where}.{key}", stanza[key], "Use small letters, digits, '-' and '_'.")
+                raise DeclarationError(f"{where}.{key}", stanza[key], "Use small letters, digits, '-' and '_'.")
         if stanza["frequency"] not in ("hourly", "daily", "weekly", "monthly"):
-            raise EdgeError(f"{where}.frequency", stanza["frequency"], "Use hourly, daily, weekly or monthly.")
+            raise DeclarationError(f"{where}.frequency", stanza["frequency"], "Use hourly, daily, weekly or monthly.")
         if not LOG_SIZE.fullmatch(str(stanza["maxsize"])):
-            raise EdgeError(f"{where}.maxsize", stanza["maxsize"], "Write a size such as 100M.")
+            raise DeclarationError(f"{where}.maxsize", stanza["maxsize"], "Write a size such as 100M.")
         if any("\n" in command or command.strip() == "endscript" for command in stanza["postrotate"]):
-            raise EdgeError(f"{where}.postrotate", stanza["postrotate"], "Write one command in each item.")
+            raise DeclarationError(f"{where}.postrotate", stanza["postrotate"], "Write one command in each item.")
         stanzas.append(stanza)
     return stanzas
 
@@ -270,7 +269,7 @@ def certificate_names(site):
     names = list(dict.fromkeys([site["name"], *site.get("names", ())]))
     for name in names:
         if not CERTIFICATE_NAME.fullmatch(name):
-            raise EdgeError("certificates_sites", name, "Write a host name in small letters, or an IP address.")
+            raise DeclarationError("certificates_sites", name, "Write a host name in small letters, or an IP address.")
     return names
 
 
@@ -284,14 +283,14 @@ def self_signed_sites(sites):
         where = f"certificates_sites[{index}]"
         _known_keys(site, where, ("name", "source"), ("names", "certificate", "key"))
         if site["source"] == "letsencrypt":
-            raise EdgeError(
+            raise DeclarationError(
                 f"{where}.source", "letsencrypt",
                 f"It is not built yet. For {site['name']} declare tls: selfsigned, or tls: {{certificate: …, key: …}} with "
                 "the paths of files of your own.")
         if site["source"] not in ("selfsigned", "files"):
-            raise EdgeError(f"{where}.source", site["source"], "Use selfsigned or files.")
+            raise DeclarationError(f"{where}.source", site["source"], "Use selfsigned or files.")
         if site["source"] == "files" and not (site.get("certificate") and site.get("key")):
-            raise EdgeError(where, site, "Name the files: certificate and key.")
+            raise DeclarationError(where, site, "Name the files: certificate and key.")
         if site["source"] == "selfsigned":
             wanted.append({"name": site["name"], "names": certificate_names(site)})
     return wanted
@@ -338,11 +337,11 @@ def ca_certificates(texts):
     files = {}
     for text in texts:
         if "PRIVATE KEY-----" in text:
-            raise EdgeError("system_ca_certificates", "…", "One of them holds a private key; give certificates only.")
+            raise DeclarationError("system_ca_certificates", "…", "One of them holds a private key; give certificates only.")
         found = PEM_CERTIFICATE.findall(text)
         if not found:
             remedy = "Give the text of a PEM certificate, or the absolute path of such a file."
-            raise EdgeError("system_ca_certificates", text[:60], remedy)
+            raise DeclarationError("system_ca_certificates", text[:60], remedy)
         for certificate in found:
             content = "\n".join(line.strip() for line in certificate.splitlines() if line.strip()) + "\n"
             files[f"mainstay-{hashlib.sha256(content.encode()).hexdigest()[:12]}.crt"] = content

@@ -79,7 +79,7 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mainstay.vps.plugins.module_utils.edge import (
-    EdgeError,
+    DeclarationError,
     certificate_names,
     certificates_due,
     pair_folder,
@@ -180,7 +180,7 @@ def main():
         module.fail_json(msg=f"days: {days!r} cannot be used. {remedy}")
     try:
         sites = [{**site, "names": certificate_names(site)} for site in module.params["sites"]]
-    except EdgeError as error:
+    except DeclarationError as error:
         module.fail_json(msg=str(error))
     today = datetime.datetime.now(datetime.timezone.utc).date()
     before = links(directory)

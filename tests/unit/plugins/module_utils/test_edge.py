@@ -105,7 +105,7 @@ def test_sites_hold_each_source_to_the_plan():
     ("80", ["firewall_rules[0]", "'80'", "mapping"]),
 ])
 def test_wrong_rules_are_refused_with_a_remedy(rule, words):
-    with pytest.raises(edge.EdgeError) as refused:
+    with pytest.raises(edge.DeclarationError) as refused:
         edge.nft_rules([rule])
     assert all(word in str(refused.value) for word in words), str(refused.value)
 
@@ -128,7 +128,7 @@ def test_ssh_from_networks_only():
 @pytest.mark.parametrize(("arguments", "word"), [
     (([],), "firewall_ssh_ports"), (([22], [], "fast"), "firewall_ssh_rate"), (([22], ["office"]), "firewall_ssh_from")])
 def test_ssh_that_would_let_nobody_in_is_refused(arguments, word):
-    with pytest.raises(edge.EdgeError, match=word):
+    with pytest.raises(edge.DeclarationError, match=word):
         edge.nft_ssh_rules(*arguments)
 
 
@@ -160,7 +160,7 @@ def test_stanza_has_every_key():
     ({"size": "1M"}, ["size", "no such key"]),
 ])
 def test_wrong_logs_are_refused_with_a_remedy(change, words):
-    with pytest.raises(edge.EdgeError) as refused:
+    with pytest.raises(edge.DeclarationError) as refused:
         edge.logrotate_stanzas([{"name": "a", "user": "a", "paths": ["/srv/a/*.log"], **change}])
     assert all(word in str(refused.value) for word in ["logrotate_files[0]", *words]), str(refused.value)
 
@@ -186,7 +186,7 @@ def test_own_files_are_left_alone():
     ({"source": "selfsigned", "alias": ["b"]}, ["certificates_sites[0].alias", "no such key"]),
 ])
 def test_wrong_certificates_are_refused_with_a_remedy(site, words):
-    with pytest.raises(edge.EdgeError) as refused:
+    with pytest.raises(edge.DeclarationError) as refused:
         edge.self_signed_sites([{"name": "a.example.com", **site}])
     assert all(word in str(refused.value) for word in words), str(refused.value)
 
@@ -235,6 +235,6 @@ def test_a_bundle_becomes_one_file_for_each_certificate():
 @pytest.mark.parametrize(("text", "word"), [
     ("-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n" + PEM, "private key"), ("hello", "PEM certificate")])
 def test_what_is_no_certificate_is_refused(text, word):
-    with pytest.raises(edge.EdgeError, match=word) as refused:
+    with pytest.raises(edge.DeclarationError, match=word) as refused:
         edge.ca_certificates([text])
     assert "secret" not in str(refused.value)

@@ -13,8 +13,9 @@ from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVari
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars
-from ansible_collections.mainstay.vps.plugins.module_utils.config_spec import SpecError, agrees, parse, probe
-from ansible_collections.mainstay.vps.plugins.module_utils.transaction import STATE_DIR
+from ansible_collections.mainstay.vps.plugins.module_utils.files.question import agrees, probe
+from ansible_collections.mainstay.vps.plugins.module_utils.files.spec import SpecError, parse
+from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import STATE_DIR
 
 try:
     from ansible.template import trust_as_template

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.mainstay.vps.plugins.module_utils.releases import LOCKS
+from ansible_collections.mainstay.vps.plugins.module_utils.release.identity import LOCKS
 
 AUDIT = "/var/lib/mainstay/deploys.jsonl"
 # All locks or none. A file counts until its time of modification. Prints what a lock holds that somebody else has, with the seconds

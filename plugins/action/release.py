@@ -11,7 +11,9 @@ import shlex
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.mainstay.vps.plugins.module_utils import releases
+from ansible_collections.mainstay.vps.plugins.module_utils.release import identity as release_identity
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import refusal
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import source as stack_source
 from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out, sources
 
 
@@ -27,19 +29,19 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail(f"{name} is required")
         try:
             resolved = sources.resolve(args["source"], **sources.control_node(task_vars or {}))
-            identity = args.get("id") or releases.release_id(
+            identity = args.get("id") or release_identity.release_id(
                 resolved["digest"], args.get("runtime", "python"), args.get("build") or [], args.get("public") or []
             )
-        except releases.ReleaseError as error:
+        except (refusal.DeclarationError, refusal.ReleaseError) as error:
             raise AnsibleActionFail(f"{args['app']}: {error}") from error
 
         path = f"{args.get('root') or '/srv/' + args['app']}/releases/{identity}"
         found = self._markers(path)
-        if found is not None and releases.COMPLETE in found and (not args.get("migrate") or releases.MIGRATED in found):
+        if found is not None and release_identity.COMPLETE in found and (not args.get("migrate") or release_identity.MIGRATED in found):
             return {**result, "changed": False, "id": identity, "folder": path, "removed": [], "steps": []}
 
         source = dict(resolved["source"])
-        source[source["kind"]], authorization = releases.split_credentials(source[source["kind"]])
+        source[source["kind"]], authorization = stack_source.split_credentials(source[source["kind"]])
         if resolved.get("image", "").startswith("docker://"):
             authorization = images.login(source["image"])
         args.update(
@@ -49,12 +51,12 @@ class ActionModule(ActionBase):
             # As one text, so that the module can keep all of it out of the log without masking every "1" in its output.
             args[name] = json.dumps(args.get(name) or {})
         try:
-            archive = None if found is None or releases.COMPLETE in found else sources.archive_for(resolved)
+            archive = None if found is None or release_identity.COMPLETE in found else sources.archive_for(resolved)
             args["archive_bytes"] = os.path.getsize(archive) if archive else 0
             if archive and not self._task.check_mode:
                 args["archive"] = self._send(archive)
             result.update(self._execute_module("mainstay.vps.release", module_args=args, task_vars=task_vars))
-        except releases.ReleaseError as error:
+        except refusal.ReleaseError as error:
             raise AnsibleActionFail(f"{args['app']}: {error}") from error
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
@@ -73,7 +75,7 @@ class ActionModule(ActionBase):
         What is not root's is not finished: whatever its build has left in it says nothing.
         """
         command = "; ".join(
-            f"test -f {shlex.quote(f'{path}/{name}')} && echo {name}" for name in (releases.COMPLETE, releases.MIGRATED)
+            f"test -f {shlex.quote(f'{path}/{name}')} && echo {name}" for name in (release_identity.COMPLETE, release_identity.MIGRATED)
         )
         answer = self._low_level_execute_command(f"if test -O {shlex.quote(path)}; then {command}; fi; echo asked")
         words = answer.get("stdout", "").split()
@@ -83,7 +85,7 @@ class ActionModule(ActionBase):
         if self._connection._shell.tmpdir is None:
             self._make_tmp_path()
         suffix = next(
-            (ending for ending in sorted(releases.ARCHIVE_SUFFIXES, key=len, reverse=True) if archive.endswith(ending)),
+            (ending for ending in sorted(stack_source.ARCHIVE_SUFFIXES, key=len, reverse=True) if archive.endswith(ending)),
             "",
         )
         remote = self._connection._shell.join_path(self._connection._shell.tmpdir, f"source{suffix}")

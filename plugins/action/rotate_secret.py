@@ -7,7 +7,8 @@ import os
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.mainstay.vps.plugins.module_utils.apps import DeclarationError, normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
 from ansible_collections.mainstay.vps.plugins.plugin_utils import secret_files
 
 

@@ -3,10 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils import instances
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import instances
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
 class FilterModule:
     def filters(self):
-        return {name: refused_as_filter_error(getattr(instances, name)) for name in ("live_instances", "previous_releases", "unrecorded_instances")}
+        filters = {
+            "live_instances": instances.live_instances,
+            "previous_releases": instances.previous_releases,
+            "unrecorded_instances": instances.unrecorded_instances,
+        }
+        return {name: refused_as_filter_error(function) for name, function in filters.items()}

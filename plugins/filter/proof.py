@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils import proof
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import proof
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
 class FilterModule:
     def filters(self):
-        return {
-            name: refused_as_filter_error(getattr(proof, name))
-            for name in ("proof_probes", "undeclared_listeners", "summary")
+        filters = {
+            "proof_probes": proof.proof_probes,
+            "summary": proof.summary,
+            "undeclared_listeners": proof.undeclared_listeners,
         }
+        return {name: refused_as_filter_error(function) for name, function in filters.items()}

@@ -3,13 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils import redis
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import redis
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
 class FilterModule:
     def filters(self):
-        return {
-            name: refused_as_filter_error(getattr(redis, name))
-            for name in ("redis_instances", "redis_places", "redis_ports", "redis_retired")
+        filters = {
+            "redis_instances": redis.redis_instances,
+            "redis_places": redis.redis_places,
+            "redis_ports": redis.redis_ports,
+            "redis_retired": redis.redis_retired,
         }
+        return {name: refused_as_filter_error(function) for name, function in filters.items()}

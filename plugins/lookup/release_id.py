@@ -40,8 +40,8 @@ _raw:
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.mainstay.vps.plugins.module_utils.apps import normalise
-from ansible_collections.mainstay.vps.plugins.module_utils.releases import release_id
+from ansible_collections.mainstay.vps.plugins.module_utils.release.identity import release_id
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
 
 

@@ -46,7 +46,8 @@ import os
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.mainstay.vps.plugins.module_utils.apps import DeclarationError, normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
 from ansible_collections.mainstay.vps.plugins.plugin_utils import secret_files
 
 

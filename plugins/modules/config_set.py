@@ -260,8 +260,8 @@ import json
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mainstay.vps.plugins.module_utils import changeset
-from ansible_collections.mainstay.vps.plugins.module_utils.transaction import TransactionError
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset
+from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import TransactionError
 
 ENTRY = {
     "dest": {"type": "str", "required": True},

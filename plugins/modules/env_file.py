@@ -124,8 +124,9 @@ import base64
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mainstay.vps.plugins.module_utils import changeset, config_spec, env_files
-from ansible_collections.mainstay.vps.plugins.module_utils.transaction import TransactionError, look, read
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, env_file
+from ansible_collections.mainstay.vps.plugins.module_utils.files import spec as files_spec
+from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import TransactionError, look, read
 
 ARGUMENTS = {
     "path": {"type": "path", "required": True},
@@ -147,16 +148,16 @@ def present(path):
     if look(path).kind != "file":
         return {}
     try:
-        return env_files.parse(read(path).decode())
-    except (UnicodeDecodeError, env_files.EnvError) as problem:
+        return env_file.parse(read(path).decode())
+    except (UnicodeDecodeError, env_file.EnvError) as problem:
         reason = "it is no UTF-8 text. Remove the file." if isinstance(problem, UnicodeDecodeError) else problem
-        raise env_files.EnvError(f"{path} cannot be read: {reason}") from None
+        raise env_file.EnvError(f"{path} cannot be read: {reason}") from None
 
 
 def entries(options, content):
     """The set of one file, as config_set takes it."""
     file = {key: options[key] for key in ("owner", "group", "mode")}
-    spec = config_spec.parse({"files": [{"dest": options["path"], "content": content, "sensitive": True, **file}]})
+    spec = files_spec.parse({"files": [{"dest": options["path"], "content": content, "sensitive": True, **file}]})
     spec.entries[0].content = content.encode()
     return spec.entries
 
@@ -164,17 +165,17 @@ def entries(options, content):
 def change(options, variables, check):
     """Bring the file to the variables; what the module returns."""
     before = present(options["path"])
-    wanted = env_files.declared(variables)
-    after, generated = env_files.compose(wanted, before, options["required"], options["exclusive"])
+    wanted = env_file.declared(variables)
+    after, generated = env_file.compose(wanted, before, options["required"], options["exclusive"])
     result = changeset.run(
-        entries(options, env_files.render(after)),
+        entries(options, env_file.render(after)),
         backup=options["backup"],
         check=check,
         diff=True,
         state_dir=options["state_dir"],
         backup_dir=options["backup_dir"],
     )
-    texts = dict(zip(("before", "after"), env_files.differences(before, after)))
+    texts = dict(zip(("before", "after"), env_file.differences(before, after)))
     return {
         "changed": bool(result.changed_files),
         "changed_variables": sorted(name for name in {*before, *after} if before.get(name) != after.get(name)),
@@ -192,7 +193,7 @@ def main():
     variables = json.loads(base64.b64decode(options["_payload"]))
     try:
         module.exit_json(**change(options, variables, module.check_mode))
-    except (env_files.EnvError, config_spec.SpecError, TransactionError) as problem:
+    except (env_file.EnvError, files_spec.SpecError, TransactionError) as problem:
         module.fail_json(msg=str(problem))
 
 

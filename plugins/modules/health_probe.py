@@ -341,10 +341,10 @@ tls_days_left:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import probe
+from ..module_utils.probe import declared, repeat
 
 PROBE = {
-    "kind": {"type": "str", "choices": list(probe.KINDS), "default": "http"},
+    "kind": {"type": "str", "choices": list(declared.KINDS), "default": "http"},
     "name": {"type": "str"},
     "url": {"type": "str"},
     "host": {"type": "str", "default": "127.0.0.1"},
@@ -394,15 +394,15 @@ def main():
     specs = module.params["probes"] if many else [single]
     try:
         for spec in specs:
-            module.no_log_values.update(probe.secrets(spec))
-        results = probe.run_all(specs)
-    except probe.ProbeError as error:
+            module.no_log_values.update(declared.secrets(spec))
+        results = repeat.run_all(specs)
+    except declared.ProbeError as error:
         module.fail_json(msg=str(error), healthy=False)
     sick = [result for result in results if not result["healthy"]]
     outcome = {"results": results} if many else dict(results[0])
     outcome.update(changed=False, healthy=not sick)
     if sick and module.params["fail"]:
-        module.fail_json(msg="\n".join(map(probe.explain, sick)), **outcome)
+        module.fail_json(msg="\n".join(map(repeat.explain, sick)), **outcome)
     module.exit_json(**outcome)
 
 

@@ -411,7 +411,7 @@ notes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import resources
+from ..module_utils.host import snapshot
 
 
 def main():
@@ -426,7 +426,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    module.exit_json(changed=False, **resources.collect(module.params))
+    module.exit_json(changed=False, **snapshot.collect(module.params))
 
 
 if __name__ == "__main__":

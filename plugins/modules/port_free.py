@@ -226,7 +226,7 @@ waited_ms:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import ports
+from ..module_utils.host import ports
 
 
 def main():

@@ -191,10 +191,10 @@ removed:
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mainstay.vps.plugins.module_utils import releases
-from ansible_collections.mainstay.vps.plugins.module_utils.release_builder import Builder, StepFailed, locked
-from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
-from ansible_collections.mainstay.vps.plugins.module_utils.sealing import SealingError
+from ansible_collections.mainstay.vps.plugins.module_utils.release import identity
+from ansible_collections.mainstay.vps.plugins.module_utils.release.builder import Builder, StepFailed, locked
+from ansible_collections.mainstay.vps.plugins.module_utils.release.sealing import SealingError
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 
 
 def main():
@@ -239,17 +239,17 @@ def main():
         "removed": [],
     }
     try:
-        missing = not builder.has(releases.COMPLETE)
+        missing = not builder.has(identity.COMPLETE)
         if missing:
             builder.check_space()
         if module.check_mode:
-            result["changed"] = missing or (bool(module.params["migrate"]) and not builder.has(releases.MIGRATED))
+            result["changed"] = missing or (bool(module.params["migrate"]) and not builder.has(identity.MIGRATED))
             module.exit_json(**result)
         with locked(builder.app):
-            if not builder.has(releases.COMPLETE):
+            if not builder.has(identity.COMPLETE):
                 builder.build()
                 result.update(changed=True, removed=builder.prune())
-            if module.params["migrate"] and not builder.has(releases.MIGRATED):
+            if module.params["migrate"] and not builder.has(identity.MIGRATED):
                 builder.migrate()
                 result["changed"] = True
     except StepFailed as error:

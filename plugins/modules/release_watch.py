@@ -86,7 +86,7 @@ requests:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mainstay.vps.plugins.module_utils import watching
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy import watch
 
 
 def main():
@@ -101,10 +101,10 @@ def main():
         supports_check_mode=True,
     )
     options = module.params
-    found = watching.watch(
+    found = watch.watch(
         options["probes"],
         options["seconds"],
-        watching.Log(options["access_log"]),
+        watch.Log(options["access_log"]),
         options["max_error_rate"],
         options["max_latency_ms"],
     )

@@ -78,7 +78,7 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mainstay.vps.plugins.module_utils.edge import (
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.certificates import (
     DeclarationError,
     certificate_names,
     certificates_due,

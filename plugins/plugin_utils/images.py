@@ -13,8 +13,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 from ansible.module_utils.urls import open_url
-from ansible_collections.mainstay.vps.plugins.module_utils.containers import REFERENCE
-from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.containers import REFERENCE
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 
 TIMEOUT = 60
 # Docker's registry is called by another name than the one its images have, and its login by yet another.

@@ -13,7 +13,7 @@ import os
 import re
 from fnmatch import fnmatchcase
 
-from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 
 IGNORE_FILE = ".mainstayignore"
 # Keys, logins and settings of the control node. A file that shows what belongs into another one is none of them.

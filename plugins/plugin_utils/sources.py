@@ -17,8 +17,11 @@ import tarfile
 from contextlib import contextmanager
 
 from ansible import constants
-from ansible_collections.mainstay.vps.plugins.module_utils import containers, releases
-from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+from ansible_collections.mainstay.vps.plugins.module_utils.release import identity
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import containers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import source as stack_source
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
+from ansible_collections.mainstay.vps.plugins.module_utils.text import mask
 from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out
 
 GIT_TIMEOUT = 60
@@ -45,8 +48,8 @@ def locate(path, bases, what="source.path"):
 def _git(arguments, url=None):
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     if url:
-        url, authorization = releases.split_credentials(url)
-        environment.update(releases.git_credentials(authorization))
+        url, authorization = stack_source.split_credentials(url)
+        environment.update(identity.git_credentials(authorization))
     argv = ["git", *(url if word is None else word for word in arguments)]
     return subprocess.run(
         argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_TIMEOUT, check=False
@@ -69,7 +72,7 @@ def _below(root, folder=""):
     """All files below a folder, with paths relative to the root; links are not followed."""
     for entry in os.scandir(os.path.join(root, folder)):
         name = os.path.join(folder, entry.name)
-        if releases.excluded(name):
+        if identity.excluded(name):
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _below(root, name)
@@ -82,7 +85,7 @@ def listing(root, inventory=()):
     names = set()
     for name in _known_to_git(root) or _below(root):
         path = os.path.join(root, name)
-        if releases.excluded(name):
+        if identity.excluded(name):
             continue
         if os.path.isdir(path) and not os.path.islink(path):  # a submodule
             names.update(_below(root, name))
@@ -96,7 +99,7 @@ def listing(root, inventory=()):
 
 def read_tree(root, names, archive=None, modified=0):
     """The digest of files of a folder; with an open tar archive, the same bytes go into it."""
-    digest, folders = releases.TreeDigest(), set()
+    digest, folders = identity.TreeDigest(), set()
     for name in names:
         path = os.path.join(root, name)
         if archive:
@@ -131,7 +134,7 @@ def _add(archive, name, kind, mode, modified, content=b"", target=""):
 
 def pack(root, names, destination, expected):
     """Pack files of a folder so that the same content gives the same bytes; refuse one that has changed in this run."""
-    modified = releases.modified(expected)
+    modified = identity.modified(expected)
     with (
         open(os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw,
         gzip.GzipFile("", "wb", 6, raw, 0) as packed,
@@ -143,11 +146,11 @@ def pack(root, names, destination, expected):
 
 
 def _commit(url, version):
-    if releases.FULL_COMMIT.fullmatch(version):
+    if identity.FULL_COMMIT.fullmatch(version):
         return version
-    shown = releases.split_credentials(url)[0]
+    shown = stack_source.split_credentials(url)[0]
     try:
-        listed = _git(["ls-remote", "--", None, *releases.git_patterns(version)], url)
+        listed = _git(["ls-remote", "--", None, *identity.git_patterns(version)], url)
     except FileNotFoundError:
         raise ReleaseError(
             f"source.version: {version!r} cannot be resolved without git on the control node. Install git there, or "
@@ -156,9 +159,9 @@ def _commit(url, version):
     except subprocess.TimeoutExpired:
         raise ReleaseError(f"source.git: {shown!r} did not answer within {GIT_TIMEOUT} s.") from None
     if listed.returncode:
-        words = releases.mask(listed.stderr.decode(errors="replace").strip(), [])
+        words = mask(listed.stderr.decode(errors="replace").strip(), [])
         raise ReleaseError(f"source.git: {shown!r} cannot be read from the control node: {words}")
-    commit = releases.commit_of(listed.stdout.decode(errors="replace"), version)
+    commit = identity.commit_of(listed.stdout.decode(errors="replace"), version)
     if not commit:
         raise ReleaseError(
             f"source.version: {version!r} is no tag and no branch of {shown}. Give one that exists, or a full commit."
@@ -183,8 +186,8 @@ def _look(source, bases, inventory):
         return {"digest": hashlib.sha256(source["package"].encode()).hexdigest()}
     if source["kind"] == "image":
         return _image(source["image"], bases)
-    digest = releases.CHECKSUM.fullmatch(source["checksum"])[1]
-    if releases.is_url(source["archive"]):
+    digest = stack_source.CHECKSUM.fullmatch(source["checksum"])[1]
+    if stack_source.is_url(source["archive"]):
         return {"digest": digest}
     archive = locate(source["archive"], bases, "source.archive")
     with open(archive, "rb") as file:
@@ -217,7 +220,7 @@ def _remembered(key, suffix):
 
 def resolve(source, bases, inventory=()):
     """What the source is, looked at once in a run: every host and every batch of hosts gets the same answer."""
-    source = releases.source_of(source)
+    source = stack_source.source_of(source)
     with _remembered([source, bases], ".json") as path:
         if not os.path.exists(path):
             found = _look(source, bases, list(inventory))

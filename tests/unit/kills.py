@@ -33,8 +33,8 @@ import tempfile
 import time
 from unittest import mock
 
-from ansible_collections.mainstay.vps.plugins.module_utils import changeset, rehearsal, transaction
-from ansible_collections.mainstay.vps.plugins.module_utils.changeset import Entry
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, rehearsal, transaction
+from ansible_collections.mainstay.vps.plugins.module_utils.files.changeset import Entry
 
 OWNER, GROUP = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
 CALLS = ("posix", "fcntl", "_posixsubprocess")

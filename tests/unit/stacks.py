@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils.fleet import TIERS
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.tiers import TIERS
 from hypothesis import strategies as st
 
 ALL_TIERS = list(TIERS)

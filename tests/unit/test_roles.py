@@ -12,8 +12,10 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.mainstay.vps.plugins.module_utils import fleet, sizing
-from ansible_collections.mainstay.vps.plugins.module_utils.apps import normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import packages as derive_packages
+from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import tiers as stack_tiers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 
 ROLES = sorted(path for path in (Path(__file__).parents[2] / "roles").iterdir() if path.is_dir())
@@ -46,12 +48,12 @@ def test_what_is_derived_is_what_the_specification_takes(role):
     """Of an app with a pooler, whose databases two roles take, and a plan."""
     apps = {"shop": {**SHOP["shop"], "pooler": "pgbouncer"}, "blog": {**SHOP["shop"], "database": "mariadb", "processes": {}, "sites": {}}}
     apps["blog"]["processes"] = {"web": {"command": "x", "port": 8200}}
-    tiers = {tier: ["web1"] for tier in fleet.TIERS}
+    tiers = {tier: ["web1"] for tier in stack_tiers.TIERS}
     host = {"tiers": list(tiers), "memory_mb": 8192, "cpus": 4}
     secret = dict.fromkeys(("DATABASE_PASSWORD", "REDIS_CACHE_PASSWORD", "REDIS_QUEUE_PASSWORD"), "x" * 32)
     variables = {
         "inventory_hostname": "web1", "mainstay_apps": apps, "mainstay_secrets": {"shop": secret, "blog": secret},
-        "mainstay_plan": sizing.plan(normalise(apps), 100, {"web1": host}), "groups": tiers, "mainstay_host": {}, "hostvars": {"web1": {}},
+        "mainstay_plan": capacity.plan(normalise(apps), 100, {"web1": host}), "groups": tiers, "mainstay_host": {}, "hostvars": {"web1": {}},
     }
     own = role / "vars/main.yml"
     defaults = _trusted({**(yaml.safe_load(own.read_text()) if own.exists() else {}), **_defaults(role)})
@@ -105,7 +107,7 @@ def test_one_transaction_installs_what_the_roles_would():
     apps = {name: {"runtime": "python", "source": {"path": "x"}, "database": database, "redis": ["cache"],
                    "pooler": pooler, "processes": {"web": {"command": "x", "port": port}}}
             for name, database, pooler, port in (("shop", "postgresql", "pgbouncer", 8000), ("blog", "mariadb", "none", 8100))}
-    together = set(fleet.stack_packages(apps, fleet.TIERS))
+    together = set(derive_packages.stack_packages(apps, stack_tiers.TIERS))
     for role in ("nginx", "redis", "postgresql", "pgbouncer", "mariadb", "firewall", "logrotate"):
         packages = _defaults(ROLES[0].parent / role)[f"{role}_packages"]
         assert set(packages) <= together, role

@@ -11,7 +11,7 @@ import time
 
 import pytest
 import yaml
-from ansible_collections.mainstay.vps.plugins.module_utils import confinement
+from ansible_collections.mainstay.vps.plugins.module_utils.release import confinement
 from attempts import BUILD
 from plays import ROOT, play, words
 

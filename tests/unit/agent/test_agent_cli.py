@@ -311,10 +311,10 @@ class TestSteering:
         assert host.calls == [["systemctl", "stop", "--", self.WEB], ["systemctl", "reset-failed", "--", self.WEB]]
 
     def test_restart_one_after_the_other_and_not_past_a_broken_one(self, host, monkeypatch):
-        from mainstay.core import probe
+        from mainstay.core.probe import repeat
 
         answers = iter([{"healthy": False, "reasons": ["connection refused"]}])
-        monkeypatch.setattr(probe, "run", lambda spec, clock: next(answers))
+        monkeypatch.setattr(repeat, "run", lambda spec, clock: next(answers))
         status, out, _err = host.run("restart", "shop")
         assert status == 1
         assert host.calls == [["systemctl", verb, "--", unit] for unit in (self.BEAT, self.WEB) for verb in ("reset-failed", "restart")]

@@ -14,11 +14,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.agent_config import agent_config
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.agent import agent_config
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 from mainstay import config
 from mainstay.commands import clean
-from mainstay.core import ports, sandbox
+from mainstay.core.host import ports
+from mainstay.core.stack import sandbox
 from test_agent_cli import Host
 
 

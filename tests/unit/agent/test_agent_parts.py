@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.mainstay.vps.plugins.module_utils.agent_config import agent_config
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.agent import agent_config
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 from mainstay import act, actuator, config, evidence, records, units
 from mainstay.prober import Prober
@@ -302,29 +302,29 @@ class TestProber:
         ],
     )
     def test_what_a_failure_means(self, clock, monkeypatch, cause, healthy, kind):
-        from mainstay.core import probe
+        from mainstay.core.probe import once
 
         answer = {"healthy": False, "cause": cause, "reasons": ["because"], "latency_ms": {"last": None}}
-        monkeypatch.setattr(probe, "check_once", lambda spec: answer)
+        monkeypatch.setattr(once, "check_once", lambda spec: answer)
         outcome = self.prober(clock).probe(CONFIG.processes[1], UnitState("x"))
         assert (outcome.healthy, outcome.kind) == (healthy, kind)
 
     def test_a_probe_that_was_starved_tells_nothing(self, clock, monkeypatch):
-        from mainstay.core import probe
+        from mainstay.core.probe import once
 
         def late(spec):
             clock.now += 6
             return {"healthy": False, "cause": "timeout", "reasons": ["no answer"], "latency_ms": {"last": None}}
 
-        monkeypatch.setattr(probe, "check_once", late)
+        monkeypatch.setattr(once, "check_once", late)
         assert self.prober(clock).probe(CONFIG.processes[1], UnitState("x")).healthy is None
 
     def test_the_declared_timeout_wins(self, clock, monkeypatch):
-        from mainstay.core import probe
+        from mainstay.core.probe import once
 
         seen = []
         monkeypatch.setattr(
-            probe, "check_once", lambda spec: seen.append(spec) or {"healthy": True, "latency_ms": {"last": 1.0}}
+            once, "check_once", lambda spec: seen.append(spec) or {"healthy": True, "latency_ms": {"last": 1.0}}
         )
         process = config.parse({"processes": [{**PROCESS, "probe": {**PROCESS["probe"], "timeout": 7}}]}).processes[0]
         self.prober(clock).probe(process, UnitState("x"))

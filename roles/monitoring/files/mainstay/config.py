@@ -260,14 +260,14 @@ def _probe(probe, where):
             raise ConfigError(f"{where}.file is {probe['file']!r}; write an absolute path")
         _number(probe["max_age"], f"{where}.max_age", 1, 86400)
         return
-    from .core import probe as core
+    from .core.probe import declared
 
     if probe.get("timeout") is not None:
         _number(probe["timeout"], f"{where}.timeout", *LIMITS["timeout"])
-    unknown = set(probe) - set(core.DEFAULTS)
+    unknown = set(probe) - set(declared.DEFAULTS)
     if unknown:
-        raise ConfigError(f"{where} has the unknown key {min(unknown)!r}; known: {', '.join(sorted(core.DEFAULTS))}")
+        raise ConfigError(f"{where} has the unknown key {min(unknown)!r}; known: {', '.join(sorted(declared.DEFAULTS))}")
     try:
-        core.normalise(probe)
+        declared.normalise(probe)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}") from None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from .measure import read
+from .core.text import read
 from .units import SystemdError
 
 MAX_PROCESSES = 20

@@ -12,16 +12,9 @@ import os
 import re
 import socket
 
+from .core.text import read
+
 ESTABLISHED = "01"
-
-
-def read(path):
-    """The text of a file; nothing where it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def memory(group, root="/"):

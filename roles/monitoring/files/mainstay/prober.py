@@ -45,11 +45,11 @@ class Prober:
     def probe(self, process, unit):
         if process.probe["kind"] == "heartbeat":
             return self.heartbeat(process.probe, unit)
-        from .core import probe
+        from .core.probe import once
 
         spec = {"timeout": self.settings.timeout, **process.probe}
         started = self.clock.monotonic()
-        result = probe.check_once(spec)
+        result = once.check_once(spec)
         late = self.clock.monotonic() - started > 2 * spec["timeout"] + 1
         latency = result["latency_ms"]["last"]
         if result["healthy"]:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils import listeners, probe, releases
-from ansible_collections.mainstay.vps.plugins.module_utils.text import printable
+from ansible_collections.mainstay.vps.plugins.module_utils.host import processes
+from ansible_collections.mainstay.vps.plugins.module_utils.probe import declared
+from ansible_collections.mainstay.vps.plugins.module_utils.text import mask, printable
 from fixture_host import Host
 
 TITLE = "\x1b]0;owned\x07"
@@ -28,9 +29,9 @@ def test_what_a_terminal_obeys_is_written_out(text, shown):
 
 
 @pytest.mark.parametrize("say", [
-    probe._masker({"headers": {"Authorization": "Bearer abcdef"}}),
-    lambda text: listeners.mask_command(["python3", text]),
-    lambda text: releases.mask(text, ["secret"]),
+    declared.masker({"headers": {"Authorization": "Bearer abcdef"}}),
+    lambda text: processes.mask_command(["python3", text]),
+    lambda text: mask(text, ["secret"]),
 ], ids=["of a probe", "of a process", "of a build and of a journal"])
 def test_every_way_of_an_app_s_words_is_closed(say):
     assert "\\x1b" in say(TITLE) and "\x1b" not in say(TITLE)
@@ -39,4 +40,4 @@ def test_every_way_of_an_app_s_words_is_closed(say):
 def test_the_name_of_a_process_is_its_own_choice_too(tmp_path):
     host = Host(str(tmp_path))
     host.process(7, "a\x1b[2J")
-    assert listeners.process(7, host.proc).name == "a\\x1b[2J"
+    assert processes.process(7, host.proc).name == "a\\x1b[2J"

@@ -13,7 +13,8 @@ import sys
 import pytest
 import yaml
 from ansible_collections.mainstay.vps.plugins.action.env_file import pack
-from ansible_collections.mainstay.vps.plugins.module_utils import changeset, env_files
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset
+from ansible_collections.mainstay.vps.plugins.module_utils.files import env_file as files_env_file
 from ansible_collections.mainstay.vps.plugins.modules import env_file
 from ansible_collections.mainstay.vps.tests.unit.kills import GROUP, OWNER
 from ansible_collections.mainstay.vps.tests.unit.run_module import run_module
@@ -49,7 +50,7 @@ def run(tmp_path, places):
 
 def _read(places):
     with open(places["path"], encoding="utf-8") as file:
-        return env_files.parse(file.read())
+        return files_env_file.parse(file.read())
 
 
 def test_made_kept_and_changed(run, places):

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 import yaml
-from ansible_collections.mainstay.vps.plugins.module_utils import probe
+from ansible_collections.mainstay.vps.plugins.module_utils.probe import declared
 from ansible_collections.mainstay.vps.plugins.modules import health_probe
 from run_module import run_module
 
@@ -122,7 +122,7 @@ def test_options_that_make_no_sense(run, options, message):
 
 def test_module_documentation_and_core_know_the_same_options():
     options = yaml.safe_load(health_probe.DOCUMENTATION)["options"]
-    assert set(options) - {"probes", "fail"} == set(health_probe.PROBE) == set(probe.DEFAULTS)
+    assert set(options) - {"probes", "fail"} == set(health_probe.PROBE) == set(declared.DEFAULTS)
     assert options["probes"]["suboptions"].keys() == health_probe.PROBE.keys()
     for name, option in health_probe.PROBE.items():
-        assert option.get("default", None) == probe.DEFAULTS[name], name
+        assert option.get("default", None) == declared.DEFAULTS[name], name

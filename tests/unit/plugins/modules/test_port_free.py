@@ -10,7 +10,7 @@ import os
 import socket
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils import ports
+from ansible_collections.mainstay.vps.plugins.module_utils.host import ports
 from ansible_collections.mainstay.vps.plugins.modules import port_free
 from run_module import run_module
 

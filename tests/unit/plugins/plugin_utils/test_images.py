@@ -13,7 +13,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 from ansible_collections.mainstay.vps.plugins.plugin_utils import images, sources
 
 IMAGE, OTHER = "a" * 64, "b" * 64

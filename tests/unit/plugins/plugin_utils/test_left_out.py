@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 from ansible_collections.mainstay.vps.plugins.plugin_utils import left_out, sources
 
 VAULTED = "$ANSIBLE_VAULT;1.1;AES256\n6162\n"

@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.releases import ReleaseError
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
 
 

@@ -28,7 +28,7 @@ def arguments(parser):
 
 
 def run(options, context):
-    from ..core import ports
+    from ..core.host import ports
 
     app = context.config().app(options.app)
     context.need_root("stopping processes of another user")

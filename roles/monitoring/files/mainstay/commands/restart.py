@@ -46,7 +46,7 @@ def answers(process, wait, context):
     if not has_address(process):
         state = context.systemd.show([process.unit]).get(process.unit)
         return "" if state and state.running else f"it is {state.words if state else 'unknown'}"
-    from ..core import probe
+    from ..core.probe import repeat
 
-    result = probe.run({**process.probe, "deadline": wait, "interval": 0.5}, context.clock)
+    result = repeat.run({**process.probe, "deadline": wait, "interval": 0.5}, context.clock)
     return "" if result["healthy"] else f"no healthy answer within {wait} s: {'; '.join(result['reasons'])}"

@@ -27,7 +27,7 @@ import sys
 import tempfile
 
 from ..cli import Refusal
-from ..core import containers, sandbox
+from ..core.stack import containers, sandbox
 
 MEMORY = "512M"
 # What systemd-run ends with when a signal ended the command.

@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The variables of an app and of each of its processes, with the addresses and passwords of what they use."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from ..stack.apps import normalise
+from ..stack.processes import heartbeat_path
+from ..stack.redis_ports import assigned_ports
+from ..stack.refusal import DeclarationError
+from ..stack.services import DATABASE_PORTS
+from ..stack.tiers import LOOPBACK, at
+from .unit_commands import assignment
+
+# Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME.
+DATABASE_SCHEMES = {"postgresql": "postgresql", "mariadb": "mysql"}
+DATABASE_UNITS = {"postgresql": ["postgresql.service"], "mariadb": ["mariadb.service"], "none": []}
+URL_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?")
+
+
+def secret(app, secrets, name):
+    value = secrets.get(app["name"], {}).get(name)
+    if not value:
+        raise DeclarationError(
+            f"backend_secrets.{app['name']}.{name}",
+            "nothing",
+            "The app needs this secret; let mainstay create it (mainstay_secrets), or give it in backend_secrets.",
+        )
+    return value
+
+
+def generated_variables(app, secrets, database_host, redis_host, redis_ports, pooled):
+    """The variables every process of an app gets, besides its own ``env``."""
+    variables = {name: secret(app, secrets, name) for name in app["secrets"]}
+    if app["database"] != "none":
+        scheme = app["env"].get("DATABASE_SCHEME", DATABASE_SCHEMES[app["database"]])
+        if not URL_SCHEME.fullmatch(scheme):
+            raise DeclarationError(
+                f"mainstay_apps.{app['name']}.env.DATABASE_SCHEME",
+                scheme,
+                "Write what stands before '://' in the app's database URL, such as mysql+pymysql or postgresql+psycopg.",
+            )
+        password = quote(secret(app, secrets, "DATABASE_PASSWORD"), safe="")
+        port = DATABASE_PORTS["pgbouncer" if pooled and app["pooler"] == "pgbouncer" else app["database"]]
+        variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{at(database_host, port)}/{app['name']}"
+    for purpose in app["redis"]:
+        password = quote(secret(app, secrets, f"REDIS_{purpose.upper()}_PASSWORD"), safe="")
+        address = at(redis_host, redis_ports[app["name"]][purpose])
+        variables[f"REDIS_{purpose.upper()}_URL"] = f"redis://{app['name']}:{password}@{address}/0"
+    return variables
+
+
+def environment(apps, secrets=None, database_host=LOOPBACK, redis_host=LOOPBACK, redis_ports=None, pooled=True):
+    """What goes into each app's environment file: generated names, prefixed copies, and the app's own over both.
+
+    Without ``pooled`` it is that of a migration, which goes past the pooler: it may need a session of its own.
+    """
+    result = {}
+    redis_ports = redis_ports or assigned_ports(apps)
+    for app in normalise(apps).values():
+        generated = generated_variables(app, secrets or {}, database_host, redis_host, redis_ports, pooled)
+        generated = {name: app["env"].get(name, value) for name, value in generated.items()}
+        prefixed = {app["env_prefix"] + name: value for name, value in generated.items()} if app["env_prefix"] else {}
+        runtime = {"python": {"PYTHONUNBUFFERED": "1"}, "node": {"NODE_ENV": "production"}}.get(app["runtime"], {})
+        result[app["name"]] = {**runtime, **generated, **prefixed, **app["env"]}
+    return result
+
+
+def secret_names(app):
+    """The names of the variables in :func:`environment` whose values nobody may see."""
+    names = [
+        *app["secrets"],
+        *(["DATABASE_URL"] if app["database"] != "none" else []),
+        *(f"REDIS_{item.upper()}_URL" for item in app["redis"]),
+    ]
+    return sorted({*names, *(app["env_prefix"] + name for name in names)})
+
+
+def websocket_limit(app, process, plan):
+    """The websockets one instance may hold, or None where no route leads them to it.
+
+    Each instance can carry all that its routes allow, while others are replaced; nginx holds the sum of all instances.
+    """
+    routes = [
+        route
+        for site in app["sites"].values()
+        for route in site["routes"].values()
+        if route["kind"] == "process" and route["process"] == process["name"] and route["websocket"]
+    ]
+    declared = sum(route["max_connections"] or 0 for route in routes)
+    return declared or (plan["max_websockets"] if routes else None)
+
+
+def process_environment(app, process, plan, options):
+    """The settings of one process, none of them secret: they stand in its unit."""
+    variables = {}
+    if process["port"]:
+        variables.update(HOST=options["bind_address"], PORT="%i", WEB_CONCURRENCY=plan["workers"])
+        variables["MAX_WS_CONNECTIONS"] = websocket_limit(app, process, plan)
+        if options["proxies"]:
+            # uvicorn and gunicorn believe what these say of the client; by themselves only what their own host says.
+            variables["FORWARDED_ALLOW_IPS"] = ",".join([LOOPBACK, *options["proxies"]])
+    if process["kind"] == "celery":
+        variables["CELERY_CONCURRENCY"] = plan["concurrency"]
+    if app["database"] != "none":
+        variables.update(DB_POOL_SIZE=plan["pool_size"], DB_MAX_OVERFLOW=plan["max_overflow"])
+    if app["runtime"] == "node" and plan["node_heap_mb"]:
+        variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['node_heap_mb']}"
+    if process["heartbeat"]:
+        variables["HEARTBEAT_FILE"] = heartbeat_path(app, process)
+    if re.search(r"\bcelery\b.*\sbeat\b", process["command"] or ""):
+        # Its default is the working directory, which is a release that nobody writes to.
+        state = f"{app['root']}/shared" if app["runtime"] == "container" else f"/var/lib/{app['name']}"
+        variables["CELERY_BEAT_SCHEDULE"] = f"{state}/celerybeat-schedule"
+    variables = {name: app["env"].get(name, value) for name, value in variables.items() if value is not None}
+    if app["env_prefix"]:
+        variables.update({app["env_prefix"] + name: value for name, value in variables.items()})
+    return variables
+
+
+def own_variables(process, options):
+    """A process's own ``env``, in which $HOST and $PORT are its address; a ``%i`` is the port as the unit knows it."""
+    return {
+        name: value.replace("%", "%%").replace("$HOST", options["bind_address"]).replace("$PORT", "%i")
+        for name, value in process["env"].items()
+    }
+
+
+def assignments(app, process, variables, own):
+    """The settings of a process as its unit has them.
+
+    Each instance has a link to the release it runs, so that two releases can run beside each other. Python reads it as
+    its working directory: that is the release itself, also for what is imported after the link has moved on.
+    """
+    settings = [assignment(name, value) for name, value in variables.items() if name not in own]
+    settings += [assignment(name, value, specifiers=True) for name, value in own.items()]
+    if app["runtime"] == "container":
+        return settings
+    release = f"{app['root']}/instances/{process['name']}@%i"
+    programs = {"python": f"{release}/.venv/bin:", "node": f"{release}/node_modules/.bin:"}.get(app["runtime"], "")
+    places = ["PYTHONPATH=."] if app["runtime"] == "python" else []
+    return [
+        assignment("PATH", f"{programs}/usr/local/bin:/usr/bin:/bin", specifiers=True),
+        *(f'"{place}"' for place in places),
+        *settings,
+    ]

@@ -1,0 +1,233 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How new releases and settings take over on a backend host, step by step, and the way back from each step.
+
+:func:`preparation` starts what is new beside what serves; then the proxies follow; :func:`takeover` replaces what has no
+second set; :func:`completion` puts it on record and retires the old set. Until then :func:`retreat` undoes everything.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..release.identity import COMPLETE
+from ..stack.instances import names
+from ..text import mask
+from .model import instance_links
+from .units import UNITS
+
+
+def _changing(described):
+    return [app for app in described["apps"].values() if app["changing"]]
+
+
+def _probes(process, units):
+    return [probe for probe in process["probes"] if probe["name"] in units]
+
+
+def _new(process):
+    """The numbers of a process that nothing ran on so far."""
+    return [number for number in process["numbers"] if number not in process["live_numbers"]]
+
+
+def _retired(process):
+    """The numbers of a process that served and no longer do."""
+    return [number for number in process["live_numbers"] if number not in process["numbers"]]
+
+
+def _roll(process, unit):
+    """A web instance that restarts alone. nginx leaves one that failed out for 5 s (role nginx, ``fail_timeout``): only after
+    that may the next one stop, or none would be left."""
+    probes = [{**probe, "interval": 1, "healthy_threshold": 7} for probe in _probes(process, [unit])]
+    return {"unit": unit, "probes": probes}
+
+
+def preparation(described, changed_files=()):
+    """What starts beside what serves, and what must be healthy before it may serve.
+
+    Instances that stay and do not run are started, too. ``live`` is what serves once all of it is healthy, ``spare`` what
+    served before and stands by until the new one has proven itself under its load.
+    """
+    found = {"restarted": [], "started": [], "probes": [], "files": [], "live": {}, "spare": {}}
+    for app in described["apps"].values():
+        for process in app["processes"]:
+            # Workers have no second set: each new one starts when the others are replaced.
+            new = names(app, process, _new(process)) if process["port"] else []
+            stopped = process["stopped"] if process["mode"] == "kept" else []
+            found["restarted"] += new
+            found["started"] += stopped
+            found["probes"] += _probes(process, new + stopped)
+            if process["port"]:
+                found["live"].setdefault(app["name"], {})[process["name"]] = process["numbers"]
+                found["spare"].setdefault(app["name"], {})[process["name"]] = _retired(process)
+        if app["current"] != app["release"]:
+            found["files"].append({"dest": f"{app['root']}/current", "link": f"releases/{app['release']}"})
+    found["daemon_reload"] = any(path.startswith(UNITS) for path in changed_files)
+    return found
+
+
+def takeover(described, changed_files=()):
+    """What is replaced in place: workers at once, web instances one after the other, targets that do not run.
+
+    Where only the unit file of a process had changed, by hand, it is restarted, too. ``watched`` are the probes of all that is
+    new, where some of it takes the place of an earlier release; first releases have nothing to go back to.
+    """
+    found = {"restarted": [], "rolls": [], "started": [], "probes": [], "watched": []}
+    for app in described["apps"].values():
+        for process in app["processes"]:
+            touched = process["mode"] == "kept" and f"{UNITS}/{process['unit']}@.service" in changed_files
+            if process["mode"] != "in_place" and not touched:
+                continue
+            if process["port"]:
+                units = names(app, process, [item for item in process["numbers"] if item not in _new(process)])
+                found["rolls"] += [_roll(process, unit) for unit in units]
+            else:
+                found["restarted"] += process["instances"]
+                found["probes"] += process["probes"]
+        if not app["target_running"]:
+            found["started"].append(app["target"])
+    if any(app["previous"] for app in _changing(described)):
+        found["watched"] = [
+            probe for app in _changing(described) for process in app["processes"] for probe in process["probes"]
+        ]
+    return found
+
+
+def completion(described):
+    """What puts the new state on record and ends the old one; ``drains`` wait until nobody is connected to it any more."""
+    found = {"files": [], "drains": [], "stopped": [], "audit": {}}
+    for app in described["apps"].values():
+        found["stopped"] += app["orphans"]
+        if not app["changing"]:
+            continue
+        found["audit"][app["name"]] = {"from": app["previous"], "to": app["release"], "result": "succeeded"}
+        if app["previous"] not in ("", app["release"]):
+            # After a rollback the way back would lead to the release that had to go.
+            way_back = {"state": "absent"} if app["rollback"] else {"link": f"releases/{app['previous']}"}
+            found["files"].append({"dest": f"{app['root']}/previous", **way_back})
+        for process in app["processes"]:
+            found["files"].append({"dest": process["record_path"], "link": process["new_record"]})
+            retired = _retired(process)
+            found["files"] += _without(app, process, retired)
+            found["stopped"] += names(app, process, retired)
+            if retired and process["port"] and process["drain"]:
+                found["drains"].append(_drain(process, retired))
+    return found
+
+
+def _without(app, process, numbers):
+    return [
+        {"dest": path, "state": "absent"} for number in numbers for path in instance_links(app, process, number, "")
+    ]
+
+
+def _recorded_links(app, process):
+    """The links of the instances on record: a backup of config_set holds files, not links."""
+    if not process["record"]:
+        return []
+    return [
+        {"dest": path, "link": link}
+        for number in process["live_numbers"]
+        for path, link in instance_links(app, process, number, process["record"]["release"]).items()
+    ]
+
+
+def _drain(process, numbers):
+    """Healthy as soon as no connection to the ports is left."""
+    ports = " or ".join(f"sport = :{number}" for number in numbers)
+    return {
+        "name": process["unit"],
+        "kind": "command",
+        "command": ["sh", "-c", f"! ss --no-header --tcp --numeric state established '( {ports} )' | grep -q ."],
+        "interval": 0.5,
+        "deadline": process["drain"],
+    }
+
+
+def _belongs(app, path):
+    """Whether a file is this app's, also when it is no longer declared."""
+    own = rf"{UNITS}/{re.escape(app['name'])}(-[a-z0-9-]+@\.service|\.target|\.target\.wants/.+)"
+    return (
+        path == app["env_file"]
+        or path.startswith(f"{app['root']}/instances/")
+        or re.fullmatch(own, path) is not None
+    )
+
+
+def retreat(described, changed_files=(), taken_over=False, results=()):
+    """The way back to what served before, for all apps that were changing: one run is accepted as a whole or not at all.
+
+    A release that has not served is void: it is built anew when it is tried again, and nothing returns to it.
+    """
+    found = {"stopped": [], "restarted": [], "rolls": [], "files": [], "restore": [], "audit": {}, "voided": []}
+    sick = {item["name"] for item in results if not item.get("healthy")}
+    for app in _changing(described):
+        found["audit"][app["name"]] = {"from": app["previous"], "to": app["release"], "result": "failed"}
+        if app["current"] != app["release"]:
+            link = {"link": f"releases/{app['current']}"} if app["current"] else {"state": "absent"}
+            found["files"].append({"dest": f"{app['root']}/current", **link})
+        longer = [other for name, other in described["apps"].items() if len(name) > len(app["name"])]
+        found["restore"] += [
+            path for path in changed_files if _belongs(app, path) and not any(_belongs(item, path) for item in longer)
+        ]
+        for process in app["processes"]:
+            found["files"] += _without(app, process, _new(process)) + _recorded_links(app, process)
+            found["stopped"] += names(app, process, _new(process))
+            if process["mode"] == "in_place" and taken_over:
+                live = names(app, process, process["live_numbers"])
+                if process["port"]:
+                    found["rolls"] += [_roll(process, unit) for unit in live]
+                else:
+                    found["restarted"] += live
+        own = {unit for process in app["processes"] for unit in process["instances"]}
+        if app["release"] not in (app["previous"], app["current"]) and (own & sick or not results):
+            found["voided"].append(app["name"])
+            release = f"{app['root']}/releases/{app['release']}"
+            found["files"] += [{"dest": f"{release}/{COMPLETE}", "state": "absent"}]
+    return found
+
+
+def _last_words(lines):
+    """The lines of a journal from the last start on that the program lived to say something about."""
+    spoken = False
+    for number in range(len(lines) - 1, -1, -1):
+        spoken = spoken or " systemd[1]: " not in lines[number]
+        if spoken and " systemd[1]: Starting " in lines[number]:
+            return lines[number:]
+    return lines
+
+
+def report(described, outcome, probes=(), journals=(), error="", variables=None):
+    """Why a change was not accepted: what was asked, what came back, the units' last words, and what serves now."""
+    apps = [described["apps"][name] for name in outcome["audit"]]
+    known = variables or {}
+    hidden = [known.get(app["name"], {}).get(name, "") for app in apps for name in app["secrets"]]
+    sick = [item for item in probes if not item.get("healthy")]
+    blamed = {item["name"] for item in sick}
+    lines = [
+        f"{app['name']}: release {app['release']} {'did not become healthy' if sick else 'was not accepted'}."
+        for app in apps
+        if not sick or blamed & {unit for process in app["processes"] for unit in process["instances"]}
+    ]
+    for item in sick:
+        reasons = "; ".join(item.get("reasons") or ["no answer"])
+        lines.append(
+            f"{item['name']}: {item.get('target')} gave status {item.get('status')} in "
+            f"{item.get('attempts')} tries: {reasons}"
+        )
+        lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
+    lines += [] if sick or not error else [error]
+    for item in journals:
+        lines += [
+            f"Last lines of {item['item']}:",
+            *(f"  {line}" for line in _last_words(item.get("stdout_lines") or ["(none)"])),
+        ]
+    for app in apps:
+        if app["previous"] == app["release"]:
+            lines.append(f"{app['name']}: only its configuration had changed; it runs with the one before.")
+        elif app["previous"]:
+            lines.append(f"{app['name']}: release {app['previous']} serves, as before.")
+        else:
+            lines.append(f"{app['name']}: this was its first release; nothing serves yet.")
+    return [mask(line, hidden) for line in lines]

@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watches a release that has just taken over: do its units stay up, do its probes pass, and how does its real load fare?"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from urllib.parse import urlsplit
+
+from ..host import units as host_units
+from ..probe import declared, once
+
+# Fewer requests say nothing about a share of them.
+ENOUGH_REQUESTS = 20
+# A probe that fails once may have met a busy moment; twice in a row it has not.
+FAILURES_IN_A_ROW = 2
+PERCENTILE = 0.95
+# How many times more a release is watched whose answers were slow: a moment in which the machine was busy passes.
+MORE_TIMES = 2
+# The end of a line of the log format `mainstay` (role nginx): the upstreams that were tried, their statuses and their times.
+UPSTREAMS = re.compile(rb"((?:\S+:\d+, )*\S+:\d+) ((?:[\d-]+, )*[\d-]+) ((?:[\d.-]+, )*[\d.-]+)$")
+
+
+class Log:
+    """What is appended to a log from now on; nothing where there is no such file."""
+
+    def __init__(self, path):
+        self.path = path
+        self.position = os.path.getsize(path) if path and os.path.exists(path) else None
+
+    def lines(self):
+        if self.position is None:
+            return []
+        with open(self.path, "rb") as file:
+            if os.fstat(file.fileno()).st_size >= self.position:  # else it was rotated
+                file.seek(self.position)
+            return file.read().splitlines()
+
+
+def requests(lines, ports):
+    """The status and the time in ms of each try at one of the ports, also where another one then answered.
+
+    Websockets last as long as they like, and a client that left has no status.
+    """
+    found = []
+    for line in lines:
+        match = UPSTREAMS.search(line)
+        for address, status, seconds in zip(*(field.split(b", ") for field in match.groups())) if match else ():
+            if int(address.rpartition(b":")[2]) in ports and status not in (b"-", b"101"):
+                found.append((int(status), round(float(seconds) * 1000)))
+    return found
+
+
+def restarts(units):
+    """How often systemd has restarted each unit, and whether it runs: {unit: (number, state)}; without those on their way."""
+    if not units:
+        return {}
+    shown = subprocess.run(
+        ["systemctl", "show", "--property=Id,NRestarts,ActiveState,Job", "--", *units],
+        stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout
+    return {
+        unit["Id"]: (int(unit.get("NRestarts") or 0), unit.get("ActiveState", ""))
+        for unit in host_units.parse_show(shown)
+        if not unit.get("Job")
+    }
+
+
+def judge_units(before, after):
+    """What is wrong with each unit that is not well."""
+    return {
+        unit: f"{unit} was restarted {number - before[unit][0]} times" if number > before[unit][0] else f"{unit} is {state}"
+        for unit, (number, state) in sorted(after.items())
+        if number > before[unit][0] or state not in ("active", "reloading")
+    }
+
+
+def judge_errors(found, max_error_rate):
+    """What is wrong with the statuses of the load's answers; nothing where there were too few to tell."""
+    errors = sum(status >= 500 for status, dummy in found)
+    if len(found) < ENOUGH_REQUESTS or errors / len(found) <= max_error_rate:
+        return []
+    return [f"{errors} of {len(found)} requests got an error of the server, and {max_error_rate:.0%} may"]
+
+
+def judge_latency(found, max_latency_ms):
+    """What is wrong with the times of the load's answers; nothing where there were too few to tell."""
+    slow = sorted(latency for dummy, latency in found)[int(len(found) * PERCENTILE) :]
+    if len(found) < ENOUGH_REQUESTS or slow[0] <= max_latency_ms:
+        return []
+    return [f"95 of 100 requests took up to {slow[0]} ms, and {max_latency_ms} ms are allowed"]
+
+
+def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, check=once.check_once, count=restarts):
+    """Watch for a while, and stop at the first thing that is wrong. Returns the reasons, the units they concern and what was seen.
+
+    Only slow answers are no reason to stop: they are judged at the end, and what was slow is watched for as long again.
+
+    :param probes: the names of probes are names of units. Those of kind ``http`` are asked each second, the others must
+        pass at the end, which waits for them: what systemd is still to restart ends in its own time, which systemd limits.
+    :param log: a :class:`Log` opened when the release took over.
+    """
+    asked = [declared.normalise(item) for item in probes if item["kind"] == "http"]
+    awaited = [declared.normalise(item) for item in probes if item["kind"] != "http"]
+    ports = {urlsplit(item["url"]).port for item in asked}
+    units, before = sorted({item["name"] for item in probes}), {}
+    failures, tries, end = {}, 0, clock.monotonic() + seconds
+    since, more = 0, MORE_TIMES
+    while True:
+        began = clock.monotonic()
+        reasons, sick = [], set()
+        for number, item in enumerate(asked):
+            answer = check(item)
+            tries += 1
+            failures[number] = 0 if answer["healthy"] else failures.get(number, 0) + 1
+            if failures[number] >= FAILURES_IN_A_ROW:
+                reasons.append(f"{item['name']}: {item['url']}: {'; '.join(answer['reasons'])}")
+                sick.add(item["name"])
+        seen = count(units)
+        before = {**seen, **before}
+        unwell = judge_units(before, seen)
+        found = requests(log.lines(), ports)
+        overloaded = judge_errors(found, max_error_rate)
+        late = clock.monotonic() >= end
+        done = late and all(check(item)["healthy"] for item in awaited)
+        slow = judge_latency(found[since:], max_latency_ms) if done else []
+        if slow and more:
+            done, late, more = False, False, more - 1
+            since, end = len(found), clock.monotonic() + seconds
+        elif not overloaded:
+            overloaded = slow
+        reasons += [*unwell.values(), *overloaded]
+        sick |= {*unwell, *(item["name"] for item in asked if overloaded)}
+        if reasons or done:
+            return {"reasons": reasons, "units": sorted(sick), "probes": tries, "requests": len(found)}
+        clock.sleep(max(0.0, (began + 0.5 if late else min(began + 1, end)) - clock.monotonic()))

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From declared sites to their certificates: which are made, which are due, and which authorities a host trusts."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+
+from ..stack.apps import normalise
+from ..stack.refusal import DeclarationError, mapping
+from .nginx import TLS_DIRECTORY, tls_files
+
+CERTIFICATE_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.:-]{0,250}[a-z0-9])?")
+PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
+
+
+# Certificates
+
+
+def certificate_sites(apps):
+    """The sites that are served with TLS, sorted by host name: where the certificate comes from and where it lies."""
+    sites = [
+        {"name": site["name"], "source": site["tls"]["kind"], **tls_files(site)}
+        for app in normalise(apps).values() for site in app["sites"].values() if site["tls"]["kind"] != "none"
+    ]
+    return sorted(sites, key=lambda site: site["name"])
+
+
+def certificate_names(site):
+    """The names a certificate is valid for: the site's own, then its further ones, each once."""
+    names = list(dict.fromkeys([site["name"], *site.get("names", ())]))
+    for name in names:
+        if not CERTIFICATE_NAME.fullmatch(name):
+            raise DeclarationError("certificates_sites", name, "Write a host name in small letters, or an IP address.")
+    return names
+
+
+def self_signed_sites(sites):
+    """What the module selfsigned_certificate makes: the name and names of every site whose source is ``selfsigned``.
+
+    Any other source but the user's own files is refused here, before anything is made.
+    """
+    wanted = []
+    for index, site in enumerate(sites):
+        where = f"certificates_sites[{index}]"
+        mapping(site, where, ("name", "source", "names", "certificate", "key"), ("name", "source"))
+        if site["source"] == "letsencrypt":
+            raise DeclarationError(
+                f"{where}.source", "letsencrypt",
+                f"It is not built yet. For {site['name']} declare tls: selfsigned, or tls: {{certificate: …, key: …}} with "
+                "the paths of files of your own.")
+        if site["source"] not in ("selfsigned", "files"):
+            raise DeclarationError(f"{where}.source", site["source"], "Use selfsigned or files.")
+        if site["source"] == "files" and not (site.get("certificate") and site.get("key")):
+            raise DeclarationError(where, site, "Name the files: certificate and key.")
+        if site["source"] == "selfsigned":
+            wanted.append({"name": site["name"], "names": certificate_names(site)})
+    return wanted
+
+
+def pair_folder(name, names, not_after):
+    """Where a pair lies. The folder's name says what it is worth: one link's target tells whether it is still good."""
+    digest = hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:8]
+    return f".pairs/{name}.{not_after:%Y%m%d}.{digest}"
+
+
+def pair_is_good(target, name, names, today, renew_days):
+    """Whether the link's target is a pair for these very names that lasts ``renew_days`` more."""
+    match = re.fullmatch(re.escape(f".pairs/{name}.") + r"(\d{8})\.[0-9a-f]{8}", target or "")
+    try:
+        not_after = datetime.datetime.strptime(match[1] if match else "", "%Y%m%d").date()
+    except ValueError:
+        return False
+    return pair_folder(name, names, not_after) == target and (not_after - today).days >= renew_days
+
+
+def certificates_due(wanted, paths, today, renew_days=30, directory=TLS_DIRECTORY):
+    """Those of the self-signed pairs that are missing, made for other names, or about to expire, by the snapshot."""
+
+    def is_good(site):
+        path = f"{directory}/{site['name']}"
+        target = paths.get(f"{path}.pair", {}).get("target")
+        return (
+            f"{path}.crt" in paths and f"{path}.key" in paths
+            and pair_is_good(target, site["name"], site["names"], today, renew_days)
+        )
+
+    return [site for site in wanted if not is_good(site)]
+
+
+# Private certificate authorities
+
+
+def ca_certificates(texts):
+    """One file for each certificate in the PEM texts, as update-ca-certificates wants them: {name: text}.
+
+    The name is the certificate's digest, so that the same certificate is never installed twice.
+    """
+    files = {}
+    for text in texts:
+        if "PRIVATE KEY-----" in text:
+            raise DeclarationError("system_ca_certificates", "…", "One of them holds a private key; give certificates only.")
+        found = PEM_CERTIFICATE.findall(text)
+        if not found:
+            remedy = "Give the text of a PEM certificate, or the absolute path of such a file."
+            raise DeclarationError("system_ca_certificates", text[:60], remedy)
+        for certificate in found:
+            content = "\n".join(line.strip() for line in certificate.splitlines() if line.strip()) + "\n"
+            files[f"mainstay-{hashlib.sha256(content.encode()).hexdigest()[:12]}.crt"] = content
+    return dict(sorted(files.items()))

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From declared apps to what nginx serves: upstreams, and sites whose locations leave a template nothing to decide."""
+
+from __future__ import annotations
+
+from ..stack.apps import normalise
+from ..stack.instances import numbers
+from ..stack.tiers import at, hosts_of, reached_at
+
+TLS_DIRECTORY = "/etc/mainstay/tls"
+
+
+def upstream_name(app_name, process_name):
+    return f"{app_name}-{process_name}"
+
+
+def nginx_upstreams(apps, plan, hostname, live=None, spare=None):
+    """One upstream for each process that has a port, with its servers on all backends. They are named by address: ``localhost``
+    may mean ::1 first.
+
+    ``live`` tells the ports that serve, ``{host: {app: {process: [port, …]}}}``, and ``spare`` those that stand by for them.
+    """
+    return [
+        _upstream(app, process, plan, hostname, live or {}, spare or {})
+        for app in normalise(apps).values()
+        for process in app["processes"].values()
+        if process["port"]
+    ]
+
+
+def _upstream(app, process, plan, hostname, live, spare):
+    upstream = {"name": upstream_name(app["name"], process["name"]), "servers": [], "backup_servers": []}
+    for backend in hosts_of(plan, hostname, "backend"):
+        address = reached_at(plan, backend, hostname)
+        standing_by = spare.get(backend, {}).get(app["name"], {}).get(process["name"], ())
+        upstream["servers"] += [at(address, port) for port in numbers(plan, backend, app, process, live.get(backend))]
+        upstream["backup_servers"] += [at(address, port) for port in standing_by]
+    return upstream
+
+
+def tls_files(site):
+    """The certificate and key a site is served with, or None for plain HTTP."""
+    tls = site["tls"]
+    if tls["kind"] == "none":
+        return None
+    if tls["kind"] == "files":
+        return {"certificate": tls["certificate"], "key": tls["key"]}
+    return {"certificate": f"{TLS_DIRECTORY}/{site['name']}.crt", "key": f"{TLS_DIRECTORY}/{site['name']}.key"}
+
+
+# One address has at most a tenth of a route's connections, and enough for a household.
+SOURCES_PER_ROUTE, LEAST_PER_SOURCE = 10, 10
+
+
+def _connections(zone, limit):
+    return {"zone": zone, "limit": limit, "per_source": min(limit, max(LEAST_PER_SOURCE, limit // SOURCES_PER_ROUTE))}
+
+
+def _location(app, site, path, route, max_websockets):
+    location = {"path": path, "kind": route["kind"]}
+    if route["kind"] == "process":
+        limit = route["max_connections"] or (max_websockets if route["websocket"] else None)
+        location.update(
+            upstream=upstream_name(app["name"], route["process"]),
+            websocket=route["websocket"],
+            connections=_connections(f"{site['name']}{path}", limit) if limit else None,
+        )
+    elif route["kind"] == "redirect":
+        location.update(redirect=route["redirect"])
+    else:
+        # A slash on both sides: a prefix without it also serves /downloadsX, and one side only is a traversal.
+        slashed = path if path.endswith("/") else f"{path}/"
+        folder = route[route["kind"]].strip("/")
+        location.update(path=slashed, alias=f"{app['root']}/current/{folder}/", expires=route["expires"])
+    return location
+
+
+def nginx_sites(apps, plan=None, hostname=None):
+    """The sites of all apps, sorted by host name, each with its TLS files, limits and locations.
+
+    A route of websockets that declares no ``max_connections`` has the plan's for the host.
+    """
+    max_websockets = (plan or {}).get("hosts", {}).get(hostname, {}).get("nginx", {}).get("max_websockets")
+    sites = []
+    for app in normalise(apps).values():
+        for site in app["sites"].values():
+            sites.append({
+                "name": site["name"],
+                "app": app["name"],
+                "tls": tls_files(site),
+                "max_body": site["max_body"],
+                "rate_limit": site["rate_limit"],
+                "locations": [_location(app, site, path, route, max_websockets) for path, route in site["routes"].items()],
+            })
+    return sorted(sites, key=lambda site: site["name"])

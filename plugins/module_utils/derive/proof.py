@@ -1,0 +1,133 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a finished host must show: every declared process answers, also through nginx and TLS, and nothing undeclared is open."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from ..stack.apps import normalise
+from ..stack.instances import names, numbers
+from ..stack.services import DATABASE_PORTS
+from ..stack.tiers import LOOPBACK, asked_at, tiers_of, web_address
+from .probes import checks
+from .redis import redis_ports
+
+# Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
+CLIENT_PORTS = {("udp", 68), ("udp", 546)}
+# Packages whose versions a reader of the summary asks for first.
+TOLD_PACKAGES = ("nginx", "pgbouncer", "redis-server", "mariadb-server", "python3", "nodejs")
+
+
+def host_units(apps, plan, hostname, live=None):
+    """The units of all processes that run on a host."""
+    if "backend" not in tiers_of(plan, hostname):
+        return []
+    return [
+        unit
+        for app in normalise(apps).values()
+        for process in app["processes"].values()
+        for unit in names(app, process, numbers(plan, hostname, app, process, live))
+    ]
+
+
+def _process_probes(app, process, address, ports):
+    for port in ports:
+        for name, probe in checks(process, address, port).items():
+            yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **probe}
+
+
+def _covering_route(site, path):
+    """The route nginx would choose for a path: the longest one that begins it."""
+    fitting = [route for route in site["routes"] if path.startswith(route)]
+    return site["routes"][max(fitting, key=len)] if fitting else None
+
+
+def _site_probes(app, site):
+    scheme, port = ("http", 80) if site["tls"]["kind"] == "none" else ("https", 443)
+    common = {"connect_to": f"127.0.0.1:{port}", "validate_certs": False}
+    for path, route in site["routes"].items():
+        if route["kind"] != "process":
+            continue
+        name = f"{scheme}://{site['name']}{path}"
+        if route["websocket"]:
+            yield {"name": name, "kind": "websocket", "url": f"{scheme.replace('http', 'ws')}://{site['name']}{path}", **common}
+            continue
+        health = app["processes"][route["process"]]["health"]
+        if _covering_route(site, health["path"]) == route:
+            yield {"name": name, "kind": "http", "url": f"{scheme}://{site['name']}{health['path']}",
+                   "status": [health["status"]], **common}
+
+
+def proof_probes(apps, plan, hostname, deadline=60, live=None):
+    """The probes that prove a host: process by process, then from outside in."""
+    declared = normalise(apps)
+    tiers = tiers_of(plan, hostname)
+    probes = []
+    if "database" in tiers and any(app["database"] == "postgresql" for app in declared.values()):
+        probes.append({"name": "postgresql", "kind": "postgresql", "host": LOOPBACK, "port": DATABASE_PORTS["postgresql"]})
+    pooled = [app["name"] for app in declared.values() if app["pooler"] == "pgbouncer"]
+    if "database" in tiers and pooled:
+        probes.append({"name": "pgbouncer", "kind": "postgresql", "host": LOOPBACK, "port": DATABASE_PORTS["pgbouncer"],
+                       "username": pooled[0], "database": pooled[0]})
+    if "database" in tiers and any(app["database"] == "mariadb" for app in declared.values()):
+        probes.append({"name": "mariadb", "kind": "mysql", "host": LOOPBACK, "port": DATABASE_PORTS["mariadb"]})
+    if "cache" in tiers:
+        probes += [{"name": f"redis {app} {purpose}", "kind": "redis", "host": LOOPBACK, "port": port}
+                   for app, ports in redis_ports(declared, plan, hostname).items() for purpose, port in ports.items()]
+    if "backend" in tiers:
+        address = asked_at(web_address(plan, hostname))
+        for app in declared.values():
+            for process in app["processes"].values():
+                probes += _process_probes(app, process, address, numbers(plan, hostname, app, process, live))
+        units = host_units(declared, plan, hostname, live)
+        if units:
+            probes.append({"name": "units", "kind": "command", "command": ["systemctl", "is-active", *units]})
+    if "proxy" in tiers:
+        for app in declared.values():
+            for site in app["sites"].values():
+                probes += _site_probes(app, site)
+    return [{"deadline": deadline, **probe} for probe in probes]
+
+
+def _is_public(address):
+    try:
+        return not ipaddress.ip_address(address.split("%")[0]).is_loopback
+    except ValueError:
+        return True
+
+
+def undeclared_listeners(listeners, ports):
+    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared."""
+    bounds = [[int(number) for number in str(item).split("-")] for item in ports]
+    return [
+        f"{item['protocol']} {item['address']}:{item['port']} by {item['name'] or 'an unknown process'}"
+        for item in listeners
+        if _is_public(item["address"]) and not any(bound[0] <= item["port"] <= bound[-1] for bound in bounds)
+        and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
+    ]
+
+
+def _versions(packages):
+    told = [f"{name} {packages[name]}" for name in TOLD_PACKAGES if name in packages]
+    told += [f"{name} {version}" for name, version in sorted(packages.items())
+             if name.startswith("postgresql-") and name[len("postgresql-"):].isdigit()]
+    return ", ".join(told)
+
+
+def summary(apps, plan, hostname, host, report=(), live=None):
+    """What a person wants to know after a run: where it answers, what runs, what is open, and the plan behind it."""
+    declared = normalise(apps)
+    lines = [f"{hostname}: {host['distribution']['name']}, {host['memory_mb']} MB, {host['cpus']} CPUs"]
+    for app in declared.values():
+        for site in app["sites"].values():
+            lines.append(f"  site      {'http' if site['tls']['kind'] == 'none' else 'https'}://{site['name']}/")
+    active = set(host["active"])
+    for unit in host_units(declared, plan, hostname, live):
+        lines.append(f"  unit      {unit} {'active' if unit in active else 'NOT ACTIVE'}")
+    lines.append(f"  versions  {_versions(host['packages'])}")
+    public = sorted({f"{item['port']}/{item['protocol'].rstrip('6')} {item['name']}" for item in host["listeners"]
+                     if _is_public(item["address"])})
+    lines.append(f"  open      {', '.join(public)}")
+    return lines + [f"  {line}" for line in report]

@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a plan that fits still wants to say: each warning names what it is about, the numbers and what to do."""
+
+from __future__ import annotations
+
+from . import rules_connections, rules_host, rules_processes
+
+# Linux' own default of net.ipv4.ip_local_port_range.
+EPHEMERAL_PORTS = (32768, 60999)
+# pgtune and PostgreSQL's own default are 4 MB; below 1 MB ordinary sorts go to disk.
+WORK_MEM_ADVISED_KB = 1024
+# Ten connections for each query the database works on at once: most of them only wait.
+CONNECTIONS_PER_BUSY_ADVISED = 10
+
+POOLERS = {"postgresql": " (pooler: pgbouncer, if transaction pooling suits)", "mariadb": ""}
+
+
+def warnings(stack, plan):
+    """All warnings, in a fixed order."""
+    return [
+        *_small_machines(stack),
+        *_rolling_deploys(stack, plan),
+        *_homeless_builds(plan),
+        *_small_memories(stack),
+        *_many_connections(stack, plan),
+        *_small_work_mem(plan),
+        *_several_databases(stack),
+        *_ephemeral_ports(stack, plan),
+    ]
+
+
+def _small_machines(stack):
+    cpus, memory_mb = rules_host.recommended(stack.users)
+    have_cpus = sum(host.cpus for host in stack.hosts.values())
+    have_mb = sum(host.memory_mb for host in stack.hosts.values())
+    # A machine sold as 8 GB shows a few per cent less.
+    if have_cpus < cpus or have_mb < memory_mb * 95 // 100:
+        yield (
+            f"users: for {stack.users} people online {cpus} cores and {memory_mb} MB are recommended, all hosts "
+            f"together have {have_cpus} and {have_mb} MB. Measure under load before you rely on it."
+        )
+
+
+def _rolling_deploys(stack, plan):
+    for name, host in plan["hosts"].items():
+        if host["deploy"] == "rolling" and host["processes"] and stack.web():
+            yield (
+                f"{name}: no room for a second set of web processes, so a release replaces them one after the other; "
+                "with a single instance that is a pause of seconds. More memory makes deploys seamless."
+            )
+
+
+def _homeless_builds(plan):
+    for name, host in plan["hosts"].items():
+        if host["processes"] and not {"build", "deploy_surge"} & set(host["memory"]["parts"]):
+            yield (
+                f"{name}: no room for a build of {host['build_memory_mb']} MB beside what runs; it takes what processes leave "
+                "of their limits, and swap. Build elsewhere and deploy an archive if one is killed."
+            )
+
+
+def _small_memories(stack):
+    for process in stack.processes:
+        least = rules_processes.smallest_memory(process)
+        if process.memory_mb is not None and process.memory_mb < least:
+            yield (
+                f"{process.key}: memory is declared as {process.memory_mb} MB; a process of this kind usually needs "
+                f"{least} MB to start and work. Watch for kills by the memory limit."
+            )
+
+
+def _many_connections(stack, plan):
+    for database in stack.databases:
+        connections = plan["connections"][database]
+        pools = sum(number for name, number in connections["parts"].items() if "." in name)
+        busy = min(rules_connections.busy_connections(host.cpus) for host in stack.tier("database"))
+        if pools > CONNECTIONS_PER_BUSY_ADVISED * busy:
+            yield (
+                f"{database}: all pools together hold {pools} connections, but the database works on about {busy} "
+                "queries at once (cores x 2 + disks). Smaller pools are faster; look for leaked sessions before you "
+                "raise them."
+            )
+        if connections["limit"] > rules_connections.POOLER_ADVISED:
+            yield (
+                f"{database}: max_connections is {connections['limit']}; above {rules_connections.POOLER_ADVISED} a connection "
+                f"pooler serves the same load with less memory{POOLERS[database]}."
+            )
+
+
+def _small_work_mem(plan):
+    for name, host in plan["hosts"].items():
+        work_mem_kb = host.get("postgresql", {}).get("work_mem_kb", WORK_MEM_ADVISED_KB)
+        if work_mem_kb < WORK_MEM_ADVISED_KB:
+            yield (
+                f"{name}: only {work_mem_kb} kB of work_mem are left for each sort, larger ones go to disk. Fewer "
+                "connections or more memory raise it."
+            )
+
+
+def _several_databases(stack):
+    hosts = stack.tier("database")
+    if stack.databases and len(hosts) > 1:
+        names = ", ".join(host.name for host in hosts)
+        yield f"hosts: {names} are all of the tier database; each is sized to carry every connection alone."
+
+
+def _ephemeral_ports(stack, plan):
+    low, high = EPHEMERAL_PORTS
+    for process in stack.web():
+        planned = [host["processes"].get(process.app, {}).get(process.name, {}) for host in plan["hosts"].values()]
+        most = max(settings.get("instances", 0) for settings in planned)
+        if process.port <= high and process.port + 2 * most > low:
+            yield (
+                f"{process.key}: its ports from {process.port} on lie in {low} to {high}, which the kernel hands out "
+                "to outgoing connections; choose a port below."
+            )

@@ -1,0 +1,208 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the processes of an app need: memory, instances, tasks and files."""
+
+from __future__ import annotations
+
+from .figures import Figure, ceiling_bound, clamp, divide_up, least, round_down, steps
+
+# 100 people online are 50 requests at once (guide).
+IN_FLIGHT_PERCENT = 50
+# A person's browser holds up to six connections, one WebSocket and one download.
+CONNECTIONS_PER_USER = 8
+# Twice the population: everybody may reconnect before the old connections are gone.
+WEBSOCKETS_PER_USER = 2
+# One event loop holds no more than this with its limit of 65536 files.
+WEBSOCKETS_PER_PROCESS = 50000
+
+
+def in_flight(users):
+    return divide_up(users * IN_FLIGHT_PERCENT, 100)
+
+
+def max_websockets(users):
+    return Figure(WEBSOCKETS_PER_USER * users, "users {} x {}", users, WEBSOCKETS_PER_USER)
+
+
+def process_websockets(users):
+    return clamp(
+        WEBSOCKETS_PER_USER * users,
+        1,
+        WEBSOCKETS_PER_PROCESS,
+        f"users {users} x {WEBSOCKETS_PER_USER} (each instance can carry all while others are replaced)",
+    )
+
+
+# --- processes -----------------------------------------------------------------------------------------------------
+
+# Smallest and comfortable MemoryMax of one process, in MB, by runtime and kind. Measured on Debian 12, private memory
+# at rest: uvicorn + FastAPI + SQLAlchemy 79, Celery beat with SQLAlchemy 67, Celery parent 17 of 69 (the rest is shared
+# with its children), a Celery child 37. Node needs room between its heap and its limit.
+WEB_MEMORY_MB = {"python": (144, 304), "node": (192, 512), "container": (256, 512), "command": (128, 256)}
+WORKER_MEMORY_MB = {"python": (88, 160), "node": (160, 320), "container": (192, 384), "command": (88, 160)}
+CELERY_PARENT_MB = 72
+CELERY_CHILD_MB = (56, 128)
+# What a child is given where the user fixed the whole process' memory and the plan only counts the children.
+CELERY_CHILD_TYPICAL_MB = 96
+# A supervisor in front of several workers in one unit (uvicorn --workers, node cluster).
+SUPERVISOR_MB = 32
+# The kernel throttles a little before it kills: systemd calls MemoryHigh the main mechanism (85 to 90 %).
+MEMORY_HIGH_PERCENT = 90
+# V8's old space as a part of MemoryMax; the rest is buffers, code and stacks (60 to 75 %).
+NODE_HEAP_PERCENT = 70
+# The guides' figure, per service and set by systemd; limits.conf does not reach services.
+NOFILE = 65536
+TASKS_BASE = 64
+TASKS_PER_WORKER = 64  # AnyIO's 40 threads, or libuv's and V8's
+TASKS_PER_CHILD = 16
+
+# What one command of a build may use, by runtime: at least that much, as npm and pip need it.
+BUILD_MB = {"python": 256, "node": 512, "container": 256, "command": 256}
+
+# One event loop per core (tiangolo's uvicorn-gunicorn image); two at least, so that one may hang, die or be replaced.
+INSTANCES_LEAST = 2
+# The share one more instance is worth, in its own sizes: one for itself, one for its second set during a deploy, two
+# for the connections and buffers behind it.
+INSTANCE_PRICE = 4
+# 4 processes and 8 Celery children for 100 users (guide).
+USERS_PER_WEB_PROCESS = 25
+USERS_PER_CELERY_CHILD = 12
+# The guide says cores x 2 to 3; the lower one, because web and database share the cores.
+CELERY_CHILDREN_PER_CORE = 2
+
+
+def grown(smallest, comfortable, share, divisor, step=8):
+    """From the smallest to the comfortable size as the share grows."""
+    return min(comfortable, smallest + round_down(share // divisor, step))
+
+
+def memory_table(kind, runtime):
+    return (WEB_MEMORY_MB if kind == "web" else WORKER_MEMORY_MB)[runtime]
+
+
+def smallest_memory(process, children=1):
+    """The least MemoryMax a process of this kind starts and works with, in MB."""
+    if process.kind == "celery":
+        return CELERY_PARENT_MB + children * CELERY_CHILD_MB[0]
+    supervisor = SUPERVISOR_MB if process.workers > 1 else 0
+    return supervisor + process.workers * memory_table(process.kind, process.runtime)[0]
+
+
+def memory_max(process, children, share):
+    """MemoryMax of one instance, in MB: the user's number, else what the share affords."""
+    if process.memory_mb is not None:
+        return Figure(process.memory_mb, "declared as memory")
+    if process.kind == "celery":
+        child = grown(*CELERY_CHILD_MB, share, 16)
+        return Figure(
+            CELERY_PARENT_MB + children * child,
+            "parent {} + children {} x {} MB ({} to {} by the share {})",
+            CELERY_PARENT_MB,
+            int(children),
+            child,
+            *CELERY_CHILD_MB,
+            share,
+        )
+    smallest, comfortable = memory_table(process.kind, process.runtime)
+    supervisor = SUPERVISOR_MB if process.workers > 1 else 0
+    worker = grown(smallest, comfortable, share, 8)
+    return Figure(
+        supervisor + process.workers * worker,
+        "workers {} x {} MB ({} to {} by the share {}) + supervisor {}",
+        process.workers,
+        worker,
+        smallest,
+        comfortable,
+        share,
+        supervisor,
+    )
+
+
+def memory_high(limit_mb):
+    return Figure(limit_mb * MEMORY_HIGH_PERCENT // 100, "memory_max {} x {} %", int(limit_mb), MEMORY_HIGH_PERCENT)
+
+
+def build_memory(runtimes, second_set_mb):
+    """MemoryMax of one command of a build or a migration: it runs before the second set starts, and takes its place."""
+    smallest = max((BUILD_MB[runtime] for runtime in runtimes), default=BUILD_MB["command"])
+    return clamp(second_set_mb, smallest, None, f"the place of the second set of web processes {int(second_set_mb)}")
+
+
+def builds_in_the_sum(build_mb, share):
+    """Whether a build has a place of its own where no second set starts: as a second set, from half its size on."""
+    return share >= build_mb // 2
+
+
+def node_heap(limit_mb, workers):
+    return Figure(
+        limit_mb * NODE_HEAP_PERCENT // 100 // workers,
+        "memory_max {} x {} % / workers {}",
+        int(limit_mb),
+        NODE_HEAP_PERCENT,
+        workers,
+    )
+
+
+def tasks_max(process, children):
+    if process.kind == "celery":
+        return Figure(
+            TASKS_BASE + TASKS_PER_CHILD * children, "{} + {} x children {}", TASKS_BASE, TASKS_PER_CHILD, int(children)
+        )
+    return Figure(
+        TASKS_BASE + TASKS_PER_WORKER * process.workers,
+        "{} + {} x workers {}",
+        TASKS_BASE,
+        TASKS_PER_WORKER,
+        process.workers,
+    )
+
+
+def nofile():
+    return Figure(NOFILE, "room for {} WebSockets, pools and logs", WEBSOCKETS_PER_PROCESS)
+
+
+def web_instances(process, cpus, units, users, backends, ceiling, share):
+    """How many instances of a web process one host runs."""
+    if process.instances != "auto":
+        return Figure(process.instances, "declared as instances")
+    cores = max(INSTANCES_LEAST, divide_up(cpus, units * process.workers))
+    served = USERS_PER_WEB_PROCESS * process.workers * backends
+    people = max(INSTANCES_LEAST, divide_up(users, served))
+    price = INSTANCE_PRICE * smallest_memory(process)
+    return least(
+        cpus=(
+            cores,
+            "max({}, {} / web units {} / workers {}) = {}",
+            INSTANCES_LEAST,
+            cpus,
+            units,
+            process.workers,
+            cores,
+        ),
+        users=(people, "max({}, {} / {}) = {}", INSTANCES_LEAST, users, served, people),
+        ports=(process.port_room, "room for {}", process.port_room),
+        connections=ceiling_bound(ceiling),
+        memory=steps(share, price),
+    )
+
+
+def celery_children(process, cpus, units, users, backends, ceiling, share):
+    """The concurrency of one Celery worker."""
+    if process.workers > 1:
+        return Figure(process.workers, "declared as workers")
+    cores = max(1, CELERY_CHILDREN_PER_CORE * cpus // units)
+    people = max(1, divide_up(users, USERS_PER_CELERY_CHILD * backends))
+    if process.memory_mb is None:
+        price = 2 * CELERY_CHILD_MB[0]
+        memory = steps(share, price)
+    else:
+        declared, child = process.memory_mb, CELERY_CHILD_TYPICAL_MB
+        room = max(1, (declared - CELERY_PARENT_MB) // child)
+        memory = (room, "(memory {} - parent {}) / {} = {}", declared, CELERY_PARENT_MB, child, room)
+    return least(
+        cpus=(cores, "max(1, {} x {} / Celery units {}) = {}", CELERY_CHILDREN_PER_CORE, cpus, units, cores),
+        users=(people, "{} / {} / hosts {} = {}", users, USERS_PER_CELERY_CHILD, backends, people),
+        connections=ceiling_bound(ceiling),
+        memory=memory,
+    )

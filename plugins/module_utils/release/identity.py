@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Releases: what identifies one, where it comes from, what its environment file says, and which ones may go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+from ..stack.source import build_item
+
+COMPLETE = ".complete"
+MIGRATED = ".migrated"
+LOCKS = "/run/lock/mainstay"
+FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+# Never part of a release: history, and what a build makes anew on the host.
+EXCLUDED_NAMES = frozenset(
+    (
+        ".git",
+        ".hg",
+        ".svn",
+        ".venv",
+        "node_modules",
+        "__pycache__",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".tox",
+        ".DS_Store",
+    )
+)
+EXCLUDED_SUFFIXES = (".pyc", ".pyo")
+
+
+def excluded(name):
+    """Whether a path relative to the source stays behind."""
+    return name.endswith(EXCLUDED_SUFFIXES) or not EXCLUDED_NAMES.isdisjoint(name.split("/"))
+
+
+def release_id(digest, runtime="python", build=(), public=()):
+    """Twelve digits of what the source is; a recipe that makes something else of it adds six of the recipe.
+
+    ``public`` are the folders nginx may read: who may read what is part of a sealed release.
+    """
+    if runtime in ("python", "container") and not build and not public:
+        return digest[:12]
+    recipe = json.dumps([runtime, *map(build_item, build), sorted(public)], sort_keys=True)
+    return f"{digest[:12]}-{hashlib.sha256(recipe.encode()).hexdigest()[:6]}"
+
+
+class TreeDigest:
+    """The digest of a tree: sorted relative names, executable bits, contents and link targets."""
+
+    def __init__(self):
+        self._hash = hashlib.sha256()
+
+    def _entry(self, kind, name, content):
+        for part in (kind, name.encode(errors="surrogateescape"), content):
+            self._hash.update(b"%d:" % len(part) + part)
+
+    def file(self, name, executable, content):
+        self._entry(b"x" if executable else b"f", name, content)
+
+    def link(self, name, target):
+        self._entry(b"l", name, target.encode(errors="surrogateescape"))
+
+    def hexdigest(self):
+        return self._hash.hexdigest()
+
+
+def modified(digest):
+    """A time for all files of a release: the same for the same content, another one for another content.
+
+    A constant would let a web server call a changed file of the same size unchanged.
+    """
+    return 1_000_000_000 + int(digest[:7], 16)
+
+
+def commit_of(listing, version):
+    """The commit a version means, out of what ``git ls-remote`` lists; an annotated tag means the commit behind it."""
+    found = {}
+    for line in listing.splitlines():
+        commit, tab, ref = line.partition("\t")
+        if tab and FULL_COMMIT.fullmatch(commit):
+            found[ref] = commit
+    for ref in (f"refs/tags/{version}^{{}}", f"refs/tags/{version}", f"refs/heads/{version}", version):
+        if ref in found:
+            return found[ref]
+    return None
+
+
+def git_patterns(version):
+    return [f"refs/tags/{version}", f"refs/tags/{version}^{{}}", f"refs/heads/{version}", version]
+
+
+def git_credentials(authorization):
+    """The environment that gives git the credentials of a URL."""
+    if not authorization:
+        return {}
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "http.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: {authorization}",
+    }
+
+
+# --- retention --------------------------------------------------------------------------------------------------------
+
+
+def expired(complete, keep, protected):
+    """The releases beyond the newest ``keep``, oldest first; those in ``protected`` stay whatever their age.
+
+    ``complete`` maps each complete release to the time it was completed.
+    """
+    newest = sorted(complete, key=lambda name: (complete[name], name), reverse=True)
+    return [name for name in reversed(newest[keep:]) if name not in protected]

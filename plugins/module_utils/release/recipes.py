@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What turns a source into something that runs: environments, packages, scripts. Decisions, no effects."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+from ..stack.refusal import ReleaseError
+
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+UV_HOME = "/opt/mainstay/uv"
+# Node's own package manager fetches the other one, in a version whose lock file is today's and that runs on Debian 12's Node 18.
+PNPM = "npx --yes pnpm@9.15.9"
+
+
+class Step(dict):
+    """A step of a build: ``name``, ``script`` for bash, its ``arguments``, and the variables of ``env`` beside the common ones."""
+
+    def __init__(self, name, script, *arguments, env=None):
+        super().__init__(name=name, script=script, arguments=list(arguments), env=env or {})
+
+
+def build_environment(cache, release, environment):
+    """What every command of a build finds: caches that outlive it, a place for temporary files, certificates."""
+    base = {
+        "HOME": cache,
+        "LANG": "C.UTF-8",
+        "PATH": f"{release}/.venv/bin:{release}/node_modules/.bin:{UV_HOME}/bin:/usr/local/bin:/usr/bin:/bin",
+        "TMPDIR": "/var/tmp",
+        "XDG_CACHE_HOME": cache,
+        "VIRTUAL_ENV": f"{release}/.venv",
+        "PYTHONPATH": release,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "UV_LINK_MODE": "copy",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "npm_config_cache": f"{cache}/npm",
+        "npm_config_update_notifier": "false",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    # Debian's own bundle knows the authorities that the administrator added; the tools' bundles do not.
+    base.update(
+        dict.fromkeys(
+            ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"), CERTIFICATES
+        )
+    )
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        # Some tools read the one spelling, some the other.
+        proxy = environment.get(name) or environment.get(name.upper())
+        base.update({name: proxy, name.upper(): proxy} if proxy else {})
+    if "PIP_INDEX_URL" in environment:
+        base["UV_DEFAULT_INDEX"] = environment["PIP_INDEX_URL"]
+    if "PIP_EXTRA_INDEX_URL" in environment:
+        base["UV_INDEX"] = environment["PIP_EXTRA_INDEX_URL"]
+    return {**base, **environment}
+
+
+UNPACK = "tar --extract --gzip --no-same-owner --file -"
+
+# The archive is standard input, and by this name tar can look what it is and zipfile can seek in it.
+UNPACK_ARCHIVE = """
+mkdir .unpack
+case "$1" in
+  *.zip) /usr/bin/python3 -m zipfile -e /proc/self/fd/0 .unpack ;;
+  *) tar --extract --no-same-owner --file /proc/self/fd/0 --directory .unpack ;;
+esac
+shopt -s dotglob nullglob
+entries=(.unpack/*)
+if [ ${#entries[@]} -eq 1 ] && [ -d "${entries[0]}" ]; then mv "${entries[0]}" .top; rmdir .unpack; mv .top .unpack; fi
+mv .unpack/* .
+rmdir .unpack
+"""
+
+# A commit is asked for by itself first; a server that only gives branches and tags is asked for those.
+FETCH_GIT = """
+[ -f "$1/HEAD" ] || git init --quiet --bare "$1"
+if ! git -C "$1" cat-file -e "$3^{commit}" 2>/dev/null; then
+  git -C "$1" fetch --quiet --no-tags --depth=1 "$2" "$3" ||
+    git -C "$1" fetch --quiet --force --no-tags "$2" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*'
+fi
+git -C "$1" update-ref "refs/mainstay/$3" "$3"
+git -C "$1" archive --format=tar "$3" | tar --extract --file -
+"""
+
+LINK_SHARED = """
+shared=$1; shift
+for folder in "$@"; do
+  rm -f "$folder/.gitkeep" "$folder/.gitignore"
+  if [ -d "$folder" ] && [ ! -L "$folder" ] && ! rmdir "$folder" 2>/dev/null; then
+    echo "$folder holds files of the source, so it cannot be linked to $shared/$folder; move them" >&2
+    exit 1
+  fi
+  mkdir -p "$(dirname "$folder")"
+  ln -sfn "$shared/$folder" "$folder"
+done
+"""
+
+# What holds the path of the environment that this one is a copy of gets a file of its own with the new one.
+RELOCATE = """
+grep --recursive --files-with-matches --null --binary-files=without-match --fixed-strings -- "$1" .venv/bin .venv/pyvenv.cfg |
+  xargs --null --no-run-if-empty sed --in-place "s|$1|$PWD/.venv|g"
+"""
+
+COMPILE = ".venv/bin/python -m compileall -q -x '(^|/)(\\.venv|node_modules)/' . || true"
+# What marks a release is root's to write. What the package managers keep only saves downloads; npx runs what it has kept without
+# looking at it again, so it keeps nothing, and Python's caches serve the same requirements only.
+FINISH = """
+rm -rf .complete .migrated container.env
+cd "$XDG_CACHE_HOME"
+rm -rf npm/_npx
+mkdir -p python
+find python -mindepth 1 -maxdepth 1 ! -name "$2" -exec rm -rf {} +
+[ "$(du --summarize --block-size=1M . | cut -f1)" -le "$1" ] || rm -rf -- *
+"""
+
+# What a list of requirements may hold that its text alone does not tell: other files of the source.
+UNSHAREABLE = re.compile(
+    r"^\s*(-r|-c|-e|--requirement|--constraint|--editable|\.|/|file:)|@\s*file:"
+    r"|\b(editable|directory|path) = \"(?!\.\")",
+    re.MULTILINE,
+)
+
+
+def python_requirements(names, installer):
+    """Which file says what a Python release needs: the strictest one that is there and that the installer reads."""
+    for name in ("requirements.lock", "uv.lock", "requirements.txt", "pyproject.toml"):
+        if name in names and (name != "uv.lock" or (installer == "uv" and "pyproject.toml" in names)):
+            return name
+    return None
+
+
+def environment_digest(content, interpreter, installer):
+    """Names a Python environment by what makes it; None where it depends on other files of the one release."""
+    if UNSHAREABLE.search(content):
+        return None
+    return hashlib.sha256(f"{content}\0{interpreter}\0{installer}".encode()).hexdigest()[:16]
+
+
+def python_caches(cache, environment):
+    """Where the installers keep what they have downloaded and built: what comes with other requirements cannot change it."""
+    place = f"{cache}/python/{environment or 'unshared'}"
+    return {"UV_CACHE_DIR": f"{place}/uv", "PIP_CACHE_DIR": f"{place}/pip"}
+
+
+def python_steps(requirements, content, environment, installer):
+    """The steps that make a Python environment in its final place."""
+    hashes = ["--require-hashes"] if requirements == "uv.lock" or re.search(r"--hash[= ]", content) else []
+    steps = []
+    if installer == "uv":
+        steps.append(
+            Step(
+                "create the environment",
+                'rm -rf "$1"; mkdir -p "$(dirname "$1")"; uv venv --quiet --no-project --python /usr/bin/python3 "$1"',
+                environment,
+            )
+        )
+        install = 'uv pip install --python "$1/bin/python" --compile-bytecode "${@:2}"'
+    else:
+        steps.append(
+            Step(
+                "create the environment",
+                'rm -rf "$1"; mkdir -p "$(dirname "$1")"; /usr/bin/python3 -m venv "$1"',
+                environment,
+            )
+        )
+        install = '"$1/bin/python" -m pip install "${@:2}"'
+    if requirements == "uv.lock":
+        export = (
+            'uv export --frozen --no-dev --no-emit-project --format requirements-txt --quiet -o "$TMPDIR/uv.lock.txt"\n'
+        )
+        steps.append(
+            Step(
+                "install uv.lock",
+                export + install.replace('"${@:2}"', '--require-hashes --requirement "$TMPDIR/uv.lock.txt"'),
+                environment,
+            )
+        )
+    elif requirements in ("requirements.lock", "requirements.txt"):
+        steps.append(Step(f"install {requirements}", install, environment, *hashes, "--requirement", requirements))
+    return steps
+
+
+def project_steps(requirements, content, installer):
+    """Install the project itself where its own metadata says how and no list of requirements stands in its place."""
+    if requirements == "pyproject.toml":
+        chosen = []
+    elif requirements == "uv.lock" and "[build-system]" in content:
+        chosen = ["--no-deps"]
+    else:
+        return []
+    if installer == "uv":
+        return [
+            Step("install the project", 'uv pip install --python .venv/bin/python --compile-bytecode "$@" .', *chosen)
+        ]
+    return [Step("install the project", '.venv/bin/python -m pip install "$@" .', *chosen)]
+
+
+def package_step(package, runtime):
+    """What makes a release of one published package: the same list of requirements that a source would bring."""
+    if runtime == "python":
+        return Step(f"ask for {package}", 'printf "%s\\n" "$1" >requirements.txt', package)
+    name, version = package.rsplit("@", 1)
+    manifest = json.dumps({"private": True, "dependencies": {name: version}})
+    return Step(f"ask for {package}", 'printf "%s\\n" "$1" >package.json', manifest)
+
+
+def node_steps(names):
+    """The steps before and after an own build of a Node release."""
+    if "package.json" not in names:
+        return [], []
+    npm_locks = {"package-lock.json", "npm-shrinkwrap.json"} & set(names)
+    if "pnpm-lock.yaml" in names and not npm_locks:
+        return [Step("install the packages", f"{PNPM} install --frozen-lockfile --prod=false")], [
+            Step("remove the build's packages", f"CI=true {PNPM} prune --prod")
+        ]
+    if "yarn.lock" in names and not npm_locks:
+        raise ReleaseError(
+            "yarn.lock: only the lock files of npm and pnpm are understood. Add a package-lock.json: npm install "
+            "--package-lock-only."
+        )
+    locked = {"package-lock.json", "npm-shrinkwrap.json"} & set(names)
+    install = f"npm {'ci' if locked else 'install'} --include=dev --no-audit --no-fund"
+    return [Step("install the packages", install)], [
+        Step("remove the build's packages", "npm prune --omit=dev --no-audit --no-fund")
+    ]

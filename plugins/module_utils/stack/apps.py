@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user declares in ``mainstay_apps``: checked once, completed with defaults, and read by everything else.
+
+Every derivation (plan, units, sites, firewall, agent) starts from :func:`normalise`, so a declaration is either whole and
+consistent or refused here, with the variable, the value and the remedy, before a host is touched.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from ..text import MASK
+from .processes import NAME, check_ports, process_of
+from .refusal import integer, mapping, one_of, refuse, text_of, texts_of
+from .routes import check_sites, public_folders, site_of
+from .source import build_steps, path_below, source_of
+from .variables import ENV_NAME, env_of, variable_names
+
+FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+CONTAINER_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
+
+RUNTIMES = ("python", "node", "command", "container")
+DATABASES = ("postgresql", "mariadb", "none")
+POOLERS = ("pgbouncer", "none")
+REDIS_INSTANCES = ("cache", "queue")
+EGRESS = ("none", "internal")
+# A release is built by a user of its own: shop-build.
+BUILD_SUFFIX = "-build"
+
+# Users and services that exist, or may exist, on a Debian host: an app of that name would take over their account.
+RESERVED_NAMES = frozenset({
+    "admin", "backup", "bin", "daemon", "debian", "firewall", "games", "irc", "list", "lp", "mail", "mainstay", "man", "messagebus",
+    "mysql", "news", "nginx", "nobody", "postgres", "proxy", "redis", "root", "ssh", "sshd", "sync", "sys", "system", "systemd",
+    "ubuntu", "uucp", "www-data",
+})
+
+
+def _egress(value, where):
+    """What the app's processes may connect to: None for everything but link-local addresses, else a word or networks."""
+    if value is None or value in EGRESS:
+        return value
+    if isinstance(value, str):
+        refuse(where, value, f"use {', '.join(EGRESS)}, or a list of networks such as [203.0.113.0/24]")
+    networks = []
+    for index, item in enumerate(texts_of(value, where)):
+        try:
+            networks.append(str(ipaddress.ip_network(item)))
+        except ValueError as error:
+            refuse(f"{where}[{index}]", item, f"write an address or a network such as 203.0.113.0/24 ({error})")
+    return networks
+
+
+def _volumes(value, where, runtime):
+    """Folders of the host that a container finds at a path of its own."""
+    mapping(value, where)
+    if value and runtime != "container":
+        refuse(where, value, "only a container needs them; every other process finds its files below shared")
+    for folder, place in value.items():
+        text_of(folder, f"{where}.{folder}", FOLDER, "name one folder, such as uploads")
+        text_of(place, f"{where}.{folder}", CONTAINER_PATH, "write the absolute path in the container, such as /app/uploads")
+    return dict(sorted(value.items()))
+
+
+APP_KEYS = ("runtime", "source", "build", "migrate", "env_prefix", "env", "secrets", "database", "pooler", "redis", "processes",
+            "sites", "logs", "volumes", "egress")
+
+
+def _app(name, value):
+    where = f"mainstay_apps.{name}"
+    text_of(name, where, NAME, "an app's name has at most 25 small letters, digits and '-', and begins with a letter")
+    if name in RESERVED_NAMES:
+        refuse(where, name, f"it is the name of a system account; call the app something else, such as {name}-app")
+    mapping(value, where, APP_KEYS, required=("source", "processes"))
+    runtime = one_of(value.get("runtime", "python"), f"{where}.runtime", RUNTIMES, "runtime")
+    database = one_of(value.get("database", "none"), f"{where}.database", DATABASES, "database")
+    pooler = one_of(value.get("pooler", "none"), f"{where}.pooler", POOLERS)
+    if pooler != "none" and database != "postgresql":
+        refuse(f"{where}.pooler", pooler, "it stands before PostgreSQL only; declare database: postgresql, or remove pooler")
+    declared = mapping(value["processes"], f"{where}.processes")
+    processes = {key: process_of(key, declared[key], f"{where}.processes.{key}", database, runtime) for key in sorted(declared)}
+    if runtime == "container" and value.get("build"):
+        refuse(f"{where}.build", value["build"], "an image is built already; build it where you make it")
+    prefix = value.get("env_prefix", "")
+    if prefix:
+        text_of(prefix, f"{where}.env_prefix", ENV_NAME, "write letters, digits and '_', such as APP_")
+    sites = mapping(value.get("sites", {}), f"{where}.sites")
+    secrets = texts_of(value.get("secrets", []), f"{where}.secrets")
+    for secret in secrets:
+        text_of(secret, f"{where}.secrets", ENV_NAME, "name environment variables, such as SECRET_KEY")
+    env = env_of(value.get("env", {}), f"{where}.env")
+    for secret in sorted(set(secrets) & set(env)):
+        refuse(f"{where}.env.{secret}", MASK, "it is declared as a secret and as plain text; keep it in secrets only")
+    redis = sorted({one_of(item, f"{where}.redis", REDIS_INSTANCES) for item in texts_of(value.get("redis", []), f"{where}.redis")})
+    sites = {key: site_of(key, sites[key], f"{where}.sites.{key}", processes, runtime) for key in sorted(sites)}
+    for key, process in processes.items():
+        for twice in sorted({*env, *secrets} & set(process["env"])):
+            refuse(f"{where}.processes.{key}.env.{twice}", process["env"][twice], "the whole app has it, too, and that would win; keep one")
+    return {
+        "name": name,
+        "user": name,
+        "build_user": f"{name}{BUILD_SUFFIX}",
+        "root": f"/srv/{name}",
+        "env_file": f"/etc/mainstay/{name}/env",
+        "runtime": runtime,
+        "source": source_of(value["source"], f"{where}.source", runtime),
+        "build": build_steps(value.get("build", []), f"{where}.build", variable_names(env, secrets, database, redis, prefix)),
+        "migrate": text_of(value["migrate"], f"{where}.migrate") if value.get("migrate") else None,
+        "env_prefix": prefix,
+        "env": env,
+        "secrets": sorted(set(secrets)),
+        "database": database,
+        "pooler": pooler,
+        "redis": redis,
+        "processes": processes,
+        "sites": sites,
+        "public": public_folders(sites),
+        "logs": [path_below(item, f"{where}.logs[{index}]") for index, item in
+                 enumerate(texts_of(value.get("logs", []), f"{where}.logs"))],
+        "volumes": _volumes(value.get("volumes", {}), f"{where}.volumes", runtime),
+        "egress": _egress(value.get("egress"), f"{where}.egress"),
+    }
+
+
+def _check_users(apps):
+    for name, app in apps.items():
+        if app["build_user"] in apps:
+            remedy = f"the user of that name builds the releases of {name}; call the app something else"
+            refuse(f"mainstay_apps.{app['build_user']}", app["build_user"], remedy)
+
+
+def normalise(apps):
+    """The declaration of all apps, checked and completed, with sorted keys.
+
+    A normal form is given back as it is, so that filters may be chained without knowing who called them first.
+
+    :raises DeclarationError: the first thing that cannot work.
+    """
+    mapping(apps, "mainstay_apps")
+    if is_normal(apps):
+        return apps
+    result = {name: _app(name, apps[name]) for name in sorted(apps)}
+    check_ports(result)
+    _check_users(result)
+    check_sites(result)
+    return result
+
+
+def is_normal(apps):
+    """Whether this is a normal form already: only that has an app's name inside the app."""
+    return all(isinstance(app, dict) and app.get("name") == name for name, app in apps.items())
+
+
+def users(value):
+    """``mainstay_users``: the number of people online at once."""
+    return integer(value, "mainstay_users", 1, 10000000)

@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a declaration is refused: with the variable, the value and the remedy, before a host is touched; and the checks that refuse."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+
+# Parts of the interface that are declared but not built yet: refused instead of half done.
+NOT_YET = {
+    ("tls", "letsencrypt"): "use tls: selfsigned, or {certificate: …, key: …} with files of your own",
+}
+
+
+class DeclarationError(ValueError):
+    """A declaration that cannot work; the message names the variable, the value and the remedy."""
+
+    def __init__(self, variable, value, remedy):
+        self.variable, self.value, self.remedy = variable, value, remedy
+        super().__init__(f"{variable}: {value!r} cannot be used. {remedy}")
+
+
+def refuse(variable, value, remedy):
+    raise DeclarationError(variable, value, f"{remedy[0].upper()}{remedy[1:]}.")
+
+
+def mapping(value, where, keys=None, required=()):
+    """The value as a dict whose keys are all known; an unknown key is answered with the nearest known one."""
+    if not isinstance(value, dict):
+        refuse(where, value, f"write a mapping{' with the keys ' + ', '.join(keys) if keys else ''}")
+    for key in value:
+        if keys is not None and key not in keys:
+            near = difflib.get_close_matches(str(key), keys, 1)
+            refuse(f"{where}.{key}", value[key], f"did you mean {near[0]!r}? Known keys are {', '.join(keys)}" if near
+                    else f"there is no such key; known keys are {', '.join(keys)}")
+    for key in required:
+        if value.get(key) in (None, "", []):
+            refuse(f"{where}.{key}", value.get(key), f"it is required; add {key}: …")
+    return value
+
+
+def one_of(value, where, choices, field=None):
+    if value not in choices:
+        refuse(where, value, f"use one of {', '.join(choices)}")
+    if (field, value) in NOT_YET:
+        refuse(where, value, f"it is part of the interface but not built yet; {NOT_YET[field, value]}")
+    return value
+
+
+def text_of(value, where, pattern=None, remedy="write a text that is not empty"):
+    if not isinstance(value, str) or not value.strip() or "\n" in value or (pattern and not pattern.fullmatch(value)):
+        refuse(where, value, remedy)
+    return str(value)
+
+
+def integer(value, where, low, high):
+    """A whole number; numbers in text are taken too, as Jinja and extra vars deliver them."""
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = None
+    if isinstance(value, bool) or number is None or not low <= number <= high:
+        refuse(where, value, f"use a whole number from {low} to {high}")
+    return number
+
+
+def integer_or_auto(value, where, low, high):
+    return "auto" if value == "auto" else integer(value, where, low, high)
+
+
+def boolean(value, where):
+    if not isinstance(value, bool):
+        refuse(where, value, "use true or false")
+    return value
+
+
+def texts_of(value, where):
+    if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        refuse(where, value, "write a list of texts")
+    return [text_of(item, f"{where}[{index}]") for index, item in enumerate(value)]
+
+
+def network_of(text, where):
+    """An address or a network in the hands of ``ipaddress``; ``where`` names the variable in a refusal."""
+    try:
+        return ipaddress.ip_network(text)
+    except (ValueError, TypeError) as error:
+        remedy = f"Write an address or a network such as 192.0.2.0/24 or 2001:db8::/32 ({error})."
+        raise DeclarationError(where, text, remedy) from None
+
+
+class ReleaseError(ValueError):
+    """A release that cannot be made; the message says what to change."""

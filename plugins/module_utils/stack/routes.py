@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A declared site: its names, certificate and routes."""
+
+from __future__ import annotations
+
+import re
+
+from .processes import url_path
+from .refusal import boolean, integer, mapping, one_of, refuse, text_of
+from .source import path_below
+
+DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+RATE = re.compile(r"[1-9]\d*r/[sm]")
+TLS = ("selfsigned", "letsencrypt", "none")
+ROUTES = ("process", "spa", "directory", "redirect")
+
+
+def public_folders(sites):
+    """The folders of a release that nginx serves by itself."""
+    routes = [route for site in sites.values() for route in site["routes"].values()]
+    return sorted({route[route["kind"]].strip("/") for route in routes if route["kind"] in ("spa", "directory")})
+
+
+def _route(value, where, processes, runtime):
+    kinds = [kind for kind in ROUTES if isinstance(value, dict) and kind in value]
+    if len(kinds) != 1:
+        refuse(where, value, f"name exactly one of {', '.join(ROUTES)}")
+    kind = kinds[0]
+    if kind == "process":
+        mapping(value, where, ("process", "websocket", "max_connections"))
+        process = value["process"]
+        if process not in processes or not processes[process]["port"]:
+            web = [name for name in processes if processes[name]["port"]]
+            refuse(f"{where}.process", process,
+                    f"route to a process that has a port: {', '.join(web)}" if web else "declare a process with a port first")
+        limit = value.get("max_connections")
+        return {
+            "kind": kind,
+            "process": process,
+            "websocket": boolean(value.get("websocket", False), f"{where}.websocket"),
+            "max_connections": None if limit is None else integer(limit, f"{where}.max_connections", 1, 1000000),
+        }
+    if kind == "redirect":
+        mapping(value, where, ("redirect",))
+        return {"kind": kind, kind: text_of(value[kind], f"{where}.{kind}", re.compile(r"(https?://|/)\S*"),
+                                          "write a URL or a path that begins with '/'")}
+    mapping(value, where, (kind, "expires"))
+    if runtime == "container":
+        refuse(where, value, "nginx sees no file of an image; let a process of the app answer there")
+    return {
+        "kind": kind,
+        kind: path_below(value[kind], f"{where}.{kind}"),
+        "expires": text_of(value.get("expires", "1h"), f"{where}.expires", re.compile(r"\d+[smhd]"), "write a time such as 1h or 30d"),
+    }
+
+
+def _tls(value, where):
+    if isinstance(value, dict):
+        mapping(value, where, ("certificate", "key"), required=("certificate", "key"))
+        pem = re.compile(r"/\S+")
+        return {"kind": "files", **{key: text_of(value[key], f"{where}.{key}", pem, "give the absolute path of a PEM file on the host")
+                                    for key in ("certificate", "key")}}
+    return {"kind": one_of(value, where, TLS, "tls")}
+
+
+def _rate_limit(value, where):
+    mapping(value, where, ("rate", "burst"), required=("rate",))
+    return {
+        "rate": text_of(value["rate"], f"{where}.rate", RATE, "write requests per second or minute, such as 10r/s"),
+        "burst": integer(value.get("burst", 20), f"{where}.burst", 0, 100000),
+    }
+
+
+def site_of(name, value, where, processes, runtime):
+    text_of(name, where, DOMAIN, "write a host name in small letters, such as shop.example.com")
+    mapping(value, where, ("tls", "routes", "rate_limit", "max_body"), required=("routes",))
+    routes = mapping(value["routes"], f"{where}.routes")
+    if not routes:
+        refuse(f"{where}.routes", routes, "declare at least one route, such as /: {process: web}")
+    return {
+        "name": name,
+        "tls": _tls(value.get("tls", "selfsigned"), f"{where}.tls"),
+        "routes": {
+            url_path(path, f"{where}.routes"): _route(routes[path], f"{where}.routes.{path}", processes, runtime)
+            for path in sorted(routes)
+        },
+        "rate_limit": _rate_limit(value["rate_limit"], f"{where}.rate_limit") if value.get("rate_limit") else None,
+        "max_body": text_of(value.get("max_body", "10M"), f"{where}.max_body", re.compile(r"\d+[KMG]?"), "write a size such as 10M"),
+    }
+
+
+def check_sites(apps):
+    owners = {}
+    for app in apps.values():
+        for site in app["sites"]:
+            if site in owners:
+                refuse(f"mainstay_apps.{app['name']}.sites.{site}", site, f"{owners[site]} serves it already; serve a host name once")
+            owners[site] = app["name"]

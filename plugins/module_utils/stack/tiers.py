@@ -1,0 +1,125 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which host serves which tier, what it therefore needs, and where the hosts find each other."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from .redis_ports import recorded_ports
+
+LOOPBACK = "127.0.0.1"
+# Where a host finds what listens on all of its addresses; a server on :: need not take IPv4.
+EVERY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}
+TIERS = ("proxy", "backend", "database", "cache")
+
+
+def plan_hosts(names, hostvars, groups):
+    """The hosts as the capacity plan wants them: tiers from the inventory's groups, resources from each host's snapshot."""
+    hosts = {}
+    for name in names:
+        tiers = [tier for tier in TIERS if name in groups.get(tier, ())]
+        if not tiers:
+            raise ValueError(f"inventory: {name!r} is in no tier. Put it into one or more of the groups {', '.join(TIERS)}.")
+        snapshot = hostvars[name]["mainstay_host"]
+        hosts[name] = {"tiers": tiers, "memory_mb": snapshot["memory_mb"], "cpus": snapshot["cpus"]}
+        ports = recorded_ports(snapshot.get("paths") or {})
+        if ports:
+            hosts[name]["redis_ports"] = ports
+        bind = hostvars[name].get("backend_bind_address")
+        if bind is not None:
+            hosts[name]["bind_address"] = _bind_address(name, bind, names, groups)
+        if len(names) > 1:
+            hosts[name]["address"] = _own_address(name, hostvars[name].get("mainstay_address"))
+    return hosts
+
+
+def _own_address(name, text):
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        address = None
+    if address is None or address.is_loopback or address.is_unspecified:
+        raise ValueError(
+            f"mainstay_address: {text!r} cannot be used for the host {name}. Where there are several hosts, give each the address "
+            "at which the others reach it, in a private network: what they tell each other is not all encrypted."
+        )
+    return str(address)
+
+
+def _bind_address(name, text, names, groups):
+    """The address that somebody has chosen for a host's web processes; the proxies, the agent and the proof ask there."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(
+            f"backend_bind_address: {text!r} cannot be used for the host {name}. Write an IP address of the host, or leave it out."
+        ) from None
+    away = [host for host in names if host in groups.get("proxy", ()) and host != name]
+    if address.is_loopback and away and name in groups.get("backend", ()):
+        raise ValueError(
+            f"backend_bind_address: {text!r} cannot be used for the host {name}: the proxy {away[0]} is another host and does not reach "
+            "it there. Leave the variable out, or write the host's address in the private network."
+        )
+    return str(address)
+
+
+def tiers_of(plan, hostname):
+    """The tiers of a host; one that the plan does not know serves all of them."""
+    return plan.get("hosts", {}).get(hostname, {}).get("tiers", list(TIERS))
+
+
+def hosts_of(plan, hostname, tier):
+    """The hosts of a tier, in order; without a plan there is but the one host."""
+    return [name for name in sorted(plan.get("hosts") or [hostname]) if tier in tiers_of(plan, name)]
+
+
+def other_addresses(plan, hostname, tier):
+    """The addresses of the other hosts of a tier."""
+    return [plan["hosts"][name]["address"] for name in hosts_of(plan, hostname, tier) if name != hostname]
+
+
+def listen_addresses(plan, hostname, clients):
+    """Where a server listens: on loopback, and on the host's own address where clients of a tier are on other hosts."""
+    return [LOOPBACK] + ([plan["hosts"][hostname]["address"]] if other_addresses(plan, hostname, clients) else [])
+
+
+def web_address(plan, hostname):
+    """Where the web processes of a host listen: where ``backend_bind_address`` says, else on loopback unless a proxy is elsewhere."""
+    return plan.get("hosts", {}).get(hostname, {}).get("bind_address") or listen_addresses(plan, hostname, "proxy")[-1]
+
+
+def asked_at(address):
+    """Where a host finds what listens on an address of its own: of all addresses, loopback is one."""
+    return EVERY_ADDRESS.get(address, address)
+
+
+def reached_at(plan, hostname, asking):
+    """Where another host, or the host itself, finds the web processes of a host."""
+    address = web_address(plan, hostname)
+    if address in EVERY_ADDRESS and asking != hostname:
+        return plan["hosts"][hostname]["address"]
+    return asked_at(address)
+
+
+def tier_address(plan, hostname, tier):
+    """Where a host finds the first host of a tier, which may be itself."""
+    names = hosts_of(plan, hostname, tier)
+    return LOOPBACK if hostname in names[:1] or not names else plan["hosts"][names[0]]["address"]
+
+
+def at(address, port):
+    """Address and port as URLs and nginx write them."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def raised_limits(wanted, found):
+    """The kernel's limits to set: those that a host does not exceed by itself, as systemd raises some at boot."""
+    return {name: value for name, value in wanted.items() if int(value) >= found.get(name, 0)}
+
+
+def enumeration(names):
+    """Names as a person says them: ``web1``, ``web1 and web2``, ``web1, web2 and web3``."""
+    *first, last = names or ["nothing"]
+    return f"{', '.join(first)} and {last}" if first else last

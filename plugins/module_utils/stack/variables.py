@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Declared variables of an app's environment: their names, and values that are none."""
+
+from __future__ import annotations
+
+import re
+
+from ..text import MASK
+from . import references
+from .placeholders import is_secret, placeholder, url_password
+from .refusal import ReleaseError, mapping, refuse, text_of
+
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def variable_names(env, secrets, database, redis, prefix):
+    """The names of the variables in an app's environment file."""
+    generated = {*secrets, *(["DATABASE_URL"] if database != "none" else []), *(f"REDIS_{name.upper()}_URL" for name in redis)}
+    return {*env, *generated, *(prefix + name for name in generated)}
+
+
+def env_of(value, where, known=None):
+    """Variables of a declaration; where there are ``known`` ones, a value may refer to them as ``$NAME``."""
+    env = {}
+    for name, content in mapping(value, where).items():
+        text_of(name, f"{where}.{name}", ENV_NAME, "a variable's name has letters, digits and '_', and does not begin with a digit")
+        if content is None or isinstance(content, (dict, list)):
+            refuse(f"{where}.{name}", content, "write a text, a number, true or false")
+        referred = references.names(content) if known is not None and isinstance(content, str) else set()
+        for unknown in sorted(referred - set(known or ())):
+            refuse(f"{where}.{name}", content, f"the app has no variable {unknown}; it has {', '.join(sorted(known)) or 'none'}, and $$ is a dollar")
+        if not referred:
+            refuse_placeholder(name, content, f"{where}.{name}")
+        env[name] = str(content).lower() if isinstance(content, bool) else str(content)
+    return dict(sorted(env.items()))
+
+
+def refuse_placeholder(name, content, where):
+    """Refuse changeme and its like where a secret belongs; what is empty or one character says that nothing is set."""
+    if not isinstance(content, str) or len(content) < 2:
+        return
+    suspect = url_password(content) or (content if is_secret(name) else "")
+    if len(suspect) > 1 and placeholder(suspect):
+        refuse(where, MASK, f"it is a placeholder, not a secret; let mainstay make a random one (secrets: [{name}]), "
+                "or give the real one from a vault")
+
+
+def env_line(name, value):
+    """One line of an environment file as systemd and a POSIX shell read it alike."""
+    text = str(value)
+    bad = sorted(
+        {character for character in text if character < " " and character not in "\t\n"} | ({"\x7f"} & set(text))
+    )
+    if bad:
+        raise ReleaseError(
+            f"{name}: its value holds the control character {bad[0]!r}, which systemd drops silently. "
+            "Remove it, or encode the value (base64)."
+        )
+    return '{}="{}"'.format(name, re.sub(r'(["\\`$])', r"\\\1", text))
+
+
+def env_text(variables):
+    return "".join(env_line(name, variables[name]) + "\n" for name in sorted(variables))

@@ -1,0 +1,857 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import jinja2
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy import environment as deploy_environment
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy import model, unit_commands
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy import steps as deploy_steps
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy import units as deploy_units
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import instances
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
+from ansible_collections.mainstay.vps.tests.unit.declarations import BOX, SHOP, broken
+
+ROLE = Path(__file__).parents[5] / "roles/backend"
+SECRETS = {
+    "shop": {
+        "SECRET_KEY": "key-" * 8,
+        "DATABASE_PASSWORD": "p@ss/w:rd",
+        "REDIS_CACHE_PASSWORD": "cache-secret",
+        "REDIS_QUEUE_PASSWORD": "queue-secret",
+    }
+}
+PLAN = {
+    "shop": {
+        "web": {
+            "instances": 2,
+            "workers": 1,
+            "pool_size": 4,
+            "max_overflow": 6,
+            "memory_high_mb": 270,
+            "memory_max_mb": 300,
+            "tasks_max": 128,
+            "nofile": 8192,
+        },
+        "worker": {"instances": 1, "concurrency": 3},
+    }
+}
+
+
+def _model(apps=None, release="abc", plan=None, host=None, **settings):
+    apps = SHOP if apps is None else apps
+    variables = deploy_environment.environment(apps, SECRETS)
+    return model.model(
+        apps,
+        dict.fromkeys(apps, release),
+        plan=PLAN if plan is None else plan,
+        variables=variables,
+        host=host,
+        **settings,
+    )
+
+
+def _unit(name, **arguments):
+    return next(unit for unit in _model(**arguments)["units"] if unit["process"] == name)
+
+
+def _instances(name, **arguments):
+    app = next(iter(_model(**arguments)["apps"].values()))
+    return next(item["instances"] for item in app["processes"] if item["name"] == name)
+
+
+def _env(unit):
+    return dict(json.loads(item.replace("%%", "%")).split("=", 1) for item in unit["environment"])
+
+
+def _with(path, value):
+    return broken(path, value)
+
+
+# --- commands ---
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("uvicorn app:a --host $HOST --port $PORT", "uvicorn app:a --host $HOST --port $PORT"),
+        ("a --port=$PORT", "a --port=${PORT}"),
+        ("a ${X}y", "a ${X}y"),
+        ('a "$X y"', 'a "${X} y"'),
+        ('a "$X"', 'a "${X}"'),
+        ("a '$X %i'", 'a "$$X %%i"'),
+        ("a -n w@%h", "a -n w@%%h"),
+        ("sh -c 'echo $A; exit 1'", 'sh -c "echo $$A; exit 1"'),
+        (r'a \$X "b\"c" d\ e', r'a "$$X" "b\"c" "d e"'),
+        ("a ''", 'a ""'),
+        ("DEBUG=1 python -m app", "DEBUG=1 python -m app"),
+        ("a *.py {b} ~/c", "a *.py {b} ~/c"),
+    ],
+)
+def test_a_command_means_to_systemd_what_it_means_to_a_shell(command, expected):
+    assert unit_commands.exec_line(command) == f"/usr/bin/env {expected}"
+
+
+@pytest.mark.parametrize(
+    "command", ["a | b", "a && b", "a; b", "a > /dev/null", "a $(date)", "a `date`", "a 'open", "a &", "a $1", "a \\"]
+)
+def test_what_only_a_shell_can_do_is_refused(command):
+    with pytest.raises(DeclarationError, match=r"mainstay_apps.shop.processes.web.command.*sh -c"):
+        unit_commands.exec_line(command, "mainstay_apps.shop.processes.web.command")
+
+
+# --- environment ---
+
+
+def test_generated_environment():
+    assert deploy_environment.environment(SHOP, SECRETS)["shop"] == {
+        "DATABASE_URL": "postgresql://shop:p%40ss%2Fw%3Ard@127.0.0.1:5432/shop",
+        "LOG_LEVEL": "info",
+        "PYTHONUNBUFFERED": "1",
+        "REDIS_CACHE_URL": "redis://shop:cache-secret@127.0.0.1:6379/0",
+        "REDIS_QUEUE_URL": "redis://shop:queue-secret@127.0.0.1:6380/0",
+        "SECRET_KEY": "key-" * 8,
+    }
+    elsewhere = deploy_environment.environment(SHOP, SECRETS, database_host="10.0.0.2", redis_host="10.0.0.3")["shop"]
+    assert "@10.0.0.2:5432/" in elsewhere["DATABASE_URL"] and "@10.0.0.3:6379/" in elsewhere["REDIS_CACHE_URL"]
+
+
+def test_a_migration_goes_past_the_pooler():
+    apps = broken(("shop", "pooler"), "pgbouncer")
+    apps["shop"]["env_prefix"] = "EF__"
+    for pooled, port in ((True, 6432), (False, 5432)):
+        found = deploy_environment.environment(apps, SECRETS, pooled=pooled)["shop"]
+        assert found["DATABASE_URL"].endswith(f"@127.0.0.1:{port}/shop") and found["EF__DATABASE_URL"] == found["DATABASE_URL"]
+    unit = model.model(apps, {"shop": "abc"})["units"][0]
+    assert unit["after"][2:4] == ["postgresql.service", "pgbouncer.service"]
+
+
+@pytest.mark.parametrize(
+    ("database", "scheme", "url"),
+    [
+        ("mariadb", None, "mysql://shop:p%40ss%2Fw%3Ard@127.0.0.1:3306/shop"),
+        ("mariadb", "mysql+pymysql", "mysql+pymysql://shop:p%40ss%2Fw%3Ard@127.0.0.1:3306/shop"),
+        ("postgresql", "postgresql+psycopg", "postgresql+psycopg://shop:p%40ss%2Fw%3Ard@127.0.0.1:5432/shop"),
+    ],
+)
+def test_database_url_begins_as_the_app_wants(database, scheme, url):
+    apps = _with(("shop", "database"), database)
+    apps["shop"]["env"] = {"DATABASE_SCHEME": scheme} if scheme else {}
+    assert deploy_environment.environment(apps, SECRETS)["shop"]["DATABASE_URL"] == url
+
+
+@pytest.mark.parametrize("scheme", ["mysql://", "My SQL", "", "a+b+c"])
+def test_a_scheme_that_is_none_is_refused(scheme):
+    apps = _with(("shop", "env"), {"DATABASE_SCHEME": scheme})
+    with pytest.raises(DeclarationError, match=r"mainstay_apps.shop.env.DATABASE_SCHEME.*mysql\+pymysql"):
+        deploy_environment.environment(apps, SECRETS)
+
+
+def test_units_start_after_their_database():
+    assert _unit("web", apps=_with(("shop", "database"), "mariadb"))["after"][2] == "mariadb.service"
+
+
+def test_a_prefix_gives_copies_and_the_app_s_own_values_win():
+    apps = _with(("shop", "env_prefix"), "EF__")
+    apps["shop"]["env"] = {"DATABASE_URL": "mine", "EF__REDIS_CACHE_URL": "other", "DB_POOL_SIZE": 7, "OWN": "x"}
+    found = deploy_environment.environment(apps, SECRETS)["shop"]
+    assert (found["DATABASE_URL"], found["EF__DATABASE_URL"]) == ("mine", "mine")
+    assert found["EF__REDIS_CACHE_URL"] == "other" and found["REDIS_CACHE_URL"].startswith("redis://")
+    assert found["EF__SECRET_KEY"] == found["SECRET_KEY"]
+    assert "EF__OWN" not in found and "EF__PYTHONUNBUFFERED" not in found
+    unit = _env(_unit("web", apps=apps))
+    assert (unit["EF__PORT"], unit["PORT"]) == ("%i", "%i")
+    assert (unit["DB_POOL_SIZE"], unit["EF__DB_POOL_SIZE"]) == ("7", "7")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("SECRET_KEY", "backend_secrets.shop.SECRET_KEY"),
+        ("DATABASE_PASSWORD", "DATABASE_PASSWORD"),
+        ("REDIS_QUEUE_PASSWORD", "REDIS_QUEUE_PASSWORD"),
+    ],
+)
+def test_a_missing_secret_is_refused(name, words):
+    secrets = {"shop": {key: value for key, value in SECRETS["shop"].items() if key != name}}
+    with pytest.raises(DeclarationError, match=words):
+        deploy_environment.environment(SHOP, secrets)
+
+
+@pytest.mark.parametrize(
+    ("process", "expected"),
+    [
+        (
+            "web",
+            {
+                "HOST": "127.0.0.1",
+                "PORT": "%i",
+                "WEB_CONCURRENCY": "1",
+                "DB_POOL_SIZE": "4",
+                "DB_MAX_OVERFLOW": "6",
+                "MAX_WS_CONNECTIONS": "200",
+            },
+        ),
+        ("worker", {"CELERY_CONCURRENCY": "3", "DB_POOL_SIZE": "5", "DB_MAX_OVERFLOW": "5"}),
+        (
+            "beat",
+            {
+                "DB_POOL_SIZE": "5",
+                "DB_MAX_OVERFLOW": "5",
+                "CELERY_BEAT_SCHEDULE": "/var/lib/shop/celerybeat-schedule",
+            },
+        ),
+        ("mailer", {"DB_POOL_SIZE": "5", "DB_MAX_OVERFLOW": "5", "HEARTBEAT_FILE": "/run/shop/mailer.heartbeat"}),
+    ],
+)
+def test_settings_of_each_process(process, expected):
+    release = f"/srv/shop/instances/{process}@%i"
+    places = {"PATH": f"{release}/.venv/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": "."}
+    assert _env(_unit(process)) == {**places, **expected}
+
+
+def test_node_finds_its_own_packages():
+    apps = _with(("shop", "runtime"), "node")
+    env = _env(_unit("web", apps=apps))
+    assert env["PATH"].startswith("/srv/shop/instances/web@%i/node_modules/.bin:") and "PYTHONPATH" not in env
+    assert deploy_environment.environment(apps, SECRETS)["shop"]["NODE_ENV"] == "production"
+
+
+@pytest.mark.parametrize(
+    ("plan", "heap"),
+    [({"memory_max_mb": 300, "node_heap_mb": 123}, "123"), ({"memory_max_mb": 300}, "210"), ({}, None)],
+)
+def test_node_gets_the_planned_heap(plan, heap):
+    """Without a plan, the part of the declared memory that the plan would give."""
+    env = _env(_unit("web", apps=_with(("shop", "runtime"), "node"), plan={"shop": {"web": plan}}))
+    assert env.get("NODE_OPTIONS") == (heap and f"--max-old-space-size={heap}")
+
+
+@pytest.mark.parametrize(
+    ("route", "limit"),
+    [({"max_connections": 70}, "70"), ({}, "200"), ({"websocket": False}, None)],
+)
+def test_each_instance_can_carry_all_websockets(route, limit):
+    apps = _with(("shop", "sites", "shop.example.com", "routes", "/ws"), {"process": "web", "websocket": True, **route})
+    plan = {"shop": {"web": {"max_websockets": 200, "instances": 4}}}
+    assert _env(_unit("web", apps=apps, plan=plan)).get("MAX_WS_CONNECTIONS") == limit
+
+
+# --- units ---
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "web",
+            {
+                "stop_timeout": 30,
+                "memory_high_mb": 270,
+                "memory_max_mb": 300,
+                "tasks_max": 128,
+                "nofile": 8192,
+                "oom_score_adjust": 100,
+            },
+        ),
+        ("worker", {"stop_timeout": 60, "oom_score_adjust": 300}),
+        ("beat", {"stop_timeout": 30, "memory_max_mb": None}),
+    ],
+)
+def test_units_follow_the_plan(name, expected):
+    unit = _unit(name)
+    assert {key: unit[key] for key in expected} == expected
+    assert unit["after"] == [
+        "network-online.target",
+        "mainstay-egress@apps.service",
+        "postgresql.service",
+        "redis-server@shop-cache.service",
+        "redis-server@shop-queue.service",
+    ]
+
+
+def test_without_a_plan_the_declaration_holds():
+    apps = _with(("shop", "processes", "web", "memory"), "200M")
+    apps["shop"]["processes"]["web"]["instances"] = 3
+    unit = _unit("web", apps=apps, plan={})
+    assert (unit["memory_max_mb"], unit["memory_high_mb"]) == (200, 180)
+    assert len(_instances("web", apps=apps, plan={})) == 3
+
+
+@pytest.mark.parametrize(("version", "back_off"), [(0, False), (249, False), (252, False), (254, True), (257, True)])
+def test_back_off_is_not_pretended(version, back_off):
+    assert _unit("web", host={"systemd_version": version})["back_off"] is back_off
+
+
+def test_two_processes_cannot_share_a_unit():
+    apps = copy.deepcopy(SHOP)
+    del apps["shop"]["processes"]["mailer"]
+    apps["shop"]["processes"]["web-api"] = {"command": "x"}
+    other = {"source": {"path": "y"}, "processes": {"api": {"command": "x"}}}
+    with pytest.raises(DeclarationError, match="shop-web-api@.service"):
+        _model(apps={**apps, "shop-web": other})
+
+
+def test_the_start_limit_trips_also_where_the_back_off_is_longest():
+    unit = dict(line.split("=", 1) for line in _rendered(_unit("web", host={"systemd_version": 257})).splitlines() if "=" in line)
+    assert int(unit["StartLimitIntervalSec"]) >= 2 * int(unit["StartLimitBurst"]) * int(unit["RestartMaxDelaySec"])
+
+
+def _rendered(unit):
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    environment.filters["comment"] = lambda text: f"# {text}"
+    return environment.from_string((ROLE / "templates/process.service.j2").read_text()).render(
+        unit=unit, ansible_managed="managed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "present", "absent"),
+    [
+        (
+            {"systemd_version": 252},
+            ["Restart=always", "RestartSec=1", "StartLimitBurst=10", "MemoryMax=300M", "MemoryHigh=270M"],
+            ["RestartSteps="],
+        ),
+        ({"systemd_version": 257}, ["RestartSteps=5", "RestartMaxDelaySec=30"], []),
+    ],
+)
+def test_the_unit_as_systemd_reads_it(host, present, absent):
+    lines = _rendered(_unit("web", host=host)).splitlines()
+    for wanted in [
+        *present,
+        "User=shop",
+        "Type=exec",
+        "KillMode=mixed",
+        "PartOf=shop.target",
+        "ProtectSystem=strict",
+        "NoNewPrivileges=yes",
+        "ReadWritePaths=/srv/shop/shared",
+        "EnvironmentFile=/etc/mainstay/shop/env",
+        'Environment="PORT=%i"',
+        "UMask=0027",
+        "WorkingDirectory=/srv/shop/instances/web@%i",
+        "ExecStart=/usr/bin/env uvicorn shop.main:app --host $HOST --port $PORT",
+        "CapabilityBoundingSet=",
+    ]:
+        assert wanted in lines, wanted
+    assert not [line for line in lines if line.startswith(("Requires=", "NotifyAccess=", *absent))]
+
+
+def _box(name="web", **changes):
+    variables = {"LOG_LEVEL": "info", "SECRET_KEY": "a-secret"}
+    made = model.model({"box": {**BOX, **changes}}, {"box": "abc"}, variables={"box": variables})
+    return next(unit for unit in made["units"] if unit["process"] == name), made
+
+
+def test_a_container_runs_under_the_limits_of_its_unit_and_in_a_sandbox_of_podman_s():
+    unit, _made = _box()
+    lines = _rendered(unit).splitlines()
+    for wanted in [
+        "Type=notify",
+        "NotifyAccess=all",
+        "User=box",
+        "EnvironmentFile=/etc/mainstay/box/env",
+        "EnvironmentFile=-/srv/box/instances/web@%i/container.env",
+        'Environment="PORT=%i"',
+        'Environment="BOX_LISTEN=127.0.0.1:%i"',
+        'Environment="RATE=5%%"',
+        "RuntimeDirectory=box",
+        "OOMPolicy=stop",
+        "ExecStopPost=!/usr/bin/podman --events-backend=none rm --force --ignore --volumes %p-%i",
+    ]:
+        assert wanted in lines, wanted
+    (start,) = [line for line in lines if line.startswith("ExecStart=")]
+    for word in [
+        "--cgroups=disabled",
+        "--network=host",
+        "--cap-drop=all",
+        "--security-opt=no-new-privileges",
+        "--read-only",
+        "--user=${MAINSTAY_USER}",
+        "--volume=/srv/box/volumes/uploads:/app/uploads:rw,nosuid,nodev,noexec",
+        "--tmpfs=/tmp:rw,nosuid,nodev,noexec",
+        "--sdnotify=conmon",
+        "--env=SECRET_KEY",
+        "--env=BOX_LISTEN",
+        "--env=PORT",
+    ]:
+        assert word in start.split(), word
+    assert start.startswith("ExecStart=!/usr/bin/podman ") and start.endswith(" ${MAINSTAY_IMAGE}")
+    assert "a-secret" not in _rendered(unit)
+    # podman itself could do nothing in the sandbox of the other units.
+    assert not [line for line in lines if line.startswith(("WorkingDirectory=", "Protect", "Restrict", "SystemCall"))]
+
+
+def test_a_container_s_command_keeps_its_words():
+    processes = {"web": {"port": 8300, "command": "serve --port $PORT 'a b'", "notify": True}}
+    start = _box(processes=processes)[0]["exec_start"]
+    assert start.endswith(' ${MAINSTAY_IMAGE} serve --port $PORT "a b"') and "--sdnotify=container" in start
+
+
+def test_what_a_container_finds_on_its_host():
+    unit, made = _box("beat")
+    assert 'CELERY_BEAT_SCHEDULE=/srv/box/shared/celerybeat-schedule' in " ".join(unit["environment"])
+    assert {"podman", "crun", "skopeo"} <= set(made["packages"])
+    folders = {entry["dest"]: entry for entry in made["files"] if entry.get("state") == "directory"}
+    # podman, who is root, looks for it: the app may not put a link in its place.
+    assert folders["/srv/box/volumes/uploads"]["owner"] == "box" and "/srv/box/volumes" not in folders
+    assert made["apps"]["box"]["shared"] == []
+
+
+def test_only_an_allowed_process_runs_programs_it_has_written():
+    assert "NoExecPaths=/tmp /var/tmp -/srv/shop/shared -/var/lib/shop -/run/shop" in _unit("web")["sandbox"]
+    allowed = _unit("web", apps=_with(("shop", "processes", "web", "allow"), ["exec"]))["sandbox"]
+    assert not [line for line in allowed if "noexec" in line.lower()] and len(allowed) == len(_unit("web")["sandbox"]) - 1
+    assert "--tmpfs=/tmp:rw,nosuid,nodev,exec" in _box(processes={"web": {"port": 8300, "allow": ["exec"]}})[0]["exec_start"]
+
+
+def test_a_process_s_own_variables_stand_in_its_unit():
+    apps = _with(("shop", "processes", "web", "env"), {"HOSTNAME": "$HOST", "DB_POOL_SIZE": 9})
+    unit = _unit("web", apps=apps)
+    assert (_env(unit)["HOSTNAME"], _env(unit)["DB_POOL_SIZE"]) == ("127.0.0.1", "9")
+    assert sum("DB_POOL_SIZE" in item for item in unit["environment"]) == 1
+    assert "HOSTNAME" not in _env(_unit("worker", apps=apps))
+
+
+def test_a_process_that_says_itself_when_it_is_ready():
+    apps = _with(("shop", "processes", "web", "notify"), True)
+    lines = _rendered(_unit("web", apps=apps)).splitlines()
+    assert "Type=notify" in lines and "NotifyAccess=main" in lines and "Type=exec" not in lines
+    assert "Type=exec" in _rendered(_unit("worker", apps=apps)).splitlines()
+
+
+def test_no_secret_leaves_the_environment():
+    apps = _with(("shop", "source"), {"git": "https://me:token-of-mine@example.com/a.git", "version": "v1"})
+    described = json.dumps(_model(apps=apps, host={}))
+    assert "token-of-mine" not in described
+    for secret in [*SECRETS["shop"].values(), "p%40ss%2Fw%3Ard"]:
+        assert secret not in described
+    assert deploy_environment.secret_names(_normal())[0] == "DATABASE_URL"
+
+
+def _normal():
+
+    return normalise(SHOP)["shop"]
+
+
+RESULTS = [
+    {
+        "name": "shop-web@8002.service",
+        "healthy": False,
+        "target": "http://127.0.0.1:8002/health",
+        "status": 500,
+        "attempts": 9,
+        "reasons": ["status 500, expected 200"],
+        "body": f"no database with {SECRETS['shop']['SECRET_KEY']}",
+    },
+    {"name": "shop-worker@1.service", "healthy": True},
+]
+WANTS = "/etc/systemd/system/shop.target.wants"
+OTHER = {"other": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
+
+# --- files ---
+
+
+def test_files_hold_everything_and_every_path_once():
+    described = _model(apps={**SHOP, **OTHER})
+    for entries in (
+        described["files"],
+        deploy_steps.preparation(described)["files"],
+        deploy_steps.completion(described)["files"],
+        deploy_steps.retreat(described)["files"],
+    ):
+        assert len({entry["dest"] for entry in entries}) == len(entries)
+    described = _model()
+    files = {entry["dest"]: entry for entry in described["files"]}
+    env = files["/etc/mainstay/shop/env"]
+    assert (env["group"], env["mode"], env["sensitive"]) == ("shop", "0640", True)
+    assert files[f"{WANTS}/shop-web@8001.service"]["link"] == "../shop-web@.service"
+    assert files["/srv/shop/instances/web@8001"]["link"] == "../releases/abc"
+    assert files["/etc/systemd/system/multi-user.target.wants/shop.target"]["link"] == "../shop.target"
+    assert described["packages"] == ["nftables", "python3-venv"]
+    owners = {path: entry.get("owner", "root") for path, entry in files.items() if path.startswith("/srv/shop")}
+    assert {path for path, owner in owners.items() if owner != "root"} == {"/srv/shop/shared"}, "all else is root's"
+
+
+def test_the_mount_of_an_app_is_named_after_its_place():
+    assert deploy_units.run_mount("my-shop") == r"run-my\x2dshop.mount"
+    assert "/etc/systemd/system/run-shop.mount" in {entry["dest"] for entry in _model()["files"]}
+
+
+def test_logs_are_in_a_folder_that_outlives_a_release():
+    apps = _with(("shop", "logs"), ["logs/*.log", "var/log/app.log", "*/x.log", "top.log"])
+    assert _model(apps=apps)["apps"]["shop"]["shared"] == ["logs", "var/log"]
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (252, "systemd-analyze verify --man=no --recursive-errors=no /etc/systemd/system/shop-beat@.service"),
+        (249, "grep -E"),
+    ],
+)
+def test_units_are_verified_so_that_a_broken_directive_fails(version, words):
+    (command,) = _model(host={"systemd_version": version})["validate"]
+    assert words in command and "/etc/systemd/system/shop.target" in command
+
+
+def test_no_apps_no_work():
+    described = model.model({}, {})
+    steps = [deploy_steps.preparation(described), deploy_steps.takeover(described), deploy_steps.completion(described)]
+    assert not described["files"] and not described["validate"] and not described["locks"]
+    assert not any(value for step in steps for value in step.values())
+
+
+# --- changes ---
+
+
+def _host(described, release="abc", live=None, stopped=(), active=(), unproven=()):
+    """The snapshot of a host that runs what was described; ``live`` are the ports of web that serve."""
+    paths = {"/srv/shop/current": {"type": "link", "target": f"releases/{release}"}}
+    units = ["shop.target"]
+    for item in described["apps"]["shop"]["processes"]:
+        found = item["new_record"].split(":")
+        numbers = live if live and item["port"] else item["numbers"]
+        digest = "other" if item["name"] in unproven else found[1]
+        paths[item["record_path"]] = {"type": "link", "target": instances.record(release, digest, numbers)}
+        units += [f"{item['unit']}@{number}.service" for number in numbers]
+    running = [unit for unit in units if unit not in stopped]
+    return {"paths": paths, "running": running, "active": [*running, *active], "systemd_version": 252}
+
+
+DESCRIBED = _model(host={"systemd_version": 252})
+WORKERS = ["shop-beat@1.service", "shop-mailer@1.service", "shop-worker@1.service"]
+
+
+def _web(*ports):
+    return [f"shop-web@{port}.service" for port in ports]
+
+
+def _steps(described, changed_files=()):
+    """Each step's units, as one table."""
+    first = deploy_steps.preparation(described, changed_files)
+    second = deploy_steps.takeover(described, changed_files)
+    last = deploy_steps.completion(described)
+    return {
+        "beside": first["restarted"],
+        "started": first["started"] + second["started"],
+        "in place": second["restarted"],
+        "rolled": [item["unit"] for item in second["rolls"]],
+        "stopped": last["stopped"],
+        "serve": first["live"]["shop"]["web"],
+        "stand by": first["spare"]["shop"]["web"],
+    }
+
+
+NOTHING = {"beside": [], "started": [], "in place": [], "rolled": [], "stopped": [], "serve": [8000, 8001], "stand by": []}
+
+
+def _todo(wanted="abc", plan=None, settings=None, changed_files=(), **host):
+    described = _model(release=wanted, plan=plan, host=_host(DESCRIBED, **host), **(settings or {}))
+    return described, _steps(described, changed_files)
+
+
+THREE = copy.deepcopy(PLAN)
+THREE["shop"]["web"]["instances"] = 3
+ONE = copy.deepcopy(PLAN)
+ONE["shop"]["web"]["instances"] = 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, {}),
+        (
+            {"wanted": "def"},
+            {"beside": _web(8002, 8003), "in place": WORKERS, "stopped": _web(8000, 8001), "serve": [8002, 8003], "stand by": [8000, 8001]},
+        ),
+        ({"live": [8002, 8003]}, {"serve": [8002, 8003]}),
+        (
+            {"wanted": "def", "live": [8002, 8003]},
+            {"beside": _web(8000, 8001), "in place": WORKERS, "stopped": _web(8002, 8003), "serve": [8000, 8001], "stand by": [8002, 8003]},
+        ),
+        ({"unproven": ["worker"]}, {"in place": ["shop-worker@1.service"]}),
+        (
+            {"unproven": ["web"]},
+            {"beside": _web(8002, 8003), "stopped": _web(8000, 8001), "serve": [8002, 8003], "stand by": [8000, 8001]},
+        ),
+        # One set at a time where the memory holds no second one.
+        ({"unproven": ["web"], "settings": {"deploy": "rolling"}}, {"rolled": _web(8000, 8001)}),
+        ({"unproven": ["web"], "settings": {"surge_mb": 599}}, {"rolled": _web(8000, 8001)}),
+        (
+            {"unproven": ["web"], "settings": {"surge_mb": 600}},
+            {"beside": _web(8002, 8003), "stopped": _web(8000, 8001), "serve": [8002, 8003], "stand by": [8000, 8001]},
+        ),
+        # Another number of instances: the next set takes the lowest free ports; where there are too few, places are taken over.
+        (
+            {"wanted": "def", "plan": THREE, "live": [8002, 8003]},
+            {
+                "beside": _web(8000, 8001, 8004),
+                "in place": WORKERS,
+                "stopped": _web(8002, 8003),
+                "serve": [8000, 8001, 8004],
+                "stand by": [8002, 8003],
+            },
+        ),
+        (
+            {"plan": ONE},
+            {"rolled": _web(8000), "stopped": _web(8001), "serve": [8000], "stand by": [8001]},
+        ),
+        # By hand: a changed unit file, a stopped instance, a stopped target.
+        ({"changed_files": ["/etc/systemd/system/shop-beat@.service"]}, {"in place": ["shop-beat@1.service"]}),
+        ({"changed_files": ["/etc/systemd/system/shop-web@.service"]}, {"rolled": _web(8000, 8001)}),
+        ({"stopped": _web(8001)}, {"started": _web(8001)}),
+        ({"stopped": ["shop.target"]}, {"started": ["shop.target"]}),
+        # What is not on record goes when everything else is in place.
+        (
+            {"active": [*_web(8002), "shop-old@1.service", "shop-2.service", "shopping-web@1.service"]},
+            {"stopped": ["shop-old@1.service", *_web(8002)]},
+        ),
+    ],
+)
+def test_only_what_changed_is_touched(arguments, expected):
+    assert _todo(**arguments)[1] == {**NOTHING, **expected}
+
+
+def test_the_first_deploy_starts_everything_and_watches_nothing():
+    described = _model(host={"systemd_version": 252})
+    assert (described["builds"], described["locks"]) == (["shop"], {"shop": "abc"})
+    assert [(user["name"], user["group"]) for user in described["new_users"]] == [("shop", "shop"), ("shop-build", "shop")]
+    assert _steps(described) == {
+        **NOTHING,
+        "beside": _web(8000, 8001),
+        "in place": WORKERS,
+        "started": ["shop.target"],
+    }
+    assert deploy_steps.takeover(described)["watched"] == []
+    assert deploy_steps.preparation(described)["files"] == [{"dest": "/srv/shop/current", "link": "releases/abc"}]
+    retreat = deploy_steps.retreat(described)
+    assert {"dest": "/srv/shop/current", "state": "absent"} in retreat["files"]
+    assert (retreat["stopped"], retreat["restarted"]) == ([*WORKERS[:2], *_web(8000, 8001), *WORKERS[2:]], [])
+
+
+def test_what_is_proven_and_runs_is_left_alone():
+    described, steps = _todo()
+    assert steps == NOTHING
+    assert not described["builds"] and not described["locks"]
+    assert deploy_steps.completion(described)["files"] == []
+
+
+def test_the_lock_of_a_run_that_was_cut_off_is_brought_to_an_end():
+    host = _host(DESCRIBED)
+    host["paths"]["/run/lock/mainstay/shop.deploy"] = {"type": "file"}
+    described = _model(host=host)
+    assert _steps(described) == NOTHING and described["locks"] == {"shop": "abc"}
+    completion = deploy_steps.completion(described)
+    assert completion["audit"] == {"shop": {"from": "abc", "to": "abc", "result": "succeeded"}}
+    assert not completion["stopped"] + completion["drains"]
+
+
+def test_a_new_release_is_put_on_record_with_the_way_back():
+    described = _todo(wanted="def")[0]
+    assert described["builds"] == ["shop"]
+    links = {entry["dest"]: entry.get("link") for entry in described["files"]}
+    assert links["/srv/shop/instances/web@8000"] == "../releases/abc"
+    assert links["/srv/shop/instances/web@8002"] == links["/srv/shop/instances/worker@1"] == "../releases/def"
+    completion = deploy_steps.completion(described)
+    files = {entry["dest"]: entry for entry in completion["files"]}
+    assert files["/srv/shop/previous"]["link"] == "releases/abc"
+    assert files[f"{instances.RECORDS}/shop-web"]["link"].startswith("def:")
+    assert files[f"{instances.RECORDS}/shop-web"]["link"].endswith(":8002,8003")
+    for gone in (f"{WANTS}/shop-web@8000.service", "/srv/shop/instances/web@8001"):
+        assert files[gone]["state"] == "absent"
+    assert completion["audit"] == {"shop": {"from": "abc", "to": "def", "result": "succeeded"}}
+    (drain,) = completion["drains"]
+    assert drain["deadline"] == 30 and "sport = :8000 or sport = :8001" in drain["command"][2]
+    assert len(deploy_steps.takeover(described)["watched"]) == 7
+
+
+def test_a_rollback_leaves_no_way_back_to_what_had_to_go():
+    host = _host(DESCRIBED, release="def")
+    host["paths"]["/srv/shop/previous"] = {"type": "link", "target": "releases/abc"}
+    files = deploy_steps.completion(_model(release="abc", host=host))["files"]
+    assert {"dest": "/srv/shop/previous", "state": "absent"} in files
+
+
+@pytest.mark.parametrize(("taken_over", "restarted"), [(False, []), (True, WORKERS)])
+def test_the_way_back_undoes_everything(taken_over, restarted):
+    described = _todo(wanted="def")[0]
+    found = deploy_steps.retreat(described, [], taken_over, RESULTS)
+    assert (found["stopped"], found["restarted"], found["voided"]) == (_web(8002, 8003), restarted, ["shop"])
+    files = {entry["dest"]: entry for entry in found["files"]}
+    assert files["/srv/shop/current"]["link"] == "releases/abc"
+    assert files["/srv/shop/instances/worker@1"]["link"] == "../releases/abc"
+    for gone in (f"{WANTS}/shop-web@8002.service", "/srv/shop/instances/web@8003", "/srv/shop/releases/def/.complete"):
+        assert files[gone]["state"] == "absent"
+    assert not any(path.startswith((instances.RECORDS, "/srv/shop/releases/abc")) for path in files)
+    assert found["audit"]["shop"]["result"] == "failed"
+
+
+def test_a_release_that_serves_is_never_void():
+    found = deploy_steps.retreat(_todo(unproven=["web"])[0], [], False, RESULTS)
+    assert not found["voided"] and not any(".complete" in entry["dest"] for entry in found["files"])
+
+
+def test_web_instances_go_back_one_after_the_other():
+    described = _todo(unproven=["web"], settings={"deploy": "rolling"})[0]
+    found = deploy_steps.retreat(described, [], True, RESULTS)
+    assert [item["unit"] for item in found["rolls"]] == _web(8000, 8001) and not found["stopped"] + found["restarted"]
+
+
+def test_an_app_gets_its_own_files_back():
+    files = [
+        "/etc/mainstay/shop/env",
+        "/etc/systemd/system/shop-web@.service",
+        "/etc/systemd/system/shop-old@.service",
+        f"{WANTS}/shop-web@8002.service",
+        "/srv/shop/instances/worker@1",
+        "/etc/systemd/system/shop-web-job@.service",
+        "/etc/mainstay/shop-web/env",
+        "/etc/systemd/system/shopping.target",
+    ]
+    apps = {**SHOP, "shop-web": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
+    described = _model(apps=apps, host=_host(_model(apps=apps, host={"systemd_version": 252}), unproven=["web"]))
+    described["apps"]["shop-web"]["changing"] = False
+    assert deploy_steps.retreat(described, files, False, RESULTS)["restore"] == files[:5]
+
+
+def test_changed_secrets_settings_and_templates_concern_their_processes():
+    host = _host(DESCRIBED)
+    changed = {"shop": {**SECRETS["shop"], "SECRET_KEY": "x" * 40}}
+    described = model.model(SHOP, {"shop": "abc"}, plan=PLAN, variables=deploy_environment.environment(SHOP, changed), host=host)
+    assert _steps(described)["beside"] == _web(8002, 8003) and _steps(described)["in place"] == WORKERS
+    assert _steps(_model(host=host, template="another"))["in place"] == WORKERS
+    plan = copy.deepcopy(PLAN)
+    plan["shop"]["worker"]["concurrency"] = 4
+    assert _steps(_model(plan=plan, host=host)) == {**NOTHING, "in place": ["shop-worker@1.service"]}
+
+
+def test_memory_for_second_sets_is_shared_by_the_apps_of_a_run():
+    again = {**copy.deepcopy(SHOP["shop"]), "sites": {}, "redis": [], "secrets": [], "database": "none"}
+    again["processes"] = {"web": {"command": "run", "port": 9000}}
+    apps = {**SHOP, "two": again}
+    plan = {**PLAN, "two": {"web": PLAN["shop"]["web"]}}
+    before = _model(apps=apps, plan=plan, host={"systemd_version": 252})
+    host = _host(before)
+    two = before["apps"]["two"]["processes"][0]
+    host["paths"][two["record_path"]] = {"target": two["new_record"].replace("abc", "old")}
+    modes = {
+        surge: [
+            next(item["mode"] for item in app["processes"] if item["name"] == "web")
+            for app in _model(apps=apps, plan=plan, release="def", host=host, surge_mb=surge)["apps"].values()
+        ]
+        for surge in (600, 1200)
+    }
+    assert modes == {600: ["beside", "in_place"], 1200: ["beside", "beside"]}
+
+
+def test_the_gates_probe_every_process_of_what_changed():
+    described = _todo(unproven=["worker", "web"])[0]
+    probes = [
+        (probe["name"], probe["kind"], probe.get("url", "").rpartition(":")[2])
+        for step in (deploy_steps.preparation(described), deploy_steps.takeover(described))
+        for probe in step["probes"]
+    ]
+    assert probes == [
+        ("shop-web@8002.service", "http", "8002/health"),
+        ("shop-web@8002.service", "http", "8002/ready"),
+        ("shop-web@8003.service", "http", "8003/health"),
+        ("shop-web@8003.service", "http", "8003/ready"),
+        ("shop-worker@1.service", "command", ""),
+    ]
+    gate = deploy_steps.preparation(described)["probes"]
+    assert all(probe["deadline"] == 90 and probe["healthy_threshold"] >= 2 for probe in gate)
+
+
+JOURNAL = [
+    {
+        "item": "shop-web@8000.service",
+        "stdout_lines": [
+            "t h systemd[1]: Starting shop-web@8000.service",
+            "t h shop-web[1]: old words",
+            "t h systemd[1]: Stopped shop-web@8000.service",
+            "t h systemd[1]: Starting shop-web@8000.service",
+            "t h shop-web[2]: postgresql://shop:p%40ss%2Fw%3Ard@127.0.0.1:5432/shop",
+            "t h systemd[1]: Starting shop-web@8000.service",
+        ],
+    }
+]
+
+
+def test_the_report_says_what_failed_and_no_secret():
+    described = _todo(wanted="def")[0]
+    outcome = deploy_steps.retreat(described, [], False, RESULTS)
+    text = "\n".join(
+        deploy_steps.report(described, outcome, RESULTS, JOURNAL, "ignored", deploy_environment.environment(SHOP, SECRETS))
+    )
+    for wanted in (
+        "release def",
+        "http://127.0.0.1:8002/health gave status 500 in 9 tries",
+        "expected 200",
+        "body: no database with ********",
+        "Last lines of shop-web@8000.service",
+        "shop-web[2]: ********",
+        "release abc serves, as before",
+    ):
+        assert wanted in text, wanted
+    for unwanted in ("shop-worker", "old words", "ignored", SECRETS["shop"]["SECRET_KEY"], "p%40ss"):
+        assert unwanted not in text, unwanted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"wanted": "def"}, "release abc serves"), ({"unproven": ["web"]}, "only its configuration had changed")],
+)
+def test_the_report_says_what_serves_now(arguments, words):
+    def told(described):
+        return "\n".join(deploy_steps.report(described, deploy_steps.retreat(described), [], [], "systemctl failed"))
+
+    assert words in told(_todo(**arguments)[0])
+    assert "its first release" in told(_model(host={})) and "systemctl failed" in told(_model(host={}))
+
+
+# --- staying up -------------------------------------------------------------------------------------------------------
+
+SYSTEMCTL = """#!/bin/sh
+case $2 in
+    --property=ActiveState) echo {state} ;;
+    --property=MainPID) echo {pid} ;;
+    *) echo $(($(cut -d' ' -f1 /proc/uptime | tr -d .) * 10000 - {age} * 1000000)) ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "program", "stays"),
+    [
+        ("active", 1, "exec sleep 60", False),
+        ("active", 3, "exec sleep 60", True),
+        ("active", 2, "while :; do :; done", False),
+        ("active", 11, "while :; do :; done", True),
+        ("activating", 11, "exec sleep 60", False),
+        ("failed", 3, "exec true", False),
+    ],
+)
+def test_a_process_stays_up_for_two_seconds_and_sleeps_for_one_of_them(tmp_path, state, age, program, stays):
+    with subprocess.Popen(["sh", "-c", program]) as process:
+        try:
+            time.sleep(1.2)
+            (tmp_path / "systemctl").write_text(SYSTEMCTL.format(state=state, pid=process.pid, age=age))
+            (tmp_path / "systemctl").chmod(0o755)
+            environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+            done = subprocess.run(
+                ["sh", "-c", model.STAYS_UP, "shop-worker@1.service"], env=environment, capture_output=True, text=True, check=False
+            )
+        finally:
+            process.kill()
+    assert (done.returncode == 0, done.stdout) == (stays, f"it is {state}\n"), done.stderr

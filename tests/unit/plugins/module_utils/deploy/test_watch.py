@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy import watch
+
+LINE = '192.0.2.1 - - [22/Nov/2026:14:00:00 +0000] "GET / HTTP/1.1" {status} 5 "-" "curl" {upstream} {upstream_status} {time}'
+HTTP = {"name": "shop-web@8002.service", "kind": "http", "url": "http://127.0.0.1:8002/health"}
+WORKER = {"name": "shop-worker@1.service", "kind": "command", "command": ["systemctl", "is-active", "shop-worker@1.service"]}
+WEB = {"shop-web@8002.service": (0, "active")}
+WELL = {**WEB, "shop-worker@1.service": (1, "active")}
+
+
+def _line(status=200, upstream="127.0.0.1:8002", upstream_status=None, time="0.010"):
+    return LINE.format(status=status, upstream=upstream, upstream_status=upstream_status or status, time=time).encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (_line(), [(200, 10)]),
+        (_line(502), [(502, 10)]),
+        (_line(upstream="127.0.0.1:8000"), []),
+        (_line(upstream="127.0.0.1:8000, 127.0.0.1:8002", upstream_status="502, 200", time="0.001, 0.250"), [(200, 250)]),
+        (_line(upstream="127.0.0.1:8002, 127.0.0.1:8000", upstream_status="502, 200", time="0.001, 0.250"), [(502, 1)]),
+        (_line(upstream="127.0.0.1:8002, 127.0.0.1:8003", upstream_status="502, -", time="0.001, 0.250"), [(502, 1)]),
+        (_line(upstream="-", upstream_status="-", time="-"), []),
+        (_line(101, time="600.000"), []),
+        (b"", []),
+    ],
+)
+def test_requests_to_the_new_release_are_found_in_the_log(line, expected):
+    assert watch.requests([line], {8002, 8003}) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([(500, 5)] * 19, []),
+        ([(200, 5)] * 20, []),
+        ([(404, 5)] * 20, []),
+        ([(200, 5)] * 19 + [(500, 5)], []),
+        ([(200, 5)] * 18 + [(500, 5)] * 2, ["2 of 20 requests got an error of the server, and 5% may"]),
+        ([(200, 5)] * 19 + [(200, 900)], ["95 of 100 requests took up to 900 ms, and 500 ms are allowed"]),
+        ([(200, 5)] * 39 + [(200, 900)], []),
+    ],
+)
+def test_the_load_is_judged_once_there_is_enough_of_it(found, words):
+    assert watch.judge_errors(found, 0.05) + watch.judge_latency(found, 500) == words
+
+
+class Clock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += max(seconds, 0.01)
+
+
+def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), paced=False):
+    """Watch with scripted answers of probes, counts of restarts and lines of the log; the last of each goes on."""
+    clock, answers, counts, settled = Clock(), list(answers) or [True], list(counts) or [WELL], list(settled) or [True]
+
+    class Log:
+        def lines(self):
+            return lines[: int(clock.now * 20)] if paced else list(lines)
+
+    def script(items):
+        return items.pop(0) if len(items) > 1 else items[0]
+
+    def check(spec):
+        healthy = script(answers if spec["kind"] == "http" else settled)
+        return {"healthy": healthy, "reasons": [] if healthy else ["status 500, expected 200"]}
+
+    found = watch.watch([HTTP, WORKER], seconds, Log(), 0.05, 500, clock, check, lambda _units: script(counts))
+    return found, clock.now
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "after"),
+    [
+        ({}, "", 3),
+        ({"counts": [WEB, WEB, WELL]}, "", 3),
+        ({"settled": [False, False, True]}, "", 4),
+        ({"settled": [False], "counts": [WELL] * 6 + [{**WELL, "shop-worker@1.service": (2, "active")}]}, "was restarted 1 times", 4.5),
+        ({"counts": [WEB, {**WEB, "shop-worker@1.service": (0, "failed")}]}, "shop-worker@1.service is failed", 1),
+        ({"seconds": 0}, "", 0),
+        ({"answers": [True, False, True, False, True]}, "", 3),
+        ({"answers": [True, False, False, True]}, "shop-web@8002.service: http://127.0.0.1:8002/health: status 500", 2),
+        ({"counts": [WELL, {**WELL, "shop-worker@1.service": (3, "active")}]}, "shop-worker@1.service was restarted 2 times", 1),
+        ({"counts": [{**WELL, "shop-web@8002.service": (0, "failed")}]}, "shop-web@8002.service is failed", 0),
+        ({"lines": [_line(500)] * 20}, "20 of 20 requests", 0),
+        ({"lines": [_line()] * 20}, "", 3),
+        ({"lines": [_line(time="2.189")] * 40 + [_line()] * 80, "paced": True}, "", 6),
+        ({"lines": [_line(time="2.189")] * 80 + [_line()] * 80, "paced": True}, "", 9),
+        ({"lines": [_line(time="2.189")] * 200, "paced": True}, "95 of 100 requests took up to 2189 ms, and 500 ms are allowed", 9),
+    ],
+)
+def test_the_first_thing_that_is_wrong_ends_the_watch(script, words, after):
+    found, passed = _watch(**script)
+    assert words in "; ".join(found["reasons"]) and bool(found["reasons"]) == bool(words)
+    assert passed == pytest.approx(after, abs=0.1)
+    assert all(unit in "; ".join(found["reasons"]) or "requests" in words for unit in found["units"])
+    assert bool(found["units"]) == bool(words)
+
+
+def test_a_log_is_read_from_where_it_was(tmp_path):
+    path = tmp_path / "access.log"
+    path.write_bytes(b"old\n")
+    log = watch.Log(str(path))
+    with path.open("ab") as file:
+        file.write(b"new\n")
+    assert log.lines() == [b"new"]
+    path.write_bytes(b"x\n")  # rotated
+    assert log.lines() == [b"x"]
+    assert watch.Log(str(tmp_path / "none")).lines() == []

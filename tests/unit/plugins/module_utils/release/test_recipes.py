@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.release import recipes
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
+
+
+@pytest.mark.parametrize(
+    ("names", "installer", "expected"),
+    [
+        (["requirements.lock", "requirements.txt", "uv.lock", "pyproject.toml"], "uv", "requirements.lock"),
+        (["requirements.txt", "uv.lock", "pyproject.toml"], "uv", "uv.lock"),
+        (["requirements.txt", "uv.lock", "pyproject.toml"], "pip", "requirements.txt"),
+        (["uv.lock"], "uv", None),
+        (["pyproject.toml", "uv.lock"], "pip", "pyproject.toml"),
+        (["main.py"], "uv", None),
+    ],
+)
+def test_the_strictest_requirements_win(names, installer, expected):
+    assert recipes.python_requirements(names, installer) == expected
+
+
+def test_an_environment_is_shared_only_when_its_text_says_all():
+    name = recipes.environment_digest("fastapi==1\n", "3.11", "uv")
+    assert name == recipes.environment_digest("fastapi==1\n", "3.11", "uv")
+    assert (
+        len(
+            {
+                name,
+                recipes.environment_digest("fastapi==2\n", "3.11", "uv"),
+                recipes.environment_digest("fastapi==1\n", "3.13", "uv"),
+                recipes.environment_digest("fastapi==1\n", "3.11", "pip"),
+            }
+        )
+        == 4
+    )
+    for content in (
+        "-r base.txt\n",
+        "fastapi\n -e .\n",
+        "./wheels/x.whl\n",
+        "x @ file:///srv/x\n",
+        "--constraint c.txt",
+        'source = { path = "lib/x" }',
+        'source = { editable = "../x" }',
+    ):
+        assert recipes.environment_digest(content, "3.11", "uv") is None, content
+    assert recipes.environment_digest('source = { editable = "." }\nx @ https://example.com/x.whl\n', "3.11", "uv")
+
+
+@pytest.mark.parametrize(
+    ("requirements", "content", "installer", "hashes"),
+    [
+        ("requirements.lock", "a==1 --hash=sha256:1", "uv", True),
+        ("requirements.lock", "a==1", "uv", False),
+        ("requirements.txt", "a==1 \\\n --hash=sha256:1", "pip", True),
+        ("requirements.txt", "a", "pip", False),
+    ],
+)
+def test_hashes_are_required_where_they_are_given(requirements, content, installer, hashes):
+    steps = recipes.python_steps(requirements, content, "/env", installer)
+    assert steps[-1]["name"] == f"install {requirements}"
+    assert ("--require-hashes" in steps[-1]["arguments"]) is hashes
+    assert not any(step["env"] for step in steps), "what installs packages sees no secret"
+
+
+def test_uv_lock_is_installed_with_hashes():
+    steps = recipes.python_steps("uv.lock", "", "/env", "uv")
+    assert "--require-hashes" in steps[-1]["script"] and "--frozen" in steps[-1]["script"]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "content", "count"),
+    [
+        ("requirements.lock", "[build-system]", 0),
+        ("pyproject.toml", "", 1),
+        ("uv.lock", "[build-system]", 1),
+        ("uv.lock", "", 0),
+        (None, "", 0),
+    ],
+)
+def test_the_project_is_installed_where_its_metadata_is_all_there_is(requirements, content, count):
+    assert (
+        len(recipes.project_steps(requirements, content, "uv"))
+        == len(recipes.project_steps(requirements, content, "pip"))
+        == count
+    )
+
+
+def test_node():
+    before, after = recipes.node_steps(["package.json", "package-lock.json"])
+    assert before[0]["script"].startswith("npm ci --include=dev") and "prune --omit=dev" in after[0]["script"]
+    assert recipes.node_steps(["package.json"])[0][0]["script"].startswith("npm install")
+    assert recipes.node_steps(["index.js"]) == ([], [])
+    with pytest.raises(ReleaseError, match="yarn.lock.*package-lock.json"):
+        recipes.node_steps(["package.json", "yarn.lock"])
+
+
+def test_pnpm_installs_what_its_lock_file_says():
+    (before,), (after,) = recipes.node_steps(["package.json", "pnpm-lock.yaml"])
+    assert before["script"].endswith("install --frozen-lockfile --prod=false") and after["script"].endswith("prune --prod")
+    (before,), _after = recipes.node_steps(["package.json", "pnpm-lock.yaml", "package-lock.json"])
+    assert before["script"].startswith("npm ci")
+
+
+@pytest.mark.parametrize(
+    ("package", "runtime", "file", "content"),
+    [
+        ("datasette==1.0", "python", "requirements.txt", "datasette==1.0"),
+        ("http-server@14.1.1", "node", "package.json", '{"private": true, "dependencies": {"http-server": "14.1.1"}}'),
+        ("@scope/tool@1.0.0", "node", "package.json", '{"private": true, "dependencies": {"@scope/tool": "1.0.0"}}'),
+    ],
+)
+def test_a_package_is_a_source_with_one_requirement(package, runtime, file, content):
+    step = recipes.package_step(package, runtime)
+    assert step["arguments"] == [content] and step["script"].endswith(f">{file}")
+
+
+def test_mirrors_for_pip_are_mirrors_for_uv():
+    environment = recipes.build_environment(
+        "/srv/shop", "/srv/shop/releases/1", {"PIP_INDEX_URL": "https://mirror/simple", "SSL_CERT_FILE": "/own"}
+    )
+    assert environment["UV_DEFAULT_INDEX"] == "https://mirror/simple"
+    assert environment["SSL_CERT_FILE"] == "/own" and environment["PIP_CERT"] == recipes.CERTIFICATES
+    assert environment["PATH"].startswith("/srv/shop/releases/1/.venv/bin:")

@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import apps, processes
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import refusal as stack_refusal
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP, WRONG, broken
+
+
+@pytest.mark.parametrize(("path", "value", "words"), WRONG, ids=[".".join(case[0]) for case in WRONG])
+def test_wrong_input_is_refused_with_variable_value_and_remedy(path, value, words):
+    with pytest.raises(stack_refusal.DeclarationError) as refusal:
+        apps.normalise(broken(path, value))
+    for word in words:
+        assert word.lower() in str(refusal.value).lower()
+
+
+def test_defaults_are_filled_in():
+    shop = apps.normalise(SHOP)["shop"]
+    assert shop["root"] == "/srv/shop"
+    assert [(name, process["kind"], process["instances"]) for name, process in shop["processes"].items()] == [
+        ("beat", "worker", 1), ("mailer", "worker", "auto"), ("web", "web", "auto"), ("worker", "celery", "auto")]
+    assert shop["sites"]["shop.example.com"]["max_body"] == "10M"
+
+
+def test_key_order_does_not_matter_and_a_normal_form_stays():
+    reordered = {"shop": dict(reversed(list(SHOP["shop"].items())))}
+    normal = apps.normalise(SHOP)
+    assert apps.normalise(reordered) == normal
+    assert apps.normalise(normal) is normal
+
+
+def test_no_database_means_no_pool():
+    declared = broken(("shop", "database"), "none")
+    assert apps.normalise(declared)["shop"]["processes"]["web"]["pool"] == {"size": 0, "overflow": 0}
+
+
+@pytest.mark.parametrize("database", ["mariadb", "none"])
+def test_a_pooler_stands_before_postgresql_only(database):
+    declared = broken(("shop", "database"), database)
+    declared["shop"]["pooler"] = "pgbouncer"
+    with pytest.raises(stack_refusal.DeclarationError, match="pooler: 'pgbouncer' cannot be used. It stands before PostgreSQL only"):
+        apps.normalise(declared)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("300M", 300), ("1G", 1024), ("65536K", 64), (512, 512), ("512", 512)])
+def test_memory_sizes(text, expected):
+    assert processes.megabytes(text) == expected
+
+
+def test_ports_are_checked_again_with_the_planned_instances():
+    declared = apps.normalise(broken(("shop", "processes", "api"), {"command": "x", "port": 8004}))
+    processes.check_ports(declared, {"shop": {"web": 2, "api": 1}})
+    with pytest.raises(stack_refusal.DeclarationError, match="8004"):
+        processes.check_ports(declared, {"shop": {"web": 3, "api": 1}})
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{"API_KEY": ""}, {"MAX_TOKENS": 4}, {"USE_TOKEN": True}, {"TOKEN_TTL": "11"}, {"LABEL": "changeme"}, {"API_KEY": "9f8a-7c6b-5d4e"}],
+    ids=str,
+)
+def test_what_is_no_placeholder_of_a_secret_may_stay(env):
+    assert list(apps.normalise(broken(("shop", "env"), env))["shop"]["env"]) == list(env)

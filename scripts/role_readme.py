@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write each role's README.md from its argument specification, its defaults and its play in examples/roles.yml, which the scenario
 molecule/roles runs; with --check only say which are stale."""
+
 from __future__ import annotations
 
 import re

@@ -53,9 +53,7 @@ class ActionModule(ActionBase):
             result.update(changed=False, changed_files=[], diff=[], backup=None, validated=False, note="", recovered=[])
             return result
         result.update(
-            self._execute_module(
-                module_name="mainstay.vps.config_set", module_args=self._module_arguments(spec), task_vars=task_vars
-            )
+            self._execute_module(module_name="mainstay.vps.config_set", module_args=self._module_arguments(spec), task_vars=task_vars)
         )
         return result
 
@@ -114,9 +112,7 @@ class ActionModule(ActionBase):
             templar = self._templar.copy_with_new_env(
                 environment_class=AnsibleEnvironment, searchpath=searchpath, available_variables=variables
             )
-            rendered = templar.do_template(
-                text, preserve_trailing_newlines=True, escape_backslashes=False, overrides=dict(OVERRIDES)
-            )
+            rendered = templar.do_template(text, preserve_trailing_newlines=True, escape_backslashes=False, overrides=dict(OVERRIDES))
         return to_bytes("" if rendered is None else rendered, errors="surrogate_or_strict")
 
     # --- the host ---------------------------------------------------------------------------------------------------

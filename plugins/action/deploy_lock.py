@@ -47,11 +47,13 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        options = self.validate_argument_spec({
-            "apps": {"type": "dict", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "max_age": {"type": "int", "default": 1800},
-        })[1]
+        options = self.validate_argument_spec(
+            {
+                "apps": {"type": "dict", "required": True},
+                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                "max_age": {"type": "int", "default": 1800},
+            }
+        )[1]
         apps = options["apps"]
         if not apps:
             return {**result, "changed": False}

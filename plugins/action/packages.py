@@ -14,7 +14,7 @@ UNIT = "mainstay-packages.service"
 WAIT = f"while systemctl --quiet is-active {UNIT} 2>/dev/null; do sleep 0.2; done; "
 # From a file that removes itself: a reload of systemd before the start would change a dollar or a semicolon in the unit.
 BACKGROUND = (
-    "script=$(mktemp /run/mainstay-packages.XXXXXX) && printf %s {script} >\"$script\" && "
+    'script=$(mktemp /run/mainstay-packages.XXXXXX) && printf %s {script} >"$script" && '
     f"systemd-run --quiet --collect --unit={UNIT} --property=Type=exec --description='Packages of the stack' -- "
     '/bin/sh "$script" {names}'
 )
@@ -68,13 +68,15 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        options = self.validate_argument_spec({
-            "name": {"type": "list", "elements": "str", "required": True},
-            "install_recommends": {"type": "bool", "default": False},
-            "cache_valid_time": {"type": "int", "default": 3600},
-            "start_later": {"type": "list", "elements": "str", "default": []},
-            "wait": {"type": "bool", "default": True},
-        })[1]
+        options = self.validate_argument_spec(
+            {
+                "name": {"type": "list", "elements": "str", "required": True},
+                "install_recommends": {"type": "bool", "default": False},
+                "cache_valid_time": {"type": "int", "default": 3600},
+                "start_later": {"type": "list", "elements": "str", "default": []},
+                "wait": {"type": "bool", "default": True},
+            }
+        )[1]
         missing = self._missing(options["name"])
         if missing and not self._task.check_mode:
             missing = self._missing(options["name"], WAIT)

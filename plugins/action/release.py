@@ -44,9 +44,7 @@ class ActionModule(ActionBase):
         source[source["kind"]], authorization = stack_source.split_credentials(source[source["kind"]])
         if resolved.get("image", "").startswith("docker://"):
             authorization = images.login(source["image"])
-        args.update(
-            id=identity, source=source, commit=resolved.get("commit"), image=resolved.get("image"), authorization=authorization
-        )
+        args.update(id=identity, source=source, commit=resolved.get("commit"), image=resolved.get("image"), authorization=authorization)
         for name in ("environment", "app_environment"):
             # As one text, so that the module can keep all of it out of the log without masking every "1" in its output.
             args[name] = json.dumps(args.get(name) or {})

@@ -19,12 +19,14 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        options = self.validate_argument_spec({
-            "apps": {"type": "dict", "required": True},
-            "secret": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["begun", "completed"], "default": "begun"},
-            "directory": {"type": "path"},
-        })[1]
+        options = self.validate_argument_spec(
+            {
+                "apps": {"type": "dict", "required": True},
+                "secret": {"type": "str", "required": True},
+                "state": {"type": "str", "choices": ["begun", "completed"], "default": "begun"},
+                "directory": {"type": "path"},
+            }
+        )[1]
         directory = options["directory"] or secret_files.default_directory(task_vars or {})
         file = secret_files.path(directory, *chosen(options["apps"], options["secret"]))
         if options["state"] == "completed":
@@ -36,8 +38,10 @@ class ActionModule(ActionBase):
         if not self._task.check_mode:
             changed = secret_files.rotate(self._loader, file)
         before = secret_files.previous(file)
-        said = f"The old secret is kept in {before}." if changed else (
-            f"The new secret of an earlier run is taken, which was not deployed to its end; the one before is in {before}."
+        said = (
+            f"The old secret is kept in {before}."
+            if changed
+            else (f"The new secret of an earlier run is taken, which was not deployed to its end; the one before is in {before}.")
         )
         return {**result, "changed": changed, "previous": before, "msg": said}
 

@@ -62,13 +62,15 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         units = {"type": "list", "elements": "str", "default": []}
-        options = self.validate_argument_spec({
-            **{option: units for option, *dummy in STEPS},
-            "reset_failed": units,
-            "daemon_reload": {"type": "bool", "default": False},
-            "wait": {"type": "bool", "default": True},
-            "journal_lines": {"type": "int", "default": 20},
-        })[1]
+        options = self.validate_argument_spec(
+            {
+                **{option: units for option, *dummy in STEPS},
+                "reset_failed": units,
+                "daemon_reload": {"type": "bool", "default": False},
+                "wait": {"type": "bool", "default": True},
+                "journal_lines": {"type": "int", "default": 20},
+            }
+        )[1]
         self._check_names(options)
         commands = script(options, self._task.check_mode)
         answer = self._low_level_execute_command(SCRIPT + commands)

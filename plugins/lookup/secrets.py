@@ -61,17 +61,21 @@ class LookupModule(LookupBase):
         except DeclarationError as error:
             raise AnsibleLookupError(str(error)) from error
         keep = not variables.get("ansible_check_mode", False)
-        return [{
-            name: {secret: self._secret(secret_files.path(directory, name, secret), keep) for secret in secret_files.names(app)}
-            for name, app in declared.items()
-        }]
+        return [
+            {
+                name: {secret: self._secret(secret_files.path(directory, name, secret), keep) for secret in secret_files.names(app)}
+                for name, app in declared.items()
+            }
+        ]
 
     def _secret(self, path, keep):
         try:
             return secret_files.read(self._loader, path)
         except Exception as error:
             if os.path.lexists(path):
-                raise AnsibleLookupError(f"The secret in {path} cannot be read: {error}. Repair the file, or give the vault "
-                                         "password that encrypted it; a new secret would lock the app out of its data.") from error
+                raise AnsibleLookupError(
+                    f"The secret in {path} cannot be read: {error}. Repair the file, or give the vault "
+                    "password that encrypted it; a new secret would lock the app out of its data."
+                ) from error
         secret = secret_files.fresh()
         return secret_files.create(self._loader, path, secret) if keep else secret

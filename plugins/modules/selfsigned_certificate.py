@@ -120,7 +120,8 @@ def links(directory):
         return {}
     return {
         entry.path: {"target": os.readlink(entry.path) if entry.is_symlink() else None}
-        for entry in os.scandir(directory) if os.path.exists(entry.path)
+        for entry in os.scandir(directory)
+        if os.path.exists(entry.path)
     }
 
 
@@ -140,9 +141,29 @@ def make(module, directory, site, folder, days):
     shutil.rmtree(fresh, ignore_errors=True)
     os.mkdir(fresh, 0o755)
     module.run_command(
-        ["openssl", "req", "-x509", "-config", "/dev/stdin", "-days", str(days), "-sha256", "-nodes",
-         "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", f"{fresh}/key", "-out", f"{fresh}/crt"],
-        data=request(site["names"]), check_rc=True, umask=0o077)
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-config",
+            "/dev/stdin",
+            "-days",
+            str(days),
+            "-sha256",
+            "-nodes",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-keyout",
+            f"{fresh}/key",
+            "-out",
+            f"{fresh}/crt",
+        ],
+        data=request(site["names"]),
+        check_rc=True,
+        umask=0o077,
+    )
     os.chmod(f"{fresh}/crt", 0o644)
     final = os.path.join(directory, folder)
     shutil.rmtree(final, ignore_errors=True)

@@ -53,9 +53,7 @@ def patterns(root):
     lines = [line for line in lines if line and not line.startswith("#")]
     for line in lines:
         if "**" in line:
-            raise ReleaseError(
-                f"{IGNORE_FILE}: {line!r} cannot be used. Write names such as *.log, or paths such as deploy/."
-            )
+            raise ReleaseError(f"{IGNORE_FILE}: {line!r} cannot be used. Write names such as *.log, or paths such as deploy/.")
     return [line for line in lines if line[0] != "!"], [line[1:] for line in lines if line[0] == "!"]
 
 
@@ -67,11 +65,7 @@ def _fits(name, pattern):
     for start in starts:
         found = parts[start : start + len(words)]
         is_folder = start + len(words) < len(parts)
-        if (
-            len(found) == len(words)
-            and all(map(fnmatchcase, found, words))
-            and (is_folder or not pattern.endswith("/"))
-        ):
+        if len(found) == len(words) and all(map(fnmatchcase, found, words)) and (is_folder or not pattern.endswith("/")):
             return True
     return False
 

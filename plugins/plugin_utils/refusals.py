@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a refusal of the shared core reaches the user of a filter or a lookup."""
+
 from __future__ import annotations
 
 import functools

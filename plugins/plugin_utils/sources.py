@@ -40,9 +40,7 @@ def locate(path, bases, what="source.path"):
     for candidate in tried:
         if os.path.exists(candidate):
             return candidate
-    raise ReleaseError(
-        f"{what}: {path!r} cannot be used. There is no {' and no '.join(dict.fromkeys(tried))} on the control node."
-    )
+    raise ReleaseError(f"{what}: {path!r} cannot be used. There is no {' and no '.join(dict.fromkeys(tried))} on the control node.")
 
 
 def _git(arguments, url=None):
@@ -51,17 +49,13 @@ def _git(arguments, url=None):
         url, authorization = stack_source.split_credentials(url)
         environment.update(identity.git_credentials(authorization))
     argv = ["git", *(url if word is None else word for word in arguments)]
-    return subprocess.run(
-        argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_TIMEOUT, check=False
-    )
+    return subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_TIMEOUT, check=False)
 
 
 def _known_to_git(root):
     """The files below a folder that git tracks or would track, or None where git does not say."""
     try:
-        listed = _git(
-            ["-C", root, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        )
+        listed = _git(["-C", root, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
     except (OSError, subprocess.TimeoutExpired):
         return None
     names = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
@@ -153,8 +147,7 @@ def _commit(url, version):
         listed = _git(["ls-remote", "--", None, *identity.git_patterns(version)], url)
     except FileNotFoundError:
         raise ReleaseError(
-            f"source.version: {version!r} cannot be resolved without git on the control node. Install git there, or "
-            "give the full commit."
+            f"source.version: {version!r} cannot be resolved without git on the control node. Install git there, or give the full commit."
         ) from None
     except subprocess.TimeoutExpired:
         raise ReleaseError(f"source.git: {shown!r} did not answer within {GIT_TIMEOUT} s.") from None
@@ -163,9 +156,7 @@ def _commit(url, version):
         raise ReleaseError(f"source.git: {shown!r} cannot be read from the control node: {words}")
     commit = identity.commit_of(listed.stdout.decode(errors="replace"), version)
     if not commit:
-        raise ReleaseError(
-            f"source.version: {version!r} is no tag and no branch of {shown}. Give one that exists, or a full commit."
-        )
+        raise ReleaseError(f"source.version: {version!r} is no tag and no branch of {shown}. Give one that exists, or a full commit.")
     return commit
 
 
@@ -174,9 +165,7 @@ def _look(source, bases, inventory):
     if source["kind"] == "path":
         root = locate(source["path"], bases)
         if not os.path.isdir(root):
-            raise ReleaseError(
-                f"source.path: {root!r} cannot be used. It is a file; name a folder, or declare it as an archive."
-            )
+            raise ReleaseError(f"source.path: {root!r} cannot be used. It is a file; name a folder, or declare it as an archive.")
         names, stays = listing(root, inventory)
         return {"digest": read_tree(root, names), "root": root, "inventory": inventory, "left_out": stays}
     if source["kind"] == "git":

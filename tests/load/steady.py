@@ -218,20 +218,28 @@ async def main():
     )
     seconds = time.monotonic() - began
     lost = await missing(visit, options.sample, options.clients)
-    print(json.dumps({
-        "seconds": round(seconds, 1),
-        "requests": sum(visit.statuses.values()),
-        "statuses": visit.statuses,
-        "failed": len(visit.failures),
-        "failures": visit.failures[:20],
-        "repeated": visit.repeated,
-        "orders": len(visit.orders),
-        "lost": lost,
-        "releases": visit.releases,
-        "websocket_closes": visit.closes,
-        "websocket_echoes": visit.echoes,
-        "latency_ms": {"p50": percentile(visit.latencies, 0.5), "p99": percentile(visit.latencies, 0.99), "max": percentile(visit.latencies, 1)},
-    }))
+    print(
+        json.dumps(
+            {
+                "seconds": round(seconds, 1),
+                "requests": sum(visit.statuses.values()),
+                "statuses": visit.statuses,
+                "failed": len(visit.failures),
+                "failures": visit.failures[:20],
+                "repeated": visit.repeated,
+                "orders": len(visit.orders),
+                "lost": lost,
+                "releases": visit.releases,
+                "websocket_closes": visit.closes,
+                "websocket_echoes": visit.echoes,
+                "latency_ms": {
+                    "p50": percentile(visit.latencies, 0.5),
+                    "p99": percentile(visit.latencies, 0.99),
+                    "max": percentile(visit.latencies, 1),
+                },
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make Ansible find this collection's plugins by name, as it does in a playbook; and processes in the way of others."""
+
 from __future__ import annotations
 
 import os

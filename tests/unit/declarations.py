@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A declaration that works, and a table of ways to break it: what a user may get wrong, and the words that must help."""
+
 from __future__ import annotations
 
 import copy
@@ -16,8 +17,12 @@ SHOP = {
         "redis": ["cache", "queue"],
         "env": {"LOG_LEVEL": "info"},
         "processes": {
-            "web": {"command": "uvicorn shop.main:app --host $HOST --port $PORT", "port": 8000, "health": {"path": "/health"},
-                    "readiness": {"path": "/ready", "json": {"status": "healthy"}}},
+            "web": {
+                "command": "uvicorn shop.main:app --host $HOST --port $PORT",
+                "port": 8000,
+                "health": {"path": "/health"},
+                "readiness": {"path": "/ready", "json": {"status": "healthy"}},
+            },
             "worker": {"command": "celery -A shop.tasks worker -c $CELERY_CONCURRENCY", "kind": "celery"},
             "beat": {"command": "celery -A shop.tasks beat", "singleton": True},
             "mailer": {"command": "python -m shop.mailer", "heartbeat": {"file": "mailer.heartbeat", "max_age": 180}},
@@ -57,7 +62,14 @@ WRONG = [
     (("shop", "volumes"), {"uploads": "/uploads"}, ["mainstay_apps.shop.volumes", "only a container needs them"]),
     *(
         (("shop",), {**BOX, "source": {"image": image}}, ["mainstay_apps.shop.source.image", repr(image), "docker.io/library/httpd:2.4"])
-        for image in ("httpd:2.4", "library/httpd:2.4", "docker.io/library/httpd", "docker.io/httpd:a b", "docker.io/x@sha256:12", "shop.zip")
+        for image in (
+            "httpd:2.4",
+            "library/httpd:2.4",
+            "docker.io/library/httpd",
+            "docker.io/httpd:a b",
+            "docker.io/x@sha256:12",
+            "shop.zip",
+        )
     ),
     (("shop",), {**BOX, "source": {"image": "build/box.tar", "version": "1"}}, ["mainstay_apps.shop.source.version", "remove it"]),
     (("shop",), {**BOX, "build": ["make"]}, ["mainstay_apps.shop.build", "an image is built already"]),
@@ -75,7 +87,11 @@ WRONG = [
     (("shop", "source"), {"git": "https://example.com/a.git"}, ["mainstay_apps.shop.source.version", "pin a tag"]),
     (("shop", "source"), {"path": "a", "version": "v1"}, ["mainstay_apps.shop.source.version", "'v1'", "remove it"]),
     (("shop", "source"), {"archive": "https://example.com/a.tar.gz"}, ["mainstay_apps.shop.source.checksum", "sha256:"]),
-    (("shop", "source"), {"package": "datasette"}, ["mainstay_apps.shop.source.package", "'datasette'", "one version, such as datasette==1.0"]),
+    (
+        ("shop", "source"),
+        {"package": "datasette"},
+        ["mainstay_apps.shop.source.package", "'datasette'", "one version, such as datasette==1.0"],
+    ),
     (("shop", "source"), {"package": "a@1.0"}, ["mainstay_apps.shop.source.package", "'a@1.0'", "such as datasette==1.0"]),
     (("shop", "build"), "npm run build", ["mainstay_apps.shop.build", "'npm run build'", "list"]),
     (("shop", "build"), [{"env": {}}], ["mainstay_apps.shop.build[0].command", "required"]),
@@ -132,8 +148,15 @@ WRONG = [
     (("shop", "logs"), ["/var/log/x.log"], ["mainstay_apps.shop.logs[0]", "/var/log/x.log", "relative"]),
     (("Shop",), {"source": {"path": "x"}, "processes": {}}, ["mainstay_apps.Shop", "small letters"]),
     (("postgres",), {"source": {"path": "x"}, "processes": {}}, ["mainstay_apps.postgres", "system account"]),
-    (("other",), {"source": {"path": "x"}, "processes": {"web": {"command": "x", "port": 9000}},
-                  "sites": {"shop.example.com": {"routes": {"/": {"process": "web"}}}}}, ["shop.example.com", "serve a host name once"]),
+    (
+        ("other",),
+        {
+            "source": {"path": "x"},
+            "processes": {"web": {"command": "x", "port": 9000}},
+            "sites": {"shop.example.com": {"routes": {"/": {"process": "web"}}}},
+        },
+        ["shop.example.com", "serve a host name once"],
+    ),
     (("shop",), ["web"], ["mainstay_apps.shop", "write a mapping"]),
 ]
 

@@ -39,7 +39,20 @@ from ansible_collections.mainstay.vps.plugins.module_utils.files.changeset impor
 OWNER, GROUP = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
 CALLS = ("posix", "fcntl", "_posixsubprocess")
 # A kill before a question is the kill before the act that follows it.
-QUESTIONS_ONLY = {"fspath", "fstat", "getegid", "geteuid", "getgroups", "getpid", "getsid", "listdir", "lstat", "readlink", "scandir", "stat"}
+QUESTIONS_ONLY = {
+    "fspath",
+    "fstat",
+    "getegid",
+    "geteuid",
+    "getgroups",
+    "getpid",
+    "getsid",
+    "listdir",
+    "lstat",
+    "readlink",
+    "scandir",
+    "stat",
+}
 MEMORY = "/dev/shm"  # no kill is waiting for a disk
 QUESTIONS = ("module", "meanwhile", "helper", "both", "recovery")
 ACCEPT, REFUSE = [["true"]], [["sh", "-c", "echo no such thing >&2; exit 1"]]

@@ -127,8 +127,7 @@ def hosts(draw):
         if not any(tier in chosen for chosen in tiers):
             tiers[draw(st.integers(0, number - 1))].add(tier)
     return {
-        f"host{index}": {"tiers": [tier for tier in TIERS if tier in chosen], **draw(resources())}
-        for index, chosen in enumerate(tiers)
+        f"host{index}": {"tiers": [tier for tier in TIERS if tier in chosen], **draw(resources())} for index, chosen in enumerate(tiers)
     }
 
 
@@ -200,9 +199,7 @@ def check_parts(host):
 
 
 def redis_instances(host):
-    return [
-        (app, purpose, settings) for app, purposes in host.get("redis", {}).items() for purpose, settings in purposes.items()
-    ]
+    return [(app, purpose, settings) for app, purposes in host.get("redis", {}).items() for purpose, settings in purposes.items()]
 
 
 def postgresql_worst_case(settings):
@@ -313,9 +310,7 @@ def check_declared(plan, apps):
     """What the user fixed is kept, and a singleton runs exactly once in the fleet."""
     for app_name, declared in apps.items():
         for name, wanted in declared["processes"].items():
-            planned = [
-                host["processes"][app_name][name] for host in plan["hosts"].values() if app_name in host["processes"]
-            ]
+            planned = [host["processes"][app_name][name] for host in plan["hosts"].values() if app_name in host["processes"]]
             running = [settings["instances"] for settings in planned]
             if wanted["singleton"]:
                 assert sum(running) == 1

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every role promises: its argument specification is its defaults, and its files follow the house's shape."""
+
 from __future__ import annotations
 
 import re
@@ -52,8 +53,13 @@ def test_what_is_derived_is_what_the_specification_takes(role):
     host = {"tiers": list(tiers), "memory_mb": 8192, "cpus": 4}
     secret = dict.fromkeys(("DATABASE_PASSWORD", "REDIS_CACHE_PASSWORD", "REDIS_QUEUE_PASSWORD"), "x" * 32)
     variables = {
-        "inventory_hostname": "web1", "mainstay_apps": apps, "mainstay_secrets": {"shop": secret, "blog": secret},
-        "mainstay_plan": capacity.plan(normalise(apps), 100, {"web1": host}), "groups": tiers, "mainstay_host": {}, "hostvars": {"web1": {}},
+        "inventory_hostname": "web1",
+        "mainstay_apps": apps,
+        "mainstay_secrets": {"shop": secret, "blog": secret},
+        "mainstay_plan": capacity.plan(normalise(apps), 100, {"web1": host}),
+        "groups": tiers,
+        "mainstay_host": {},
+        "hostvars": {"web1": {}},
     }
     own = role / "vars/main.yml"
     defaults = _trusted({**(yaml.safe_load(own.read_text()) if own.exists() else {}), **_defaults(role)})
@@ -85,7 +91,9 @@ def test_variables_carry_the_role_s_name(role):
 def test_every_option_has_a_comment_and_is_used(role):
     file = role / "defaults/main.yml"
     text = file.read_text() if file.exists() else ""
-    used = "\n".join(path.read_text() for path in role.rglob("*") if path.is_file() and path.name not in ("argument_specs.yml", "README.md"))
+    used = "\n".join(
+        path.read_text() for path in role.rglob("*") if path.is_file() and path.name not in ("argument_specs.yml", "README.md")
+    )
     for name in _defaults(role):
         assert re.search(rf"^# .+\n{name}:", text, re.MULTILINE), f"a comment line above {name}"
         assert len(re.findall(rf"\b{name}\b", used)) > 1, f"{name} is used"
@@ -104,9 +112,17 @@ def test_tasks_fit_on_a_page(role):
 
 
 def test_one_transaction_installs_what_the_roles_would():
-    apps = {name: {"runtime": "python", "source": {"path": "x"}, "database": database, "redis": ["cache"],
-                   "pooler": pooler, "processes": {"web": {"command": "x", "port": port}}}
-            for name, database, pooler, port in (("shop", "postgresql", "pgbouncer", 8000), ("blog", "mariadb", "none", 8100))}
+    apps = {
+        name: {
+            "runtime": "python",
+            "source": {"path": "x"},
+            "database": database,
+            "redis": ["cache"],
+            "pooler": pooler,
+            "processes": {"web": {"command": "x", "port": port}},
+        }
+        for name, database, pooler, port in (("shop", "postgresql", "pgbouncer", 8000), ("blog", "mariadb", "none", 8100))
+    }
     together = set(derive_packages.stack_packages(apps, stack_tiers.TIERS))
     for role in ("nginx", "redis", "postgresql", "pgbouncer", "mariadb", "firewall", "logrotate"):
         packages = _defaults(ROLES[0].parent / role)[f"{role}_packages"]

@@ -12,9 +12,7 @@ from shop.db import URL, Base
 from sqlalchemy import NullPool, create_engine, text
 
 log.setup()
-engine = create_engine(
-    URL, poolclass=NullPool, connect_args={"connect_timeout": 5, "application_name": f"{APP}-migrate"}
-)
+engine = create_engine(URL, poolclass=NullPool, connect_args={"connect_timeout": 5, "application_name": f"{APP}-migrate"})
 
 with engine.connect() as connection:
     # The release before still serves: better fail and keep it than queue every request behind a lock.

@@ -90,9 +90,7 @@ async def read(name: str, request: Request) -> OrderView:
     number = unseal(name)
     async with AsyncSession(request.app.state.engine) as session:
         row = (
-            await session.execute(
-                select(Order, Mail.status).outerjoin(Mail, Mail.order_id == Order.id).where(Order.id == number)
-            )
+            await session.execute(select(Order, Mail.status).outerjoin(Mail, Mail.order_id == Order.id).where(Order.id == number))
         ).first()
     if row is None:
         raise HTTPException(404, "no such order")

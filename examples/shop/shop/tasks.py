@@ -113,9 +113,7 @@ def tick() -> None:
     """Leave a trace, and queue again what a lost queue forgot."""
     with Session(engine("worker")) as session, session.begin():
         now = func.now()
-        session.execute(
-            insert(Tick).values(name="tick", at=now).on_conflict_do_update(index_elements=["name"], set_={"at": now})
-        )
+        session.execute(insert(Tick).values(name="tick", at=now).on_conflict_do_update(index_elements=["name"], set_={"at": now}))
         forgotten = (
             select(Order.id)
             .where(Order.settled_at.is_(None), Order.queued_at < now - timedelta(seconds=2 * TICK_SECONDS))

@@ -68,6 +68,4 @@ def killed_for_memory(host):
 def inject(host, unit, fault):
     """Break a web process on purpose, in one of the ways that the example has (examples/shop/shop/faults.py)."""
     port = unit.partition("@")[2].partition(".")[0]
-    host.check_output(
-        f"curl --silent --show-error --fail --max-time 10 -X POST 'http://127.0.0.1:{port}/faults/{fault}'"
-    )
+    host.check_output(f"curl --silent --show-error --fail --max-time 10 -X POST 'http://127.0.0.1:{port}/faults/{fault}'")

@@ -16,9 +16,7 @@ MB = 1 << 20
 BENCH = "mainstay-bench.service"
 HOLD_SECONDS = 90  # at most: it ends with the test
 SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename = 'shop'"
-REFUSED = (
-    "[t]oo many clients|[r]emaining connection slots|[t]erminated by signal|[o]ut of memory"  # not this command itself
-)
+REFUSED = "[t]oo many clients|[r]emaining connection slots|[t]erminated by signal|[o]ut of memory"  # not this command itself
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ def reader(host):
     host.check_output("rm -f /run/reader.log")
     host.check_output(
         "systemd-run --quiet --collect --unit=reader --property=StandardOutput=file:/run/reader.log "
-        "--property=WorkingDirectory=/srv/chat/current node -e %s", READER,
+        "--property=WorkingDirectory=/srv/chat/current node -e %s",
+        READER,
     )
     host.check_output("timeout 10 sh -c 'until grep -q open /run/reader.log; do sleep 0.1; done'")
     yield lambda: host.file("/run/reader.log").content_string

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 testinfra_hosts = ["ansible://bare"]
 
+
 def test_no_unit_has_failed(host):
     assert host.check_output("systemctl list-units --state=failed --plain --no-legend") == ""
 

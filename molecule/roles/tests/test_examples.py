@@ -14,7 +14,10 @@ PASSWORD = "a password of the lab's"
 def test_the_site_is_proxied(host):
     curl = "curl --silent --insecure --resolve wiki.example.com:443:127.0.0.1 --resolve files.example.com:80:127.0.0.1"
     assert "A page of the example." in host.check_output(f"{curl} https://wiki.example.com/index.html")
-    assert host.check_output(f"{curl} --output /dev/null --write-out %{{redirect_url}} http://files.example.com/") == "https://wiki.example.com/"
+    assert (
+        host.check_output(f"{curl} --output /dev/null --write-out %{{redirect_url}} http://files.example.com/")
+        == "https://wiki.example.com/"
+    )
 
 
 def test_redis_wants_the_password(host):

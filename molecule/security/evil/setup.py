@@ -28,7 +28,11 @@ for marker in (".complete", ".migrated", "container.env"):
     leave(RELEASE / marker, '{"environment": "../../../shop/releases"}')
 with contextlib.suppress(OSError):
     subprocess.Popen(
-        [sys.executable, "-c", "import time; f = open('README.md', 'a')\nfor _ in range(3000): f.write('evil\\n'); f.flush(); time.sleep(0.1)"],
+        [
+            sys.executable,
+            "-c",
+            "import time; f = open('README.md', 'a')\nfor _ in range(3000): f.write('evil\\n'); f.flush(); time.sleep(0.1)",
+        ],
         cwd=RELEASE,
         start_new_session=True,
         stdin=subprocess.DEVNULL,

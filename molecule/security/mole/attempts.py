@@ -132,7 +132,9 @@ COMMON = {
     "read the host's shadow": lambda: read("/etc/shadow"),
     "read the host's keys": lambda: read(first("/etc/ssh/ssh_host_*_key")),
     "read the sites' keys": lambda: read("/etc/mainstay/tls/localhost.key"),
-    "read mainstay's records": lambda: seen("/var/lib/mainstay", "backend", "agent", "deploys.jsonl") and os.listdir("/var/lib/mainstay/backend"),
+    "read mainstay's records": lambda: (
+        seen("/var/lib/mainstay", "backend", "agent", "deploys.jsonl") and os.listdir("/var/lib/mainstay/backend")
+    ),
     "read the backups": lambda: os.listdir("/var/backups/mainstay"),
     "read the agent's state": lambda: os.listdir("/var/lib/mainstay/agent"),
     "read an environment out of /proc": environments,

@@ -17,9 +17,7 @@ from plays import ROOT, play, words
 
 RELEASE = "/srv/mole/current"
 # What belongs to the hostile app's users, and nothing else on the host may.
-OWN = (
-    r"^(/srv/mole/shared|/var/lib/mole|/run/mole|/var/cache/mainstay/mole|/dev/shm|/proc|/sys|/tmp/systemd-private|/var/tmp/systemd-private)"
-)
+OWN = r"^(/srv/mole/shared|/var/lib/mole|/run/mole|/var/cache/mainstay/mole|/dev/shm|/proc|/sys|/tmp/systemd-private|/var/tmp/systemd-private)"
 
 
 @pytest.fixture(scope="module")

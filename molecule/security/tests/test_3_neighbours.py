@@ -12,13 +12,13 @@ import time
 import pytest
 from plays import play, words
 
-SQL = '''
+SQL = """
 import subprocess, os, re
 url = os.environ["DATABASE_URL"].replace("+asyncpg", "").replace("+psycopg", "")
 url = re.sub("[^/]*$", "", url) + {database!r} if {database!r} else url
 done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", {statement!r}, {place!r} or url], capture_output=True, text=True, timeout=20)
 result = [done.returncode, done.stdout[:200], done.stderr[:300]]
-'''
+"""
 REFUSED = re.compile(
     r"permission denied|must be (superuser|owner|a member)|only (roles|superusers)|not permitted|no password|Peer authentication|too many"
     r"|is not allowed"
@@ -95,14 +95,14 @@ def test_all_connections_that_it_takes_leave_the_others_theirs(host, mole, shop)
     assert 0 < sessions <= limit and shop() == "healthy"
 
 
-REDIS = '''
+REDIS = """
 import os, subprocess, urllib.parse
 own = urllib.parse.urlsplit(os.environ["REDIS_CACHE_URL"])
 port = {port} or own.port
 login = ["--user", own.username or "default", "--pass", own.password] if {login} else []
 done = subprocess.run(["redis-cli", "--no-auth-warning", "-p", str(port), *login, *{words!r}], capture_output=True, text=True, timeout=10)
 result = done.stdout[:200] + done.stderr[:200]
-'''
+"""
 COMMANDS = {
     "change where it writes": ["CONFIG", "SET", "dir", "/etc"],
     "change its limit": ["CONFIG", "SET", "maxmemory", "0"],
@@ -126,8 +126,10 @@ def test_an_app_reaches_no_redis_of_another(host, mole, shop):
     own = mole.does(REDIS.format(port=0, login=True, words=["PING"]))["result"]
     assert own == "PONG\n" and len(set(ports)) == 3
     reached = [
-        port for port in set(ports) for login in (True, False) if "refused" not in
-        mole.does(REDIS.format(port=port, login=login, words=["PING"]))["result"].lower()
+        port
+        for port in set(ports)
+        for login in (True, False)
+        if "refused" not in mole.does(REDIS.format(port=port, login=login, words=["PING"]))["result"].lower()
     ]
     assert len(set(reached)) == 1 and shop() == "healthy"
 
@@ -150,9 +152,13 @@ def test_memory_without_end_is_its_own_end(host, mole, shop):
     before = host.check_output("systemctl show --value --property=InvocationID 'shop-*.service'")
     unit = host.check_output(f"echo mole-web@{mole.port}.service")
     started = host.check_output(f"systemctl show --value --property=InvocationID {unit}")
-    host.run(f"curl --silent --max-time 60 --data-binary 'x = [bytearray(b\"x\" * (8 << 20)) for _ in range(1000)]' http://127.0.0.1:{mole.port}/")
+    host.run(
+        f"curl --silent --max-time 60 --data-binary 'x = [bytearray(b\"x\" * (8 << 20)) for _ in range(1000)]' http://127.0.0.1:{mole.port}/"
+    )
     deadline = time.monotonic() + 90
-    while host.check_output(f"systemctl show --value --property=InvocationID {unit}") == started or host.run(f"systemctl is-active {unit}").rc:
+    while (
+        host.check_output(f"systemctl show --value --property=InvocationID {unit}") == started or host.run(f"systemctl is-active {unit}").rc
+    ):
         assert time.monotonic() < deadline, "its process was ended and started anew"
         time.sleep(1)
     assert shop() == "healthy"
@@ -167,7 +173,7 @@ def test_a_process_that_is_called_sshd_opens_no_port(host, mole):
     result = Path("/proc/self/comm").read_text().strip()
     """
     # By its main thread, whose name is the process's.
-    said = mole.does(code.replace("ctypes.CDLL(None).prctl(15, b\"sshd\", 0, 0, 0)", 'Path("/proc/self/comm").write_text("sshd")'))
+    said = mole.does(code.replace('ctypes.CDLL(None).prctl(15, b"sshd", 0, 0, 0)', 'Path("/proc/self/comm").write_text("sshd")'))
     assert said == {"result": "sshd"}
     try:
         run = play("playbooks/site.yml")

@@ -99,7 +99,9 @@ OVERWRITTEN = {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1", "X-Forw
 def send(host):
     def ask(texts, name=SITE):
         sent = json.dumps([[base64.b64encode(zlib.compress(text.encode("latin-1"))).decode(), name] for text in texts])
-        return json.loads(host.check_output(f"printf %s {shlex.quote(sent)} > /run/wire.json && python3 -c {shlex.quote(CLIENT)} < /run/wire.json"))
+        return json.loads(
+            host.check_output(f"printf %s {shlex.quote(sent)} > /run/wire.json && python3 -c {shlex.quote(CLIENT)} < /run/wire.json")
+        )
 
     return ask
 
@@ -171,7 +173,9 @@ def test_a_name_that_no_site_declares_has_no_certificate(send, name):
     assert answer == "" and error in ("TLSV1_UNRECOGNIZED_NAME", "ConnectionResetError", "")
 
 
-@pytest.mark.parametrize("path", ["/files../README.md", "/filesx", "/files/../attempts.py", "/files/%2e%2e/attempts.py", "/files/.hidden", "//files/.hidden"])
+@pytest.mark.parametrize(
+    "path", ["/files../README.md", "/filesx", "/files/../attempts.py", "/files/%2e%2e/attempts.py", "/files/.hidden", "//files/.hidden"]
+)
 def test_no_path_leads_out_of_what_is_served(send, path):
     ((_error, answer),) = send([request(path=path)])
     assert "A hostile app" not in answer and "def outcome" not in answer and "\r\n\r\nhidden" not in answer

@@ -41,7 +41,9 @@ def run_from(host):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_address_takes_no_more_than_its_part(host, run_from, shop, kind):
-    host.check_output(f"systemd-run --quiet --unit=flood --collect --property=StandardOutput=truncate:/run/flood.json {run_from(kind, FLOOD, SECONDS + 4)}")
+    host.check_output(
+        f"systemd-run --quiet --unit=flood --collect --property=StandardOutput=truncate:/run/flood.json {run_from(kind, FLOOD, SECONDS + 4)}"
+    )
     visit = json.loads(host.check_output(f"sleep 2; {run_from('visit', VISITOR, SECONDS)}"))
     assert visit["failed"] == [] and visit["p99_ms"] < P99, visit
     host.run("while systemctl is-active --quiet flood; do sleep 0.5; done")

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a playbook against the scenario's host from within a test, as a user would at the prompt."""
+
 from __future__ import annotations
 
 import json
@@ -21,8 +22,12 @@ def play(playbook, *arguments, variables=None):
     extra = ["-e", json.dumps(variables)] if variables is not None else []
     return subprocess.run(
         ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], str(ROOT / playbook), *arguments, *extra],
-        cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **PLAIN},
-        capture_output=True, text=True, timeout=300, check=False,
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **PLAIN},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 

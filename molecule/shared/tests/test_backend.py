@@ -47,9 +47,7 @@ def test_something_is_deployed(host):
 
 def test_units_run_as_their_app_and_come_back_at_boot(host):
     for app, unit in processes(host):
-        state = show(
-            host, unit, "ActiveState", "User", "UnitFileState", "NeedDaemonReload", "Restart", "MemoryMax", "MainPID"
-        )
+        state = show(host, unit, "ActiveState", "User", "UnitFileState", "NeedDaemonReload", "Restart", "MemoryMax", "MainPID")
         assert (state["ActiveState"], state["User"], state["Restart"]) == ("active", app, "always"), unit
         assert (state["UnitFileState"], state["NeedDaemonReload"]) == ("enabled", "no"), unit
         assert int(state["MemoryMax"]) < 2**60, f"{unit} has a limit"
@@ -95,9 +93,7 @@ def test_releases_are_whole_and_sealed(host):
         assert host.check_output(f"find -H /srv/{app}/current ! -user root") == ""
         assert host.check_output(f"find -H /srv/{app}/current ! -type l -perm /o+rx ! -name .complete ! -name .migrated") == ""
         assert host.check_output(f"find -H /srv/{app}/current ! -type l ! -group {app} ! -name .complete ! -name .migrated") == ""
-        assert not host.run(f"ls -d /run/lock/mainstay/{app}.deploy /run/mainstay-release/{app}@*").stdout, (
-            "a deploy leaves nothing behind"
-        )
+        assert not host.run(f"ls -d /run/lock/mainstay/{app}.deploy /run/mainstay-release/{app}@*").stdout, "a deploy leaves nothing behind"
 
 
 def test_environment_file_is_for_root_and_the_app(host):
@@ -120,12 +116,7 @@ def test_no_secret_can_be_seen(host):
         assert found, app
         for secret in found:
             assert not [place for place, text in seen.items() if secret in text]
-            assert (
-                host.run(
-                    f"grep -rqF {shlex.quote(secret)} /srv/{app}/current/ /var/cache/mainstay /var/lib/mainstay/backend"
-                ).rc
-                != 0
-            )
+            assert host.run(f"grep -rqF {shlex.quote(secret)} /srv/{app}/current/ /var/cache/mainstay /var/lib/mainstay/backend").rc != 0
 
 
 @pytest.fixture
@@ -140,9 +131,7 @@ def state(host):
 
 def test_a_broken_unit_changes_nothing(state):
     before = state()
-    run = play(
-        "playbooks/site.yml", "--tags", "backend", variables={"backend_plan": {"shop": {"web": {"tasks_max": "many"}}}}
-    )
+    run = play("playbooks/site.yml", "--tags", "backend", variables={"backend_plan": {"shop": {"web": {"tasks_max": "many"}}}})
     assert run.returncode != 0
     assert "Invalid maximum tasks value 'many'" in words(run)
     assert state() == before

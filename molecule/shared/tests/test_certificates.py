@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Certificates: the pair fits, names the site, keeps its key to root, and is what the site is served with."""
+
 from __future__ import annotations
 
 SITE = "localhost"
@@ -22,5 +23,7 @@ def test_the_key_is_root_s_alone(host):
 
 
 def test_the_site_is_served_with_it(host):
-    served = host.check_output(f"openssl s_client -connect 127.0.0.1:443 -servername {SITE} </dev/null 2>/dev/null | openssl x509 -fingerprint -noout")
+    served = host.check_output(
+        f"openssl s_client -connect 127.0.0.1:443 -servername {SITE} </dev/null 2>/dev/null | openssl x509 -fingerprint -noout"
+    )
     assert served == host.check_output(f"openssl x509 -in {TLS}.crt -fingerprint -noout")

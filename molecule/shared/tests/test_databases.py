@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PostgreSQL and Redis: the plan's numbers read back from the running servers, and doors that are closed."""
+
 from __future__ import annotations
 
 import pytest
@@ -17,7 +18,9 @@ def test_postgresql_runs_with_the_settings_in_its_file(host):
     assert _setting(host, "max_connections") == settings["max_connections"]
     assert _setting(host, "wal_compression") == "lz4"
     assert host.check_output("cd / && runuser -u postgres -- psql -Atc 'SELECT count(*) FROM pg_settings WHERE pending_restart'") == "0"
-    assert host.check_output("cd / && runuser -u postgres -- psql -Atc 'SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL'") == "0"
+    assert (
+        host.check_output("cd / && runuser -u postgres -- psql -Atc 'SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL'") == "0"
+    )
 
 
 def test_postgresql_keeps_a_verifier_and_refuses_a_wrong_password(host):
@@ -37,12 +40,15 @@ def test_every_database_is_closed_to_all_but_its_owner(host):
 
 @pytest.mark.parametrize("unit", ["postgresql@*", "nginx", "redis-server@shop-cache", "redis-server@shop-queue"])
 def test_servers_have_the_limits_of_the_plan(host, unit):
-    shown = dict(line.split("=") for line in host.check_output(f"systemctl show --property=MemoryMax,TasksMax '{unit}.service'").splitlines())
+    shown = dict(
+        line.split("=") for line in host.check_output(f"systemctl show --property=MemoryMax,TasksMax '{unit}.service'").splitlines()
+    )
     assert 16 << 20 < int(shown["MemoryMax"]) < 2 << 30 and 0 < int(shown["TasksMax"]) < 1000
 
 
-@pytest.mark.parametrize(("name", "port", "policy", "appendonly"), [
-    ("shop-cache", 6379, "allkeys-lru", "no"), ("shop-queue", 6380, "noeviction", "yes")])
+@pytest.mark.parametrize(
+    ("name", "port", "policy", "appendonly"), [("shop-cache", 6379, "allkeys-lru", "no"), ("shop-queue", 6380, "noeviction", "yes")]
+)
 def test_redis_instances(host, name, port, policy, appendonly):
     unit = host.service(f"redis-server@{name}")
     assert unit.is_running

@@ -54,10 +54,20 @@ def keep(name, found):
 def ansible(shop, playbook):
     """A run in the background, as its own process group."""
     return subprocess.Popen(
-        ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], str(ROOT / playbook),
-         "-e", json.dumps({"mainstay_apps": shop.declared})],
-        cwd=ROOT, env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        [
+            "ansible-playbook",
+            "-i",
+            os.environ["MOLECULE_INVENTORY_FILE"],
+            str(ROOT / playbook),
+            "-e",
+            json.dumps({"mainstay_apps": shop.declared}),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -87,7 +97,9 @@ def test_releases_change_under_load(host, shop, visitor):
     release = host.check_output("readlink -f /srv/shop/current")
     places = host.check_output("for pid in $(pgrep -u shop); do readlink /proc/$pid/cwd; done | sort -u").split()
     assert places == [release], "no process of an old release is left"
-    assert host.check_output("ls /srv/shop/instances | grep -c web") == host.check_output("grep -c server /etc/nginx/mainstay/upstreams.conf")
+    assert host.check_output("ls /srv/shop/instances | grep -c web") == host.check_output(
+        "grep -c server /etc/nginx/mainstay/upstreams.conf"
+    )
 
 
 def test_a_deploy_without_a_change_changes_nothing(shop):

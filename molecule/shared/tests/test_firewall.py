@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The firewall as the kernel has it, and as a stranger on the network meets it."""
+
 from __future__ import annotations
 
 import pytest
@@ -19,7 +20,8 @@ def knock(host):
         " && ip address add 198.51.100.1/24 dev mainstay-in && ip address add 2001:db8:f::1/64 dev mainstay-in nodad"
         f" && ip link set mainstay-in up && ip -n {STRANGER} address add 198.51.100.2/24 dev mainstay-out"
         f" && ip netns exec {STRANGER} sysctl --quiet --write net.ipv6.conf.mainstay-out.disable_ipv6=0"
-        f" && ip -n {STRANGER} address add 2001:db8:f::2/64 dev mainstay-out nodad && ip -n {STRANGER} link set mainstay-out up")
+        f" && ip -n {STRANGER} address add 2001:db8:f::2/64 dev mainstay-out nodad && ip -n {STRANGER} link set mainstay-out up"
+    )
 
     def knock(port, address="198.51.100.1"):
         program = f"import socket; socket.create_connection(('{address}', {port}), 2)"
@@ -58,9 +60,7 @@ def test_the_host_reaches_itself(host, listener):
 def test_too_many_ssh_connections_of_one_address_are_dropped(host, knock):
     # Through a second address of the stranger's, so that the other tests are not slowed down.
     host.check_output(f"ip -n {STRANGER} address add 198.51.100.3/24 dev mainstay-out")
-    program = ("import socket\n"
-               "for number in range(80):\n"
-               "    socket.create_connection(('198.51.100.1', 22), 1, ('198.51.100.3', 0)).close()")
+    program = "import socket\nfor number in range(80):\n    socket.create_connection(('198.51.100.1', 22), 1, ('198.51.100.3', 0)).close()"
     # sshd itself needs a moment until it takes unknown visitors again.
     assert host.run(f'ip netns exec {STRANGER} python3 -c "{program}" && exit; sleep 5; exit 1').rc == 1
     assert knock(22)

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What breaks comes back by itself, what was stopped stays stopped, and the agent is small, confined and remembers."""
+
 from __future__ import annotations
 
 import json
@@ -40,7 +41,9 @@ def _entry(host, unit):
 
 
 def _history(host, unit):
-    return [incident for incident in json.loads(host.check_output("mainstay history --json -n 1000"))["incidents"] if incident["unit"] == unit]
+    return [
+        incident for incident in json.loads(host.check_output("mainstay history --json -n 1000"))["incidents"] if incident["unit"] == unit
+    ]
 
 
 def _eventually(condition, seconds, what):
@@ -112,7 +115,9 @@ def test_killed_process_answers_again_within_10_seconds(host):
     host.check_output(f"kill -9 {before}")
     assert _seconds_until_it_answers(host, 20) <= 10
     assert _property(host, WEB, "MainPID") != before
-    _eventually(lambda: [item["kind"] for item in _history(host, WEB) if item["state"] == "recovered"][-1:] == ["crash"], 30, "a remembered crash")
+    _eventually(
+        lambda: [item["kind"] for item in _history(host, WEB) if item["state"] == "recovered"][-1:] == ["crash"], 30, "a remembered crash"
+    )
 
 
 def test_maintenance_keeps_the_agent_s_hands_off(host):

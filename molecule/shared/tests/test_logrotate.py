@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rotation by a forced run of the real service: the program goes on writing to the right file."""
+
 from __future__ import annotations
 
 import pytest
@@ -40,7 +41,9 @@ def test_the_service_runs_without_errors(host):
 
 def test_logrotate_looks_more_than_once_a_day(host):
     assert host.service("logrotate.timer").is_running
-    assert "OnCalendar=hourly" in host.check_output("systemctl show --property TimersCalendar logrotate.timer").replace("*-*-* *:00:00", "hourly")
+    assert "OnCalendar=hourly" in host.check_output("systemctl show --property TimersCalendar logrotate.timer").replace(
+        "*-*-* *:00:00", "hourly"
+    )
 
 
 def test_packages_stanzas_are_left_alone(host):

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an operator does on the host: a command as the app, ports freed from strays, a look at what was deployed."""
+
 from __future__ import annotations
 
 import json

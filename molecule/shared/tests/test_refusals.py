@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What must stop a run: wrong input before anything has changed, a bad configuration before it is live."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,7 @@ from ansible_collections.mainstay.vps.tests.unit.declarations import WRONG, brok
 from plays import changes, play, words
 
 # Each second declaration of the table, and variables of roles: together more than 25.
-WRONG_VARIABLES = [
-    ({"mainstay_apps": broken(path, value)}, expected) for path, value, expected in WRONG[::2]
-] + [
+WRONG_VARIABLES = [({"mainstay_apps": broken(path, value)}, expected) for path, value, expected in WRONG[::2]] + [
     ({"mainstay_users": 0}, ["mainstay_users", "0", "1 to 10000000"]),
     ({"nginx_frame_options": "NONE"}, ["nginx_frame_options", "NONE", "SAMEORIGIN"]),
     ({"nginx_proxy_read_timeout": "soon"}, ["nginx_proxy_read_timeout", "soon", "int"]),
@@ -37,13 +36,16 @@ def test_wrong_input_stops_before_the_host_changes():
 @pytest.fixture
 def etc_nginx(host):
     """A digest of every file and link under /etc/nginx."""
-    return lambda: host.check_output("cd /etc/nginx && find . -printf '%y %m %u %g %l %p\\n' -type f -exec sha256sum {} \\; | sort | sha256sum")
+    return lambda: host.check_output(
+        "cd /etc/nginx && find . -printf '%y %m %u %g %l %p\\n' -type f -exec sha256sum {} \\; | sort | sha256sum"
+    )
 
 
 def test_a_broken_site_leaves_nginx_as_it_was(host, etc_nginx):
     before = etc_nginx()
-    run = play("playbooks/site.yml", "--tags", "nginx",
-               variables={"nginx_upstreams": [{"name": "shop-web", "servers": ["127.0.0.1:eight"]}]})
+    run = play(
+        "playbooks/site.yml", "--tags", "nginx", variables={"nginx_upstreams": [{"name": "shop-web", "servers": ["127.0.0.1:eight"]}]}
+    )
     assert run.returncode != 0
     assert 'invalid port in upstream "127.0.0.1:eight"' in words(run)
     assert etc_nginx() == before

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The finished host as its user sees it: the site, its application, its database and queue."""
+
 from __future__ import annotations
 
 import json
@@ -22,7 +23,7 @@ def test_application_is_healthy_through_nginx_and_tls(host):
 
 
 def test_a_queued_task_comes_back_done(host):
-    order = _json(host, "/orders", "-X POST -H 'Content-Type: application/json' -d '{\"item\": \"tea\", \"quantity\": 2}'")
+    order = _json(host, "/orders", '-X POST -H \'Content-Type: application/json\' -d \'{"item": "tea", "quantity": 2}\'')
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         found = _json(host, f"/orders/{order['id']}")

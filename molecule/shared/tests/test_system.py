@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host itself: what is configured is what the kernel, the journal and apt really use."""
+
 from __future__ import annotations
 
 import re
@@ -57,7 +58,9 @@ def test_a_transaction_that_was_cut_off_is_settled(host):
     assert host.service("mainstay-recover.service").is_enabled
     step = '{"act": "place", "dest": "/etc/mainstay/cut-off", "new": "/etc/mainstay/.cut-off.dpkg-new", "old": null, "before": null, "after": null}'
     journal = '{"version": 1, "state": "forward", "backup": null, "steps": [' + step + "]}"
-    host.check_output("echo whole >/etc/mainstay/.cut-off.dpkg-new && printf %s %s >/var/lib/mainstay/transactions/test.json", "%s", journal)
+    host.check_output(
+        "echo whole >/etc/mainstay/.cut-off.dpkg-new && printf %s %s >/var/lib/mainstay/transactions/test.json", "%s", journal
+    )
     host.check_output("timeout 10 sh -c 'while [ -e /var/lib/mainstay/transactions/test.json ]; do sleep 0.2; done'")
     assert host.check_output("cat /etc/mainstay/cut-off && rm /etc/mainstay/cut-off") == "whole"
     assert not host.file("/etc/mainstay/.cut-off.dpkg-new").exists

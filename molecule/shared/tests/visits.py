@@ -68,7 +68,9 @@ class Visit:
     def __exit__(self, *_error):
         self.host.run("systemctl kill --signal=TERM steady.service")
         # It reads all its orders back, and is not to be found by the next visit.
-        self.host.run("timeout 240 sh -c 'while systemctl is-active --quiet steady.service; do sleep 0.2; done' || systemctl stop steady.service")
+        self.host.run(
+            "timeout 240 sh -c 'while systemctl is-active --quiet steady.service; do sleep 0.2; done' || systemctl stop steady.service"
+        )
         self.found = json.loads(self.host.file("/run/steady.json").content_string)
 
 

@@ -118,9 +118,7 @@ def model(
     result["packages"] = sorted(set(result["packages"]))
     result["files"] = _once(result["files"])
     result["locks"] = {name: app["release"] for name, app in result["apps"].items() if app["changing"]}
-    result["builds"] = [
-        name for name, app in result["apps"].items() if app["release"] not in (app["previous"], app["current"])
-    ]
+    result["builds"] = [name for name, app in result["apps"].items() if app["release"] not in (app["previous"], app["current"])]
     _find_orphans(result["apps"], host.get("active") or ())
     result["validate"] = _validation(result, options["systemd_version"])
     return result
@@ -151,9 +149,7 @@ def _app(app, release, plan, variables, options, host):
         name: _surge(app["processes"][name], numbers) if recorded(paths, app, app["processes"][name]) else 0
         for name, (_described, numbers) in planned_units.items()
     }
-    fits = options["deploy"] == "blue_green" and (
-        options["surge_mb"] is None or sum(surges.values()) <= options["surge_mb"]
-    )
+    fits = options["deploy"] == "blue_green" and (options["surge_mb"] is None or sum(surges.values()) <= options["surge_mb"])
     processes = [
         _process(app, app["processes"][name], *found, release, variables, options, paths, running, fits)
         for name, found in planned_units.items()
@@ -179,9 +175,7 @@ def _app(app, release, plan, variables, options, host):
         "target": f"{app['name']}.target",
         "target_running": f"{app['name']}.target" in running,
         # A lock was left by a run that was cut off, perhaps with nothing but its end to do: this one comes to that end.
-        "changing": current != release
-        or f"{LOCKS}/{app['name']}.deploy" in paths
-        or any(item["mode"] != "kept" for item in processes),
+        "changing": current != release or f"{LOCKS}/{app['name']}.deploy" in paths or any(item["mode"] != "kept" for item in processes),
         "surge_mb": sum(surges[item["name"]] for item in processes if item["mode"] == "beside"),
         "secrets": secret_names(app),
         "processes": processes,
@@ -267,16 +261,11 @@ def _files(app, described):
         {"dest": f"{UNITS}/multi-user.target.wants/{described['target']}", "link": f"../{described['target']}"},
     ]
     for item in described["units"]:
-        entries.append(
-            {"dest": f"{UNITS}/{item['name']}@.service", "template": "process.service.j2", "vars": {"unit": item}}
-        )
+        entries.append({"dest": f"{UNITS}/{item['name']}@.service", "template": "process.service.j2", "vars": {"unit": item}})
     for process in described["processes"]:
         for number in sorted({*process["live_numbers"], *process["numbers"]}):
             release = _release_of(app, described, process, number)
-            entries += [
-                {"dest": path, "link": link}
-                for path, link in instance_links(described, process, number, release).items()
-            ]
+            entries += [{"dest": path, "link": link} for path, link in instance_links(described, process, number, release).items()]
     return entries
 
 

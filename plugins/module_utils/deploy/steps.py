@@ -88,9 +88,7 @@ def takeover(described, changed_files=()):
         if not app["target_running"]:
             found["started"].append(app["target"])
     if any(app["previous"] for app in _changing(described)):
-        found["watched"] = [
-            probe for app in _changing(described) for process in app["processes"] for probe in process["probes"]
-        ]
+        found["watched"] = [probe for app in _changing(described) for process in app["processes"] for probe in process["probes"]]
     return found
 
 
@@ -117,9 +115,7 @@ def completion(described):
 
 
 def _without(app, process, numbers):
-    return [
-        {"dest": path, "state": "absent"} for number in numbers for path in instance_links(app, process, number, "")
-    ]
+    return [{"dest": path, "state": "absent"} for number in numbers for path in instance_links(app, process, number, "")]
 
 
 def _recorded_links(app, process):
@@ -148,11 +144,7 @@ def _drain(process, numbers):
 def _belongs(app, path):
     """Whether a file is this app's, also when it is no longer declared."""
     own = rf"{UNITS}/{re.escape(app['name'])}(-[a-z0-9-]+@\.service|\.target|\.target\.wants/.+)"
-    return (
-        path == app["env_file"]
-        or path.startswith(f"{app['root']}/instances/")
-        or re.fullmatch(own, path) is not None
-    )
+    return path == app["env_file"] or path.startswith(f"{app['root']}/instances/") or re.fullmatch(own, path) is not None
 
 
 def retreat(described, changed_files=(), taken_over=False, results=()):
@@ -168,9 +160,7 @@ def retreat(described, changed_files=(), taken_over=False, results=()):
             link = {"link": f"releases/{app['current']}"} if app["current"] else {"state": "absent"}
             found["files"].append({"dest": f"{app['root']}/current", **link})
         longer = [other for name, other in described["apps"].items() if len(name) > len(app["name"])]
-        found["restore"] += [
-            path for path in changed_files if _belongs(app, path) and not any(_belongs(item, path) for item in longer)
-        ]
+        found["restore"] += [path for path in changed_files if _belongs(app, path) and not any(_belongs(item, path) for item in longer)]
         for process in app["processes"]:
             found["files"] += _without(app, process, _new(process)) + _recorded_links(app, process)
             found["stopped"] += names(app, process, _new(process))
@@ -212,10 +202,7 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None)
     ]
     for item in sick:
         reasons = "; ".join(item.get("reasons") or ["no answer"])
-        lines.append(
-            f"{item['name']}: {item.get('target')} gave status {item.get('status')} in "
-            f"{item.get('attempts')} tries: {reasons}"
-        )
+        lines.append(f"{item['name']}: {item.get('target')} gave status {item.get('status')} in {item.get('attempts')} tries: {reasons}")
         lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
     lines += [] if sick or not error else [error]
     for item in journals:

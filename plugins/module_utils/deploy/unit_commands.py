@@ -24,13 +24,7 @@ VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 
 def _literal(text):
     """Text that systemd gives to the program as it is."""
-    return (
-        re.sub(r'(["\\])', r"\\\1", text)
-        .replace("%", "%%")
-        .replace("$", "$$")
-        .replace("\n", "\\n")
-        .replace("\t", "\\t")
-    )
+    return re.sub(r'(["\\])', r"\\\1", text).replace("%", "%%").replace("$", "$$").replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _expanded(text):

@@ -23,10 +23,7 @@ CPU_WEIGHT = {"web": 100, "celery": 50, "worker": 50}
 
 def planned(process, plan):
     """What the capacity plan says of a process; where there is no plan, what was declared and small defaults."""
-    pool = {
-        key: value if value != "auto" else default
-        for (key, value), default in zip(sorted(process["pool"].items()), (5, 5))
-    }
+    pool = {key: value if value != "auto" else default for (key, value), default in zip(sorted(process["pool"].items()), (5, 5))}
     memory = plan.get("memory_max_mb") or process["memory_mb"]
     defaults = {
         "instances": 1 if process["instances"] == "auto" else process["instances"],

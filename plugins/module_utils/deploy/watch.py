@@ -61,7 +61,9 @@ def restarts(units):
         return {}
     shown = subprocess.run(
         ["systemctl", "show", "--property=Id,NRestarts,ActiveState,Job", "--", *units],
-        stdout=subprocess.PIPE, text=True, check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     ).stdout
     return {
         unit["Id"]: (int(unit.get("NRestarts") or 0), unit.get("ActiveState", ""))

@@ -24,7 +24,9 @@ def certificate_sites(apps):
     """The sites that are served with TLS, sorted by host name: where the certificate comes from and where it lies."""
     sites = [
         {"name": site["name"], "source": site["tls"]["kind"], **tls_files(site)}
-        for app in normalise(apps).values() for site in app["sites"].values() if site["tls"]["kind"] != "none"
+        for app in normalise(apps).values()
+        for site in app["sites"].values()
+        if site["tls"]["kind"] != "none"
     ]
     return sorted(sites, key=lambda site: site["name"])
 
@@ -49,9 +51,11 @@ def self_signed_sites(sites):
         mapping(site, where, ("name", "source", "names", "certificate", "key"), ("name", "source"))
         if site["source"] == "letsencrypt":
             raise DeclarationError(
-                f"{where}.source", "letsencrypt",
+                f"{where}.source",
+                "letsencrypt",
                 f"It is not built yet. For {site['name']} declare tls: selfsigned, or tls: {{certificate: …, key: …}} with "
-                "the paths of files of your own.")
+                "the paths of files of your own.",
+            )
         if site["source"] not in ("selfsigned", "files"):
             raise DeclarationError(f"{where}.source", site["source"], "Use selfsigned or files.")
         if site["source"] == "files" and not (site.get("certificate") and site.get("key")):
@@ -83,10 +87,7 @@ def certificates_due(wanted, paths, today, renew_days=30, directory=TLS_DIRECTOR
     def is_good(site):
         path = f"{directory}/{site['name']}"
         target = paths.get(f"{path}.pair", {}).get("target")
-        return (
-            f"{path}.crt" in paths and f"{path}.key" in paths
-            and pair_is_good(target, site["name"], site["names"], today, renew_days)
-        )
+        return f"{path}.crt" in paths and f"{path}.key" in paths and pair_is_good(target, site["name"], site["names"], today, renew_days)
 
     return [site for site in wanted if not is_good(site)]
 

@@ -39,9 +39,7 @@ def egress_chains(apps, plan=None, hostname=None):
         apart += _others_redis(declared, app, plan, hostname)
         own = [*apart, *_counted(app, plan, hostname), *_allowed(app, plan, hostname), *_refused(METADATA)]
         chains.append({"name": f"app-{app['name']}", "user": app["user"], "rules": own})
-        chains.append(
-            {"name": f"build-{app['name']}", "user": app["build_user"], "rules": [*apart, *_refused(METADATA)]}
-        )
+        chains.append({"name": f"build-{app['name']}", "user": app["build_user"], "rules": [*apart, *_refused(METADATA)]})
     return chains
 
 

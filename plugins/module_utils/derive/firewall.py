@@ -46,7 +46,10 @@ def firewall_rules(apps, plan=None, hostname=None):
             rules.append({"port": 443, "protocol": "tcp", "comment": "web sites with TLS", "per_source": per_source})
     inner = []
     if "database" in tiers:
-        inner += [("backend", DATABASE_PORTS[name], name) for name in sorted({app[key] for app in declared for key in ("database", "pooler")} - {"none"})]
+        inner += [
+            ("backend", DATABASE_PORTS[name], name)
+            for name in sorted({app[key] for app in declared for key in ("database", "pooler")} - {"none"})
+        ]
     if "cache" in tiers:
         inner += [
             ("backend", port, f"redis {app} {purpose}")
@@ -82,8 +85,7 @@ def _sources(value, where):
         network = network_of(item, where)
         sources["ip" if network.version == 4 else "ip6"].append(network)
     return {
-        family: [str(network) for network in ipaddress.collapse_addresses(networks)]
-        for family, networks in sources.items() if networks
+        family: [str(network) for network in ipaddress.collapse_addresses(networks)] for family, networks in sources.items() if networks
     }
 
 

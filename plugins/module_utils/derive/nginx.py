@@ -86,12 +86,14 @@ def nginx_sites(apps, plan=None, hostname=None):
     sites = []
     for app in normalise(apps).values():
         for site in app["sites"].values():
-            sites.append({
-                "name": site["name"],
-                "app": app["name"],
-                "tls": tls_files(site),
-                "max_body": site["max_body"],
-                "rate_limit": site["rate_limit"],
-                "locations": [_location(app, site, path, route, max_websockets) for path, route in site["routes"].items()],
-            })
+            sites.append(
+                {
+                    "name": site["name"],
+                    "app": app["name"],
+                    "tls": tls_files(site),
+                    "max_body": site["max_body"],
+                    "rate_limit": site["rate_limit"],
+                    "locations": [_location(app, site, path, route, max_websockets) for path, route in site["routes"].items()],
+                }
+            )
     return sorted(sites, key=lambda site: site["name"])

@@ -39,8 +39,12 @@ def postgresql_databases(apps, secrets, plan=None):
     """One database for each app that declares PostgreSQL, owned by a role of the app's name with the connections of the plan."""
     limits = (plan or {}).get("connections", {}).get("postgresql", {}).get("roles", {})
     return [
-        {"name": app["name"], "owner": app["name"], "connection_limit": limits.get(app["name"], UNLIMITED),
-         "password_verifier": scram_verifier(secrets[app["name"]]["DATABASE_PASSWORD"], app["name"])}
+        {
+            "name": app["name"],
+            "owner": app["name"],
+            "connection_limit": limits.get(app["name"], UNLIMITED),
+            "password_verifier": scram_verifier(secrets[app["name"]]["DATABASE_PASSWORD"], app["name"]),
+        }
         for app in normalise(apps).values()
         if app["database"] == "postgresql" and app["name"] in secrets
     ]
@@ -50,7 +54,8 @@ def postgresql_missing(databases, found, settings):
     """The databases whose existence, role, password or settings differ from what the snapshot found on the host."""
     wanted = {f"{name}={value}" for name, value in settings.items()}
     return [
-        database for database in databases
+        database
+        for database in databases
         if found.get("databases", {}).get(database["name"]) != database["owner"]
         or found.get("roles", {}).get(database["owner"]) != hashlib.sha256(database["password_verifier"].encode()).hexdigest()
         or not wanted <= set(found.get("settings", {}).get(database["owner"], ()))

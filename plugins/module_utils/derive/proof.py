@@ -56,8 +56,13 @@ def _site_probes(app, site):
             continue
         health = app["processes"][route["process"]]["health"]
         if _covering_route(site, health["path"]) == route:
-            yield {"name": name, "kind": "http", "url": f"{scheme}://{site['name']}{health['path']}",
-                   "status": [health["status"]], **common}
+            yield {
+                "name": name,
+                "kind": "http",
+                "url": f"{scheme}://{site['name']}{health['path']}",
+                "status": [health["status"]],
+                **common,
+            }
 
 
 def proof_probes(apps, plan, hostname, deadline=60, live=None):
@@ -69,13 +74,24 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
         probes.append({"name": "postgresql", "kind": "postgresql", "host": LOOPBACK, "port": DATABASE_PORTS["postgresql"]})
     pooled = [app["name"] for app in declared.values() if app["pooler"] == "pgbouncer"]
     if "database" in tiers and pooled:
-        probes.append({"name": "pgbouncer", "kind": "postgresql", "host": LOOPBACK, "port": DATABASE_PORTS["pgbouncer"],
-                       "username": pooled[0], "database": pooled[0]})
+        probes.append(
+            {
+                "name": "pgbouncer",
+                "kind": "postgresql",
+                "host": LOOPBACK,
+                "port": DATABASE_PORTS["pgbouncer"],
+                "username": pooled[0],
+                "database": pooled[0],
+            }
+        )
     if "database" in tiers and any(app["database"] == "mariadb" for app in declared.values()):
         probes.append({"name": "mariadb", "kind": "mysql", "host": LOOPBACK, "port": DATABASE_PORTS["mariadb"]})
     if "cache" in tiers:
-        probes += [{"name": f"redis {app} {purpose}", "kind": "redis", "host": LOOPBACK, "port": port}
-                   for app, ports in redis_ports(declared, plan, hostname).items() for purpose, port in ports.items()]
+        probes += [
+            {"name": f"redis {app} {purpose}", "kind": "redis", "host": LOOPBACK, "port": port}
+            for app, ports in redis_ports(declared, plan, hostname).items()
+            for purpose, port in ports.items()
+        ]
     if "backend" in tiers:
         address = asked_at(web_address(plan, hostname))
         for app in declared.values():
@@ -104,15 +120,19 @@ def undeclared_listeners(listeners, ports):
     return [
         f"{item['protocol']} {item['address']}:{item['port']} by {item['name'] or 'an unknown process'}"
         for item in listeners
-        if _is_public(item["address"]) and not any(bound[0] <= item["port"] <= bound[-1] for bound in bounds)
+        if _is_public(item["address"])
+        and not any(bound[0] <= item["port"] <= bound[-1] for bound in bounds)
         and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
     ]
 
 
 def _versions(packages):
     told = [f"{name} {packages[name]}" for name in TOLD_PACKAGES if name in packages]
-    told += [f"{name} {version}" for name, version in sorted(packages.items())
-             if name.startswith("postgresql-") and name[len("postgresql-"):].isdigit()]
+    told += [
+        f"{name} {version}"
+        for name, version in sorted(packages.items())
+        if name.startswith("postgresql-") and name[len("postgresql-") :].isdigit()
+    ]
     return ", ".join(told)
 
 
@@ -127,7 +147,8 @@ def summary(apps, plan, hostname, host, report=(), live=None):
     for unit in host_units(declared, plan, hostname, live):
         lines.append(f"  unit      {unit} {'active' if unit in active else 'NOT ACTIVE'}")
     lines.append(f"  versions  {_versions(host['packages'])}")
-    public = sorted({f"{item['port']}/{item['protocol'].rstrip('6')} {item['name']}" for item in host["listeners"]
-                     if _is_public(item["address"])})
+    public = sorted(
+        {f"{item['port']}/{item['protocol'].rstrip('6')} {item['name']}" for item in host["listeners"] if _is_public(item["address"])}
+    )
     lines.append(f"  open      {', '.join(public)}")
     return lines + [f"  {line}" for line in report]

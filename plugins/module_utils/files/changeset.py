@@ -125,9 +125,7 @@ class _Planner:
         if self.problems:
             raise TransactionError("\n".join(self.problems))
         order = {entry.dest: number for number, entry in enumerate(self.entries)}
-        self.plan.changes = [
-            self.changes[path] for path in sorted(self.changes, key=lambda path: (order.get(path, len(order)), path))
-        ]
+        self.plan.changes = [self.changes[path] for path in sorted(self.changes, key=lambda path: (order.get(path, len(order)), path))]
         self.plan.steps = [*self.attributes, *self._trees(), *self.places, *self._removals()]
         for number, step in enumerate(self.plan.steps):
             name = f"{os.path.dirname(step.dest).rstrip('/')}/.mainstay-{self.identifier}-{number}"
@@ -169,8 +167,7 @@ class _Planner:
                 else:
                     self._problem(
                         entry,
-                        f"the {kind} {name!r} does not exist on the host. Create it in an earlier task, or correct "
-                        "the name.",
+                        f"the {kind} {name!r} does not exist on the host. Create it in an earlier task, or correct the name.",
                     )
             self.accounts[kind, name] = number
         return self.accounts[kind, name]
@@ -233,9 +230,7 @@ class _Planner:
     def _place(self, entry):
         wanted, found = self._wanted(entry), look(entry.dest)
         if found.kind in ("directory", "other"):
-            self._problem(
-                entry, f"is a {KINDS[found.kind]} on the host, but a {KINDS[entry.state]} is due. Move it away first."
-            )
+            self._problem(entry, f"is a {KINDS[found.kind]} on the host, but a {KINDS[entry.state]} is due. Move it away first.")
         elif found.kind == "absent":
             if self._parents(entry):
                 self._change(entry, found, wanted)
@@ -442,9 +437,7 @@ def run(
             kept = {change.path: f"{change.before.kind} -> {change.after.kind}" for change in plan.changes}
             if not backup or not any(change.before.kind in ("file", "link") for change in plan.changes):
                 kept = None
-            result.backup, answer = transact(
-                plan.steps, identifier, test if trial else None, kept, state_dir, backup_dir
-            )
+            result.backup, answer = transact(plan.steps, identifier, test if trial else None, kept, state_dir, backup_dir)
         except OSError as problem:
             raise TransactionError(_explain(problem)) from problem
     if not answer["passed"]:

@@ -11,12 +11,9 @@ def copy_entries(paths, source, dest):
     for path in paths:
         if not path.startswith(f"{source}/"):
             raise ValueError(f"copy_entries: {path} is not below {source}. Give both as real paths.")
-    return [{"dest": dest + path[len(source):], "file": path} for path in sorted(paths)]
+    return [{"dest": dest + path[len(source) :], "file": path} for path in sorted(paths)]
 
 
 def file_entries(items, dest, template, variable, **attributes):
     """One entry for config_set from each item: ``{name}`` in dest is the item's name, the template sees the item."""
-    return [
-        {"dest": dest.format(name=item["name"]), "template": template, "vars": {variable: item}, **attributes}
-        for item in items
-    ]
+    return [{"dest": dest.format(name=item["name"]), "template": template, "vars": {variable: item}, **attributes} for item in items]

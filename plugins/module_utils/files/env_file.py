@@ -238,8 +238,7 @@ def differences(before, after):
 
     def lines(values, other, side):
         return "".join(
-            f"{name}={MASK}{'' if values[name] == other.get(name) else f' ({side})' if name in other else ''}\n"
-            for name in sorted(values)
+            f"{name}={MASK}{'' if values[name] == other.get(name) else f' ({side})' if name in other else ''}\n" for name in sorted(values)
         )
 
     return lines(before, after, "old"), lines(after, before, "new")

@@ -182,9 +182,7 @@ def _below(path, above):
 
 def _covers(above, path, mounts):
     """Covering ``above`` covers ``path``: it is below, and no other file system begins in between."""
-    return _below(path, above) and not any(
-        point != above and _below(point, above) and _below(path, point) for point in mounts
-    )
+    return _below(path, above) and not any(point != above and _below(point, above) and _below(path, point) for point in mounts)
 
 
 def _small_enough(path):

@@ -172,8 +172,7 @@ class _Parser:
         if source == "content" and not isinstance(value, (str, bytes)):
             self._problem(
                 where,
-                f"content is a {type(value).__name__}, not a text. Pass it through to_nice_json, to_nice_yaml or "
-                "string.",
+                f"content is a {type(value).__name__}, not a text. Pass it through to_nice_json, to_nice_yaml or string.",
             )
         elif source != "content" and (not isinstance(value, str) or not value):
             self._problem(where, f"{source} is {value!r}, not the name of a file.")
@@ -248,9 +247,7 @@ class _Parser:
             if pattern and pattern.count("/") < 3 and not re.search(r"[^*?]", os.path.basename(pattern)):
                 self._problem(f"purge[{number}]", f"{pattern!r} would remove too much. Name a prefix or a suffix.")
             elif pattern and not _GLOB.fullmatch(pattern):
-                self._problem(
-                    f"purge[{number}]", f"{pattern!r} has a [ that is no plain set like [a-z] or [!0-9]. Use * or ?."
-                )
+                self._problem(f"purge[{number}]", f"{pattern!r} has a [ that is no plain set like [a-z] or [!0-9]. Use * or ?.")
         return kept
 
     def _validate(self):

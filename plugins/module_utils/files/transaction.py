@@ -163,9 +163,7 @@ class Step:
 
     def below(self, root):
         """The same step on a file system that begins at ``root``."""
-        return dataclasses.replace(
-            self, dest=root + self.dest, new=self.new and root + self.new, old=self.old and root + self.old
-        )
+        return dataclasses.replace(self, dest=root + self.dest, new=self.new and root + self.new, old=self.old and root + self.old)
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -550,9 +548,7 @@ def transact(steps, identifier, test=None, kept=None, state_dir=STATE_DIR, backu
     if answer is None:
         answer = _settle_for_helper(journal)
     if answer.get("error") and os.path.exists(journal.path):
-        raise TransactionError(
-            f"{answer['error']}. The set could not be put back: {path} says how, and the next run tries again."
-        )
+        raise TransactionError(f"{answer['error']}. The set could not be put back: {path} says how, and the next run tries again.")
     if answer.get("error"):
         raise TransactionError(f"{answer['error']}; every file is as it was.")
     if not answer["passed"]:

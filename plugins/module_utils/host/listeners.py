@@ -175,7 +175,4 @@ def held_by_systemd(listener, table):
 
 def with_socket_units(listeners, table):
     """The listeners, those held by systemd alone under the name of their socket unit."""
-    return [
-        item._replace(unit=held_by_systemd(item, table) or item.unit) if item.pids == (1,) else item
-        for item in listeners
-    ]
+    return [item._replace(unit=held_by_systemd(item, table) or item.unit) if item.pids == (1,) else item for item in listeners]

@@ -19,9 +19,7 @@ from . import units as host_units
 
 # stop_with: none, unit, signal, or "either": a service that runs as one of `only_users` by systemd, all else by a signal (what
 # somebody started through cron or ssh may be in their unit). Whoever runs as somebody else than `only_users` is never stopped.
-Request = namedtuple(
-    "Request", "ports protocol address allowed_units allowed_users stop_with grace kill protect only_users", defaults=[()]
-)
+Request = namedtuple("Request", "ports protocol address allowed_units allowed_users stop_with grace kill protect only_users", defaults=[()])
 
 PROTECT = ["sshd*", "ssh.service", "ssh.socket", "systemd*", "dbus*"]
 INTERVAL = 0.1
@@ -105,9 +103,7 @@ def holders(request, system):
 
 
 def _asked(item, request, system):
-    return any(
-        listeners.overlaps(item, port, request.protocol, request.address, system.only_v6()) for port in request.ports
-    )
+    return any(listeners.overlaps(item, port, request.protocol, request.address, system.only_v6()) for port in request.ports)
 
 
 def _processes(item, system):
@@ -198,9 +194,7 @@ def objection(holder, request, system):
         return _remedy(holder)
     if request.stop_with == "unit" and not _is_service(unit):
         where = f"it runs in {unit}, which is no service" if unit else "it belongs to no unit"
-        return (
-            f"stop_with: unit cannot stop it: {where}. Set stop_with: signal, or stop it by hand: kill {holder['pid']}."
-        )
+        return f"stop_with: unit cannot stop it: {where}. Set stop_with: signal, or stop it by hand: kill {holder['pid']}."
     if request.stop_with == "signal" and unit.endswith(".socket"):
         return f"systemd itself holds the port for {unit}, no signal ends that. Set stop_with: unit."
     if not system.is_root:

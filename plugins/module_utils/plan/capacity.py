@@ -102,8 +102,5 @@ def _check_ports(apps, hosts):
     for host in hosts.values():
         stack_processes.check_ports(
             apps,
-            {
-                app: {name: process["instances"] for name, process in processes.items()}
-                for app, processes in host["processes"].items()
-            },
+            {app: {name: process["instances"] for name, process in processes.items()} for app, processes in host["processes"].items()},
         )

@@ -130,9 +130,7 @@ def read(apps, users, hosts):
     read_hosts = {str(name): _host(str(name), hosts[name]) for name in sorted(hosts, key=str)}
     rooms = _port_rooms(apps)
     processes = tuple(
-        _process(apps[app], apps[app]["processes"][name], rooms)
-        for app in sorted(apps)
-        for name in sorted(apps[app]["processes"])
+        _process(apps[app], apps[app]["processes"][name], rooms) for app in sorted(apps) for name in sorted(apps[app]["processes"])
     )
     stack = Stack(
         users=stack_apps.users(users),
@@ -154,9 +152,7 @@ def _host(name, value):
             raise ValueError(f"{where}.{key}: there is no such key; known keys are {', '.join(HOST_KEYS)}.")
     unknown = sorted(set(value.get("tiers", ())) - set(TIERS))
     if unknown or not value.get("tiers"):
-        raise ValueError(
-            f"{where}.tiers: {value.get('tiers')!r} cannot be used. Name one or more of {', '.join(TIERS)}."
-        )
+        raise ValueError(f"{where}.tiers: {value.get('tiers')!r} cannot be used. Name one or more of {', '.join(TIERS)}.")
     limit = value.get("max_connections")
     return Host(
         name=name,
@@ -366,9 +362,7 @@ def server_pool(stack, share_for):
 def _held(stack, share_for, wanted):
     """The connections of processes by host."""
     return {
-        process: {
-            host.name: connections(stack, host, process, share_for(host, process)) for host in stack.tier("backend")
-        }
+        process: {host.name: connections(stack, host, process, share_for(host, process)) for host in stack.tier("backend")}
         for process in stack.processes
         if wanted(process)
     }

@@ -39,11 +39,7 @@ def host_plan(stack, host, share, share_for):
             files += tier_files
     planned.update({key: getattr(host, key) for key in ("address", "bind_address") if getattr(host, key)})
     planned["memory"] = _memory(host, share, parts)
-    planned["services"] = {
-        name: rules_host.service_limits(name, planned[name], parts[name])
-        for name in SERVICES
-        if name in parts
-    }
+    planned["services"] = {name: rules_host.service_limits(name, planned[name], parts[name]) for name in SERVICES if name in parts}
     planned["sysctl"] = rules_host.sysctl(stack.users, "redis" in planned, files)
     return planned
 
@@ -106,9 +102,7 @@ def _redis_clients(stack, app, host, share_for):
         if process.app == app:
             share = share_for(host, process)
             sets = 2 if process.kind == "web" else 1
-            clients += (
-                demand.instances(stack, host, process, share) * demand.children(stack, host, process, share) * sets
-            )
+            clients += demand.instances(stack, host, process, share) * demand.children(stack, host, process, share) * sets
     return clients
 
 
@@ -133,9 +127,7 @@ def _deploy(stack, host, share_for):
     if demand.blue_green(stack, host, share_for):
         return figures.Choice("blue_green", "a second set of web processes fits beside the running one")
     if "backend" in host.tiers and stack.web():
-        return figures.Choice(
-            "rolling", "a second set of web processes does not fit: instances are replaced one after the other"
-        )
+        return figures.Choice("rolling", "a second set of web processes does not fit: instances are replaced one after the other")
     return figures.Choice("rolling", "no web process runs here")
 
 
@@ -173,17 +165,13 @@ def _requests(stack, process, share_for):
     """Requests at once one instance has to carry when all hosts share them."""
     total = sum(demand.instances(stack, host, process, share_for(host, process)) for host in stack.tier("backend"))
     requests = rules_processes.in_flight(stack.users)
-    return figures.Figure(
-        figures.divide_up(requests, max(1, total)), "requests at once {} / instances of all hosts {}", requests, total
-    )
+    return figures.Figure(figures.divide_up(requests, max(1, total)), "requests at once {} / instances of all hosts {}", requests, total)
 
 
 def _surge(process, surging, number, limit):
     if process.kind == "web" and surging:
         return figures.Figure(number * limit, "instances {} x memory_max {} for the second set", int(number), int(limit))
-    return figures.Figure(
-        0, "replaced in place" if process.kind != "web" else "rolling deploy: replaced one after the other"
-    )
+    return figures.Figure(0, "replaced in place" if process.kind != "web" else "rolling deploy: replaced one after the other")
 
 
 def _memory(host, share, parts):

@@ -32,13 +32,10 @@ class Section(namedtuple("Section", "name title lines total remedies")):
     def text(self):
         width = max(len(name) for _number, name, _why in self.lines)
         sum_lines = [
-            f"  {'+' if index else ' '} {number:>8}  {name:<{width}}  {why}"
-            for index, (number, name, why) in enumerate(self.lines)
+            f"  {'+' if index else ' '} {number:>8}  {name:<{width}}  {why}" for index, (number, name, why) in enumerate(self.lines)
         ]
         choices = [f"  {index}. {remedy.text}" for index, remedy in enumerate(self.remedies, 1)]
-        return "\n".join(
-            [f"{self.name}: {self.title}", *sum_lines, f"  = {self.total}", "Each of these makes it fit:", *choices]
-        )
+        return "\n".join([f"{self.name}: {self.title}", *sum_lines, f"  = {self.total}", "Each of these makes it fit:", *choices])
 
 
 class Given(namedtuple("Given", "apps users hosts")):
@@ -91,9 +88,7 @@ def _memory_section(stack, host, given, others):
         title=f"the smallest plan does not fit into {host.memory_mb} MB of memory.",
         lines=lines,
         total=f"{needed:>6} MB  needed, {needed - host.memory_mb} MB more than there are",
-        remedies=_first(
-            _memory_remedies(stack, host, given), lambda remedy: _fits(given.changed(remedy.change), others)
-        ),
+        remedies=_first(_memory_remedies(stack, host, given), lambda remedy: _fits(given.changed(remedy.change), others)),
     )
 
 
@@ -189,9 +184,7 @@ def _smaller_processes(stack, host, missing):
                     _process_change(process, {"instances": fewer}),
                 )
         if process.workers > 1 and process.memory_mb is None:
-            yield Remedy(
-                f"Set {where}.workers to 1 instead of {process.workers}.", _process_change(process, {"workers": 1})
-            )
+            yield Remedy(f"Set {where}.workers to 1 instead of {process.workers}.", _process_change(process, {"workers": 1}))
 
 
 def _all_automatic(stack):
@@ -206,9 +199,7 @@ def _all_automatic(stack):
             fixed.setdefault(process.app, {})[process.name] = keys
     if fixed:
         names = ", ".join(f"{app}.{name}" for app in sorted(fixed) for name in sorted(fixed[app]))
-        yield Remedy(
-            f"Leave memory, instances, workers and pool to the plan (remove them from {names}).", {"processes": fixed}
-        )
+        yield Remedy(f"Leave memory, instances, workers and pool to the plan (remove them from {names}).", {"processes": fixed})
 
 
 def _process_change(process, keys):
@@ -229,11 +220,7 @@ def _moved_tiers(stack, host, given):
         if not rest or not set(tiers) <= set(host.tiers):
             continue
         shared = [tier for tier in tiers if len(stack.tier(tier)) > 1]
-        told = (
-            [f"take {host.name} out of the inventory group{'s' * (len(shared) > 1)} {', '.join(shared)}"]
-            if shared
-            else []
-        )
+        told = [f"take {host.name} out of the inventory group{'s' * (len(shared) > 1)} {', '.join(shared)}"] if shared else []
         changed = {host.name: {"tiers": rest}}
         for tier in tiers:
             if tier not in shared:
@@ -311,9 +298,7 @@ def _fewer_processes(stack, host):
 def refuse_connections(stack, impossible, apps, users, hosts):
     """Refuse a plan whose pools, even at their smallest, add up to more than a database may accept."""
     given = Given(apps, users, hosts)
-    raise PlanError(
-        [_connection_section(stack, database, given, set(impossible) - {database}) for database in impossible]
-    )
+    raise PlanError([_connection_section(stack, database, given, set(impossible) - {database}) for database in impossible])
 
 
 def _connection_section(stack, database, given, others):
@@ -321,11 +306,7 @@ def _connection_section(stack, database, given, others):
     parts = demand.connection_parts(stack, database, demand.everywhere(demand.UNBOUNDED))
     parts["reserved"] = figures.Figure(demand.RESERVED[database], "kept for an administrator")
     needed = sum(parts.values())
-    lines = [
-        (int(number), name, number.why)
-        for name, number in sorted(parts.items(), key=lambda part: (-part[1], part[0]))
-        if number
-    ]
+    lines = [(int(number), name, number.why) for name, number in sorted(parts.items(), key=lambda part: (-part[1], part[0])) if number]
     return Section(
         name=database,
         title=f"the connections do not fit into max_connections {ceiling}.",
@@ -340,9 +321,7 @@ def _connection_section(stack, database, given, others):
 
 def _connection_remedies(stack, database, needed, given):
     fixed = {
-        host.name: {"max_connections": needed}
-        for host in stack.tier("database")
-        if host.max_connections and host.max_connections < needed
+        host.name: {"max_connections": needed} for host in stack.tier("database") if host.max_connections and host.max_connections < needed
     }
     if fixed and needed <= rules_connections.CONNECTIONS[1]:
         yield Remedy(f"Raise max_connections of {', '.join(fixed)} to {needed}.", {"hosts": fixed})
@@ -416,9 +395,7 @@ def _fewer_instances(stack, database, given):
             if number in ("auto", 1) or not _possible(given, _process_change(process, {key: 1}), database):
                 continue
             fewer = figures.first_true(
-                lambda n, process=process, key=key: (
-                    not _possible(given, _process_change(process, {key: n + 1}), database)
-                ),
+                lambda n, process=process, key=key: not _possible(given, _process_change(process, {key: n + 1}), database),
                 1,
                 number,
             )
@@ -434,10 +411,7 @@ def _fewer_backends(stack, database, given):
 
     def change(keep):
         return {
-            "hosts": {
-                host.name: {"tiers": [tier for tier in host.tiers if tier != "backend"] or ["proxy"]}
-                for host in backends[keep:]
-            }
+            "hosts": {host.name: {"tiers": [tier for tier in host.tiers if tier != "backend"] or ["proxy"]} for host in backends[keep:]}
         }
 
     if len(backends) > 1 and _possible(given, change(1), database):

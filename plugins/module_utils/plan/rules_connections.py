@@ -101,9 +101,7 @@ def split_pool(declared_size, declared_overflow, total):
         return size, Figure(declared_overflow, "declared as pool.overflow")
     if declared_size == 0:
         return size, Figure(0, "no pool, no overflow")
-    return size, Figure(
-        max(0, total - declared_size), "{} - size {}, at least 0 ({})", int(total), declared_size, total.why
-    )
+    return size, Figure(max(0, total - declared_size), "{} - size {}, at least 0 ({})", int(total), declared_size, total.why)
 
 
 def role_limit(parts, second):

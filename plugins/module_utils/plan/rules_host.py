@@ -20,9 +20,7 @@ SWAP_MB = (1024, 2048)
 
 
 def reserve(memory_mb):
-    return clamp(
-        divide_up(memory_mb * RESERVE_PERCENT, 100), RESERVE_MB, None, f"memory {memory_mb} MB x {RESERVE_PERCENT} %"
-    )
+    return clamp(divide_up(memory_mb * RESERVE_PERCENT, 100), RESERVE_MB, None, f"memory {memory_mb} MB x {RESERVE_PERCENT} %")
 
 
 def memory_for(needed_mb):
@@ -36,6 +34,8 @@ def agent():
 
 def swap(memory_mb):
     return clamp(memory_mb, *SWAP_MB, f"memory {memory_mb} MB")
+
+
 WORKER_CONNECTIONS_GUIDE, WORKER_CONNECTIONS_SHARE_MB = 4096, 512
 
 
@@ -75,9 +75,7 @@ def sysctl(users, has_redis, files):
         f"users {users} x {CONNECTIONS_PER_USER}, next power of two",
     )
     values = {
-        "fs.file-max": clamp(
-            power_of_two(2 * files), FILES_LEAST, None, f"2 x all file limits of the host {files}, next power of two"
-        ),
+        "fs.file-max": clamp(power_of_two(2 * files), FILES_LEAST, None, f"2 x all file limits of the host {files}, next power of two"),
         "net.core.somaxconn": backlog,
         "net.ipv4.tcp_max_syn_backlog": backlog,
         "vm.swappiness": Figure(SWAPPINESS, "swap what is idle, not what is used"),

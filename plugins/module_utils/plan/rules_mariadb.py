@@ -38,9 +38,7 @@ MARIADB_FILES = 64
 def mariadb(share, _cpus, limit, connections_at_most, _alone):
     """MariaDB's settings under their own names, units behind them; ``nofile`` is the limit of its unit."""
     pool = clamp(round_down(share // 2, 8), BUFFER_POOL_MB, None, f"share {share} / 2")
-    tables = clamp(
-        share // 8 // connections_at_most, *TMP_TABLE_MB, f"share {share} / 8 / connections {connections_at_most}"
-    )
+    tables = clamp(share // 8 // connections_at_most, *TMP_TABLE_MB, f"share {share} / 8 / connections {connections_at_most}")
     tables_open = clamp(share, *TABLES_OPEN, f"share {share}")
     return {
         "aria_pagecache_buffer_size_mb": clamp(share // 32, *ARIA_PAGECACHE_MB, f"share {share} / 32"),
@@ -71,13 +69,9 @@ def mariadb(share, _cpus, limit, connections_at_most, _alone):
 
 def mariadb_worst_case(settings):
     pool, sessions, tables, tables_open = (
-        settings[name]
-        for name in ("innodb_buffer_pool_size_mb", "max_connections", "tmp_table_size_mb", "table_open_cache")
+        settings[name] for name in ("innodb_buffer_pool_size_mb", "max_connections", "tmp_table_size_mb", "table_open_cache")
     )
-    caches = [
-        settings[name]
-        for name in ("innodb_log_buffer_size_mb", "aria_pagecache_buffer_size_mb", "key_buffer_size_mb")
-    ]
+    caches = [settings[name] for name in ("innodb_log_buffer_size_mb", "aria_pagecache_buffer_size_mb", "key_buffer_size_mb")]
     return Figure(
         MARIADB_BASE_MB
         + divide_up(pool * (100 + BUFFER_POOL_OVERHEAD_PERCENT), 100)

@@ -66,9 +66,7 @@ def nginx(users, cpus, share):
         people=(people + NGINX_STRANGERS, "2 x users {} x {} + {}", users, CONNECTIONS_PER_USER, NGINX_STRANGERS),
     )
     return {
-        "connections_per_source": clamp(
-            clients // NGINX_SOURCES, *CONNECTIONS_PER_SOURCE, f"max_clients {int(clients)} / {NGINX_SOURCES}"
-        ),
+        "connections_per_source": clamp(clients // NGINX_SOURCES, *CONNECTIONS_PER_SOURCE, f"max_clients {int(clients)} / {NGINX_SOURCES}"),
         "keepalive_connections": clamp(
             divide_up(in_flight(users), workers),
             *KEEPALIVE,

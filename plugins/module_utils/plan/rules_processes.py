@@ -146,9 +146,7 @@ def node_heap(limit_mb, workers):
 
 def tasks_max(process, children):
     if process.kind == "celery":
-        return Figure(
-            TASKS_BASE + TASKS_PER_CHILD * children, "{} + {} x children {}", TASKS_BASE, TASKS_PER_CHILD, int(children)
-        )
+        return Figure(TASKS_BASE + TASKS_PER_CHILD * children, "{} + {} x children {}", TASKS_BASE, TASKS_PER_CHILD, int(children))
     return Figure(
         TASKS_BASE + TASKS_PER_WORKER * process.workers,
         "{} + {} x workers {}",

@@ -52,9 +52,7 @@ def redis(name, share, alone, processes, sharing):
         "maxmemory_mb": memory,
         "maxmemory_policy": REDIS_POLICIES[name],
         "nofile": Figure(clients + REDIS_FILES, "maxclients {} + {}", int(clients), REDIS_FILES),
-        "reserve_mb": Figure(
-            reserved, "base {} + maxmemory {} x {} %", REDIS_BASE_MB, int(memory), REDIS_RESERVE_PERCENT[name]
-        ),
+        "reserve_mb": Figure(reserved, "base {} + maxmemory {} x {} %", REDIS_BASE_MB, int(memory), REDIS_RESERVE_PERCENT[name]),
     }
 
 

@@ -9,7 +9,7 @@ import os
 import re
 
 from .connection import BODY_LIMIT, Failed, excerpt, in_words
-from .http import status_matches
+from .web import status_matches
 
 
 def try_command(spec, limit, seen):
@@ -27,9 +27,7 @@ def try_command(spec, limit, seen):
         )
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        raise Failed(
-            f"{spec['command'][0]}: " + ("no such program" if missing else in_words(error, limit)[0]), "missing"
-        ) from None
+        raise Failed(f"{spec['command'][0]}: " + ("no such program" if missing else in_words(error, limit)[0]), "missing") from None
     output = b""
     pipe = process.stdout.fileno()
     try:
@@ -58,10 +56,6 @@ def try_command(spec, limit, seen):
         raise Failed(f"ended by signal {-process.returncode}: {excerpt(seen.body)}".rstrip(": "), "status")
     if not status_matches(process.returncode, spec["status"]):
         wanted = ", ".join(str(item) for item in spec["status"])
-        raise Failed(
-            f"exit status {process.returncode}, expected {wanted}: {excerpt(seen.body)}".rstrip(": "), "status"
-        )
+        raise Failed(f"exit status {process.returncode}, expected {wanted}: {excerpt(seen.body)}".rstrip(": "), "status")
     if spec["body_regex"] and not re.search(spec["body_regex"], seen.body):
-        raise Failed(
-            f"its output does not match {spec['body_regex']!r}: {excerpt(seen.body) or 'it is empty'}", "content"
-        )
+        raise Failed(f"its output does not match {spec['body_regex']!r}: {excerpt(seen.body) or 'it is empty'}", "content")

@@ -173,9 +173,7 @@ def _read_until_match(sock, pattern, limit, seen):
         if not chunk or re.search(pattern, seen.body):
             break
     if not re.search(pattern, seen.body):
-        seen.object(
-            f"what it says does not match {pattern!r}{late or ''}: {excerpt(seen.body) or 'nothing'}", "content"
-        )
+        seen.object(f"what it says does not match {pattern!r}{late or ''}: {excerpt(seen.body) or 'nothing'}", "content")
 
 
 class BoundedSocket:

@@ -38,9 +38,7 @@ def try_redis(spec, limit, seen):
 
 def _redis_call(sock, words, limit, seen):
     """One command, one line of answer."""
-    data = b"".join(
-        [b"*%d\r\n" % len(words), *(b"$%d\r\n%s\r\n" % (len(w), w) for w in (word.encode() for word in words))]
-    )
+    data = b"".join([b"*%d\r\n" % len(words), *(b"$%d\r\n%s\r\n" % (len(w), w) for w in (word.encode() for word in words))])
     send(sock, data, limit)
     reply = b""
     while not reply.endswith(b"\r\n"):

@@ -151,18 +151,14 @@ def split_url(url):
     from urllib.parse import urlsplit
 
     if re.search(r"[\x00-\x20\x7f]", url):
-        raise ProbeError(
-            f"url {without_login(url)!r} contains a blank or control character; encode it, a blank is %20"
-        )
+        raise ProbeError(f"url {without_login(url)!r} contains a blank or control character; encode it, a blank is %20")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise ProbeError(f"url {url!r} cannot be read: {error}") from None
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-        raise ProbeError(
-            f"url {without_login(url)!r} cannot be used; it begins with http://, https://, ws:// or wss:// and a host"
-        )
+        raise ProbeError(f"url {without_login(url)!r} cannot be used; it begins with http://, https://, ws:// or wss:// and a host")
     secure = parts.scheme in ("https", "wss")
     return parts, secure, port or (443 if secure else 80)
 

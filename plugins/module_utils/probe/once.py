@@ -16,7 +16,7 @@ from .command import try_command
 from .connection import Failed, Limit, Seen, in_words, try_stream
 from .databases import try_mysql, try_postgresql, try_redis
 from .declared import masker, normalise, target
-from .http import try_http
+from .web import try_http
 
 EXCERPT = 512
 

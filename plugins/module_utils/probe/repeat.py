@@ -29,9 +29,7 @@ def run(spec, clock=time, check=check_once):
         left = max(spec["deadline"] - at, 0.25)
         result = check({**spec, "timeout": min(spec["timeout"], left)})
         consecutive = consecutive + 1 if results and results[-1]["healthy"] == result["healthy"] else 1
-        event = event_of(
-            round(at * 1000), result["healthy"], result["status"], result["latency_ms"]["last"], result["reasons"]
-        )
+        event = event_of(round(at * 1000), result["healthy"], result["status"], result["latency_ms"]["last"], result["reasons"])
         results.append({**result, "event": event})
         reasons += [reason for reason in result["reasons"] if reason not in reasons]
         if result["healthy"] and consecutive >= spec["healthy_threshold"]:

@@ -45,11 +45,7 @@ def _context(validate, ca_path):
     if not ca_path:
         return ssl.create_default_context()
     try:
-        return (
-            ssl.create_default_context(capath=ca_path)
-            if os.path.isdir(ca_path)
-            else ssl.create_default_context(cafile=ca_path)
-        )
+        return ssl.create_default_context(capath=ca_path) if os.path.isdir(ca_path) else ssl.create_default_context(cafile=ca_path)
     except OSError as error:
         raise Failed(f"ca_path {ca_path} cannot be used: {error.strerror or error}", "tls") from None
 

@@ -132,9 +132,7 @@ class Builder:
                 "(backend_keep_releases), or lower minimum_free_mb (backend_minimum_free_mb)."
             )
         if disk.f_files and disk.f_favail < FREE_INODES:
-            raise ReleaseError(
-                f"{place} has {disk.f_favail} inodes free and a release needs {FREE_INODES}. Remove small files."
-            )
+            raise ReleaseError(f"{place} has {disk.f_favail} inodes free and a release needs {FREE_INODES}. Remove small files.")
 
     # --- running ---
 
@@ -165,9 +163,7 @@ class Builder:
         with self._files(env, command, pwd.getpwnam(user).pw_gid if user else 0) as files:
             unit = f"mainstay-release-{self.app}"
             argv = confinement.command_line(unit, self.path, *files, memory, timeout, properties)
-            done = subprocess.run(
-                argv, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-            )
+            done = subprocess.run(argv, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         words, result = confinement.outcome(done.stdout.decode(errors="replace"), done.returncode)
         self.steps.append({"name": step["name"], "seconds": round(time.monotonic() - began, 1)})
         if result != "success":
@@ -205,9 +201,7 @@ class Builder:
         owner = pwd.getpwnam(self.user)
         builder = pwd.getpwnam(self.build_user)
         if self.params["id"] in self.live():
-            raise ReleaseError(
-                f"{self.path} is in use and lost its marker {identity.COMPLETE}. Change the source a little."
-            )
+            raise ReleaseError(f"{self.path} is in use and lost its marker {identity.COMPLETE}. Change the source a little.")
         for folder in ("", "/releases", "/environments"):
             sealing.folder(f"{self.root}{folder}", 0o755)
         sealing.folder(f"{self.root}/shared", 0o750, owner.pw_uid, owner.pw_gid)
@@ -234,9 +228,7 @@ class Builder:
         elif source["kind"] == "git":
             name, repository = f"fetch {source['git']}", f"{self.cache}/repository.git"
             credentials = identity.git_credentials(self.params["authorization"])
-            self.build_step(
-                Step(name, recipes.FETCH_GIT, repository, source["git"], self.params["commit"], env=credentials)
-            )
+            self.build_step(Step(name, recipes.FETCH_GIT, repository, source["git"], self.params["commit"], env=credentials))
         elif source["kind"] == "package":
             self.build_step(recipes.package_step(source["package"], self.params["runtime"]))
         elif source["kind"] == "image":
@@ -257,9 +249,7 @@ class Builder:
                 self._download(source["archive"], file)
             digest = _sha256(file)
             if f"sha256:{digest}" != source["checksum"]:
-                raise ReleaseError(
-                    f"source.checksum: {source['checksum']} cannot be used. {source['archive']} has sha256:{digest}."
-                )
+                raise ReleaseError(f"source.checksum: {source['checksum']} cannot be used. {source['archive']} has sha256:{digest}.")
             os.fchmod(file.fileno(), 0o644)
             yield file
 
@@ -302,15 +292,12 @@ class Builder:
     def _make(self):
         """Make what runs out of the source, and return the name of the Python environment it is made with."""
         if self.params["shared"]:
-            self.build_step(
-                Step("link the shared folders", recipes.LINK_SHARED, f"{self.root}/shared", *self.params["shared"])
-            )
+            self.build_step(Step("link the shared folders", recipes.LINK_SHARED, f"{self.root}/shared", *self.params["shared"]))
         names = os.listdir(self.path)
         environment = self._python(names) if self.params["runtime"] == "python" else None
         before, after = recipes.node_steps(names) if self.params["runtime"] == "node" else ([], [])
         own = [
-            Step(item["command"], item["command"], env=self._declared(item))
-            for item in map(stack_source.build_item, self.params["build"])
+            Step(item["command"], item["command"], env=self._declared(item)) for item in map(stack_source.build_item, self.params["build"])
         ]
         last = [recipes.COMPILE] if self.params["runtime"] == "python" else []
         finish = Step("finish", "\n".join([*last, recipes.FINISH]), str(CACHE_LIMIT_MB), environment or "unshared")
@@ -537,9 +524,7 @@ def locked(app):
                 break
             except BlockingIOError:
                 if not patience:
-                    raise ReleaseError(
-                        "another run has been building a release for a while. Run again when it has ended."
-                    ) from None
+                    raise ReleaseError("another run has been building a release for a while. Run again when it has ended.") from None
                 time.sleep(1)
         subprocess.run(["systemctl", "stop", f"mainstay-release-{app}.service"], stderr=subprocess.DEVNULL, check=False)
         for left in glob.glob(f"{RUN}/{app}@*"):

@@ -44,11 +44,7 @@ def build_environment(cache, release, environment):
         "GIT_TERMINAL_PROMPT": "0",
     }
     # Debian's own bundle knows the authorities that the administrator added; the tools' bundles do not.
-    base.update(
-        dict.fromkeys(
-            ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"), CERTIFICATES
-        )
-    )
+    base.update(dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"), CERTIFICATES))
     for name in ("http_proxy", "https_proxy", "no_proxy"):
         # Some tools read the one spelling, some the other.
         proxy = environment.get(name) or environment.get(name.upper())
@@ -170,9 +166,7 @@ def python_steps(requirements, content, environment, installer):
         )
         install = '"$1/bin/python" -m pip install "${@:2}"'
     if requirements == "uv.lock":
-        export = (
-            'uv export --frozen --no-dev --no-emit-project --format requirements-txt --quiet -o "$TMPDIR/uv.lock.txt"\n'
-        )
+        export = 'uv export --frozen --no-dev --no-emit-project --format requirements-txt --quiet -o "$TMPDIR/uv.lock.txt"\n'
         steps.append(
             Step(
                 "install uv.lock",
@@ -194,9 +188,7 @@ def project_steps(requirements, content, installer):
     else:
         return []
     if installer == "uv":
-        return [
-            Step("install the project", 'uv pip install --python .venv/bin/python --compile-bytecode "$@" .', *chosen)
-        ]
+        return [Step("install the project", 'uv pip install --python .venv/bin/python --compile-bytecode "$@" .', *chosen)]
     return [Step("install the project", '.venv/bin/python -m pip install "$@" .', *chosen)]
 
 
@@ -220,11 +212,8 @@ def node_steps(names):
         ]
     if "yarn.lock" in names and not npm_locks:
         raise ReleaseError(
-            "yarn.lock: only the lock files of npm and pnpm are understood. Add a package-lock.json: npm install "
-            "--package-lock-only."
+            "yarn.lock: only the lock files of npm and pnpm are understood. Add a package-lock.json: npm install --package-lock-only."
         )
     locked = {"package-lock.json", "npm-shrinkwrap.json"} & set(names)
     install = f"npm {'ci' if locked else 'install'} --include=dev --no-audit --no-fund"
-    return [Step("install the packages", install)], [
-        Step("remove the build's packages", "npm prune --omit=dev --no-audit --no-fund")
-    ]
+    return [Step("install the packages", install)], [Step("remove the build's packages", "npm prune --omit=dev --no-audit --no-fund")]

@@ -31,11 +31,41 @@ EGRESS = ("none", "internal")
 BUILD_SUFFIX = "-build"
 
 # Users and services that exist, or may exist, on a Debian host: an app of that name would take over their account.
-RESERVED_NAMES = frozenset({
-    "admin", "backup", "bin", "daemon", "debian", "firewall", "games", "irc", "list", "lp", "mail", "mainstay", "man", "messagebus",
-    "mysql", "news", "nginx", "nobody", "postgres", "proxy", "redis", "root", "ssh", "sshd", "sync", "sys", "system", "systemd",
-    "ubuntu", "uucp", "www-data",
-})
+RESERVED_NAMES = frozenset(
+    {
+        "admin",
+        "backup",
+        "bin",
+        "daemon",
+        "debian",
+        "firewall",
+        "games",
+        "irc",
+        "list",
+        "lp",
+        "mail",
+        "mainstay",
+        "man",
+        "messagebus",
+        "mysql",
+        "news",
+        "nginx",
+        "nobody",
+        "postgres",
+        "proxy",
+        "redis",
+        "root",
+        "ssh",
+        "sshd",
+        "sync",
+        "sys",
+        "system",
+        "systemd",
+        "ubuntu",
+        "uucp",
+        "www-data",
+    }
+)
 
 
 def _egress(value, where):
@@ -64,8 +94,23 @@ def _volumes(value, where, runtime):
     return dict(sorted(value.items()))
 
 
-APP_KEYS = ("runtime", "source", "build", "migrate", "env_prefix", "env", "secrets", "database", "pooler", "redis", "processes",
-            "sites", "logs", "volumes", "egress")
+APP_KEYS = (
+    "runtime",
+    "source",
+    "build",
+    "migrate",
+    "env_prefix",
+    "env",
+    "secrets",
+    "database",
+    "pooler",
+    "redis",
+    "processes",
+    "sites",
+    "logs",
+    "volumes",
+    "egress",
+)
 
 
 def _app(name, value):
@@ -117,8 +162,7 @@ def _app(name, value):
         "processes": processes,
         "sites": sites,
         "public": public_folders(sites),
-        "logs": [path_below(item, f"{where}.logs[{index}]") for index, item in
-                 enumerate(texts_of(value.get("logs", []), f"{where}.logs"))],
+        "logs": [path_below(item, f"{where}.logs[{index}]") for index, item in enumerate(texts_of(value.get("logs", []), f"{where}.logs"))],
         "volumes": _volumes(value.get("volumes", {}), f"{where}.volumes", runtime),
         "egress": _egress(value.get("egress"), f"{where}.egress"),
     }

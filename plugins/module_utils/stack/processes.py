@@ -63,8 +63,23 @@ def _heartbeat(value, where):
     }
 
 
-PROCESS_KEYS = ("command", "kind", "port", "instances", "workers", "singleton", "health", "readiness", "memory", "pool",
-                "heartbeat", "drain", "notify", "env", "allow")
+PROCESS_KEYS = (
+    "command",
+    "kind",
+    "port",
+    "instances",
+    "workers",
+    "singleton",
+    "health",
+    "readiness",
+    "memory",
+    "pool",
+    "heartbeat",
+    "drain",
+    "notify",
+    "env",
+    "allow",
+)
 
 
 def process_of(name, value, where, database, runtime):
@@ -126,9 +141,12 @@ def check_ports(apps, instances=None):
                 if port > 65535:
                     refuse(f"{where}.port", process["port"], f"its {len(owned)} ports go past 65535; choose a lower port")
                 if port in owners:
-                    refuse(f"{where}.port", process["port"],
-                            f"it owns the ports {owned[0]} to {owned[-1]} (twice its instances, for deploys) and {port} belongs to "
-                            f"{owners[port]}; move one of them, or set a smaller number of instances")
+                    refuse(
+                        f"{where}.port",
+                        process["port"],
+                        f"it owns the ports {owned[0]} to {owned[-1]} (twice its instances, for deploys) and {port} belongs to "
+                        f"{owners[port]}; move one of them, or set a smaller number of instances",
+                    )
                 owners[port] = where
 
 

@@ -33,8 +33,13 @@ def mapping(value, where, keys=None, required=()):
     for key in value:
         if keys is not None and key not in keys:
             near = difflib.get_close_matches(str(key), keys, 1)
-            refuse(f"{where}.{key}", value[key], f"did you mean {near[0]!r}? Known keys are {', '.join(keys)}" if near
-                    else f"there is no such key; known keys are {', '.join(keys)}")
+            refuse(
+                f"{where}.{key}",
+                value[key],
+                f"did you mean {near[0]!r}? Known keys are {', '.join(keys)}"
+                if near
+                else f"there is no such key; known keys are {', '.join(keys)}",
+            )
     for key in required:
         if value.get(key) in (None, "", []):
             refuse(f"{where}.{key}", value.get(key), f"it is required; add {key}: …")

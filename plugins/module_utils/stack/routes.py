@@ -33,8 +33,11 @@ def _route(value, where, processes, runtime):
         process = value["process"]
         if process not in processes or not processes[process]["port"]:
             web = [name for name in processes if processes[name]["port"]]
-            refuse(f"{where}.process", process,
-                    f"route to a process that has a port: {', '.join(web)}" if web else "declare a process with a port first")
+            refuse(
+                f"{where}.process",
+                process,
+                f"route to a process that has a port: {', '.join(web)}" if web else "declare a process with a port first",
+            )
         limit = value.get("max_connections")
         return {
             "kind": kind,
@@ -44,8 +47,10 @@ def _route(value, where, processes, runtime):
         }
     if kind == "redirect":
         mapping(value, where, ("redirect",))
-        return {"kind": kind, kind: text_of(value[kind], f"{where}.{kind}", re.compile(r"(https?://|/)\S*"),
-                                          "write a URL or a path that begins with '/'")}
+        return {
+            "kind": kind,
+            kind: text_of(value[kind], f"{where}.{kind}", re.compile(r"(https?://|/)\S*"), "write a URL or a path that begins with '/'"),
+        }
     mapping(value, where, (kind, "expires"))
     if runtime == "container":
         refuse(where, value, "nginx sees no file of an image; let a process of the app answer there")
@@ -60,8 +65,13 @@ def _tls(value, where):
     if isinstance(value, dict):
         mapping(value, where, ("certificate", "key"), required=("certificate", "key"))
         pem = re.compile(r"/\S+")
-        return {"kind": "files", **{key: text_of(value[key], f"{where}.{key}", pem, "give the absolute path of a PEM file on the host")
-                                    for key in ("certificate", "key")}}
+        return {
+            "kind": "files",
+            **{
+                key: text_of(value[key], f"{where}.{key}", pem, "give the absolute path of a PEM file on the host")
+                for key in ("certificate", "key")
+            },
+        }
     return {"kind": one_of(value, where, TLS, "tls")}
 
 
@@ -83,8 +93,7 @@ def site_of(name, value, where, processes, runtime):
         "name": name,
         "tls": _tls(value.get("tls", "selfsigned"), f"{where}.tls"),
         "routes": {
-            url_path(path, f"{where}.routes"): _route(routes[path], f"{where}.routes.{path}", processes, runtime)
-            for path in sorted(routes)
+            url_path(path, f"{where}.routes"): _route(routes[path], f"{where}.routes.{path}", processes, runtime) for path in sorted(routes)
         },
         "rate_limit": _rate_limit(value["rate_limit"], f"{where}.rate_limit") if value.get("rate_limit") else None,
         "max_body": text_of(value.get("max_body", "10M"), f"{where}.max_body", re.compile(r"\d+[KMG]?"), "write a size such as 10M"),

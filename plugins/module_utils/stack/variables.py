@@ -30,7 +30,11 @@ def env_of(value, where, known=None):
             refuse(f"{where}.{name}", content, "write a text, a number, true or false")
         referred = references.names(content) if known is not None and isinstance(content, str) else set()
         for unknown in sorted(referred - set(known or ())):
-            refuse(f"{where}.{name}", content, f"the app has no variable {unknown}; it has {', '.join(sorted(known)) or 'none'}, and $$ is a dollar")
+            refuse(
+                f"{where}.{name}",
+                content,
+                f"the app has no variable {unknown}; it has {', '.join(sorted(known)) or 'none'}, and $$ is a dollar",
+            )
         if not referred:
             refuse_placeholder(name, content, f"{where}.{name}")
         env[name] = str(content).lower() if isinstance(content, bool) else str(content)
@@ -43,16 +47,17 @@ def refuse_placeholder(name, content, where):
         return
     suspect = url_password(content) or (content if is_secret(name) else "")
     if len(suspect) > 1 and placeholder(suspect):
-        refuse(where, MASK, f"it is a placeholder, not a secret; let mainstay make a random one (secrets: [{name}]), "
-                "or give the real one from a vault")
+        refuse(
+            where,
+            MASK,
+            f"it is a placeholder, not a secret; let mainstay make a random one (secrets: [{name}]), or give the real one from a vault",
+        )
 
 
 def env_line(name, value):
     """One line of an environment file as systemd and a POSIX shell read it alike."""
     text = str(value)
-    bad = sorted(
-        {character for character in text if character < " " and character not in "\t\n"} | ({"\x7f"} & set(text))
-    )
+    bad = sorted({character for character in text if character < " " and character not in "\t\n"} | ({"\x7f"} & set(text)))
     if bad:
         raise ReleaseError(
             f"{name}: its value holds the control character {bad[0]!r}, which systemd drops silently. "

@@ -53,10 +53,7 @@ class World:
     def __init__(self, tmp_path, names, settings=None, probe=True):
         self.clock = Clock()
         self.paths = Paths(
-            *(
-                str(tmp_path / name)
-                for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "sock")
-            )
+            *(str(tmp_path / name) for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "sock"))
         )
         self.booted_at = 0.0
         self.units = {
@@ -156,9 +153,7 @@ class World:
             self.actions.append((self.clock.now, action, process.unit))
         if action in ("kill", "restart", "revive"):
             # systemd may be faster with its own restart and counts it
-            self.begin(
-                process.unit, "up" if self.cured else self.units[process.unit]["behaves"], crashed=action == "kill"
-            )
+            self.begin(process.unit, "up" if self.cured else self.units[process.unit]["behaves"], crashed=action == "kill")
             if action == "revive" and not self.cured:
                 self.give_up(process.unit)
         from mainstay.actuator import Done
@@ -215,11 +210,7 @@ class World:
         return held[0] if held else None
 
     def acted(self, *names):
-        return [
-            (round(moment - 1000), action, unit)
-            for moment, action, unit in self.actions
-            if not names or action in names
-        ]
+        return [(round(moment - 1000), action, unit) for moment, action, unit in self.actions if not names or action in names]
 
     def events(self):
         return read_events(self.paths.incidents)

@@ -126,9 +126,7 @@ class TestStatus:
         assert status == 1
         assert "active (running)  down    8 s" in out
         assert "hang 90 s ago, open" in out
-        assert out.endswith(
-            "shop/web/8000: no answer within 2 s; waiting: cool-down after the last restart, 50 s left\n"
-        )
+        assert out.endswith("shop/web/8000: no answer within 2 s; waiting: cool-down after the last restart, 50 s left\n")
 
     @pytest.mark.parametrize(
         ("live", "seen", "health", "status"),
@@ -154,9 +152,7 @@ class TestStatus:
         entry = json.loads(host.run("status", "--json", "shop/web")[1])["processes"][0]
         assert (entry["reason"], entry["since"]) == ("", None)
 
-    @pytest.mark.parametrize(
-        "break_it", [lambda host: host.agent.update(written=host.clock.time() - 60), lambda host: host.agent.clear()]
-    )
+    @pytest.mark.parametrize("break_it", [lambda host: host.agent.update(written=host.clock.time() - 60), lambda host: host.agent.clear()])
     def test_the_agent_is_away(self, host, break_it):
         break_it(host)
         status, out, _err = host.run("status")
@@ -400,9 +396,7 @@ class TestCheck:
 
 class TestUsage:
     def test_every_command_is_listed_and_explains_itself(self, host, capsys):
-        modules = {
-            path.stem for path in Path(importlib.import_module("mainstay.commands").__file__).parent.glob("*.py")
-        } - {"__init__"}
+        modules = {path.stem for path in Path(importlib.import_module("mainstay.commands").__file__).parent.glob("*.py")} - {"__init__"}
         assert modules == set(cli.COMMANDS)
         assert cli.main(["--help"]) == 0
         usage = capsys.readouterr().out

@@ -110,7 +110,13 @@ class TestRun:
             "root's podman gives everything away itself; systemd would take the app's folders from it"
         )
         assert words[0] == "/usr/bin/podman" and words[-4:] == ["localhost/mainstay/shop:abc", "sh", "-c", "echo $KEY"]
-        assert {"--user=990:980", "--env=KEY", "--env=LEVEL", f"--volume={root}/volumes/up:/app/up:rw,nosuid,nodev,noexec", "--read-only"} <= set(words)
+        assert {
+            "--user=990:980",
+            "--env=KEY",
+            "--env=LEVEL",
+            f"--volume={root}/volumes/up:/app/up:rw,nosuid,nodev,noexec",
+            "--read-only",
+        } <= set(words)
         assert "a secret" not in " ".join(options + words) and "--tty" not in words
 
     def test_a_container_without_its_image(self, shop):

@@ -351,9 +351,7 @@ def test_an_answer_while_we_act_does_not_count(world):
     host.live(20)
     host.agent.acting.add(WEB)
     for _answer in range(3):
-        host.agent.receive(
-            ("probe", (WEB, host.agent.watches[WEB].invocation, host.clock.now), Outcome(False, "hang", "late"))
-        )
+        host.agent.receive(("probe", (WEB, host.agent.watches[WEB].invocation, host.clock.now), Outcome(False, "hang", "late")))
     assert host.agent.watches[WEB].failures == 0
 
 
@@ -391,9 +389,7 @@ class TestMemory:
         host.live(20)
         assert [incident["kind"] for incident in host.incidents()] == ["crash"]
 
-    @pytest.mark.parametrize(
-        "text", ["", "{", "[]", "null", '{"memory": 3}', '{"memory": {"booted": 0.0, "saved": 1, "limits": {}}}']
-    )
+    @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"memory": 3}', '{"memory": {"booted": 0.0, "saved": 1, "limits": {}}}'])
     def test_a_state_that_cannot_be_read_is_no_state(self, world, text):
         host = world()
         host.live(20)

@@ -199,9 +199,7 @@ class TestUnits:
         assert (other.running, other.exit, other.memory_mb, other.changed) == (False, "ended by SIGKILL", None, 5.0)
         assert found["nothing@1.service"].words == "not-found"
 
-    @pytest.mark.parametrize(
-        "text", ["", "\n\n", "garbage", "Id=\nX=1", "Id=a.service\nNRestarts=[not set]\nMainPID=x"]
-    )
+    @pytest.mark.parametrize("text", ["", "\n\n", "garbage", "Id=\nX=1", "Id=a.service\nNRestarts=[not set]\nMainPID=x"])
     def test_show_survives_anything(self, text):
         assert set(units.parse_show(text)) <= {"a.service"}
 
@@ -323,9 +321,7 @@ class TestProber:
         from mainstay.core.probe import once
 
         seen = []
-        monkeypatch.setattr(
-            once, "check_once", lambda spec: seen.append(spec) or {"healthy": True, "latency_ms": {"last": 1.0}}
-        )
+        monkeypatch.setattr(once, "check_once", lambda spec: seen.append(spec) or {"healthy": True, "latency_ms": {"last": 1.0}})
         process = config.parse({"processes": [{**PROCESS, "probe": {**PROCESS["probe"], "timeout": 7}}]}).processes[0]
         self.prober(clock).probe(process, UnitState("x"))
         self.prober(clock).probe(CONFIG.processes[1], UnitState("x"))
@@ -379,9 +375,7 @@ class TestActuator:
     def perform(self, clock, action, states, invocation="a"):
         asked = []
         systemd = self.Systemd(states)
-        subject = actuator.Actuator(
-            config.Settings(), lambda *request: asked.append(request[0]), systemd, queue.SimpleQueue(), clock
-        )
+        subject = actuator.Actuator(config.Settings(), lambda *request: asked.append(request[0]), systemd, queue.SimpleQueue(), clock)
         return subject.perform(action, CONFIG.processes[1], invocation), asked
 
     RUNNING = UnitState("shop-web@8000.service", invocation="a")
@@ -549,13 +543,17 @@ class TestRecords:
             records.write_state(path, {"a": object()})
         assert records.read_state(path) == {"a": 1}
 
-    @pytest.mark.parametrize("make", [
-        lambda path, _other: os.mkfifo(path),
-        lambda path, other: os.symlink(other, path),
-        lambda path, _other: os.symlink("/dev/zero", path),
-        lambda path, _other: os.mkdir(path),
-        lambda path, _other: os.close(os.open(path, os.O_CREAT | os.O_WRONLY)) or os.truncate(path, 1 << 40),
-    ], ids=["a pipe", "a link", "a device", "a folder", "a file without end"])
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda path, _other: os.mkfifo(path),
+            lambda path, other: os.symlink(other, path),
+            lambda path, _other: os.symlink("/dev/zero", path),
+            lambda path, _other: os.mkdir(path),
+            lambda path, _other: os.close(os.open(path, os.O_CREAT | os.O_WRONLY)) or os.truncate(path, 1 << 40),
+        ],
+        ids=["a pipe", "a link", "a device", "a folder", "a file without end"],
+    )
     def test_root_reads_nothing_else_in_the_agent_s_place(self, tmp_path, make):
         other = tmp_path / "other"
         other.write_text('{"event": "opened", "incident": "a"}\n')

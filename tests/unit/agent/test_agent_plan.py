@@ -47,10 +47,28 @@ SESSIONS = [
 ]
 PGBOUNCER = {"default_pool_size": 6, "max_client_conn": 120, "max_db_connections": 6, "nofile": 256}
 POOLS = [
-    {"database": "pgbouncer", "cl_active": 1, "cl_waiting": 0, "sv_active": 0, "sv_idle": 0, "sv_used": 0, "sv_tested": 0,
-     "sv_login": 0, "maxwait": 0},
-    {"database": "shop", "cl_active": 9, "cl_waiting": 3, "sv_active": 5, "sv_idle": 0, "sv_used": 1, "sv_tested": 0,
-     "sv_login": 0, "maxwait": 75},
+    {
+        "database": "pgbouncer",
+        "cl_active": 1,
+        "cl_waiting": 0,
+        "sv_active": 0,
+        "sv_idle": 0,
+        "sv_used": 0,
+        "sv_tested": 0,
+        "sv_login": 0,
+        "maxwait": 0,
+    },
+    {
+        "database": "shop",
+        "cl_active": 9,
+        "cl_waiting": 3,
+        "sv_active": 5,
+        "sv_idle": 0,
+        "sv_used": 1,
+        "sv_tested": 0,
+        "sv_login": 0,
+        "maxwait": 75,
+    },
 ]
 STATEMENT = {"app": "shop", "role": "shop", "calls": 12, "total_ms": 3000, "mean_ms": 250.0, "max_ms": 900, "rows": 7,
              "query": "SELECT *\n  FROM orders WHERE id = $1"}  # fmt: skip
@@ -168,9 +186,7 @@ class TestPlan:
         host.answer["waiting"] = ["shared_buffers"]
         status, out, _err = host.run("plan")
         assert status == 1
-        assert out.endswith(
-            "Differs from the plan\n  - postgresql: shared_buffers is changed and waits for a restart\n"
-        )
+        assert out.endswith("Differs from the plan\n  - postgresql: shared_buffers is changed and waits for a restart\n")
 
     def test_what_comes_close_to_its_limit_is_told(self, host):
         host.answer["sessions"] = [{"role": "shop", "state": "idle", "number": 30, "oldest_s": None}]
@@ -332,9 +348,7 @@ class TestMeasure:
 
     def test_only_established_connections_of_these_processes_count(self, host):
         rows = [("01", 11), ("01", 12), ("0A", 13), ("06", 0)]
-        lines = [
-            f"{n}: 0100007F:1F90 0100007F:D431 {state} 0:0 0:0 0 0 0 {inode} 1" for n, (state, inode) in enumerate(rows)
-        ]
+        lines = [f"{n}: 0100007F:1F90 0100007F:D431 {state} 0:0 0:0 0 0 0 {inode} 1" for n, (state, inode) in enumerate(rows)]
         host.write("proc/net/tcp", "\n".join(["head", *lines]))
         (host.root / "proc/7/fd").mkdir(parents=True)
         for number, target in enumerate(("socket:[11]", "socket:[13]", "pipe:[12]", "/dev/null")):

@@ -44,9 +44,7 @@ def answer(line, units, run=subprocess.run):
     except (ValueError, TypeError) as error:
         return {"ok": False, "error": f"refused: {error}"}
     try:
-        done = run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=15, check=False
-        )
+        done = run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=15, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         return {"ok": False, "error": str(error)}
     return {"ok": done.returncode == 0, "error": done.stderr.strip()}

@@ -110,8 +110,7 @@ class Config:
         chosen = [
             process
             for process in self.processes
-            if target.removesuffix(".service") == process.unit.removesuffix(".service")
-            or words == process.name.split("/")[: len(words)]
+            if target.removesuffix(".service") == process.unit.removesuffix(".service") or words == process.name.split("/")[: len(words)]
         ]
         if chosen:
             return chosen
@@ -173,8 +172,7 @@ def _mapping(value, where, known, required=frozenset()):
         if key not in known:
             near = difflib.get_close_matches(str(key), known, 1)
             raise ConfigError(
-                f"{where} has the unknown key {key!r}; "
-                + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}")
+                f"{where} has the unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}")
             )
     for key in sorted(required):
         if value.get(key) is None:
@@ -182,12 +180,7 @@ def _mapping(value, where, known, required=frozenset()):
 
 
 def _number(value, where, low, high, whole=False):
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not low <= value <= high
-        or (whole and value != int(value))
-    ):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high or (whole and value != int(value)):
         raise ConfigError(f"{where} is {value!r}; use a {'whole ' if whole else ''}number from {low} to {high}")
     return int(value) if whole else value
 
@@ -207,14 +200,10 @@ def _settings(data):
                 raise ConfigError(f"{where} is {value!r}; write a list of seconds, such as [60, 300, 900, 3600]")
             values[key] = tuple(_number(item, where, 1, 86400) for item in value)
         else:
-            values[key] = _number(
-                value, where, *LIMITS[key], whole=isinstance(known[key].default, int) and known[key].type == "int"
-            )
+            values[key] = _number(value, where, *LIMITS[key], whole=isinstance(known[key].default, int) and known[key].type == "int")
     settings = Settings(**values)
     if settings.cooldown_max < settings.cooldown:
-        raise ConfigError(
-            f"settings.cooldown_max is {settings.cooldown_max}; it cannot be less than cooldown ({settings.cooldown})"
-        )
+        raise ConfigError(f"settings.cooldown_max is {settings.cooldown_max}; it cannot be less than cooldown ({settings.cooldown})")
     return settings
 
 

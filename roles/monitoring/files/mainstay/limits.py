@@ -49,9 +49,7 @@ class Limits:
             times = [moment for moment, name in self.actions if owner in (None, name) and now - moment < window]
             if len(times) >= limit:
                 whose = "of all units" if owner is None else "of this unit"
-                return Hold(
-                    f"{limit} restarts {whose} within {window:g} s are spent", times[-limit] + window if limit else None
-                )
+                return Hold(f"{limit} restarts {whose} within {window:g} s are spent", times[-limit] + window if limit else None)
         return None
 
     def acted(self, now, unit):

@@ -147,15 +147,10 @@ class Systemd:
 
     def booted(self):
         """Monotonic time at which this system's user space started (a container's own, not its machine's)."""
-        return (
-            _integer(self._run(["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value"]).strip())
-            / 1e6
-        )
+        return _integer(self._run(["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value"]).strip()) / 1e6
 
     def journal(self, unit, lines):
-        text = self._run(
-            ["journalctl", "--quiet", "--no-pager", "--output=short-iso", f"--lines={lines}", f"--unit={unit}"]
-        )
+        text = self._run(["journalctl", "--quiet", "--no-pager", "--output=short-iso", f"--lines={lines}", f"--unit={unit}"])
         return text.splitlines()
 
     def stopped_on_request(self, unit):

@@ -221,9 +221,7 @@ class Watch:
         incident = self.incident
         if not incident:
             wall = self.clock.time()
-            self.incident = Incident(
-                f"{int(wall)}-{self.process.unit.removesuffix('.service')}", kind, reason, wall, now, now
-            )
+            self.incident = Incident(f"{int(wall)}-{self.process.unit.removesuffix('.service')}", kind, reason, wall, now, now)
             return [self._event("opened", kind=kind, reason=reason)]
         # A crash loop is one story: it is told again once a minute.
         told = kind == incident.kind == CRASH and now - incident.told_at < TELL_AGAIN
@@ -277,11 +275,7 @@ class Watch:
     def stable(self):
         """Whether there is a past to forget, and the process has been well for long enough."""
         past = self.incident or self.revivals or self.acted_at is not None
-        return bool(
-            past
-            and self.healthy_since is not None
-            and self.clock.monotonic() - self.healthy_since >= self.settings.stable_after
-        )
+        return bool(past and self.healthy_since is not None and self.clock.monotonic() - self.healthy_since >= self.settings.stable_after)
 
     def settle(self):
         events = [self._event("closed")] if self.incident else []

@@ -148,9 +148,7 @@ def test_a_set_that_differs_needs_one_module_call(role):
     assert [entry["content"] for entry in payload(arguments)] == [f"{SECRET}\n", None, None]
 
 
-@pytest.mark.parametrize(
-    "answer", [{"rc": 1, "stdout": ""}, {"rc": 0, "stdout": "sh: stat: not found\n"}, {"rc": 127, "stdout": ""}]
-)
+@pytest.mark.parametrize("answer", [{"rc": 1, "stdout": ""}, {"rc": 0, "stdout": "sh: stat: not found\n"}, {"rc": 127, "stdout": ""}])
 def test_a_host_that_cannot_answer_gets_the_module(role, answer):
     action, variables = role.action([{"dest": f"{role.host}/gone", "state": "absent"}])
     action._low_level_execute_command = mock.MagicMock(return_value={"stderr": "", **answer})
@@ -163,8 +161,7 @@ def test_a_host_that_cannot_answer_gets_the_module(role, answer):
 def test_templates_render_as_the_template_module_does(role):
     role.write(
         "templates/x.j2",
-        "{{ ansible_managed | comment }}\n{% if on %}\n  {{ name }}\n{% endif %}\n"
-        "{% include 'parts/p.j2' %}\n\nend\n\n",
+        "{{ ansible_managed | comment }}\n{% if on %}\n  {{ name }}\n{% endif %}\n{% include 'parts/p.j2' %}\n\nend\n\n",
     )
     role.write("templates/parts/p.j2", "part of {{ template_path }} to {{ template_destpath }}")
     text = role.rendered({"template": "x.j2"}, {"ansible_managed": "by hand", "on": True, "name": "a\\nb"})
@@ -181,9 +178,7 @@ def test_an_entry_has_variables_of_its_own(role):
     assert role.rendered({"template": "x.j2", "vars": {"b": 2}}, {"a": 1, "b": 1}) == "12"
 
 
-@pytest.mark.parametrize(
-    ("template", "text"), [("{{ 5 }}", "5"), ("", ""), ("{{ none_value }}", ""), ("{{ 'é' }}\n", "é\n")]
-)
+@pytest.mark.parametrize(("template", "text"), [("{{ 5 }}", "5"), ("", ""), ("{{ none_value }}", ""), ("{{ 'é' }}\n", "é\n")])
 def test_whatever_a_template_yields_is_text(role, template, text):
     role.write("templates/x.j2", template)
     assert role.rendered({"template": "x.j2"}, {"none_value": None}) == text

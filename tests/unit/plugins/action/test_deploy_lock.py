@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The real shell on real files: the locks and the log of deploys lie in a temporary folder."""
+
 from __future__ import annotations
 
 import json

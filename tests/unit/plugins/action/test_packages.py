@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shell commands run for real, below a folder that stands in for the host and with programs that write down their arguments."""
+
 from __future__ import annotations
 
 import os
@@ -140,9 +141,7 @@ def test_check_mode_predicts_and_runs_nothing(host):
     assert (result["changed"], result["diff"]["after"], host.did) == (True, "nginx\n", [])
 
 
-@pytest.mark.parametrize(
-    ("nginx", "age", "updates"), [(LISTED, 0, 0), (LISTED, 7200, 1), ("", 0, 1), (REMOVED, 0, 1)]
-)
+@pytest.mark.parametrize(("nginx", "age", "updates"), [(LISTED, 0, 0), (LISTED, 7200, 1), ("", 0, 1), (REMOVED, 0, 1)])
 def test_lists_are_updated_when_they_are_old_or_lack_a_package(host, nginx, age, updates):
     host.lists(nginx, age)
     host.run(["redis-server", "nginx"])

@@ -30,15 +30,11 @@ def run(monkeypatch, tmp_path):
         shell = SimpleNamespace(tmpdir="/tmp/remote", join_path=lambda *parts: "/".join(parts))
         action = ActionModule(task, SimpleNamespace(_shell=shell), SimpleNamespace(), None, None, None)
         answer = {"stdout": "\n".join([*markers, "asked"])}
-        monkeypatch.setattr(
-            action, "_low_level_execute_command", lambda command: seen.commands.append(command) or answer
-        )
+        monkeypatch.setattr(action, "_low_level_execute_command", lambda command: seen.commands.append(command) or answer)
         monkeypatch.setattr(
             action,
             "_execute_module",
-            lambda name, module_args, task_vars: (
-                seen.modules.append(module_args) or {"changed": True, "invocation": module_args}
-            ),
+            lambda name, module_args, task_vars: seen.modules.append(module_args) or {"changed": True, "invocation": module_args},
         )
         monkeypatch.setattr(action, "_transfer_file", lambda local, remote: seen.sent.append(local) or remote)
         monkeypatch.setattr(action, "_remove_tmp_path", lambda path: None)
@@ -57,9 +53,7 @@ def test_a_release_that_is_there_starts_no_module(run):
     assert len(seen.commands) == 1 and not seen.modules and not seen.sent
 
 
-@pytest.mark.parametrize(
-    ("markers", "modules"), [([".complete"], 1), ([".complete", ".migrated"], 0), ([], 1), ([".migrated"], 1)]
-)
+@pytest.mark.parametrize(("markers", "modules"), [([".complete"], 1), ([".complete", ".migrated"], 0), ([], 1), ([".migrated"], 1)])
 def test_a_migration_counts_once_it_is_done(run, markers, modules):
     assert len(run({"source": GIT, "migrate": "migrate"}, markers=markers)[1].modules) == modules
 

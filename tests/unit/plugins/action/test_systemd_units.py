@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shell command runs for real, against a stand-in of systemctl that keeps its units as files and writes down what it did."""
+
 from __future__ import annotations
 
 import os
@@ -56,8 +57,12 @@ daemon-reload|reset-failed) ;;
 esac
 """
 UNITS = {
-    "on.service": "active enabled", "off.service": "inactive disabled", "static.socket": "inactive static",
-    "masked.service": "inactive masked", "slow.service": "activating disabled", "down@1.service": "failed enabled",
+    "on.service": "active enabled",
+    "off.service": "inactive disabled",
+    "static.socket": "inactive static",
+    "masked.service": "inactive masked",
+    "slow.service": "activating disabled",
+    "down@1.service": "failed enabled",
     "home-a\\x2db.mount": "inactive disabled",
 }
 
@@ -113,10 +118,24 @@ CASES = [
     ({"reset_failed": ["down@*"]}, ["reset-failed down@1.service"]),
     ({"stopped": ["nowhere.service"], "disabled": ["nowhere.service"]}, []),
     (
-        {"started": ["off.service"], "reloaded": ["on.service"], "restarted": ["slow.service"], "enabled": ["off.service"],
-         "disabled": ["on.service"], "stopped": ["slow.service"], "reset_failed": ["*"]},
-        ["stop slow.service", "reset-failed down@1.service", "disable on.service", "enable off.service", "restart slow.service",
-         "reload-or-restart on.service", "start off.service"],
+        {
+            "started": ["off.service"],
+            "reloaded": ["on.service"],
+            "restarted": ["slow.service"],
+            "enabled": ["off.service"],
+            "disabled": ["on.service"],
+            "stopped": ["slow.service"],
+            "reset_failed": ["*"],
+        },
+        [
+            "stop slow.service",
+            "reset-failed down@1.service",
+            "disable on.service",
+            "enable off.service",
+            "restart slow.service",
+            "reload-or-restart on.service",
+            "start off.service",
+        ],
     ),
 ]
 
@@ -197,10 +216,18 @@ def test_a_host_without_systemd_is_an_error(host):
     assert (result["msg"], result["units"]) == ("systemctl failed: System has not been booted with systemd", [])
 
 
-@pytest.mark.parametrize(("option", "name"), [
-    ("started", "nginx"), ("started", "shop-*.service"), ("stopped", "-x.service"), ("enabled", "a b.service"),
-    ("restarted", "$(id).service"), ("reset_failed", "a;b"), ("reset_failed", "--all"),
-])
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("started", "nginx"),
+        ("started", "shop-*.service"),
+        ("stopped", "-x.service"),
+        ("enabled", "a b.service"),
+        ("restarted", "$(id).service"),
+        ("reset_failed", "a;b"),
+        ("reset_failed", "--all"),
+    ],
+)
 def test_names_that_are_none_are_refused(host, option, name):
     with pytest.raises(AnsibleActionFail, match=option):
         host.run(**{option: [name]})

@@ -18,9 +18,7 @@ def ids(monkeypatch, tmp_path):
     (tmp_path / "app/main.py").write_text("print()")
     monkeypatch.setattr(sources.constants, "DEFAULT_LOCAL_TMP", str(tmp_path / "run"))
     lookup = lookup_loader.get("mainstay.vps.release_id")
-    return lambda apps: lookup.run(
-        [apps], {"inventory_dir": str(tmp_path / "inventory"), "playbook_dir": str(tmp_path)}
-    )[0]
+    return lambda apps: lookup.run([apps], {"inventory_dir": str(tmp_path / "inventory"), "playbook_dir": str(tmp_path)})[0]
 
 
 def test_every_app_has_an_id(ids):

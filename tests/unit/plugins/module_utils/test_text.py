@@ -28,11 +28,15 @@ def test_what_a_terminal_obeys_is_written_out(text, shown):
     assert printable(text) == shown
 
 
-@pytest.mark.parametrize("say", [
-    declared.masker({"headers": {"Authorization": "Bearer abcdef"}}),
-    lambda text: processes.mask_command(["python3", text]),
-    lambda text: mask(text, ["secret"]),
-], ids=["of a probe", "of a process", "of a build and of a journal"])
+@pytest.mark.parametrize(
+    "say",
+    [
+        declared.masker({"headers": {"Authorization": "Bearer abcdef"}}),
+        lambda text: processes.mask_command(["python3", text]),
+        lambda text: mask(text, ["secret"]),
+    ],
+    ids=["of a probe", "of a process", "of a build and of a journal"],
+)
 def test_every_way_of_an_app_s_words_is_closed(say):
     assert "\\x1b" in say(TITLE) and "\x1b" not in say(TITLE)
 

@@ -119,7 +119,10 @@ def test_without_its_action_plugin(run):
 
 def test_from_a_playbook(tmp_path, places):
     (tmp_path / "host").mkdir()
-    task = {**places, "variables": {"SMTP_PASSWORD": "{{ secret }}", "KEYS": {"value": "{{ keys }}", "type": "json"}, "SECRET_KEY": {"generate": True}}}
+    task = {
+        **places,
+        "variables": {"SMTP_PASSWORD": "{{ secret }}", "KEYS": {"value": "{{ keys }}", "type": "json"}, "SECRET_KEY": {"generate": True}},
+    }
     plays = [
         {
             "hosts": "localhost",
@@ -136,7 +139,19 @@ def test_from_a_playbook(tmp_path, places):
         "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
     }
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", "-vvvv", "--diff", str(tmp_path / "play.yml")]
+    command = [
+        sys.executable,
+        "-m",
+        "ansible",
+        "playbook",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-vvvv",
+        "--diff",
+        str(tmp_path / "play.yml"),
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "changed=1" in done.stdout, done.stdout + done.stderr
     found = _read(places)

@@ -27,9 +27,7 @@ def url():
         def do_GET(self):
             self.send_response(200 if self.path == "/health" else 500)
             self.end_headers()
-            self.wfile.write(
-                b'{"status": "healthy", "told": "' + self.headers.get("Authorization", "").encode() + b'"}'
-            )
+            self.wfile.write(b'{"status": "healthy", "told": "' + self.headers.get("Authorization", "").encode() + b'"}')
 
         def log_message(self, *_arguments):
             pass

@@ -19,6 +19,7 @@ def run(tmp_path):
         return run_module(
             selfsigned_certificate, {"sites": [{"name": "a.example.com"}], "directory": str(tmp_path / "tls"), **options}, tmp_path, check
         )
+
     return run
 
 
@@ -67,8 +68,9 @@ def test_a_half_pair_is_made_again(run, tmp_path):
     assert run()["changed"] is True
 
 
-@pytest.mark.parametrize(("options", "word"), [
-    ({"days": 826}, "825"), ({"days": 30}, "renew_days"), ({"sites": [{"name": "../x"}]}, "host name")])
+@pytest.mark.parametrize(
+    ("options", "word"), [({"days": 826}, "825"), ({"days": 30}, "renew_days"), ({"sites": [{"name": "../x"}]}, "host name")]
+)
 def test_what_cannot_work_is_refused(run, tmp_path, options, word):
     refused = run(**options)
     assert refused["failed"] is True

@@ -40,9 +40,7 @@ def tree(tmp_path):
 
 
 def _git(root, *arguments):
-    subprocess.run(
-        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=root, check=True, capture_output=True
-    )
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=root, check=True, capture_output=True)
 
 
 def _digest(tree):
@@ -53,16 +51,12 @@ def test_what_belongs_to_a_release(tree):
     assert sources.listing(str(tree))[0] == ["app/main.py", "latest", "notes.log", "run.sh"]
     _git(tree, "init")
     (tree / ".gitignore").write_text("*.log\n")
-    assert sources.listing(str(tree))[0] == [".gitignore", "app/main.py", "latest", "run.sh"], (
-        "what git ignores stays behind"
-    )
+    assert sources.listing(str(tree))[0] == [".gitignore", "app/main.py", "latest", "run.sh"], "what git ignores stays behind"
     (tree / "app/main.py").unlink()
     (tree / "new.py").write_text("")
     _git(tree, "add", "run.sh")
     (tree / "run.sh").unlink()
-    assert sources.listing(str(tree))[0] == [".gitignore", "latest", "new.py"], (
-        "what is there counts, not what is committed"
-    )
+    assert sources.listing(str(tree))[0] == [".gitignore", "latest", "new.py"], "what is there counts, not what is committed"
 
 
 def test_a_folder_that_an_outer_repository_ignores_is_taken_as_it_is(tree):

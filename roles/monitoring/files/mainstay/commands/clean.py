@@ -115,7 +115,5 @@ def spans(numbers):
 
 def execute(argv):
     """What ports.System wants of a program: (exit status, output, errors)."""
-    done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=30, check=False
-    )
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=30, check=False)
     return done.returncode, done.stdout, done.stderr

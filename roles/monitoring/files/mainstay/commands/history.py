@@ -21,9 +21,7 @@ HEADINGS = ["STARTED", "WHERE", "KIND", "TIMES", "DONE", "STATE", "REASON"]
 
 def arguments(parser):
     parser.add_argument("target", nargs="?", metavar="APP[/PROCESS]", help="only these")
-    parser.add_argument(
-        "-n", "--lines", type=int, default=20, metavar="N", help="at most so many of each (default: 20)"
-    )
+    parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="at most so many of each (default: 20)")
     parser.add_argument("--id", help="one incident with its events and evidence")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
@@ -44,9 +42,7 @@ def run(options, context):
             raise Refusal(f"there is no incident {options.id}; see mainstay history")
     else:
         for incident in incidents:
-            incident["events"] = [
-                {key: event[key] for key in event if key != "evidence"} for event in incident["events"]
-            ]
+            incident["events"] = [{key: event[key] for key in event if key != "evidence"} for event in incident["events"]]
     incidents = incidents[-max(1, options.lines) :]
     deploys = None if options.id else find_deploys(options, context)
     if options.json:
@@ -104,11 +100,7 @@ def where(incident):
 
 def row(incident):
     after = incident.get("recovered_after")
-    state = (
-        f"well after {span(after)}"
-        if incident["state"] in ("recovered", "closed") and after is not None
-        else incident["state"]
-    )
+    state = f"well after {span(after)}" if incident["state"] in ("recovered", "closed") and after is not None else incident["state"]
     done = incident["actions"][-1] if incident["actions"] else "-"
     return [
         wall(iso(incident["opened"])),
@@ -125,11 +117,7 @@ def detail(incident):
     lines = [f"{incident['id']}: {where(incident)}", ""]
     for event in incident["events"]:
         known = ("kind", "reason", "action", "steps", "error", "seconds")
-        words = [
-            f"{', '.join(event[key]) if key == 'steps' else event[key]}"
-            for key in known
-            if event.get(key) not in (None, "", [])
-        ]
+        words = [f"{', '.join(event[key]) if key == 'steps' else event[key]}" for key in known if event.get(key) not in (None, "", [])]
         lines.append(f"{wall(iso(event['time']))}  {event['event'].ljust(9)}  {'; '.join(words)}".rstrip())
         lines += [f"    {line}" for line in evidence(event.get("evidence"))]
     return "\n".join(lines)
@@ -141,7 +129,5 @@ def evidence(found):
     lines = [", ".join(f"{key} {value}" for key, value in found.get("unit", {}).items() if value is not None)]
     for process in found.get("processes", []):
         wchan = f" in {process['wchan']}" if process["wchan"] else ""
-        lines.append(
-            f"{process['pid']} {process['name']}: {process['state']}{wchan}, {process['threads']} threads, {process['rss_mb']} MB"
-        )
+        lines.append(f"{process['pid']} {process['name']}: {process['state']}{wchan}, {process['threads']} threads, {process['rss_mb']} MB")
     return lines + ["| " + line for line in found.get("journal", [])]

@@ -55,9 +55,7 @@ def run(options, context):
         print(json.dumps({"on": bool(flag), **(flag or {})}, indent=2))
     elif flag:
         why = f", {flag['reason']}" if flag.get("reason") else ""
-        print(
-            f"Maintenance is on until {wall(flag['until'])} ({span(flag['until'] - now)} left; by {flag.get('by', '?')}{why})."
-        )
+        print(f"Maintenance is on until {wall(flag['until'])} ({span(flag['until'] - now)} left; by {flag.get('by', '?')}{why}).")
     else:
         print("Maintenance is off: the agent acts.")
     return 0

@@ -262,9 +262,7 @@ def redis(planned, context):
             "maxmemory_policy": settings["maxmemory_policy"],
             "maxclients": settings["maxclients"],
         }
-        differs += [
-            f"redis {name}: {key} is {is_[key]}, planned {wanted[key]}" for key in wanted if is_[key] != wanted[key]
-        ]
+        differs += [f"redis {name}: {key} is {is_[key]}, planned {wanted[key]}" for key in wanted if is_[key] != wanted[key]]
         shown = units(context, [service_of(REDIS + name)])
         differs += limits(shown.values(), {key: settings.get(key) for key in ("nofile", "memory_max_mb")})
         entries.append(
@@ -319,10 +317,7 @@ def close(found):
         for entry in found["redis"]["instances"]
         if not entry["evicts"]
     ]
-    pairs += [
-        (f"clients of redis {entry['instance']}", entry["clients"], entry["maxclients"], "")
-        for entry in found["redis"]["instances"]
-    ]
+    pairs += [(f"clients of redis {entry['instance']}", entry["clients"], entry["maxclients"], "") for entry in found["redis"]["instances"]]
     if found["nginx"]:
         pairs.append(("connections of nginx", found["nginx"]["connections"], found["nginx"]["slots"], ""))
     return [

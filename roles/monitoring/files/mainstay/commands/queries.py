@@ -39,9 +39,7 @@ def arguments(parser):
     parser.add_argument("app", nargs="?", metavar="APP", default="", help="only statements in the database of this app")
     parser.add_argument("-n", "--lines", type=int, default=10, metavar="N", help="at most so many (default: 10)")
     parser.add_argument("--by", choices=ORDERS, default="total", help="what comes first (default: total)")
-    parser.add_argument(
-        "--all", action="store_true", help="also the administrator's own, such as backups and this report"
-    )
+    parser.add_argument("--all", action="store_true", help="also the administrator's own, such as backups and this report")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs, with the statements whole")
 
 

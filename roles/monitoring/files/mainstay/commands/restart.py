@@ -15,9 +15,7 @@ WAIT = 60
 
 def arguments(parser):
     parser.add_argument("target", metavar="APP[/PROCESS]", help="what to restart")
-    parser.add_argument(
-        "--wait", type=duration, default=WAIT, metavar="TIME", help="how long each may take to answer (default: 60s)"
-    )
+    parser.add_argument("--wait", type=duration, default=WAIT, metavar="TIME", help="how long each may take to answer (default: 60s)")
 
 
 def run(options, context):
@@ -31,9 +29,7 @@ def run(options, context):
         if problem:
             print(f"{process.name}: {problem}\nmainstay logs {process.name} tells more")
             return 1
-        print(
-            f"{process.name}: {'answers' if has_address(process) else 'runs'} after {context.clock.monotonic() - started:.1f} s"
-        )
+        print(f"{process.name}: {'answers' if has_address(process) else 'runs'} after {context.clock.monotonic() - started:.1f} s")
     return 0
 
 

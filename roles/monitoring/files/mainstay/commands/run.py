@@ -44,9 +44,7 @@ def memory(text):
 
 def arguments(parser):
     parser.usage = "mainstay run [--memory SIZE] APP [--] COMMAND..."
-    parser.add_argument(
-        "--memory", type=memory, default=MEMORY, metavar="SIZE", help=f"how much memory it may use (default: {MEMORY})"
-    )
+    parser.add_argument("--memory", type=memory, default=MEMORY, metavar="SIZE", help=f"how much memory it may use (default: {MEMORY})")
     parser.add_argument("app", metavar="APP", help="whose release, user and environment")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
 

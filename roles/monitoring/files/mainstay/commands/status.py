@@ -20,9 +20,7 @@ HEADINGS = ["APP", "PROCESS", "INSTANCE", "UNIT", "HEALTH", "SINCE", "RESTARTS",
 
 
 def arguments(parser):
-    parser.add_argument(
-        "target", nargs="?", metavar="APP[/PROCESS]", help="only these (default: everything declared here)"
-    )
+    parser.add_argument("target", nargs="?", metavar="APP[/PROCESS]", help="only these (default: everything declared here)")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
@@ -110,10 +108,7 @@ def render(agent, entries, now):
         lines.append("The agent is not watching: systemctl status mainstay-agent.service")
     elif agent["paused"]:
         until = agent["paused"]["until"]
-        lines.append(
-            f"The agent watches but does not act: {agent['paused']['reason']}"
-            + (f", for {span(until - now)}" if until else "")
-        )
+        lines.append(f"The agent watches but does not act: {agent['paused']['reason']}" + (f", for {span(until - now)}" if until else ""))
     elif agent["dry_run"]:
         lines.append("The agent watches but does not act: dry run")
     if agent["problem"]:

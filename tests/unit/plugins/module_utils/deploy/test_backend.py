@@ -101,9 +101,7 @@ def test_a_command_means_to_systemd_what_it_means_to_a_shell(command, expected):
     assert unit_commands.exec_line(command) == f"/usr/bin/env {expected}"
 
 
-@pytest.mark.parametrize(
-    "command", ["a | b", "a && b", "a; b", "a > /dev/null", "a $(date)", "a `date`", "a 'open", "a &", "a $1", "a \\"]
-)
+@pytest.mark.parametrize("command", ["a | b", "a && b", "a; b", "a > /dev/null", "a $(date)", "a `date`", "a 'open", "a &", "a $1", "a \\"])
 def test_what_only_a_shell_can_do_is_refused(command):
     with pytest.raises(DeclarationError, match=r"mainstay_apps.shop.processes.web.command.*sh -c"):
         unit_commands.exec_line(command, "mainstay_apps.shop.processes.web.command")
@@ -309,9 +307,7 @@ def test_the_start_limit_trips_also_where_the_back_off_is_longest():
 def _rendered(unit):
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["comment"] = lambda text: f"# {text}"
-    return environment.from_string((ROLE / "templates/process.service.j2").read_text()).render(
-        unit=unit, ansible_managed="managed"
-    )
+    return environment.from_string((ROLE / "templates/process.service.j2").read_text()).render(unit=unit, ansible_managed="managed")
 
 
 @pytest.mark.parametrize(
@@ -400,7 +396,7 @@ def test_a_container_s_command_keeps_its_words():
 
 def test_what_a_container_finds_on_its_host():
     unit, made = _box("beat")
-    assert 'CELERY_BEAT_SCHEDULE=/srv/box/shared/celerybeat-schedule' in " ".join(unit["environment"])
+    assert "CELERY_BEAT_SCHEDULE=/srv/box/shared/celerybeat-schedule" in " ".join(unit["environment"])
     assert {"podman", "crun", "skopeo"} <= set(made["packages"])
     folders = {entry["dest"]: entry for entry in made["files"] if entry.get("state") == "directory"}
     # podman, who is root, looks for it: the app may not put a link in its place.
@@ -791,9 +787,7 @@ JOURNAL = [
 def test_the_report_says_what_failed_and_no_secret():
     described = _todo(wanted="def")[0]
     outcome = deploy_steps.retreat(described, [], False, RESULTS)
-    text = "\n".join(
-        deploy_steps.report(described, outcome, RESULTS, JOURNAL, "ignored", deploy_environment.environment(SHOP, SECRETS))
-    )
+    text = "\n".join(deploy_steps.report(described, outcome, RESULTS, JOURNAL, "ignored", deploy_environment.environment(SHOP, SECRETS)))
     for wanted in (
         "release def",
         "http://127.0.0.1:8002/health gave status 500 in 9 tries",

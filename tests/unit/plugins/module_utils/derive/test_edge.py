@@ -14,15 +14,18 @@ OWN = {"certificate": "/etc/ssl/a.pem", "key": "/etc/ssl/a.key"}
 TODAY = datetime.date(2026, 11, 22)
 
 
-@pytest.mark.parametrize(("apps", "tiers", "ports"), [
-    (SHOP, None, [80, 443]),
-    (SHOP, ["proxy", "backend"], [80, 443]),
-    (SHOP, ["database"], []),
-    (broken(TLS, "none"), None, [80]),
-    (broken(TLS, OWN), None, [80, 443]),
-    (broken(("shop", "sites"), {}), None, []),
-    ({}, None, []),
-])
+@pytest.mark.parametrize(
+    ("apps", "tiers", "ports"),
+    [
+        (SHOP, None, [80, 443]),
+        (SHOP, ["proxy", "backend"], [80, 443]),
+        (SHOP, ["database"], []),
+        (broken(TLS, "none"), None, [80]),
+        (broken(TLS, OWN), None, [80, 443]),
+        (broken(("shop", "sites"), {}), None, []),
+        ({}, None, []),
+    ],
+)
 def test_ports_follow_the_declared_sites(apps, tiers, ports):
     plan = {"hosts": {"web1": {"tiers": tiers}}} if tiers else {}
     rules = firewall.firewall_rules(apps, plan, "web1")
@@ -34,11 +37,14 @@ SOURCES = {"web1": "10.0.0.1", "web2": "10.0.0.2", "data": "10.0.0.3"}
 TIERS = {"web1": ["proxy", "backend"], "web2": ["backend"], "data": ["database", "cache"]}
 
 
-@pytest.mark.parametrize(("host", "opened"), [
-    ("web1", [(80, None), (443, None)]),
-    ("web2", [("8000-8001", ["10.0.0.1"])]),
-    ("data", [(5432, ["10.0.0.1", "10.0.0.2"]), (6379, ["10.0.0.1", "10.0.0.2"]), (6380, ["10.0.0.1", "10.0.0.2"])]),
-])
+@pytest.mark.parametrize(
+    ("host", "opened"),
+    [
+        ("web1", [(80, None), (443, None)]),
+        ("web2", [("8000-8001", ["10.0.0.1"])]),
+        ("data", [(5432, ["10.0.0.1", "10.0.0.2"]), (6379, ["10.0.0.1", "10.0.0.2"]), (6380, ["10.0.0.1", "10.0.0.2"])]),
+    ],
+)
 def test_hosts_open_to_each_other_what_they_serve(host, opened):
     plan = {"hosts": {name: {"tiers": TIERS[name], "address": address} for name, address in SOURCES.items()}}
     assert [(rule["port"], rule.get("from")) for rule in firewall.firewall_rules(SHOP, plan, host)] == opened
@@ -50,15 +56,20 @@ def test_a_pooler_is_reached_from_the_backends_and_the_database_for_their_migrat
     assert [rule["port"] for rule in rules if rule["comment"].startswith("p")] == [6432, 5432]
 
 
-@pytest.mark.parametrize(("rule", "statements"), [
-    ({"port": 80}, ["tcp dport 80 accept"]),
-    ({"port": "443", "comment": "web sites with TLS"}, ['tcp dport 443 accept comment "web sites with TLS"']),
-    ({"port": "60000-61000", "protocol": "udp"}, ["udp dport 60000-61000 accept"]),
-    ({"port": 5432, "from": ["192.0.2.7"]}, ["ip saddr { 192.0.2.7/32 } tcp dport 5432 accept"]),
-    ({"port": 5432, "from": ["2001:db8::/32", "192.0.2.0/25", "192.0.2.128/25"]},
-     ["ip saddr { 192.0.2.0/24 } tcp dport 5432 accept", "ip6 saddr { 2001:db8::/32 } tcp dport 5432 accept"]),
-    ({"port": 80, "from": []}, ["tcp dport 80 accept"]),
-])
+@pytest.mark.parametrize(
+    ("rule", "statements"),
+    [
+        ({"port": 80}, ["tcp dport 80 accept"]),
+        ({"port": "443", "comment": "web sites with TLS"}, ['tcp dport 443 accept comment "web sites with TLS"']),
+        ({"port": "60000-61000", "protocol": "udp"}, ["udp dport 60000-61000 accept"]),
+        ({"port": 5432, "from": ["192.0.2.7"]}, ["ip saddr { 192.0.2.7/32 } tcp dport 5432 accept"]),
+        (
+            {"port": 5432, "from": ["2001:db8::/32", "192.0.2.0/25", "192.0.2.128/25"]},
+            ["ip saddr { 192.0.2.0/24 } tcp dport 5432 accept", "ip6 saddr { 2001:db8::/32 } tcp dport 5432 accept"],
+        ),
+        ({"port": 80, "from": []}, ["tcp dport 80 accept"]),
+    ],
+)
 def test_rules_become_statements(rule, statements):
     assert firewall.nft_rules([rule]) == statements
 
@@ -75,8 +86,10 @@ def test_one_source_has_its_part_of_the_connections():
         "tcp dport 443 accept",
     ]
     assert [(item["name"], item["type"], item["timeout"]) for item in firewall.nft_sets([{"port": 80}, PER_SOURCE])] == [
-        ("held_443_ipv4", "ipv4_addr", None), ("new_443_ipv4", "ipv4_addr", "1m"),
-        ("held_443_ipv6", "ipv6_addr", None), ("new_443_ipv6", "ipv6_addr", "1m"),
+        ("held_443_ipv4", "ipv4_addr", None),
+        ("new_443_ipv4", "ipv4_addr", "1m"),
+        ("held_443_ipv6", "ipv6_addr", None),
+        ("new_443_ipv6", "ipv6_addr", "1m"),
     ]
     assert firewall.nft_sets([{"port": "8000-8010", "per_source": {"connections": 5}}])[0]["name"] == "held_8000_8010_ipv4"
 
@@ -86,24 +99,27 @@ def test_sites_hold_each_source_to_the_plan():
     assert {rule["per_source"]["connections"] for rule in firewall.firewall_rules(SHOP, plan, "web1")} == {131}
 
 
-@pytest.mark.parametrize(("rule", "words"), [
-    ({"port": 80, "protocol": "udp", "per_source": {"connections": 5}}, ["firewall_rules[0].per_source", "Only TCP"]),
-    ({"port": 80, "per_source": {"rate": "5/second"}}, ["firewall_rules[0].per_source.connections", "required"]),
-    ({"port": 80, "per_source": {"connections": 5, "rate": "5"}}, ["firewall_rules[0].per_source.rate", "'5'", "50/second"]),
-    ({"port": 0}, ["firewall_rules[0].port", "0", "1 to 65535"]),
-    ({"port": 65536}, ["firewall_rules[0].port", "65536"]),
-    ({"port": "90-80"}, ["firewall_rules[0].port", "90-80"]),
-    ({"port": True}, ["firewall_rules[0].port", "True"]),
-    ({"port": "http"}, ["firewall_rules[0].port", "'http'"]),
-    ({"port": "80 accept; flush ruleset"}, ["firewall_rules[0].port", "flush ruleset"]),
-    ({"protocol": "tcp"}, ["firewall_rules[0].port", "required"]),
-    ({"port": 80, "proto": "tcp"}, ["firewall_rules[0].proto", "Did you mean 'protocol'"]),
-    ({"port": 80, "protocol": "sctp"}, ["firewall_rules[0].protocol", "'sctp'", "tcp or udp"]),
-    ({"port": 80, "from": ["192.0.2.1/24"]}, ["firewall_rules[0].from", "192.0.2.1/24", "host bits"]),
-    ({"port": 80, "from": ["example.com"]}, ["firewall_rules[0].from", "'example.com'", "192.0.2.0/24"]),
-    ({"port": 80, "comment": 'x" accept'}, ["firewall_rules[0].comment", "simple punctuation"]),
-    ("80", ["firewall_rules[0]", "'80'", "mapping"]),
-])
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"port": 80, "protocol": "udp", "per_source": {"connections": 5}}, ["firewall_rules[0].per_source", "Only TCP"]),
+        ({"port": 80, "per_source": {"rate": "5/second"}}, ["firewall_rules[0].per_source.connections", "required"]),
+        ({"port": 80, "per_source": {"connections": 5, "rate": "5"}}, ["firewall_rules[0].per_source.rate", "'5'", "50/second"]),
+        ({"port": 0}, ["firewall_rules[0].port", "0", "1 to 65535"]),
+        ({"port": 65536}, ["firewall_rules[0].port", "65536"]),
+        ({"port": "90-80"}, ["firewall_rules[0].port", "90-80"]),
+        ({"port": True}, ["firewall_rules[0].port", "True"]),
+        ({"port": "http"}, ["firewall_rules[0].port", "'http'"]),
+        ({"port": "80 accept; flush ruleset"}, ["firewall_rules[0].port", "flush ruleset"]),
+        ({"protocol": "tcp"}, ["firewall_rules[0].port", "required"]),
+        ({"port": 80, "proto": "tcp"}, ["firewall_rules[0].proto", "Did you mean 'protocol'"]),
+        ({"port": 80, "protocol": "sctp"}, ["firewall_rules[0].protocol", "'sctp'", "tcp or udp"]),
+        ({"port": 80, "from": ["192.0.2.1/24"]}, ["firewall_rules[0].from", "192.0.2.1/24", "host bits"]),
+        ({"port": 80, "from": ["example.com"]}, ["firewall_rules[0].from", "'example.com'", "192.0.2.0/24"]),
+        ({"port": 80, "comment": 'x" accept'}, ["firewall_rules[0].comment", "simple punctuation"]),
+        ("80", ["firewall_rules[0]", "'80'", "mapping"]),
+    ],
+)
 def test_wrong_rules_are_refused_with_a_remedy(rule, words):
     with pytest.raises(certificates.DeclarationError) as refused:
         firewall.nft_rules([rule])
@@ -125,40 +141,52 @@ def test_ssh_from_networks_only():
     ]
 
 
-@pytest.mark.parametrize(("arguments", "word"), [
-    (([],), "firewall_ssh_ports"), (([22], [], "fast"), "firewall_ssh_rate"), (([22], ["office"]), "firewall_ssh_from")])
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [(([],), "firewall_ssh_ports"), (([22], [], "fast"), "firewall_ssh_rate"), (([22], ["office"]), "firewall_ssh_from")],
+)
 def test_ssh_that_would_let_nobody_in_is_refused(arguments, word):
     with pytest.raises(certificates.DeclarationError, match=word):
         firewall.nft_ssh_rules(*arguments)
 
 
 def test_logs_lie_in_the_folder_that_releases_share():
-    assert logrotate.logrotate_files(SHOP) == [
-        {"name": "shop", "user": "shop", "group": "shop", "paths": ["/srv/shop/shared/logs/*.log"]}]
+    assert logrotate.logrotate_files(SHOP) == [{"name": "shop", "user": "shop", "group": "shop", "paths": ["/srv/shop/shared/logs/*.log"]}]
     assert logrotate.logrotate_files(broken(("shop", "logs"), [])) == []
 
 
 def test_stanza_has_every_key():
     (stanza,) = logrotate.logrotate_stanzas([{"name": "a", "user": "b", "paths": ["/srv/a/*.log"], "rotate": None, "group": None}])
-    assert stanza == {"name": "a", "user": "b", "group": "b", "paths": ["/srv/a/*.log"], "frequency": "daily", "rotate": 14,
-                      "maxsize": "100M", "postrotate": []}
+    assert stanza == {
+        "name": "a",
+        "user": "b",
+        "group": "b",
+        "paths": ["/srv/a/*.log"],
+        "frequency": "daily",
+        "rotate": 14,
+        "maxsize": "100M",
+        "postrotate": [],
+    }
     (stanza,) = logrotate.logrotate_stanzas([{**stanza, "rotate": 0, "maxsize": "1G"}], rotate=7)
     assert (stanza["rotate"], stanza["maxsize"]) == (0, "1G")
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"paths": ["/srv/a/logs/*"]}, ["paths", "rotated files", "/srv/a/logs/*.log"]),
-    ({"paths": ["logs/a.log"]}, ["paths", "absolute"]),
-    ({"paths": ["/srv/a/../b/*.log"]}, ["paths", "'..'"]),
-    ({"paths": ["/srv/a/x y.log"]}, ["paths", "spaces"]),
-    ({"paths": ["/srv/a/x.log { }"]}, ["paths"]),
-    ({"paths": []}, ["paths", "required"]),
-    ({"user": "a b"}, ["user", "small letters"]),
-    ({"frequency": "yearly"}, ["frequency", "daily"]),
-    ({"maxsize": "100MB"}, ["maxsize", "100M"]),
-    ({"postrotate": ["true", "endscript"]}, ["postrotate", "one command"]),
-    ({"size": "1M"}, ["size", "Did you mean 'maxsize'"]),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"paths": ["/srv/a/logs/*"]}, ["paths", "rotated files", "/srv/a/logs/*.log"]),
+        ({"paths": ["logs/a.log"]}, ["paths", "absolute"]),
+        ({"paths": ["/srv/a/../b/*.log"]}, ["paths", "'..'"]),
+        ({"paths": ["/srv/a/x y.log"]}, ["paths", "spaces"]),
+        ({"paths": ["/srv/a/x.log { }"]}, ["paths"]),
+        ({"paths": []}, ["paths", "required"]),
+        ({"user": "a b"}, ["user", "small letters"]),
+        ({"frequency": "yearly"}, ["frequency", "daily"]),
+        ({"maxsize": "100MB"}, ["maxsize", "100M"]),
+        ({"postrotate": ["true", "endscript"]}, ["postrotate", "one command"]),
+        ({"size": "1M"}, ["size", "Did you mean 'maxsize'"]),
+    ],
+)
 def test_wrong_logs_are_refused_with_a_remedy(change, words):
     with pytest.raises(certificates.DeclarationError) as refused:
         logrotate.logrotate_stanzas([{"name": "a", "user": "a", "paths": ["/srv/a/*.log"], **change}])
@@ -173,18 +201,23 @@ def test_certificates_of_the_declared_sites():
 
 
 def test_own_files_are_left_alone():
-    sites = [{"name": "b.example.com", "source": "selfsigned", "names": ["www.b.example.com", "b.example.com"]},
-             {"name": "a.example.com", "source": "files", **OWN}]
+    sites = [
+        {"name": "b.example.com", "source": "selfsigned", "names": ["www.b.example.com", "b.example.com"]},
+        {"name": "a.example.com", "source": "files", **OWN},
+    ]
     assert certificates.self_signed_sites(sites) == [{"name": "b.example.com", "names": ["b.example.com", "www.b.example.com"]}]
 
 
-@pytest.mark.parametrize(("site", "words"), [
-    ({"source": "letsencrypt"}, ["certificates_sites[0].source", "not built yet", "selfsigned", "certificate: …, key: …"]),
-    ({"source": "acme"}, ["certificates_sites[0].source", "'acme'", "selfsigned or files"]),
-    ({"source": "files", "key": "/a"}, ["certificates_sites[0]", "certificate and key"]),
-    ({"source": "selfsigned", "names": ["../../etc/passwd"]}, ["certificates_sites", "host name"]),
-    ({"source": "selfsigned", "alias": ["b"]}, ["certificates_sites[0].alias", "no such key"]),
-])
+@pytest.mark.parametrize(
+    ("site", "words"),
+    [
+        ({"source": "letsencrypt"}, ["certificates_sites[0].source", "not built yet", "selfsigned", "certificate: …, key: …"]),
+        ({"source": "acme"}, ["certificates_sites[0].source", "'acme'", "selfsigned or files"]),
+        ({"source": "files", "key": "/a"}, ["certificates_sites[0]", "certificate and key"]),
+        ({"source": "selfsigned", "names": ["../../etc/passwd"]}, ["certificates_sites", "host name"]),
+        ({"source": "selfsigned", "alias": ["b"]}, ["certificates_sites[0].alias", "no such key"]),
+    ],
+)
 def test_wrong_certificates_are_refused_with_a_remedy(site, words):
     with pytest.raises(certificates.DeclarationError) as refused:
         certificates.self_signed_sites([{"name": "a.example.com", **site}])
@@ -193,31 +226,46 @@ def test_wrong_certificates_are_refused_with_a_remedy(site, words):
 
 def _paths(target):
     base = "/etc/mainstay/tls/a.example.com"
-    return {f"{base}.crt": {"target": "a.example.com.pair/crt"}, f"{base}.key": {"target": "a.example.com.pair/key"},
-            f"{base}.pair": {"target": target}}
+    return {
+        f"{base}.crt": {"target": "a.example.com.pair/crt"},
+        f"{base}.key": {"target": "a.example.com.pair/key"},
+        f"{base}.pair": {"target": target},
+    }
 
 
 SITE = {"name": "a.example.com", "names": ["a.example.com", "www.a.example.com"]}
 
 
-@pytest.mark.parametrize(("days", "names", "due"), [
-    (825, SITE["names"], False),
-    (825, SITE["names"][::-1], False),
-    (30, SITE["names"], False),
-    (29, SITE["names"], True),
-    (-1, SITE["names"], True),
-    (825, ["a.example.com"], True),
-])
+@pytest.mark.parametrize(
+    ("days", "names", "due"),
+    [
+        (825, SITE["names"], False),
+        (825, SITE["names"][::-1], False),
+        (30, SITE["names"], False),
+        (29, SITE["names"], True),
+        (-1, SITE["names"], True),
+        (825, ["a.example.com"], True),
+    ],
+)
 def test_a_pair_is_due_by_its_link_alone(days, names, due):
     target = certificates.pair_folder(SITE["name"], names, TODAY + datetime.timedelta(days=days))
     assert bool(certificates.certificates_due([SITE], _paths(target), TODAY)) is due
 
 
-@pytest.mark.parametrize("paths", [
-    {}, _paths(None), _paths("/elsewhere"), _paths(".pairs/a.example.com.20281301.00000000"),
-    {path: entry for path, entry in _paths(certificates.pair_folder("a.example.com", SITE["names"], datetime.date(2028, 1, 1))).items()
-     if not path.endswith(".key")},
-])
+@pytest.mark.parametrize(
+    "paths",
+    [
+        {},
+        _paths(None),
+        _paths("/elsewhere"),
+        _paths(".pairs/a.example.com.20281301.00000000"),
+        {
+            path: entry
+            for path, entry in _paths(certificates.pair_folder("a.example.com", SITE["names"], datetime.date(2028, 1, 1))).items()
+            if not path.endswith(".key")
+        },
+    ],
+)
 def test_what_is_missing_or_foreign_is_due(paths):
     assert certificates.certificates_due([SITE], paths, TODAY) == [SITE]
 
@@ -232,8 +280,10 @@ def test_a_bundle_becomes_one_file_for_each_certificate():
     assert all(name.startswith("mainstay-") and name.endswith(".crt") for name in files)
 
 
-@pytest.mark.parametrize(("text", "word"), [
-    ("-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n" + PEM, "private key"), ("hello", "PEM certificate")])
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n" + PEM, "private key"), ("hello", "PEM certificate")],
+)
 def test_what_is_no_certificate_is_refused(text, word):
     with pytest.raises(certificates.DeclarationError, match=word) as refused:
         certificates.ca_certificates([text])

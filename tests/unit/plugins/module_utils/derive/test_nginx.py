@@ -12,26 +12,34 @@ PLAN = {"hosts": {"web1": {"processes": {"shop": {"web": {"instances": 2}}}}}}
 
 def test_upstreams_follow_the_plan():
     assert nginx.nginx_upstreams(SHOP, PLAN, "web1") == [
-        {"name": "shop-web", "servers": ["127.0.0.1:8000", "127.0.0.1:8001"], "backup_servers": []}]
+        {"name": "shop-web", "servers": ["127.0.0.1:8000", "127.0.0.1:8001"], "backup_servers": []}
+    ]
     assert nginx.nginx_upstreams(SHOP, {}, "web1") == [{"name": "shop-web", "servers": ["127.0.0.1:8000"], "backup_servers": []}]
     live, spare = {"web1": {"shop": {"web": [8002]}}}, {"web1": {"shop": {"web": [8000]}}}
     assert nginx.nginx_upstreams(SHOP, {}, "web1", live, spare) == [
-        {"name": "shop-web", "servers": ["127.0.0.1:8002"], "backup_servers": ["127.0.0.1:8000"]}]
+        {"name": "shop-web", "servers": ["127.0.0.1:8002"], "backup_servers": ["127.0.0.1:8000"]}
+    ]
 
 
 def test_a_proxy_asks_all_backends():
-    hosts = {"web1": {"tiers": ["proxy"], "address": "10.0.0.1"}, "web2": {"tiers": ["backend"], "address": "10.0.0.2"},
-             "web3": {"tiers": ["backend"], "address": "fd00::3"}}
+    hosts = {
+        "web1": {"tiers": ["proxy"], "address": "10.0.0.1"},
+        "web2": {"tiers": ["backend"], "address": "10.0.0.2"},
+        "web3": {"tiers": ["backend"], "address": "fd00::3"},
+    }
     live = {"web2": {"shop": {"web": [8002]}}}
     assert nginx.nginx_upstreams(SHOP, {"hosts": hosts}, "web1", live, {"web2": {"shop": {"web": [8000]}}}) == [
-        {"name": "shop-web", "servers": ["10.0.0.2:8002", "[fd00::3]:8000"], "backup_servers": ["10.0.0.2:8000"]}]
+        {"name": "shop-web", "servers": ["10.0.0.2:8002", "[fd00::3]:8000"], "backup_servers": ["10.0.0.2:8000"]}
+    ]
 
 
 def test_site_has_everything_a_template_needs():
     (site,) = nginx.nginx_sites(SHOP)
     assert site["tls"] == {"certificate": "/etc/mainstay/tls/shop.example.com.crt", "key": "/etc/mainstay/tls/shop.example.com.key"}
     assert [(location["path"], location["websocket"], location["connections"]) for location in site["locations"]] == [
-        ("/", False, None), ("/ws", True, {"zone": "shop.example.com/ws", "limit": 200, "per_source": 20})]
+        ("/", False, None),
+        ("/ws", True, {"zone": "shop.example.com/ws", "limit": 200, "per_source": 20}),
+    ]
 
 
 def test_files_are_served_with_a_slash_on_both_sides():
@@ -47,12 +55,15 @@ def test_plain_http_and_own_files():
     assert nginx.nginx_sites(broken(where, own))[0]["tls"] == own
 
 
-@pytest.mark.parametrize(("route", "plan", "limit"), [
-    ({"websocket": True}, {"nginx": {"max_websockets": 300}}, 300),
-    ({"websocket": True, "max_connections": 200}, {"nginx": {"max_websockets": 300}}, 200),
-    ({"websocket": True}, {}, None),
-    ({}, {"nginx": {"max_websockets": 300}}, None),
-])
+@pytest.mark.parametrize(
+    ("route", "plan", "limit"),
+    [
+        ({"websocket": True}, {"nginx": {"max_websockets": 300}}, 300),
+        ({"websocket": True, "max_connections": 200}, {"nginx": {"max_websockets": 300}}, 200),
+        ({"websocket": True}, {}, None),
+        ({}, {"nginx": {"max_websockets": 300}}, None),
+    ],
+)
 def test_websockets_are_limited_as_declared_or_planned(route, plan, limit):
     apps = broken(("shop", "sites", "shop.example.com", "routes", "/ws"), {"process": "web", **route})
     (site,) = nginx.nginx_sites(apps, {"hosts": {"web1": plan}}, "web1")

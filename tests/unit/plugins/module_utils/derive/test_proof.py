@@ -17,16 +17,28 @@ def _plan(tiers, instances=2):
 def test_everything_declared_is_probed():
     names = [probe["name"] for probe in proof.proof_probes(SHOP, _plan(ALL), "web1")]
     assert names == [
-        "postgresql", "redis shop cache", "redis shop queue",
-        "shop-web@8000 health", "shop-web@8000 readiness", "shop-web@8001 health", "shop-web@8001 readiness", "units",
-        "https://shop.example.com/", "https://shop.example.com/ws",
+        "postgresql",
+        "redis shop cache",
+        "redis shop queue",
+        "shop-web@8000 health",
+        "shop-web@8000 readiness",
+        "shop-web@8001 health",
+        "shop-web@8001 readiness",
+        "units",
+        "https://shop.example.com/",
+        "https://shop.example.com/ws",
     ]
 
 
-@pytest.mark.parametrize(("tier", "kinds"), [
-    ("database", ["postgresql"]), ("cache", ["redis", "redis"]), ("proxy", ["http", "websocket"]),
-    ("backend", ["http", "http", "command"]),
-])
+@pytest.mark.parametrize(
+    ("tier", "kinds"),
+    [
+        ("database", ["postgresql"]),
+        ("cache", ["redis", "redis"]),
+        ("proxy", ["http", "websocket"]),
+        ("backend", ["http", "http", "command"]),
+    ],
+)
 def test_a_host_proves_its_own_tier_only(tier, kinds):
     assert [probe["kind"] for probe in proof.proof_probes(SHOP, _plan([tier], 1), "web1")] == kinds
 
@@ -46,16 +58,19 @@ def _listener(address, port, protocol="tcp"):
     return {"address": address, "port": port, "protocol": protocol, "name": "x", "unit": None, "pid": 1, "user": "x"}
 
 
-@pytest.mark.parametrize(("listener", "undeclared"), [
-    (_listener("127.0.0.1", 8000), False),
-    (_listener("::1", 8000), False),
-    (_listener("0.0.0.0", 443), False),
-    (_listener("0.0.0.0", 68, "udp"), False),
-    (_listener("0.0.0.0", 8000), True),
-    (_listener("::", 5432), True),
-    (_listener("10.0.0.5", 6379), True),
-    (_listener("fe80::1%eth0", 5353, "udp"), True),
-])
+@pytest.mark.parametrize(
+    ("listener", "undeclared"),
+    [
+        (_listener("127.0.0.1", 8000), False),
+        (_listener("::1", 8000), False),
+        (_listener("0.0.0.0", 443), False),
+        (_listener("0.0.0.0", 68, "udp"), False),
+        (_listener("0.0.0.0", 8000), True),
+        (_listener("::", 5432), True),
+        (_listener("10.0.0.5", 6379), True),
+        (_listener("fe80::1%eth0", 5353, "udp"), True),
+    ],
+)
 def test_undeclared_listeners(listener, undeclared):
     assert bool(proof.undeclared_listeners([listener], [22, 80, 443])) is undeclared
 
@@ -66,9 +81,22 @@ def test_a_range_of_ports_may_be_declared():
 
 
 def test_summary_names_what_a_reader_asks_for():
-    host = {"distribution": {"name": "Debian 12"}, "memory_mb": 2048, "cpus": 2, "packages": {"nginx": "1.22", "postgresql-15": "15.1"},
-            "active": ["shop-web@8000.service"], "listeners": [{**_listener("0.0.0.0", 443), "name": "nginx"}]}
+    host = {
+        "distribution": {"name": "Debian 12"},
+        "memory_mb": 2048,
+        "cpus": 2,
+        "packages": {"nginx": "1.22", "postgresql-15": "15.1"},
+        "active": ["shop-web@8000.service"],
+        "listeners": [{**_listener("0.0.0.0", 443), "name": "nginx"}],
+    }
     text = "\n".join(proof.summary(SHOP, _plan(ALL, 1), "web1", host, ["the plan"]))
-    for words in ("https://shop.example.com/", "shop-web@8000.service active", "shop-beat@1.service NOT ACTIVE", "nginx 1.22",
-                  "postgresql-15 15.1", "443/tcp nginx", "the plan"):
+    for words in (
+        "https://shop.example.com/",
+        "shop-web@8000.service active",
+        "shop-beat@1.service NOT ACTIVE",
+        "nginx 1.22",
+        "postgresql-15 15.1",
+        "443/tcp nginx",
+        "the plan",
+    ):
         assert words in text

@@ -87,7 +87,10 @@ def test_without_a_plan_small_numbers_hold():
         ({"paths": {}, "active": ["redis-server@theirs.service"]}, []),
         (
             {
-                "paths": {"/var/lib/mainstay/redis/gone-queue": {"target": "6400"}, "/var/lib/mainstay/redis/off-queue": {"target": "6401"}},
+                "paths": {
+                    "/var/lib/mainstay/redis/gone-queue": {"target": "6400"},
+                    "/var/lib/mainstay/redis/off-queue": {"target": "6401"},
+                },
                 "active": ["redis-server@gone-queue.service", "redis-server@shop-cache.service"],
                 "enabled": ["redis-server@gone-queue.service"],
             },

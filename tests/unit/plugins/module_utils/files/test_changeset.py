@@ -88,9 +88,7 @@ def test_files_links_and_trees_arrive(host):
     )
     assert result.changed_files == [host.path(name) for name in ("conf", "tree", "tree/a/b", "tree/link", "other/c")]
     assert host.read("tree/link") == "deep\n"
-    modes = {
-        name: stat.S_IMODE(os.stat(host.path(name)).st_mode) for name in ("conf", "tree", "tree/a", "tree/a/b", "other")
-    }
+    modes = {name: stat.S_IMODE(os.stat(host.path(name)).st_mode) for name in ("conf", "tree", "tree/a", "tree/a/b", "other")}
     assert modes == {"conf": 0o600, "tree": 0o750, "tree/a": 0o755, "tree/a/b": 0o644, "other": 0o755}
     assert sorted(os.listdir(host.top)) == ["conf", "other", "tree"]
 

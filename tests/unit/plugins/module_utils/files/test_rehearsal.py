@@ -49,9 +49,7 @@ def test_checkers_find_the_programs_of_the_administrator(monkeypatch):
     assert "/usr/sbin" in run_checkers([["sh", "-c", "echo $PATH; exit 1"]], 60).output
 
 
-@pytest.mark.parametrize(
-    "script", ["echo first; sleep 30", "echo first; sleep 30 & wait", "trap '' TERM; echo first; sleep 30"]
-)
+@pytest.mark.parametrize("script", ["echo first; sleep 30", "echo first; sleep 30 & wait", "trap '' TERM; echo first; sleep 30"])
 def test_a_checker_that_hangs_is_ended(script):
     started = time.monotonic()
     verdict = run_checkers([["sh", "-c", script]], 1)
@@ -129,9 +127,7 @@ def test_the_directories_to_cover_are_few(tmp_path):
 
 def test_mount_points_are_read_with_their_escapes(tmp_path):
     table = tmp_path / "mountinfo"
-    table.write_text(
-        "22 1 0:21 / / rw - ext4 /dev/x rw\n23 22 0:22 / /with\\040space\\134 rw shared:1 - tmpfs tmpfs rw\n"
-    )
+    table.write_text("22 1 0:21 / / rw - ext4 /dev/x rw\n23 22 0:22 / /with\\040space\\134 rw shared:1 - tmpfs tmpfs rw\n")
     assert mountpoints(table) == ["/", "/with space\\"]
     assert mountpoints(tmp_path / "none") == []
 
@@ -159,18 +155,14 @@ def test_a_rehearsal_leaves_no_trace(namespaces, tmp_path, monkeypatch, cover):
     monkeypatch.setattr(rehearsal, "COVERS", (cover,))
     mounts = mountpoints()
     (tmp_path / "kept").write_text("x")
-    verdict = rehearse(
-        [place(f"{tmp_path}/new", "y")], [["sh", "-c", f"cat {tmp_path}/new {tmp_path}/kept; exit 1"]], 60
-    )
+    verdict = rehearse([place(f"{tmp_path}/new", "y")], [["sh", "-c", f"cat {tmp_path}/new {tmp_path}/kept; exit 1"]], 60)
     assert (verdict.outcome, verdict.output) == ("failed", "yx")
     assert os.listdir(tmp_path) == ["kept"]
     assert mountpoints() == mounts
 
 
 def test_what_is_mounted_below_stays_visible(namespaces):
-    verdict = rehearse(
-        [place("/dev/mainstay-test", "y")], [["sh", "-c", "stat -f -c %T /dev/shm; ls /dev/null; exit 1"]], 60
-    )
+    verdict = rehearse([place("/dev/mainstay-test", "y")], [["sh", "-c", "stat -f -c %T /dev/shm; ls /dev/null; exit 1"]], 60)
     assert verdict.output == "tmpfs\n/dev/null"
 
 

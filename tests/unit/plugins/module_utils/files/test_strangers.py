@@ -88,15 +88,11 @@ def test_files_in_his_folder_are_made_with_his_rights(home, run):
     assert (home / "own/conf").read_text() == "newer\n"
     (backup,) = os.listdir(home.parent / "backups")
     assert (home.parent / f"backups/{backup}/files{home}/own/conf").read_text() == "new\n"
-    assert (
-        run(entry(home / "own/conf", state="absent", content=None)).changed_files and not (home / "own/conf").exists()
-    )
+    assert run(entry(home / "own/conf", state="absent", content=None)).changed_files and not (home / "own/conf").exists()
     assert (os.geteuid(), os.getegid()) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    "fields", [{"owner": "root"}, {"owner": str(OTHER)}, {"state": "directory", "owner": "root", "content": None}]
-)
+@pytest.mark.parametrize("fields", [{"owner": "root"}, {"owner": str(OTHER)}, {"state": "directory", "owner": "root", "content": None}])
 def test_what_is_to_be_somebody_else_s_is_refused(home, run, fields):
     with pytest.raises(TransactionError, match=rf"own/conf\): lies in a folder of {UID}'s.*Declare owner: {UID}"):
         run(entry(home / "own/conf", **fields))

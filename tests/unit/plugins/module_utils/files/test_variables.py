@@ -80,7 +80,7 @@ def test_what_is_written_is_read_again(variables):
 
 
 def test_a_shell_reads_the_same(tmp_path):
-    value = 'a "b" $HOME `id` \\ \'c\' # d\nsecond line'
+    value = "a \"b\" $HOME `id` \\ 'c' # d\nsecond line"
     (tmp_path / "env").write_text(env_file.render({"VALUE": value}))
     shell = ["sh", "-c", f'. {tmp_path}/env; printf "%s" "$VALUE"']
     assert subprocess.run(shell, capture_output=True, text=True, check=True).stdout == value

@@ -101,9 +101,7 @@ def test_ports_can_be_chosen(host):
     assert [item.port for item in listeners.snapshot(host.proc, {9000})] == [9000]
 
 
-HYBRID = (
-    "9:name=systemd:/system.slice/shop-web@8000.service\n4:memory:/system.slice/shop-web@8000.service\n0::/x.service\n"
-)
+HYBRID = "9:name=systemd:/system.slice/shop-web@8000.service\n4:memory:/system.slice/shop-web@8000.service\n0::/x.service\n"
 UNITS = [
     ("0::/system.slice/nginx.service\n", "", "nginx.service"),
     ("0::/system.slice/system-shop.slice/shop-web@8000.service/worker\n", "", "shop-web@8000.service"),
@@ -173,27 +171,30 @@ def _listener(port, name, unit, cmdline="", protocol="tcp", pids=(7,), address="
 LISTENER = "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups"
 
 
-@pytest.mark.parametrize(("item", "is_ssh"), [
-    (_listener(22, "sshd", "ssh.service", LISTENER, exe="/usr/sbin/sshd"), True),
-    (_listener(22, "sshd", "", "/usr/sbin/sshd -p 22", exe="/usr/sbin/sshd", address="::"), True),
-    (_listener(22, "systemd", "ssh.socket", pids=(1,)), True),
-    (_listener(22, "sshd", "ssh.service", LISTENER, pids=(1, 7), exe="/usr/sbin/sshd"), True),
-    # a session's, of what was forwarded to it
-    (_listener(22, "sshd", "session-3.scope", "sshd: root@pts/0", exe="/usr/sbin/sshd"), False),
-    (_listener(22, "sshd", "session-3.scope", "sshd: jane@pts/0", exe="/usr/sbin/sshd", user="jane"), False),
-    (_listener(22, "sshd-session", "session-4.scope", "sshd-session: root", exe="/usr/lib/openssh/sshd-session"), False),
-    # what has the name, the words or the place of it
-    (_listener(22, "sshd", "shop-web@8000.service", LISTENER, user="shop", exe="/usr/bin/python3.11"), False),
-    (_listener(22, "sshd", "shop-web@8000.service", LISTENER, user="shop", exe="/usr/sbin/sshd"), False),
-    (_listener(22, "sshd", "ssh.service", LISTENER, exe="/usr/bin/python3.11"), False),
-    (_listener(22, "sshd", "ssh.service", LISTENER, exe="/srv/shop/shared/sshd"), False),
-    (_listener(22, "sshd", "box.service", LISTENER), False),  # of a container: no program of this host
-    (_listener(22, "python3", "ssh.socket", pids=(7,)), False),
-    # reached from nowhere else
-    (_listener(22, "sshd", "ssh.service", LISTENER, exe="/usr/sbin/sshd", address="127.0.0.1"), False),
-    (_listener(22, "systemd", "ssh.socket", pids=(1,), address="::1"), False),
-    (_listener(80, "nginx", "nginx.service", exe="/usr/sbin/nginx"), False),
-])
+@pytest.mark.parametrize(
+    ("item", "is_ssh"),
+    [
+        (_listener(22, "sshd", "ssh.service", LISTENER, exe="/usr/sbin/sshd"), True),
+        (_listener(22, "sshd", "", "/usr/sbin/sshd -p 22", exe="/usr/sbin/sshd", address="::"), True),
+        (_listener(22, "systemd", "ssh.socket", pids=(1,)), True),
+        (_listener(22, "sshd", "ssh.service", LISTENER, pids=(1, 7), exe="/usr/sbin/sshd"), True),
+        # a session's, of what was forwarded to it
+        (_listener(22, "sshd", "session-3.scope", "sshd: root@pts/0", exe="/usr/sbin/sshd"), False),
+        (_listener(22, "sshd", "session-3.scope", "sshd: jane@pts/0", exe="/usr/sbin/sshd", user="jane"), False),
+        (_listener(22, "sshd-session", "session-4.scope", "sshd-session: root", exe="/usr/lib/openssh/sshd-session"), False),
+        # what has the name, the words or the place of it
+        (_listener(22, "sshd", "shop-web@8000.service", LISTENER, user="shop", exe="/usr/bin/python3.11"), False),
+        (_listener(22, "sshd", "shop-web@8000.service", LISTENER, user="shop", exe="/usr/sbin/sshd"), False),
+        (_listener(22, "sshd", "ssh.service", LISTENER, exe="/usr/bin/python3.11"), False),
+        (_listener(22, "sshd", "ssh.service", LISTENER, exe="/srv/shop/shared/sshd"), False),
+        (_listener(22, "sshd", "box.service", LISTENER), False),  # of a container: no program of this host
+        (_listener(22, "python3", "ssh.socket", pids=(7,)), False),
+        # reached from nowhere else
+        (_listener(22, "sshd", "ssh.service", LISTENER, exe="/usr/sbin/sshd", address="127.0.0.1"), False),
+        (_listener(22, "systemd", "ssh.socket", pids=(1,), address="::1"), False),
+        (_listener(80, "nginx", "nginx.service", exe="/usr/sbin/nginx"), False),
+    ],
+)
 def test_ssh_ports_are_those_that_let_one_in(item, is_ssh):
     assert listeners.ssh_ports([item]) == ([22] if is_ssh else [])
 

@@ -177,9 +177,7 @@ REFUSALS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("holder", "options", "words"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS]
-)
+@pytest.mark.parametrize(("holder", "options", "words"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
 @pytest.mark.parametrize("pretend", [False, True])
 def test_refusals(system, holder, options, words, pretend):
     web(system, **holder)
@@ -292,9 +290,7 @@ def test_a_unit_is_stopped_and_an_allowed_one_beside_it_is_not(system):
     web(system)
     web(system, port=8001, pid=801, cgroup="/system.slice/keep.service")
     system.ends_on = {800: "stop"}
-    found, stopped, _waited = ports.make_free(
-        request(8000, 8001, stop_with="unit", allowed_units=["keep.service"]), system
-    )
+    found, stopped, _waited = ports.make_free(request(8000, 8001, stop_with="unit", allowed_units=["keep.service"]), system)
     assert system.commands == ["systemctl stop --no-block shop-web@8000.service"]
     assert ports.states(request(8000, 8001), found, stopped) == {"8000": "stopped", "8001": "allowed"}
 

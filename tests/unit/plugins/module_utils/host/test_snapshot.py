@@ -194,9 +194,7 @@ CPUS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("groups", "files", "allowed", "expected"), [row[1:] for row in CPUS], ids=[row[0] for row in CPUS]
-)
+@pytest.mark.parametrize(("groups", "files", "allowed", "expected"), [row[1:] for row in CPUS], ids=[row[0] for row in CPUS])
 def test_cpus(host, groups, files, allowed, expected):
     init(host, *groups)
     host.write("proc/1/status", f"Name:\tinit\nCpus_allowed:\tf\nCpus_allowed_list:\t{allowed}\n")
@@ -353,9 +351,7 @@ UNITS = [
 def test_units(name, state, file_state, expected):
     links = {"postgresql@15-main.service", "shop-web@.service"}
     found = units.states([_unit(name, state, file_state)], set(), links)
-    assert (
-        "".join(kind[0] for kind in ("running", "active", "enabled", "failed_units") if name in found[kind]) == expected
-    )
+    assert "".join(kind[0] for kind in ("running", "active", "enabled", "failed_units") if name in found[kind]) == expected
 
 
 def test_aliases_count_as_the_unit():
@@ -371,9 +367,7 @@ def test_links_that_enable(host):
     host.link(f"{wants}/masked.service", "/usr/lib/systemd/system/a.service")
     host.link("etc/systemd/system/masked.service", "/dev/null")
     host.write("etc/systemd/system/shop.target.requires/b.service", "")
-    host.link(
-        "run/systemd/generator/postgresql.service.wants/postgresql@15-main.service", "/usr/lib/systemd/system/a.service"
-    )
+    host.link("run/systemd/generator/postgresql.service.wants/postgresql@15-main.service", "/usr/lib/systemd/system/a.service")
     host.link("run/systemd/system/multi-user.target.wants/until.service", "/usr/lib/systemd/system/a.service")
     host.link("usr/lib/systemd/system/sysinit.target.wants/c.service", "../a.service")
     enabled, packaged = units.unit_links(host.root)

@@ -427,9 +427,7 @@ def test_a_fleet_runs_one_singleton_and_counts_all_pools():
     beats = [plan["hosts"][name]["processes"]["shop"]["beat"]["instances"] for name in ("app1", "app2")]
     assert beats == [1, 0]
     web = plan["hosts"]["app1"]["processes"]["shop"]["web"]
-    assert plan["connections"]["postgresql"]["parts"]["shop.web"] == 2 * web["instances"] * (
-        web["pool_size"] + web["max_overflow"]
-    )
+    assert plan["connections"]["postgresql"]["parts"]["shop.web"] == 2 * web["instances"] * (web["pool_size"] + web["max_overflow"])
     assert not plan["hosts"]["db"]["processes"]
     assert "nginx" not in plan["hosts"]["app1"]
     assert set(plan["hosts"]["mem"]["redis"]["shop"]) == {"cache", "queue"}

@@ -23,7 +23,7 @@ import time
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.probe import declared, once, repeat, tls
-from ansible_collections.mainstay.vps.plugins.module_utils.probe import http as probe_http
+from ansible_collections.mainstay.vps.plugins.module_utils.probe.web import json_value
 
 KEYS = {
     "healthy", "name", "kind", "target", "status", "cause", "attempts", "consecutive", "latency_ms", "reasons",
@@ -148,9 +148,7 @@ HTTP = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("path", "options", "status", "reasons"), [row[1:] for row in HTTP], ids=[row[0] for row in HTTP]
-)
+@pytest.mark.parametrize(("path", "options", "status", "reasons"), [row[1:] for row in HTTP], ids=[row[0] for row in HTTP])
 def test_http(web, path, options, status, reasons):
     result = once.check_once({"url": web.url + path, **options})
     assert (result["status"], result["reasons"], result["healthy"]) == (status, reasons, not reasons)
@@ -170,9 +168,7 @@ def test_http_keeps_the_name_and_connects_elsewhere(web):
     result = once.check_once({"url": f"http://shop.test:{port}/health", "connect_to": "127.0.0.1"})
     assert result["healthy"], result
     assert web.requests[-1][2]["Host"] == f"shop.test:{port}"
-    result = once.check_once(
-        {"url": "http://shop.test/health", "connect_to": f"127.0.0.1:{port}", "host_header": "b.test"}
-    )
+    result = once.check_once({"url": "http://shop.test/health", "connect_to": f"127.0.0.1:{port}", "host_header": "b.test"})
     assert result["healthy"], result
     assert web.requests[-1][2]["Host"] == "b.test"
 
@@ -372,17 +368,11 @@ def test_the_end_of_a_certificate(der, expected):
 
 def test_the_end_agrees_with_openssl(certificate):
     pem = (certificate / "cert.pem").read_text()
-    told = subprocess.run(
-        ["openssl", "x509", "-noout", "-enddate"], input=pem, capture_output=True, text=True, check=True
-    )
-    assert tls.not_after(ssl.PEM_cert_to_DER_cert(pem)) == ssl.cert_time_to_seconds(
-        told.stdout.strip().partition("=")[2]
-    )
+    told = subprocess.run(["openssl", "x509", "-noout", "-enddate"], input=pem, capture_output=True, text=True, check=True)
+    assert tls.not_after(ssl.PEM_cert_to_DER_cert(pem)) == ssl.cert_time_to_seconds(told.stdout.strip().partition("=")[2])
 
 
-@pytest.mark.parametrize(
-    "der", [b"", b"0", b"\x30\x03\x30\x01\x30", b"\x30\x82", _certificate(b"x")[:40], _certificate(b"not a date")]
-)
+@pytest.mark.parametrize("der", [b"", b"0", b"\x30\x03\x30\x01\x30", b"\x30\x82", _certificate(b"x")[:40], _certificate(b"not a date")])
 def test_what_is_no_certificate_has_no_end(der):
     assert tls.days_left(der, 0) is None
 
@@ -472,9 +462,7 @@ REDIS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("server", "options", "status", "cause", "reasons"), [row[1:] for row in REDIS], ids=[row[0] for row in REDIS]
-)
+@pytest.mark.parametrize(("server", "options", "status", "cause", "reasons"), [row[1:] for row in REDIS], ids=[row[0] for row in REDIS])
 def test_redis(serve, server, options, status, cause, reasons):
     result = once.check_once({"kind": "redis", "port": serve(_redis(**server)), **options})
     assert (result["status"], result["cause"], result["reasons"]) == (status, cause, reasons)
@@ -494,10 +482,7 @@ def _error(code, text):
 
 SCRAM = _message(b"R", struct.pack("!i", 10) + b"SCRAM-SHA-256\0\0")
 LET_IN = (
-    _message(b"R", struct.pack("!i", 0))
-    + _message(b"S", b"server_version\x0015.10\0")
-    + _message(b"K", b"\0" * 8)
-    + _message(b"Z", b"I")
+    _message(b"R", struct.pack("!i", 0)) + _message(b"S", b"server_version\x0015.10\0") + _message(b"K", b"\0" * 8) + _message(b"Z", b"I")
 )
 ONE = (
     _message(b"T", b"\0\1?column?\0" + b"\0" * 18)
@@ -587,9 +572,7 @@ MYSQL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("handler", "status", "cause", "reasons"), [row[1:] for row in MYSQL], ids=[row[0] for row in MYSQL]
-)
+@pytest.mark.parametrize(("handler", "status", "cause", "reasons"), [row[1:] for row in MYSQL], ids=[row[0] for row in MYSQL])
 def test_mysql(serve, handler, status, cause, reasons):
     result = once.check_once({"kind": "mysql", "port": serve(handler)})
     assert (result["status"], result["cause"], result["reasons"]) == (status, cause, reasons)
@@ -616,9 +599,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("command", "options", "status", "reasons"), [row[1:] for row in COMMANDS], ids=[row[0] for row in COMMANDS]
-)
+@pytest.mark.parametrize(("command", "options", "status", "reasons"), [row[1:] for row in COMMANDS], ids=[row[0] for row in COMMANDS])
 def test_command(command, options, status, reasons):
     result = once.check_once({"kind": "command", "command": command, **options})
     assert (result["status"], result["reasons"]) == (status, reasons)
@@ -699,15 +680,13 @@ PATHS = [
 
 @pytest.mark.parametrize(("document", "path", "value"), PATHS)
 def test_json_paths(document, path, value):
-    assert probe_http.json_value(document, path) == value
+    assert json_value(document, path) == value
 
 
-@pytest.mark.parametrize(
-    ("document", "path"), [({"a": 1}, "b"), ({"a": 1}, "a.b"), ([1], "1"), ([1], "-2"), ([1], "x"), ("text", "0")]
-)
+@pytest.mark.parametrize(("document", "path"), [({"a": 1}, "b"), ({"a": 1}, "a.b"), ([1], "1"), ([1], "-2"), ([1], "x"), ("text", "0")])
 def test_json_paths_that_lead_nowhere(document, path):
     with pytest.raises(KeyError):
-        probe_http.json_value(document, path)
+        json_value(document, path)
 
 
 # --- repeating ---------------------------------------------------------------------------------------------------

@@ -217,12 +217,8 @@ def test_secrets_reach_the_app_s_own_commands_and_no_argument(real):
 
 
 def test_a_build_sees_the_variables_it_declares_and_no_other(real):
-    made, seen = real(
-        output="\nmainstay: ended well\n", app_environment='{"KEY": "hidden-value", "OTHER": "other-value"}'
-    )
-    step = release_builder.Step(
-        "make", "make", env=made._declared({"command": "make", "env": {"TOKEN": "$KEY", "COST": "5$$"}})
-    )
+    made, seen = real(output="\nmainstay: ended well\n", app_environment='{"KEY": "hidden-value", "OTHER": "other-value"}')
+    step = release_builder.Step("make", "make", env=made._declared({"command": "make", "env": {"TOKEN": "$KEY", "COST": "5$$"}}))
     made.build_step(step)
     assert 'TOKEN="hidden-value"' in seen["environment"] and 'COST="5\\$"' in seen["environment"]
     assert "other-value" not in seen["environment"] and "hidden-value" not in " ".join(seen["argv"])
@@ -260,9 +256,7 @@ def test_one_build_at_a_time(builder, monkeypatch):
 def test_a_download_that_fails_names_its_address_and_no_secret(builder, monkeypatch):
     monkeypatch.setattr(os, "environ", dict(os.environ))
     made = builder(environment='{"no_proxy": "127.0.0.1"}')
-    with pytest.raises(
-        ReleaseError, match=r"http://127.0.0.1:1/x.tar.gz could not be fetched: .*refused.*reaches it"
-    ) as caught:
+    with pytest.raises(ReleaseError, match=r"http://127.0.0.1:1/x.tar.gz could not be fetched: .*refused.*reaches it") as caught:
         made._download("http://me:hunter2@127.0.0.1:1/x.tar.gz?token=hunter2", None)
     assert "hunter2" not in str(caught.value)
 
@@ -336,9 +330,7 @@ def test_an_image_goes_with_its_release(builder, removed):
 
 
 def test_a_copy_that_fails_leaves_no_image(builder, removed):
-    made = builder(
-        fails=[f"copy {IMAGE['image']}"], runtime="container", source=IMAGE, image="docker://x", archive=None
-    )
+    made = builder(fails=[f"copy {IMAGE['image']}"], runtime="container", source=IMAGE, image="docker://x", archive=None)
     with pytest.raises(StepFailed):
         made.build()
     assert not os.path.exists(made.path) and removed == ["localhost/mainstay/shop:new"]

@@ -34,17 +34,13 @@ def test_a_build_is_confined_and_its_environment_is_no_argument():
     ):
         assert f"--property={wanted}" in argv, wanted
     hidden = next(word for word in argv if "InaccessiblePaths=" in word).split("=")[-1].split()
-    assert {"-/etc/mainstay", "-/var/lib/shop", "-/run/shop"} <= set(hidden), (
-        "the group is the app's, who may read them"
-    )
+    assert {"-/etc/mainstay", "-/var/lib/shop", "-/run/shop"} <= set(hidden), "the group is the app's, who may read them"
     assert not any("Environment=" in word or "setenv" in word for word in argv)
 
 
 def test_a_migration_writes_what_the_app_writes_and_no_release():
     properties = confinement.migration("shop", "shop", "/srv/shop")
-    assert {"User=shop", "ReadWritePaths=/srv/shop/shared", "StateDirectory=shop", "ProtectSystem=strict"} <= set(
-        properties
-    )
+    assert {"User=shop", "ReadWritePaths=/srv/shop/shared", "StateDirectory=shop", "ProtectSystem=strict"} <= set(properties)
 
 
 ENDED = f"\n{confinement.ENDED_WELL}\n"

@@ -124,9 +124,7 @@ LISTING = (
 )
 
 
-@pytest.mark.parametrize(
-    ("version", "digit"), [("main", "1"), ("v1", "3"), ("v2", "5"), ("feature/main", "6"), ("v3", None)]
-)
+@pytest.mark.parametrize(("version", "digit"), [("main", "1"), ("v1", "3"), ("v2", "5"), ("feature/main", "6"), ("v3", None)])
 def test_a_version_means_a_tag_before_a_branch_and_the_commit_behind_a_tag(version, digit):
     assert identity.commit_of(LISTING, version) == (digit * 40 if digit else None)
 
@@ -179,9 +177,7 @@ def test_retention_never_removes_what_is_protected(keep, protected, gone):
 )
 def test_environment_files_read_as_a_shell_reads_them(value):
     line = variables.env_line("NAME", value)
-    shown = subprocess.run(
-        ["sh", "-c", f'{line}\nprintf "%s" "$NAME"'], capture_output=True, check=True, encoding="utf-8"
-    )
+    shown = subprocess.run(["sh", "-c", f'{line}\nprintf "%s" "$NAME"'], capture_output=True, check=True, encoding="utf-8")
     assert shown.stdout == value
 
 

@@ -82,11 +82,7 @@ def test_uv_lock_is_installed_with_hashes():
     ],
 )
 def test_the_project_is_installed_where_its_metadata_is_all_there_is(requirements, content, count):
-    assert (
-        len(recipes.project_steps(requirements, content, "uv"))
-        == len(recipes.project_steps(requirements, content, "pip"))
-        == count
-    )
+    assert len(recipes.project_steps(requirements, content, "uv")) == len(recipes.project_steps(requirements, content, "pip")) == count
 
 
 def test_node():

@@ -52,11 +52,7 @@ def own(root):
 def everything(root):
     for place, folders, files in os.walk(root):
         yield place
-        yield from (
-            os.path.join(place, name)
-            for name in (*files, *folders)
-            if name in files or os.path.islink(os.path.join(place, name))
-        )
+        yield from (os.path.join(place, name) for name in (*files, *folders) if name in files or os.path.islink(os.path.join(place, name)))
 
 
 def access(path):
@@ -65,11 +61,7 @@ def access(path):
         data = os.getxattr(path, sealing.ACCESS)
     except OSError:
         return {}
-    return {
-        int.from_bytes(data[i + 4 : i + 8], "little"): data[i + 2]
-        for i in range(4, len(data), 8)
-        if data[i] == sealing.USER
-    }
+    return {int.from_bytes(data[i + 4 : i + 8], "little"): data[i + 2] for i in range(4, len(data), 8) if data[i] == sealing.USER}
 
 
 def test_a_sealed_tree_is_root_s_and_closed(tree):
@@ -86,9 +78,7 @@ def test_a_sealed_tree_is_root_s_and_closed(tree):
 
 def test_the_web_server_reads_what_is_public_and_nothing_else(tree):
     Seal({BUILDER}, GROUP, public=["web/dist/"], reader=WEB).tree(str(tree))
-    granted = {
-        os.path.relpath(path, tree): access(path).get(WEB) for path in everything(tree)
-    }  # a link has what it leads to
+    granted = {os.path.relpath(path, tree): access(path).get(WEB) for path in everything(tree)}  # a link has what it leads to
     assert granted == {
         ".": 1, "web": 1, "web/dist": 5, "web/dist/assets": 5, "web/dist/index.html": 4, "web/dist/assets/a.js": 4,
         "app": None, "app/main.py": None, "run": None, "web/src": None, "web/src/x.ts": None, "empty": None,

@@ -21,7 +21,11 @@ def test_defaults_are_filled_in():
     shop = apps.normalise(SHOP)["shop"]
     assert shop["root"] == "/srv/shop"
     assert [(name, process["kind"], process["instances"]) for name, process in shop["processes"].items()] == [
-        ("beat", "worker", 1), ("mailer", "worker", "auto"), ("web", "web", "auto"), ("worker", "celery", "auto")]
+        ("beat", "worker", 1),
+        ("mailer", "worker", "auto"),
+        ("web", "web", "auto"),
+        ("worker", "celery", "auto"),
+    ]
     assert shop["sites"]["shop.example.com"]["max_body"] == "10M"
 
 

@@ -39,7 +39,9 @@ def test_placeholders(value):
     assert placeholders.placeholder(value)
 
 
-@pytest.mark.parametrize("value", ["tr0ub4dor", "correct horse battery staple", "sk-live-9f8a7b", "a1b2c3", "your8f7d6s", "the-rain-in-spain", "adda1a602d2f"])
+@pytest.mark.parametrize(
+    "value", ["tr0ub4dor", "correct horse battery staple", "sk-live-9f8a7b", "a1b2c3", "your8f7d6s", "the-rain-in-spain", "adda1a602d2f"]
+)
 def test_what_is_none(value):
     assert not placeholders.placeholder(value)
 

@@ -37,12 +37,14 @@ def test_an_address_that_leads_nowhere_is_refused(address):
 
 ONE = {"hosts": {"a": {"tiers": ["proxy", "backend", "database", "cache"]}}}
 # Two backends, one of them beside the proxy; the data on a host of its own.
-FOUR = {"hosts": {
-    "edge": {"tiers": ["proxy"], "address": "10.0.0.1"},
-    "web1": {"tiers": ["backend"], "address": "10.0.0.2"},
-    "web2": {"tiers": ["backend", "cache"], "address": "fd00::3"},
-    "data": {"tiers": ["database"], "address": "10.0.0.4"},
-}}
+FOUR = {
+    "hosts": {
+        "edge": {"tiers": ["proxy"], "address": "10.0.0.1"},
+        "web1": {"tiers": ["backend"], "address": "10.0.0.2"},
+        "web2": {"tiers": ["backend", "cache"], "address": "fd00::3"},
+        "data": {"tiers": ["database"], "address": "10.0.0.4"},
+    }
+}
 
 
 @pytest.mark.parametrize(
@@ -77,8 +79,10 @@ def test_a_chosen_address_is_where_everybody_asks(bind, own, from_edge):
 @pytest.mark.parametrize(("bind", "remedy"), [("web1.example.com", "Write an IP address"), ("127.0.0.1", "the proxy edge is another host")])
 def test_a_chosen_address_that_leads_nowhere_is_refused(bind, remedy):
     found = {"memory_mb": 2048, "cpus": 2}
-    hostvars = {"edge": {"mainstay_host": found, "mainstay_address": "10.0.0.1"},
-                "web1": {"mainstay_host": found, "mainstay_address": "10.0.0.2", "backend_bind_address": bind}}
+    hostvars = {
+        "edge": {"mainstay_host": found, "mainstay_address": "10.0.0.1"},
+        "web1": {"mainstay_host": found, "mainstay_address": "10.0.0.2", "backend_bind_address": bind},
+    }
     with pytest.raises(ValueError, match=f"backend_bind_address: {bind!r} cannot be used for the host web1.*{remedy}"):
         stack_tiers.plan_hosts(["edge", "web1"], hostvars, {"proxy": ["edge"], "backend": ["web1"]})
 
@@ -96,10 +100,13 @@ def app(**options):
     return {"runtime": "python", "source": {"git": "https://example.com/x.git", "version": "v1"}, **options}
 
 
-@pytest.mark.parametrize(("part", "packages"), [
-    ("tools", ["nftables", "logrotate", "git", "python3-venv"]),
-    ("servers", ["nginx", "postgresql", "python3-psycopg2", "redis-server"]),
-])
+@pytest.mark.parametrize(
+    ("part", "packages"),
+    [
+        ("tools", ["nftables", "logrotate", "git", "python3-venv"]),
+        ("servers", ["nginx", "postgresql", "python3-psycopg2", "redis-server"]),
+    ],
+)
 def test_packages_of_the_stack_come_in_two_parts(part, packages):
     apps = {"shop": app(database="postgresql", redis=["cache"], processes={"web": {"command": "x", "port": 8000}})}
     tiers = ["proxy", "backend", "database", "cache"]
@@ -110,14 +117,15 @@ def test_packages_of_the_stack_come_in_two_parts(part, packages):
     assert "pgbouncer" not in derive_packages.stack_packages(apps, ["proxy", "backend", "cache"])
 
 
-@pytest.mark.parametrize(("names", "text"), [
-    ([], "nothing"), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
+@pytest.mark.parametrize(("names", "text"), [([], "nothing"), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
 def test_enumeration(names, text):
     assert stack_tiers.enumeration(names) == text
 
 
-@pytest.mark.parametrize(("found", "kept"), [
-    ({}, True), ({"fs.file-max": 5}, True), ({"fs.file-max": 10}, True), ({"fs.file-max": 11}, False), ({"fs.nr_open": 99}, True)])
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [({}, True), ({"fs.file-max": 5}, True), ({"fs.file-max": 10}, True), ({"fs.file-max": 11}, False), ({"fs.nr_open": 99}, True)],
+)
 def test_a_limit_of_the_kernel_is_never_lowered(found, kept):
     wanted = {"fs.file-max": 10, "vm.swappiness": 10}
     assert stack_tiers.raised_limits(wanted, found) == (wanted if kept else {"vm.swappiness": 10})

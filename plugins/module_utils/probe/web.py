@@ -70,9 +70,7 @@ def _exchange(spec, url, headers, limit, seen):
             for name, value in lines.items():
                 connection.putheader(name, value)
         except (ValueError, http.client.HTTPException):
-            raise Failed(
-                "the request cannot be built: method or headers contain characters HTTP does not allow", "request"
-            ) from None
+            raise Failed("the request cannot be built: method or headers contain characters HTTP does not allow", "request") from None
         try:
             connection.endheaders()
             response = connection.getresponse()
@@ -152,14 +150,8 @@ def _judge(spec, answer, seen):
         more = f"moved to {without_login(answer['location'])}" if answer["location"] else excerpt(seen.body)
         seen.object(f"status {seen.status}, expected {wanted}" + (f": {more}" if more else ""), "status")
         return
-    if (
-        answer["key"]
-        and seen.status == 101
-        and answer["headers"].get("Sec-WebSocket-Accept") != _accept_key(answer["key"])
-    ):
-        seen.object(
-            "the answer to the WebSocket handshake does not belong to the question (Sec-WebSocket-Accept)", "protocol"
-        )
+    if answer["key"] and seen.status == 101 and answer["headers"].get("Sec-WebSocket-Accept") != _accept_key(answer["key"]):
+        seen.object("the answer to the WebSocket handshake does not belong to the question (Sec-WebSocket-Accept)", "protocol")
     for name, pattern in spec["header_regex"].items():
         value = answer["headers"].get(name)
         if value is None:
@@ -168,9 +160,7 @@ def _judge(spec, answer, seen):
             shown = MASK if name.lower() in SECRET_HEADERS else repr(value[:100])
             seen.object(f"header {name} is {shown}, expected to match {pattern!r}", "content")
     if spec["body_regex"] and not re.search(spec["body_regex"], seen.body):
-        seen.object(
-            f"the body does not match {spec['body_regex']!r}: {excerpt(seen.body) or 'it is empty'}", "content"
-        )
+        seen.object(f"the body does not match {spec['body_regex']!r}: {excerpt(seen.body) or 'it is empty'}", "content")
     if spec["json"]:
         _judge_json(spec["json"], answer["cut"], seen)
 

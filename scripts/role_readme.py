@@ -45,11 +45,8 @@ def example(role):
 
 def readme(role):
     spec = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]
-    file = role / "defaults/main.yml"
-    defaults = yaml.safe_load(file.read_text()) if file.exists() else {}
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
     lines = [f"# mainstay.vps.{role.name}", "", text(spec.get("description", spec["short_description"])), ""]
-    if not spec["options"]:
-        return "\n".join([*lines, "It has no variables.", "", MADE, ""])
     lines += ["## Variables", "", "| variable | type | default | meaning |", "| --- | --- | --- | --- |"]
     for name, option in spec["options"].items():
         meaning = text(option["description"]).replace("|", "\\|")

@@ -12,6 +12,10 @@ def test_no_unit_has_failed(host):
     assert host.check_output("systemctl list-units --state=failed --plain --no-legend") == ""
 
 
+def test_nothing_listens_for_sites_that_nobody_declared(host):
+    assert host.check_output("ss --no-header --listening --tcp --numeric 'sport = :80 or sport = :443'") == ""
+
+
 def test_the_servers_run(host):
     for unit in ("nginx", "postgresql", "pgbouncer", "mariadb", "mainstay-agent", "nftables"):
         assert host.service(unit).is_running, unit

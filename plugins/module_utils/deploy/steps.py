@@ -188,8 +188,11 @@ def _last_words(lines):
     return lines
 
 
-def report(described, outcome, probes=(), journals=(), error="", variables=None):
-    """Why a change was not accepted: what was asked, what came back, the units' last words, and what serves now."""
+def report(described, outcome, probes=(), journals=(), error="", variables=None, not_back=""):
+    """Why a change was not accepted: what was asked, what came back, the units' last words, and what serves now.
+
+    ``not_back`` says which instance of the release before did not come back either.
+    """
     apps = [described["apps"][name] for name in outcome["audit"]]
     known = variables or {}
     hidden = [known.get(app["name"], {}).get(name, "") for app in apps for name in app["secrets"]]
@@ -217,4 +220,5 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None)
             lines.append(f"{app['name']}: release {app['previous']} serves, as before.")
         else:
             lines.append(f"{app['name']}: this was its first release; nothing serves yet.")
+    lines += [f"On the way back: {not_back} See journalctl --unit and mainstay status."] if not_back else []
     return [mask(line, hidden) for line in lines]

@@ -814,6 +814,16 @@ def test_the_report_says_what_serves_now(arguments, words):
     assert "its first release" in told(_model(host={})) and "systemctl failed" in told(_model(host={}))
 
 
+def test_the_report_says_what_did_not_come_back():
+    described = _todo(wanted="def")[0]
+    lines = deploy_steps.report(
+        described, deploy_steps.retreat(described), not_back="shop-web@8000.service is not healthy after its restart."
+    )
+    assert (
+        lines[-1] == "On the way back: shop-web@8000.service is not healthy after its restart. See journalctl --unit and mainstay status."
+    )
+
+
 # --- staying up -------------------------------------------------------------------------------------------------------
 
 SYSTEMCTL = """#!/bin/sh

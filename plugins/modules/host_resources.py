@@ -216,6 +216,29 @@ users:
   type: dict
   sample:
     root: 0
+ipv6:
+  description: Whether the kernel has IPv6.
+  returned: always
+  type: bool
+  sample: true
+homes:
+  description: Homes of the users in C(/etc/passwd), by name.
+  returned: always
+  type: dict
+  sample:
+    root: /root
+groups:
+  description: Numbers of the groups in C(/etc/group), by name.
+  returned: always
+  type: dict
+  sample:
+    users: 100
+unit_files:
+  description: Services and targets that packages bring, empty without O(units).
+  returned: always
+  type: list
+  elements: str
+  sample: [network.target, ssh.service]
 packages:
   description: Versions of the installed packages, by name.
   returned: always

@@ -11,9 +11,16 @@ import pytest
 from ansible_collections.mainstay.vps.tests.unit.declarations import WRONG, broken
 from plays import changes, play, words
 
+# Names that belong to any Debian host: of a target, of a group that people are in, of a packaged service.
+TAKEN = {"network": "unit network.target", "users": "a group of that name", "systemd-network": "that name"}
+PLAIN_APP = {"source": {"path": "../examples/pages"}, "processes": {"job": {"command": "sleep 60", "kind": "worker"}}}
+
 # Each second declaration of the table, and variables of roles: together more than 25.
 WRONG_VARIABLES = [({"mainstay_apps": broken(path, value)}, expected) for path, value, expected in WRONG[::2]] + [
     ({"mainstay_users": 0}, ["mainstay_users", "0", "1 to 10000000"]),
+    ({"mainstay_user": 50}, ["mainstay_user: nothing reads this variable", "mainstay_users"]),
+    ({"mainstay_apps": {}}, ["mainstay_apps: no app is declared", "group_vars/all.yml"]),
+    *(({"mainstay_apps": {name: PLAIN_APP}}, [f"mainstay_apps.{name}", word, f"{name}-app"]) for name, word in TAKEN.items()),
     ({"nginx_frame_options": "NONE"}, ["nginx_frame_options", "NONE", "SAMEORIGIN"]),
     ({"nginx_proxy_read_timeout": "soon"}, ["nginx_proxy_read_timeout", "soon", "int"]),
     ({"redis_bind": {"a": 1}}, ["redis_bind", "list"]),
@@ -31,6 +38,8 @@ def test_wrong_input_stops_before_the_host_changes():
         assert "Install" not in run.stdout, "stopped before the first role"
         said = words(run).lower()
         assert all(word.lower() in said for word in expected), (expected, run.stdout + run.stderr)
+        if "mainstay_apps" in variables or "mainstay_user" in variables:
+            assert "finalization of task args" not in said, "the sentence alone"
 
 
 @pytest.fixture

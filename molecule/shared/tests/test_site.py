@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import time
 
+from plays import play
+
 CURL = "curl --ipv4 --silent --show-error --insecure --max-time 10"
 SITE = "https://localhost"
 
@@ -59,3 +61,11 @@ def test_rate_limit_does_not_count_the_host_itself(host):
 def test_nothing_but_ssh_and_nginx_is_public(host):
     sockets = [line.split()[3] for line in host.check_output("ss -Hltn").splitlines()]
     assert {socket.rsplit(":", 1)[1] for socket in sockets if not socket.startswith(("127.", "[::1]"))} == {"22", "80", "443"}
+
+
+def test_without_ipv6_in_the_kernel_nginx_does_not_listen_on_it():
+    """What would change on such a host, as nginx's own test accepts it."""
+    run = play("playbooks/site.yml", "--tags", "nginx", "--check", "--diff", variables={"nginx_ipv6": False})
+    assert run.returncode == 0, run.stdout
+    removed = [line for line in run.stdout.splitlines() if line.lstrip().startswith("-") and "listen [::]" in line]
+    assert len(removed) >= 4 and "+    listen [::]" not in run.stdout

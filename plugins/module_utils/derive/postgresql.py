@@ -81,12 +81,13 @@ def postgresql_extensions_missing(databases, extensions, found):
     ]
 
 
-def postgresql_remote_access(hosts, databases):
-    """The lines of ``pg_hba.conf`` that let each database's owner in from other hosts, with TLS.
+def postgresql_remote_access(hosts, databases, variable="postgresql_client_hosts"):
+    """The lines of ``pg_hba.conf``, PostgreSQL's or PgBouncer's, that let each database's owner in from other hosts, with TLS.
 
-    A server does not start with an address it cannot read, and nothing tests that file beforehand.
+    A server does not start with an address it cannot read, and nothing tests that file beforehand. ``variable`` is where the hosts are
+    declared.
     """
-    networks = [network_of(host, f"postgresql_client_hosts[{position}]") for position, host in enumerate(hosts)]
+    networks = [network_of(host, f"{variable}[{position}]") for position, host in enumerate(hosts)]
     return [f"hostssl {item['name']} {item['owner']} {network} scram-sha-256" for network in networks for item in databases]
 
 

@@ -16,6 +16,16 @@ from .redis import redis_ports
 
 # Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
 CLIENT_PORTS = {("udp", 68), ("udp", 546)}
+# What hosts come with, and what ends it: the command is part of the refusal.
+KNOWN_LISTENERS = {
+    "avahi-daemon": "multicast DNS of avahi; systemctl disable --now avahi-daemon.socket avahi-daemon.service ends it",
+    "cupsd": "the printing service; systemctl disable --now cups.socket cups.service ends it",
+    "cups-browsed": "the printing service; systemctl disable --now cups-browsed.service ends it",
+    "exim4": "a mail server; dc_local_interfaces='127.0.0.1' in /etc/exim4/update-exim4.conf.conf keeps it on the host",
+    "master": "a mail server; postconf inet_interfaces=loopback-only keeps Postfix on the host",
+    "rpcbind": "the port mapper of NFS; systemctl disable --now rpcbind.socket rpcbind.service ends it",
+    "systemd-resolve": "name resolution on the local network; system_local_name_resolution: false ends it",
+}
 # Packages whose versions a reader of the summary asks for first.
 TOLD_PACKAGES = ("nginx", "pgbouncer", "redis-server", "mariadb-server", "python3", "nodejs")
 
@@ -114,11 +124,17 @@ def _is_public(address):
         return True
 
 
+def _owner(name):
+    """Who listens, and what ends it where a host comes with it."""
+    known = KNOWN_LISTENERS.get(name)
+    return f"{name} ({known})" if known else name or "an unknown process"
+
+
 def undeclared_listeners(listeners, ports):
     """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared."""
     bounds = [[int(number) for number in str(item).split("-")] for item in ports]
     return [
-        f"{item['protocol']} {item['address']}:{item['port']} by {item['name'] or 'an unknown process'}"
+        f"{item['protocol']} {item['address']}:{item['port']} by {_owner(item['name'])}"
         for item in listeners
         if _is_public(item["address"])
         and not any(bound[0] <= item["port"] <= bound[-1] for bound in bounds)

@@ -30,18 +30,18 @@ def memory(root="/"):
     limits = []
     for folder, version in cgroup_folders("memory", root):
         for name, value in _memory_limits(folder, version):
-            limits.append((value // MB, f"{folder}/{name}", folder, version))
+            limits.append((value // MB, f"{folder}/{name}", folder))
         swap_limit = _swap_limit(folder, version)
         swap = swap if swap_limit is None else min(swap, swap_limit // MB)
     result = {"total_mb": total, "limit_mb": None, "available_mb": available, "swap_mb": swap, "memory_mb": total}
     result["bound"] = "MemTotal of the machine"
     if limits:
-        limit, name, folder, version = min(limits)
+        limit, name, folder = min(limits)
         result["limit_mb"] = limit
         if limit < total or not total:
             shown = "/" + os.path.relpath(name, root)
             result.update(memory_mb=limit, bound=f"cgroup limit {shown}")
-            result["available_mb"] = min(available, max(0, limit - _used_mb(folder, version)))
+            result["available_mb"] = min(available, max(0, limit - (in_use(folder) or 0) // MB))
     return result
 
 
@@ -66,14 +66,14 @@ def _swap_limit(folder, version):
     return None
 
 
-def _used_mb(folder, version):
-    """What a group uses and could not give back at once."""
-    usage, cache = "memory.current", "inactive_file"
-    if version == 1:
-        usage, cache = "memory.usage_in_bytes", "total_inactive_file"
-    used = read(f"{folder}/{usage}").strip()
-    given_back = re.search(rf"^{cache} (\d+)", read(f"{folder}/memory.stat"), re.MULTILINE)
-    return max(0, int(used or 0) - (int(given_back[1]) if given_back else 0)) // MB
+def in_use(folder):
+    """Bytes that a cgroup of either version uses and could not give back at once: without the file cache. None where it is none."""
+    for usage, cache in (("memory.current", "inactive_file"), ("memory.usage_in_bytes", "total_inactive_file")):
+        used = read(f"{folder}/{usage}").strip()
+        if used.isdigit():
+            given_back = re.search(rf"^{cache} (\d+)", read(f"{folder}/memory.stat"), re.MULTILINE)
+            return max(0, int(used) - (int(given_back[1]) if given_back else 0))
+    return None
 
 
 def cpu(root="/"):

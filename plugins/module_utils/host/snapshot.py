@@ -20,7 +20,7 @@ from ..text import read
 from . import listeners, processes, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
 from .limits import MB, cpu, kernel_limits, memory, names_in
-from .units import SHOW_UNITS, states, unit_links
+from .units import SHOW_UNITS, states, unit_files, unit_links
 
 CONTAINERS = {
     "docker",
@@ -87,6 +87,16 @@ def distribution(root="/"):
     values = {key: value.strip("\"'") for key, value in re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)}
     keys = {"id": "ID", "version": "VERSION_ID", "codename": "VERSION_CODENAME", "name": "PRETTY_NAME"}
     return {name: values.get(key, "") for name, key in keys.items()}
+
+
+def homes(root="/"):
+    """{name: home} of the host's own users."""
+    return dict(re.findall(r"^([^:#\n]+):[^:]*:\d+:\d*:[^:]*:([^:]*):", read(f"{root}/etc/passwd"), re.MULTILINE))
+
+
+def groups(root="/"):
+    """{name: gid} of the host's own groups."""
+    return {name: int(gid) for name, gid in re.findall(r"^([^:#\n]+):[^:]*:(\d+):", read(f"{root}/etc/group"), re.MULTILINE)}
 
 
 def users(root="/"):
@@ -256,7 +266,11 @@ def collect(want, root="/", start=Started, euid=None):
         "architecture": os.uname().machine,
         "kernel": os.uname().release,
         "systemd_version": systemd_version(root),
+        "ipv6": os.path.exists(f"{root}/proc/net/if_inet6"),
         "users": users(root),
+        "homes": homes(root),
+        "groups": groups(root),
+        "unit_files": unit_files(root) if want.get("units") else [],
         "packages": packages(root) if want.get("packages") else {},
         "paths": paths(want.get("paths") or [], root),
     }

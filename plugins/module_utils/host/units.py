@@ -50,6 +50,12 @@ def states(shown, enabled_links, packaged_links):
     }
 
 
+def unit_files(root="/"):
+    """The names of the units that packages bring."""
+    folders = [folder for folder in PACKAGED_FOLDERS if folder.endswith("lib/systemd/system")]
+    return sorted({name for folder in folders for name in names_in(os.path.join(root, folder)) if name.endswith((".service", ".target"))})
+
+
 def unit_links(root="/"):
     """(enabled by the administrator, pulled in by packages or generators): links in *.wants and *.requires.
 

@@ -9,9 +9,9 @@ Every function takes `root`, the folder to read in place of /, so that tests can
 from __future__ import annotations
 
 import os
-import re
 import socket
 
+from .core.host.limits import in_use
 from .core.text import read
 
 ESTABLISHED = "01"
@@ -19,15 +19,8 @@ ESTABLISHED = "01"
 
 def memory(group, root="/"):
     """Bytes a control group uses that the kernel cannot take back at once, or None: without the file cache it could drop."""
-    for folder, current, cache in (
-        (f"{root}/sys/fs/cgroup{group}", "memory.current", "inactive_file"),
-        (f"{root}/sys/fs/cgroup/memory{group}", "memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        used = read(f"{folder}/{current}").strip()
-        if used.isdigit():
-            droppable = re.search(rf"^{cache} (\d+)$", read(f"{folder}/memory.stat"), re.MULTILINE)
-            return max(0, int(used) - (int(droppable[1]) if droppable else 0))
-    return None
+    found = (in_use(f"{root}/sys/fs/cgroup{controller}{group}") for controller in ("", "/memory"))
+    return next((used for used in found if used is not None), None)
 
 
 def processes(group, root="/"):

@@ -10,6 +10,8 @@ import signal
 import subprocess
 from dataclasses import dataclass
 
+from .core.host import units as host_units
+
 PROPERTIES = (
     "Id",
     "LoadState",
@@ -65,9 +67,8 @@ class UnitState:
 
 
 def parse_blocks(text):
-    """`systemctl show` of several units, one block of Key=value for each: {unit: {key: value}}."""
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
-    return {block["Id"]: block for block in blocks if block.get("Id")}
+    """`systemctl show` of several units: {unit: {key: value}}."""
+    return {unit["Id"]: unit for unit in host_units.parse_show(text)}
 
 
 def parse_show(text):

@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import names, tiers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
+
+
+class ActionModule(ActionBase):
+    """Everything that can be refused before anything changes, in one task that fails with the sentence alone."""
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        options = self.validate_argument_spec({"apps": {"type": "raw", "required": True}, "users": {"type": "raw", "default": 100}})[1]
+        try:
+            return {**result, "changed": False, **_plan(options["apps"], options["users"], task_vars)}
+        except ValueError as error:
+            raise AnsibleActionFail(str(error)) from error
+
+
+def _plan(apps, users, task_vars):
+    names.refuse_unknown_variables(task_vars)
+    if not apps:
+        near = " There is a variable mainstay_app; did you mean mainstay_apps?" if "mainstay_app" in task_vars else ""
+        remedy = "Declare yours in group_vars/all.yml beside the inventory, as inventory.example does."
+        raise ValueError(f"mainstay_apps: no app is declared. {remedy}{near}")
+    hosts = list(task_vars["ansible_play_hosts_all"])
+    planned = tiers.plan_hosts(hosts, task_vars["hostvars"], task_vars["groups"])
+    declared = normalise(apps)
+    for host in hosts:
+        if "backend" in planned[host]["tiers"]:
+            names.refuse_taken_names(declared, task_vars["hostvars"][host]["mainstay_host"], host)
+    return capacity.plan(declared, users, planned)

@@ -20,6 +20,7 @@ AUDIT = "/var/lib/mainstay/deploys.jsonl"
 # All locks or none. A file counts until its time of modification. Prints what a lock holds that somebody else has, with the seconds
 # that it still counts before it.
 TAKE = r"""
+umask 022
 mkdir -p {locks} || exit 2
 now=$(date +%s) taken=
 take() {{

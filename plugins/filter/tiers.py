@@ -14,6 +14,7 @@ class FilterModule:
             "listen_addresses": tiers.listen_addresses,
             "other_addresses": tiers.other_addresses,
             "plan_hosts": tiers.plan_hosts,
+            "planned_hosts": tiers.planned_hosts,
             "raised_limits": tiers.raised_limits,
             "tier_address": tiers.tier_address,
             "web_address": tiers.web_address,

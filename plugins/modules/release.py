@@ -188,6 +188,7 @@ removed:
   sample: []
 """
 
+import os
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
@@ -198,6 +199,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import 
 
 
 def main():
+    os.umask(0o022)  # root's own may keep what is made here from those who build and run the app
     module = AnsibleModule(
         argument_spec={
             "app": {"type": "str", "required": True},

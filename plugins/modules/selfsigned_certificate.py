@@ -177,6 +177,7 @@ def make(module, directory, site, folder, days):
 
 
 def main():
+    os.umask(0o022)  # the modes below are meant, whatever root's own is
     module = AnsibleModule(
         argument_spec={
             "sites": {

@@ -81,3 +81,14 @@ def test_a_deploy_sends_the_readers_on(host, reader):
     back = play("playbooks/deploy.yml")
     assert (back.returncode, set(_units(host))) == (0, set(before)), back.stdout[-4000:]
     assert changes(play("playbooks/deploy.yml")) == 0
+
+
+def test_a_host_with_a_strict_umask_and_no_locale_serves_the_same(host):
+    assert host.check_output("umask") == "0077"
+    assert "LANG=C.UTF-8" in host.check_output(f"systemctl show --property=Environment {_units(host)[0]}")
+    assert host.check_output("stat --format=%a /run/lock/mainstay") == "755"
+
+
+def test_the_resolver_of_a_cloud_image_listens_for_nobody(host):
+    assert host.service("systemd-resolved").is_running
+    assert host.check_output("ss --no-header --listening --tcp --udp --numeric 'sport = :5355 or sport = :5353'") == ""

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.mainstay.vps.tests.unit.declarations import WRONG, broken
-from plays import changes, play, words
+from plays import ROOT, changes, play, words
 
 # Names that belong to any Debian host: of a target, of a group that people are in, of a packaged service.
 TAKEN = {"network": "unit network.target", "users": "a group of that name", "systemd-network": "that name"}
@@ -40,6 +41,13 @@ def test_wrong_input_stops_before_the_host_changes():
         assert all(word.lower() in said for word in expected), (expected, run.stdout + run.stderr)
         if "mainstay_apps" in variables or "mainstay_user" in variables:
             assert "finalization of task args" not in said, "the sentence alone"
+
+
+def test_an_inventory_without_the_stack_s_group_is_not_taken_for_done():
+    run = subprocess.run(
+        ["ansible-playbook", "-i", "web1.example.com,", "playbooks/site.yml"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode != 0 and "no host in the group vps" in words(run) and "PLAY RECAP" not in run.stdout
 
 
 @pytest.fixture

@@ -42,12 +42,12 @@ def refuse_taken_names(apps, host, hostname):
         remedy = f"call the app something else, such as {name}-app"
         own = homes.get(name) == app["root"]
         if name in homes and not own:
-            refuse(where, name, f"{hostname} has a user of that name, at home in {homes[name]}; {remedy}")
+            refuse(where, name, f"there is a user of that name on {hostname}, at home in {homes[name]}; {remedy}")
         if name in groups and not own:
-            refuse(where, name, f"{hostname} has a group of that name, whose members would read the app's files; {remedy}")
+            refuse(where, name, f"there is a group of that name on {hostname}, whose members would read the app's files; {remedy}")
         if app["build_user"] in homes and not own:
-            refuse(where, name, f"{hostname} has a user {app['build_user']}, and one of that name builds the app; {remedy}")
+            refuse(where, name, f"there is a user {app['build_user']} on {hostname}, and one of that name builds the app; {remedy}")
         wanted = {f"{name}.target", *(f"{name}-{process}@.service" for process in app["processes"])}
         taken = sorted(wanted & set(units))
         if taken:
-            refuse(where, name, f"{hostname} has a unit {taken[0]} from a package, which the app would replace; {remedy}")
+            refuse(where, name, f"there is a unit {taken[0]} from a package on {hostname}, which the app would replace; {remedy}")

@@ -15,6 +15,19 @@ EVERY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}
 TIERS = ("proxy", "backend", "database", "cache")
 
 
+def planned_hosts(groups):
+    """The name of the group of all hosts; an inventory where it is empty is refused, which Ansible would take for done.
+
+    Without any inventory, as where a syntax is checked, there is nothing to refuse.
+    """
+    if not groups.get("vps") and set(groups.get("all", ())) - {"localhost"}:
+        raise ValueError(
+            "inventory: there is no host in the group vps, so there is nothing to do. Put your hosts into it, and into the groups of the "
+            f"tiers they serve ({', '.join(TIERS)}), as inventory.example/hosts.yml does, and name your inventory with -i."
+        )
+    return "vps"
+
+
 def plan_hosts(names, hostvars, groups):
     """The hosts as the capacity plan wants them: tiers from the inventory's groups, resources from each host's snapshot."""
     hosts = {}

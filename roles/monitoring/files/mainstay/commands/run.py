@@ -98,6 +98,7 @@ def command(app, release, path, unit, memory_max, terminal):
     """The command line. The environment comes from its file: a command line is in every process list."""
     properties = [
         f"WorkingDirectory={release}",
+        *([] if contained(app) else ["Environment=LANG=C.UTF-8"]),  # as its units have
         f"EnvironmentFile={app.env_file}",
         f"MemoryMax={memory_max}",
         "TasksMax=256",

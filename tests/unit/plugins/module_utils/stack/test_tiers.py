@@ -129,3 +129,13 @@ def test_enumeration(names, text):
 def test_a_limit_of_the_kernel_is_never_lowered(found, kept):
     wanted = {"fs.file-max": 10, "vm.swappiness": 10}
     assert stack_tiers.raised_limits(wanted, found) == (wanted if kept else {"vm.swappiness": 10})
+
+
+@pytest.mark.parametrize("groups", [{"vps": ["web1"], "all": ["web1"]}, {"all": ["localhost"]}, {"all": []}, {}])
+def test_the_group_of_all_hosts(groups):
+    assert stack_tiers.planned_hosts(groups) == "vps"
+
+
+def test_an_inventory_without_that_group_is_refused():
+    with pytest.raises(ValueError, match="no host in the group vps, so there is nothing to do. .*inventory.example/hosts.yml"):
+        stack_tiers.planned_hosts({"all": ["web1"], "webservers": ["web1"]})

@@ -15,6 +15,7 @@ DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-
 RATE = re.compile(r"[1-9]\d*r/[sm]")
 TLS = ("selfsigned", "letsencrypt", "none")
 ROUTES = ("process", "spa", "directory", "redirect")
+SITE_KEYS = ("tls", "routes", "rate_limit", "max_body")
 
 
 def public_folders(sites):
@@ -85,7 +86,7 @@ def _rate_limit(value, where):
 
 def site_of(name, value, where, processes, runtime):
     text_of(name, where, DOMAIN, "write a host name in small letters, such as shop.example.com")
-    mapping(value, where, ("tls", "routes", "rate_limit", "max_body"), required=("routes",))
+    mapping(value, where, SITE_KEYS, required=("routes",))
     routes = mapping(value["routes"], f"{where}.routes")
     if not routes:
         refuse(f"{where}.routes", routes, "declare at least one route, such as /: {process: web}")

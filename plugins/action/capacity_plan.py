@@ -6,7 +6,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
-from ansible_collections.mainstay.vps.plugins.module_utils.stack import names, tiers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, names, tiers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 
 
@@ -32,6 +32,8 @@ def _plan(apps, users, task_vars):
     planned = tiers.plan_hosts(hosts, task_vars["hostvars"], task_vars["groups"])
     declared = normalise(apps)
     for host in hosts:
-        if "backend" in planned[host]["tiers"]:
-            names.refuse_taken_names(declared, task_vars["hostvars"][host]["mainstay_host"], host)
+        variables, serves = task_vars["hostvars"][host], planned[host]["tiers"]
+        if "backend" in serves:
+            names.refuse_taken_names(declared, variables["mainstay_host"], host)
+        adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, variables.get("mainstay_adopt", []), host)
     return capacity.plan(declared, users, planned)

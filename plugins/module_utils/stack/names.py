@@ -14,6 +14,7 @@ PREFIX = "mainstay_"
 # What a user may set, and what the plays tell each other.
 VARIABLES = (
     "mainstay_address",
+    "mainstay_adopt",
     "mainstay_app",
     "mainstay_apps",
     "mainstay_ca_certificates",

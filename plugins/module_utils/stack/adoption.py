@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Servers that were on a host before the stack came: whose data, settings and clients they are is not asked by taking them."""
+
+from __future__ import annotations
+
+import re
+
+from .refusal import one_of, texts_of
+
+SERVERS = ("mariadb", "nginx", "postgresql", "redis")
+# The first file that the stack gives each server; where it is, the server is the stack's own.
+OWN_FILES = {
+    "mariadb": re.compile(r"/etc/mysql/mariadb\.conf\.d/90-mainstay\.cnf"),
+    "nginx": re.compile(r"/etc/nginx/mainstay"),
+    "postgresql": re.compile(r"/etc/postgresql/[^/]+/[^/]+/conf\.d/mainstay\.conf"),
+}
+SITES = re.compile(r"/etc/nginx/(sites-enabled/(?!default$)|conf\.d/).+")
+
+
+def _redis(host):
+    if "redis-server.service" in (host.get("active") or ()):
+        return "Redis (redis-server.service would be stopped and masked; its data stays in /var/lib/redis)"
+    return None
+
+
+def _databases(server, title, consequence):
+    def found(host):
+        databases = sorted(set((host.get(server) or {}).get("databases") or {}) - {"postgres"})
+        return f"{title} with {', '.join(databases)} ({consequence})" if databases else None
+
+    return found
+
+
+def _nginx(host):
+    files = sorted(path for path in host.get("paths") or {} if SITES.fullmatch(path))
+    if files and "nginx.service" in (host.get("active") or ()):
+        return f"nginx with {', '.join(files)} (its nginx.conf would be replaced; these files stay and are still read)"
+    return None
+
+
+RESTARTED = "it would get the plan's settings and a restart, and what these databases need is in no sum"
+FOUND = {
+    "mariadb": _databases("mariadb", "MariaDB", RESTARTED),
+    "nginx": _nginx,
+    "postgresql": _databases("postgresql", "PostgreSQL", RESTARTED),
+    "redis": _redis,
+}
+
+
+def _needed(apps, tiers):
+    """The servers that the apps need on a host of these tiers."""
+    wanted = {app["database"] for app in apps.values()} & set(SERVERS) if "database" in tiers else set()
+    if "cache" in tiers and any(app["redis"] for app in apps.values()):
+        wanted.add("redis")
+    if "proxy" in tiers and any(app["sites"] for app in apps.values()):
+        wanted.add("nginx")
+    return wanted
+
+
+def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
+    """Refuse servers of somebody's that the stack would configure, unless ``mainstay_adopt`` names them.
+
+    :param apps: the apps in their normal form.
+    :param host: the host's snapshot.
+    """
+    adopted = [one_of(item, "mainstay_adopt", SERVERS) for item in texts_of(adopted, "mainstay_adopt")]
+    own = {server for server, pattern in OWN_FILES.items() if any(pattern.fullmatch(path) for path in host.get("paths") or {})}
+    found = {server: FOUND[server](host) for server in sorted(_needed(apps, tiers) - own - set(adopted))}
+    found = {server: words for server, words in found.items() if words}
+    if found:
+        raise ValueError(
+            f"{hostname} has what somebody has set up before: {'; '.join(found.values())}. Give the stack a host of its own, or let it take "
+            f"them over: mainstay_adopt: [{', '.join(found)}]. Nothing has changed."
+        )

@@ -10,21 +10,12 @@ import secrets
 import zlib
 
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
-from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.module_utils.common.text.converters import to_bytes
 from ansible.plugins.action import ActionBase
-from ansible.template import generate_ansible_template_vars
+from ansible.template import generate_ansible_template_vars, trust_as_template
 from ansible_collections.mainstay.vps.plugins.module_utils.files.question import agrees, probe
 from ansible_collections.mainstay.vps.plugins.module_utils.files.spec import SpecError, parse
 from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import STATE_DIR
-
-try:
-    from ansible.template import trust_as_template
-
-    AnsibleEnvironment = None
-except ImportError:  # ansible-core before 2.19 trusts every template
-    from ansible.template import AnsibleEnvironment
-
-    trust_as_template = None
 
 # What travels inside the module's arguments; larger files belong to other modules.
 SIZE_LIMIT = 16 * 1024 * 1024
@@ -92,10 +83,7 @@ class ActionModule(ActionBase):
     def _render(self, source, task_vars):
         """Render a template just as ansible.builtin.template does."""
         path = self._find("templates", source.value)
-        if trust_as_template:
-            text = self._loader.get_text_file_contents(path)
-        else:
-            text = to_text(self._loader._get_file_contents(path)[0], errors="surrogate_or_strict")
+        text = self._loader.get_text_file_contents(path)
         variables = {**task_vars, **source.variables}
         generated = generate_ansible_template_vars(source.value, path, source.entry.dest)
         if "ansible_managed" in variables:
@@ -105,14 +93,8 @@ class ActionModule(ActionBase):
             source.entry.public = f"{text}\n{variables['ansible_managed']}"
         searched = [*task_vars.get("ansible_search_path", []), self._loader.get_basedir(), os.path.dirname(path)]
         searchpath = [item for place in searched for item in (os.path.join(place, "templates"), place)]
-        if trust_as_template:
-            templar = self._templar.copy_with_new_env(searchpath=searchpath, available_variables=variables)
-            rendered = templar.template(trust_as_template(text), escape_backslashes=False, overrides=dict(OVERRIDES))
-        else:
-            templar = self._templar.copy_with_new_env(
-                environment_class=AnsibleEnvironment, searchpath=searchpath, available_variables=variables
-            )
-            rendered = templar.do_template(text, preserve_trailing_newlines=True, escape_backslashes=False, overrides=dict(OVERRIDES))
+        templar = self._templar.copy_with_new_env(searchpath=searchpath, available_variables=variables)
+        rendered = templar.template(trust_as_template(text), escape_backslashes=False, overrides=dict(OVERRIDES))
         return to_bytes("" if rendered is None else rendered, errors="surrogate_or_strict")
 
     # --- the host ---------------------------------------------------------------------------------------------------

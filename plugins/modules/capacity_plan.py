@@ -63,12 +63,12 @@ users:
   type: int
   sample: 100
 explain:
-  description: Where each number comes from.
+  description: One line for every number, with the formula, its inputs and the bound that decided.
   returned: always
   type: list
-  elements: dict
+  elements: str
   sample: []
-warnings:
+advice:
   description: What is possible and not advised.
   returned: always
   type: list

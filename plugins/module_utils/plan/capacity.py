@@ -47,7 +47,7 @@ def plan(apps, users, hosts):
     explain = []
     numbers = _plain(planned, "", explain)
     _check_ports(apps, numbers["hosts"])
-    return {**numbers, "explain": explain, "warnings": warnings(stack, numbers)}
+    return {**numbers, "explain": explain, "advice": warnings(stack, numbers)}
 
 
 def _effective(stack, shares):

@@ -15,8 +15,8 @@ def table(plan):
         lines += ["", *_host(name, host)]
     for database, connections in plan["connections"].items():
         lines += ["", *_connections(database, connections)]
-    if plan["warnings"]:
-        lines += ["", "Warnings", *(f"  - {warning}" for warning in plan["warnings"])]
+    if plan["advice"]:
+        lines += ["", "Warnings", *(f"  - {warning}" for warning in plan["advice"])]
     return lines
 
 

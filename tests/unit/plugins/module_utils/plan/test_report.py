@@ -70,7 +70,7 @@ def test_every_setting_of_every_host_is_shown():
 def test_warnings_come_last():
     plan = capacity.plan(APPS, 100, one_host(1024, 1))
     lines = table(plan)
-    assert lines[lines.index("Warnings") + 1 :] == [f"  - {warning}" for warning in plan["warnings"]]
+    assert lines[lines.index("Warnings") + 1 :] == [f"  - {warning}" for warning in plan["advice"]]
 
 
 @pytest.mark.parametrize(("memory_mb", "cpus", "users"), [(1024, 1, 100), (8192, 4, 100), (16384, 8, 500)])

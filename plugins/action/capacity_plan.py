@@ -35,5 +35,7 @@ def _plan(apps, users, task_vars):
         variables, serves = task_vars["hostvars"][host], planned[host]["tiers"]
         if "backend" in serves:
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
-        adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, variables.get("mainstay_adopt", []), host)
+        adopted = variables.get("mainstay_adopt", [])
+        adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
+        adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)
     return capacity.plan(declared, users, planned)

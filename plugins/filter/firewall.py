@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils.derive import firewall
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import firewall, ufw
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
@@ -14,5 +14,6 @@ class FilterModule:
             "nft_rules": firewall.nft_rules,
             "nft_sets": firewall.nft_sets,
             "nft_ssh_rules": firewall.nft_ssh_rules,
+            "ufw_changes": ufw.ufw_changes,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

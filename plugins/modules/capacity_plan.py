@@ -13,8 +13,8 @@ description:
   - Makes the plan that P(mainstay.vps.pool_sizer#filter) makes, for the hosts of the play, out of their tiers (the inventory's groups) and
     their snapshots C(mainstay_host).
   - Refuses first what cannot be meant - no app, a variable that begins with C(mainstay_) and that nothing reads, an app whose name is that
-    of a user, a group or a packaged unit of a host, a host in no tier, servers that somebody has set up before and that
-    C(mainstay_adopt) does not name. The task fails with one sentence that says what to change.
+    of a user, a group or a packaged unit of a host, a host in no tier, servers and firewalls that somebody has set up before and
+    that C(mainstay_adopt) does not name. The task fails with one sentence that says what to change.
 notes:
   - This is an action plugin; the module of the same name holds its documentation. It runs on the control node, and changes nothing.
 options:

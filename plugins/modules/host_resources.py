@@ -16,8 +16,8 @@ description:
     MariaDB, all in one
       module run.
   - Ordinary facts report the machine's memory inside a container that may use a fraction of it. This module does not.
-  - Reads files rather than starting programs, and starts four at most, so that it costs little more than starting a
-    module does.
+  - Reads files rather than starting programs, and starts five at most where there is one firewall, so that it costs little more than
+    starting a module does.
   - Meant to be registered once at the start of a play. Tasks whose work is done already can then be skipped with
     C(when), which costs
     nothing. What the snapshot does not hold must be handed to the idempotent module; never conclude that it is not
@@ -33,6 +33,10 @@ options:
     default: true
   listeners:
     description: Whether to list listening TCP and UDP ports.
+    type: bool
+    default: true
+  packet_filters:
+    description: Whether to look for firewalls that are not this collection's.
     type: bool
     default: true
   paths:
@@ -318,6 +322,25 @@ ssh_ports:
   type: list
   elements: int
   sample: [22]
+packet_filters:
+  description:
+    - Chains for what comes in that end by dropping it, whoever wrote them, without the table of the role firewall.
+    - What one of them drops stays closed whatever other tables accept. Needs root.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    by:
+      description: What wrote it - V(ufw), V(firewalld), V(iptables), V(iptables-legacy), V(ip6tables-legacy) or V(nft).
+      type: str
+      returned: always
+    chain:
+      description: Where it is.
+      type: str
+      returned: always
+  sample:
+    - by: ufw
+      chain: table ip filter, chain INPUT
 paths:
   description: What matches O(paths), by path.
   returned: always
@@ -443,6 +466,7 @@ def main():
             "packages": {"type": "bool", "default": True},
             "units": {"type": "bool", "default": True},
             "listeners": {"type": "bool", "default": True},
+            "packet_filters": {"type": "bool", "default": True},
             "paths": {"type": "list", "elements": "str", "default": []},
             "postgresql": {"type": "bool", "default": True},
             "mariadb": {"type": "bool", "default": True},

@@ -6,6 +6,20 @@
 from __future__ import annotations
 
 import json
+import os
+
+import pytest
+import testinfra
+
+testinfra_hosts = ["ansible://molecule-hosts-used"]
+
+
+@pytest.fixture
+def visitor():
+    """Somebody on the network."""
+    return testinfra.get_host(
+        "ansible://molecule-hosts-visitor", ansible_inventory=os.environ["MOLECULE_INVENTORY_FILE"], connection="ansible"
+    )
 
 
 def test_the_stack_serves(host):
@@ -25,3 +39,16 @@ def test_the_data_of_redis_is_kept_and_the_server_rests(host):
     assert host.file("/var/lib/redis/dump.rdb").size > 0
     assert host.run("systemctl is-active redis-server.service").stdout.strip() in ("inactive", "failed")
     assert "wiki" not in host.run("redis-cli -p 6379 --scan").stdout
+
+
+@pytest.mark.parametrize(("port", "answers"), [("22", True), ("80", True), ("443", True), ("8082", True), ("5432", False), ("8083", False)])
+def test_ufw_lets_in_what_is_declared_and_what_its_owner_let_in(host, visitor, port, answers):
+    host.run("systemd-run --quiet --collect --unit=wide-%s python3 -m http.server %s", port, port)  # where nothing listens yet
+    address = host.check_output("hostname -I").split()[0]
+    said = visitor.run("timeout 4 bash -c 'until : </dev/tcp/%s/%s; do sleep 0.2; done'", address, port)
+    host.run("systemctl stop wide-%s", port)
+    assert said.rc == (0 if answers else 124), said.stderr
+
+
+def test_our_own_rules_are_not_loaded_beside_those_of_ufw(host):
+    assert "table inet mainstay" not in host.check_output("nft list tables").splitlines()

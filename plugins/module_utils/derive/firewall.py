@@ -94,9 +94,9 @@ def _matches(sources):
     return [f"{family} saddr {{ {', '.join(networks)} }} " for family, networks in sorted(sources.items())] or [""]
 
 
-def nft_rules(rules, unlimited=()):
-    """The nftables statements of ``firewall_rules``, in the declared order; what ``per_source`` limits does not hold ``unlimited``."""
-    statements = []
+def read_rules(rules):
+    """(rule, port or range, protocol) of each of ``firewall_rules``, in the declared order; what cannot be meant is refused."""
+    result = []
     for index, rule in enumerate(rules):
         where = f"firewall_rules[{index}]"
         mapping(rule, where, ("port", "protocol", "from", "comment", "per_source"), ("port",))
@@ -106,9 +106,23 @@ def nft_rules(rules, unlimited=()):
         comment = rule.get("comment", "")
         if comment and not COMMENT.fullmatch(comment):
             raise DeclarationError(f"{where}.comment", comment, "Write at most 100 letters, digits and simple punctuation.")
+        result.append((rule, _ports(rule["port"], f"{where}.port"), protocol))
+    return result
+
+
+def sources_of(rule, where="firewall_rules"):
+    """The networks that a rule is for, each once; none where it is for everybody."""
+    return [network for networks in _sources(rule.get("from") or [], f"{where}.from").values() for network in networks]
+
+
+def nft_rules(rules, unlimited=()):
+    """The nftables statements of ``firewall_rules``, in the declared order; what ``per_source`` limits does not hold ``unlimited``."""
+    statements = []
+    for index, (rule, port, protocol) in enumerate(read_rules(rules)):
+        where = f"firewall_rules[{index}]"
         statements += _per_source(rule, where, unlimited)
-        action = f"{protocol} dport {_ports(rule['port'], f'{where}.port')} accept"
-        action += f' comment "{comment}"' if comment else ""
+        action = f"{protocol} dport {port} accept"
+        action += f' comment "{rule["comment"]}"' if rule.get("comment") else ""
         statements += [match + action for match in _matches(_sources(rule.get("from") or [], f"{where}.from"))]
     return statements
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a host has and holds: memory and CPUs as the kernel limits them, disks, packages, units, listeners, databases.
 
-Read from files where possible. At most four programs are started (systemctl, systemd-detect-virt, psql, mariadb), and
-they run while the files are read. A source that is missing yields something empty and a note, never an error.
+Read from files where possible. Few programs are started (systemctl, systemd-detect-virt, psql, mariadb, nft), and they run
+while the files are read. A source that is missing yields something empty and a note, never an error.
 
 Every function takes `root`, the folder to read in place of /, so that tests can build a host out of files.
 """
@@ -17,7 +17,7 @@ import re
 import stat
 
 from ..text import read
-from . import listeners, processes, units
+from . import listeners, packet_filters, processes, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
 from .limits import MB, cpu, kernel_limits, memory, names_in
 from .units import SHOW_UNITS, states, unit_files, unit_links
@@ -243,12 +243,13 @@ class Started:
 
 
 def collect(want, root="/", start=Started, euid=None):
-    """Everything that is asked for. `want`: packages, units, listeners, postgresql, mariadb (booleans), paths (globs)."""
+    """Everything that is asked for. `want`: packages, units, listeners, packet_filters, postgresql, mariadb (booleans), paths (globs)."""
     notes = []
     euid = os.geteuid() if euid is None else euid
     found_clusters = clusters(root) if want.get("postgresql") else []
     querying = start_query(found_clusters, root, start, euid, notes)
     asking = start_mariadb(root, start, euid, notes) if want.get("mariadb") else None
+    filtering = packet_filters.start_asking(root, start, euid) if want.get("packet_filters") else {}
     booted = os.path.isdir(f"{root}/run/systemd/system")
     showing = start(SHOW_UNITS) if booted and (want.get("units") or want.get("listeners")) else None
     detecting = start(["systemd-detect-virt"])
@@ -287,6 +288,7 @@ def collect(want, root="/", start=Started, euid=None):
         result["listeners"], result["ssh_ports"] = listening(shown or [], root)
         if euid != 0:
             notes.append("listeners: only root sees the processes of other users; run the task with become: true")
+    result["packet_filters"] = packet_filters.found(filtering, notes)
     result["postgresql"] = postgresql_answer(found_clusters, querying, notes)
     result["mariadb"] = mariadb_found(asking, notes)
     result["notes"] = notes

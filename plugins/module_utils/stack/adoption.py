@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Servers that were on a host before the stack came: whose data, settings and clients they are is not asked by taking them."""
+"""Servers and firewalls that were on a host before the stack came: whose they are is not asked by taking them."""
 
 from __future__ import annotations
 
@@ -49,6 +49,30 @@ FOUND = {
 }
 
 
+OWN_WAY = {
+    "ufw": "for ufw write firewall_backend: ufw, which opens the ports with ufw, or `sudo ufw disable` on the host",
+    "firewalld": "for firewalld run `sudo systemctl disable --now firewalld` on the host: the stack brings its own rules",
+}
+OTHERS_WAY = "take these rules out, or let pass there what `playbooks/plan.yml` shows as open and write mainstay_adopt: [firewall]"
+
+
+def refuse_foreign_firewalls(host, backend, adopted, hostname):
+    """Refuse a host whose own firewall would drop what the stack opens, unless the stack drives it or was told that it may stay.
+
+    :param backend: ``firewall_backend``.
+    """
+    filters = [item for item in host.get("packet_filters") or [] if item["by"] != backend]
+    if not filters or "firewall" in texts_of(adopted, "mainstay_adopt"):
+        return
+    writers = sorted({item["by"] for item in filters})
+    found = "; ".join(f"{item['chain']} ({item['by']})" for item in filters)
+    remedies = [OWN_WAY[name] for name in writers if name in OWN_WAY] or [OTHERS_WAY]
+    raise ValueError(
+        f"{hostname} has a firewall of its own, which drops what the stack would open: {found}. Settle it: {'; '.join(remedies)}. "
+        "Nothing has changed."
+    )
+
+
 def _needed(apps, tiers):
     """The servers that the apps need on a host of these tiers."""
     wanted = {app["database"] for app in apps.values()} & set(SERVERS) if "database" in tiers else set()
@@ -65,7 +89,7 @@ def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
     :param apps: the apps in their normal form.
     :param host: the host's snapshot.
     """
-    adopted = [one_of(item, "mainstay_adopt", SERVERS) for item in texts_of(adopted, "mainstay_adopt")]
+    adopted = [one_of(item, "mainstay_adopt", (*SERVERS, "firewall")) for item in texts_of(adopted, "mainstay_adopt")]
     own = {server for server, pattern in OWN_FILES.items() if any(pattern.fullmatch(path) for path in host.get("paths") or {})}
     found = {server: FOUND[server](host) for server in sorted(_needed(apps, tiers) - own - set(adopted))}
     found = {server: words for server, words in found.items() if words}

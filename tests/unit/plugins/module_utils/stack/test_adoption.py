@@ -43,3 +43,29 @@ def test_what_was_there_before_is_taken_over_by_permission_only(apps, host, tier
     with pytest.raises(ValueError) as refusal:
         adoption.refuse_foreign_servers(apps, host, tiers, adopted, "web1")
     assert words.lower() in str(refusal.value).lower()
+
+
+UFW = [{"by": "ufw", "chain": "table ip filter, chain INPUT"}]
+OWN = [{"by": "nft", "chain": "table inet filter, chain input"}]
+
+
+@pytest.mark.parametrize(
+    ("filters", "backend", "adopted", "words"),
+    [
+        ([], "nftables", [], None),
+        (UFW, "ufw", [], None),
+        (UFW, "nftables", ["firewall"], None),
+        (UFW, "nftables", ["nginx"], "write firewall_backend: ufw"),
+        (OWN, "nftables", [], "mainstay_adopt: [firewall]"),
+        (UFW + OWN, "ufw", [], "table inet filter, chain input (nft). Settle it"),
+        ([{"by": "firewalld", "chain": "x"}], "nftables", [], "systemctl disable --now firewalld"),
+    ],
+)
+def test_a_firewall_that_would_drop_what_is_opened_is_driven_or_refused(filters, backend, adopted, words):
+    host = {"packet_filters": filters}
+    if words is None:
+        adoption.refuse_foreign_firewalls(host, backend, adopted, "web1")
+        return
+    with pytest.raises(ValueError) as refusal:
+        adoption.refuse_foreign_firewalls(host, backend, adopted, "web1")
+    assert words in str(refusal.value)

@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Firewalls as nft and iptables told them on Debian 13 (nft 1.1.3): `recorded/` is what was printed, with our own table and fail2ban's in one."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.host import packet_filters
+
+RECORDED = pathlib.Path(__file__).parent / "recorded"
+LEGACY = """-P INPUT DROP
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("firewalld", [("firewalld", "table inet firewalld, chain filter_INPUT")]),
+        ("ufw", [("ufw", "table ip filter, chain INPUT"), ("ufw", "table ip6 filter, chain INPUT")]),
+        ("iptables", [("iptables", "table ip filter, chain INPUT")]),
+        ("iptables-reject", [("iptables", "table ip filter, chain INPUT")]),
+        ("own", [("", "table inet filter, chain input")]),
+        ("open", []),
+    ],
+)
+def test_chains_that_drop_what_they_do_not_know_are_found(name, found):
+    assert packet_filters.from_nftables((RECORDED / f"nft-{name}.json").read_text()) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (LEGACY, [("", "chain INPUT")]),
+        (LEGACY.replace("DROP", "ACCEPT"), []),
+        (LEGACY.replace("DROP", "ACCEPT") + "-A INPUT -j REJECT --reject-with icmp-port-unreachable\n", [("", "chain INPUT")]),
+        ("-P INPUT DROP\n-A INPUT -j ufw-before-input\n", [("ufw", "chain INPUT")]),
+        ("-P INPUT ACCEPT\n", []),
+    ],
+)
+def test_so_are_those_of_iptables_alone(text, found):
+    assert packet_filters.from_iptables(text) == found
+
+
+class Program:
+    def __init__(self, text, reason=""):
+        self.text, self.reason = text, reason
+
+    def finish(self, _seconds):
+        return self.text
+
+
+def test_a_program_that_cannot_tell_leaves_a_note():
+    notes = []
+    programs = {
+        "iptables-legacy": (Program(LEGACY), packet_filters.from_iptables),
+        "nft": (Program(None, "nft failed: Operation not permitted"), packet_filters.from_nftables),
+    }
+    assert packet_filters.found(programs, notes) == [{"by": "iptables-legacy", "chain": "chain INPUT"}]
+    assert notes == ["packet_filters: nft failed: Operation not permitted"]

@@ -148,6 +148,11 @@ options:
     tls_expiry_days:
       description: Days for which the served TLS certificate must still be valid. Works without O(validate_certs), too.
       type: int
+    unit:
+      description:
+        - The systemd unit that is asked. The wait ends as soon as the unit has failed, or its main process has ended twice.
+        - An answer of a process that is not the unit's does not count where O(url) has a port of this host.
+      type: str
   probes:
     description:
       - Several probes, run at the same time. Each takes the options of this module except O(probes) and O(fail).
@@ -341,6 +346,7 @@ tls_days_left:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.deploy import starting
 from ..module_utils.probe import declared, repeat
 
 PROBE = {
@@ -374,6 +380,7 @@ PROBE = {
     "database": {"type": "str"},
     "command": {"type": "list", "elements": "str"},
     "tls_expiry_days": {"type": "int"},
+    "unit": {"type": "str"},
 }
 
 
@@ -395,7 +402,7 @@ def main():
     try:
         for spec in specs:
             module.no_log_values.update(declared.secrets(spec))
-        results = repeat.run_all(specs)
+        results = repeat.run_all(specs, judge=starting.Starting())
     except declared.ProbeError as error:
         module.fail_json(msg=str(error), healthy=False)
     sick = [result for result in results if not result["healthy"]]

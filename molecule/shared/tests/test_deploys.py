@@ -135,7 +135,7 @@ if 'celery' in sys.argv[0]:
 NO_CERTIFICATE = {"localhost": {"tls": {"certificate": "/etc/no-such.crt", "key": "/etc/no-such.key"}, "routes": {"/": {"process": "web"}}}}
 NO_ARCHIVE = {"archive": "http://127.0.0.1:1/shop.tar.gz", "checksum": f"sha256:{'0' * 64}"}
 BROKEN = [
-    ("does not start", "shop/main.py", "…\nraise SystemExit('no such luck')\n", {}, "no such luck"),
+    ("does not start", "shop/main.py", "…\nraise SystemExit('no such luck')\n", {}, "it has ended 2 times with status"),
     ("hangs", "shop/main.py", "…\nimport time\ntime.sleep(600)\n", {}, "shop-web@"),
     ("answers 500", "shop/main.py", ANSWER.format("{'detail': 'feeling ill'}, 500"), {}, "/health gave status 500"),
     ("answers the wrong thing", "shop/main.py", ANSWER.format("{'status': 'fine'}"), {}, "/ready gave status 200"),
@@ -165,6 +165,25 @@ def test_a_broken_release_harms_nobody(host, shop, visitor, name, file, text, va
         visit.found["failed"] -= sum(failure.split(":")[2].endswith(" POST") for failure in visit.found["failures"])
     assert_unharmed(visit.found)
     assert len(visit.found["releases"]) <= 2
+
+
+def test_a_stranger_on_the_next_port_gets_no_visitor(host, shop, visitor):
+    """A process of somebody else that answers as a healthy app would, where the next set is to listen."""
+    before = state(host)
+    free = [port for port in range(8000, 8004) if str(port) not in host.check_output("readlink /var/lib/mainstay/backend/shop-web")]
+    host.check_output("mkdir -p /run/stranger && cd /run/stranger && echo '{}' >health && echo '{\"status\": \"healthy\"}' >ready")
+    for port in free:
+        host.check_output(
+            "systemd-run --quiet --collect --unit=stranger-%s --uid=nobody python3 -m http.server -d /run/stranger %s", str(port), str(port)
+        )
+    shop.change()
+    with visitor() as visit:
+        run = shop.deploy(**FAST)
+    host.check_output("systemctl stop 'stranger-*'")
+    assert run.returncode != 0 and "is held by python3" in words(run) and "of stranger-80" in words(run), run.stdout[-3000:]
+    assert state(host) == before
+    assert_unharmed(visit.found)
+    assert len(visit.found["releases"]) == 1
 
 
 def test_a_rollback_is_quick_and_harms_nobody(host, shop, visitor):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from ..stack import references
 from ..stack.apps import normalise
 from ..stack.processes import heartbeat_path
 from ..stack.redis_ports import assigned_ports
 from ..stack.refusal import DeclarationError
 from ..stack.services import DATABASE_PORTS
 from ..stack.tiers import LOOPBACK, at
+from ..stack.variables import DATABASE_PARTS, LIBPQ, REDIS_PARTS
 from .unit_commands import assignment
 
 # Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME.
@@ -34,7 +36,7 @@ def secret(app, secrets, name):
 
 
 def generated_variables(app, secrets, database_host, redis_host, redis_ports, pooled):
-    """The variables every process of an app gets, besides its own ``env``."""
+    """The variables every process of an app gets, besides its own ``env``: each address whole, as a URL, and in its parts."""
     variables = {name: secret(app, secrets, name) for name in app["secrets"]}
     if app["database"] != "none":
         scheme = app["env"].get("DATABASE_SCHEME", DATABASE_SCHEMES[app["database"]])
@@ -44,18 +46,27 @@ def generated_variables(app, secrets, database_host, redis_host, redis_ports, po
                 scheme,
                 "Write what stands before '://' in the app's database URL, such as mysql+pymysql or postgresql+psycopg.",
             )
-        password = quote(secret(app, secrets, "DATABASE_PASSWORD"), safe="")
         port = DATABASE_PORTS["pgbouncer" if pooled and app["pooler"] == "pgbouncer" else app["database"]]
-        variables["DATABASE_URL"] = f"{scheme}://{app['name']}:{password}@{at(database_host, port)}/{app['name']}"
+        parts = _parts(scheme, app, secret(app, secrets, "DATABASE_PASSWORD"), database_host, port, app["name"])
+        parts["NAME"] = app["name"]
+        variables.update({f"DATABASE_{part}": parts[part] for part in DATABASE_PARTS})
+        variables.update({name: parts[part] for name, part in LIBPQ.items()} if app["database"] == "postgresql" else {})
     for purpose in app["redis"]:
-        password = quote(secret(app, secrets, f"REDIS_{purpose.upper()}_PASSWORD"), safe="")
-        address = at(redis_host, redis_ports[app["name"]][purpose])
-        variables[f"REDIS_{purpose.upper()}_URL"] = f"redis://{app['name']}:{password}@{address}/0"
+        password = secret(app, secrets, f"REDIS_{purpose.upper()}_PASSWORD")
+        parts = _parts("redis", app, password, redis_host, redis_ports[app["name"]][purpose], "0")
+        parts["DB"] = "0"
+        variables.update({f"REDIS_{purpose.upper()}_{part}": parts[part] for part in REDIS_PARTS})
     return variables
 
 
+def _parts(scheme, app, password, host, port, path):
+    url = f"{scheme}://{app['name']}:{quote(password, safe='')}@{at(host, port)}/{path}"
+    return {"URL": url, "HOST": host, "PORT": str(port), "USER": app["name"], "PASSWORD": password}
+
+
 def environment(apps, secrets=None, database_host=LOOPBACK, redis_host=LOOPBACK, redis_ports=None, pooled=True):
-    """What goes into each app's environment file: generated names, prefixed copies, and the app's own over both.
+    """What goes into each app's environment file: generated names, prefixed copies, and the app's own over both, which may refer to
+    the generated ones.
 
     Without ``pooled`` it is that of a migration, which goes past the pooler: it may need a session of its own.
     """
@@ -63,21 +74,12 @@ def environment(apps, secrets=None, database_host=LOOPBACK, redis_host=LOOPBACK,
     redis_ports = redis_ports or assigned_ports(apps)
     for app in normalise(apps).values():
         generated = generated_variables(app, secrets or {}, database_host, redis_host, redis_ports, pooled)
-        generated = {name: app["env"].get(name, value) for name, value in generated.items()}
+        own = {name: references.resolve(value, generated) for name, value in app["env"].items()}
+        generated = {name: own.get(name, value) for name, value in generated.items()}
         prefixed = {app["env_prefix"] + name: value for name, value in generated.items()} if app["env_prefix"] else {}
         runtime = {"python": {"PYTHONUNBUFFERED": "1"}, "node": {"NODE_ENV": "production"}}.get(app["runtime"], {})
-        result[app["name"]] = {**runtime, **generated, **prefixed, **app["env"]}
+        result[app["name"]] = {**runtime, **generated, **prefixed, **own}
     return result
-
-
-def secret_names(app):
-    """The names of the variables in :func:`environment` whose values nobody may see."""
-    names = [
-        *app["secrets"],
-        *(["DATABASE_URL"] if app["database"] != "none" else []),
-        *(f"REDIS_{item.upper()}_URL" for item in app["redis"]),
-    ]
-    return sorted({*names, *(app["env_prefix"] + name for name in names)})
 
 
 def websocket_limit(app, process, plan):
@@ -116,7 +118,9 @@ def process_environment(app, process, plan, options):
         # Its default is the working directory, which is a release that nobody writes to.
         state = f"{app['root']}/shared" if app["runtime"] == "container" else f"/var/lib/{app['name']}"
         variables["CELERY_BEAT_SCHEDULE"] = f"{state}/celerybeat-schedule"
-    variables = {name: app["env"].get(name, value) for name, value in variables.items() if value is not None}
+    # What refers to others may hold a secret, and stands in the environment file alone, which wins.
+    plain = {name: references.resolve(value, {}) for name, value in app["env"].items() if not references.names(value)}
+    variables = {name: plain.get(name, value) for name, value in variables.items() if value is not None}
     if app["env_prefix"]:
         variables.update({app["env_prefix"] + name: value for name, value in variables.items()})
     return variables

@@ -18,7 +18,7 @@ from ..stack.processes import instance_numbers
 from ..stack.refusal import DeclarationError
 from ..stack.services import app_packages
 from ..stack.tiers import LOOPBACK, asked_at
-from .environment import secret_names
+from ..stack.variables import secret_names
 from .units import UNITS, planned, run_mount, shared_folders, unit
 
 # A process that dies at once is active for a moment after each start; two seconds later it still has to be. For one of them it must
@@ -48,9 +48,10 @@ def _probes(app, process, numbers, options):
     address = asked_at(options["bind_address"])
     probes = []
     for name, number in zip(names(app, process, numbers), numbers):
-        probes += [{"name": name, "healthy_threshold": 2, **probe, **common} for probe in checks(process, address, number).values()]
+        own = {"name": name, "unit": name, **common}
+        probes += [{"healthy_threshold": 2, **probe, **own} for probe in checks(app, process, address, number).values()]
         if not process["health"]:
-            probes.append({"name": name, "kind": "command", "command": ["sh", "-c", STAYS_UP, name], **common})
+            probes.append({"kind": "command", "command": ["sh", "-c", STAYS_UP, name], **own})
     return probes
 
 

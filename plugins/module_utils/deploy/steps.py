@@ -203,8 +203,12 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
         for app in apps
         if not sick or blamed & {unit for process in app["processes"] for unit in process["instances"]}
     ]
+    told = set()
     for item in sick:
         reasons = "; ".join(item.get("reasons") or ["no answer"])
+        if (item["name"], reasons) in told:
+            continue  # of its health and its readiness
+        told.add((item["name"], reasons))
         lines.append(f"{item['name']}: {item.get('target')} gave status {item.get('status')} in {item.get('attempts')} tries: {reasons}")
         lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
     lines += [] if sick or not error else [error]

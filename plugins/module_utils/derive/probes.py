@@ -11,26 +11,45 @@ from ..stack.tiers import at
 TIMEOUT = 5  # seconds, where a readiness declares none
 
 
-def http(address, number, check):
-    """A declared ``health`` or ``readiness`` of the instance at a port of an address."""
+def http(app, process, address, number, check):
+    """A declared ``health`` or ``readiness`` of the instance at a port of an address, asked as nginx would pass a visitor's request on."""
+    health, site = process["health"] or {}, _site(app, process)
+    headers = {"X-Forwarded-Proto": "http" if site["tls"]["kind"] == "none" else "https"} if site else {}
     probe = {
         "kind": "http",
         "url": f"http://{at(address, number)}{check['path']}",
         "status": [check.get("status", 200)],
         "timeout": check.get("timeout", TIMEOUT),
+        "host_header": health.get("host") or (site["name"] if site else None),
+        "headers": {**headers, **health.get("headers", {})},
+        "json": check.get("json"),
     }
-    return {**probe, **({"json": check["json"]} if check.get("json") else {})}
+    return {key: value for key, value in probe.items() if value}
 
 
-def checks(process, address, number):
-    """What an instance declares to be asked, by name: ``health``, whether it lives, and ``readiness``, whether it can work."""
-    return {name: http(address, number, process[name]) for name in ("health", "readiness") if process[name]}
+def _site(app, process):
+    """The first site with a route to a process, else the first of the app: many apps answer to the names of their sites only."""
+    sites = list(app["sites"].values())
+    own = [site for site in sites if any(route.get("process") == process["name"] for route in site["routes"].values())]
+    return next(iter(own or sites), None)
+
+
+def checks(app, process, address, number):
+    """What an instance declares to be asked, by name: ``health``, whether it lives, and ``readiness``, whether it can work.
+
+    Where both have one path it is asked once, for all of it.
+    """
+    health, readiness = process["health"], process["readiness"]
+    if health and readiness and health["path"] == readiness["path"]:
+        health, readiness = {**readiness, **health}, None
+    declared = {"health": health, "readiness": readiness}
+    return {name: http(app, process, address, number, check) for name, check in declared.items() if check}
 
 
 def liveness(app, process, address, number):
     """How to see that an instance lives: by HTTP, by the age of its heartbeat, or not at all (None: the unit's state says all)."""
     if process["health"]:
-        return checks(process, address, number)["health"]
+        return http(app, process, address, number, process["health"])
     if process["heartbeat"]:
         return {"kind": "heartbeat", "file": heartbeat_path(app, process), "max_age": process["heartbeat"]["max_age"]}
     return None

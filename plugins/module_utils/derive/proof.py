@@ -44,7 +44,7 @@ def host_units(apps, plan, hostname, live=None):
 
 def _process_probes(app, process, address, ports):
     for port in ports:
-        for name, probe in checks(process, address, port).items():
+        for name, probe in checks(app, process, address, port).items():
             yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **probe}
 
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from . import rules_connections, rules_host, rules_processes
+import dataclasses
+
+from . import demand, rules_connections, rules_host, rules_processes
 
 # Linux' own default of net.ipv4.ip_local_port_range.
 EPHEMERAL_PORTS = (32768, 60999)
@@ -28,6 +30,7 @@ def warnings(stack, plan):
         *_small_work_mem(plan),
         *_several_databases(stack),
         *_ephemeral_ports(stack, plan),
+        *_crowded_ports(stack, plan),
     ]
 
 
@@ -116,3 +119,19 @@ def _ephemeral_ports(stack, plan):
                 f"{process.key}: its ports from {process.port} on lie in {low} to {high}, which the kernel hands out "
                 "to outgoing connections; choose a port below."
             )
+
+
+def _crowded_ports(stack, plan):
+    """Where the next port that somebody owns leaves a process fewer instances than it would have."""
+    for name, host in plan["hosts"].items():
+        for process in stack.web():
+            planned = host["processes"].get(process.app, {}).get(process.name, {}).get("instances")
+            if process.instances != "auto" or planned != process.port_room:
+                continue
+            free = dataclasses.replace(process, port_room=planned + 1)
+            share = host["memory"]["share_mb"]
+            if demand.instances(stack, stack.hosts[name], free, share) > planned:
+                yield (
+                    f"{process.key}: on {name} it gets {int(planned)} instance{'s' if planned > 1 else ''}, because the next port that is taken "
+                    f"leaves room for no more from {process.port} on (twice its instances, for deploys). Move its port away from the others."
+                )

@@ -13,10 +13,11 @@ from .once import check_once, event_of
 HISTORY = 5
 
 
-def run(spec, clock=time, check=check_once):
+def run(spec, clock=time, check=check_once, judge=None):
     """Try until `healthy_threshold` successes in a row, `unhealthy_threshold` failures in a row, or the deadline.
 
-    `deadline` counts from the end of `start_delay`; at least one try is made. `clock` has monotonic() and sleep().
+    `deadline` counts from the end of `start_delay`; at least one try is made. `clock` has monotonic() and sleep(). Where the probe has a
+    `unit`, `judge(spec, result)` may say why an answer is none and the wait is over.
     """
     spec = normalise(spec)
     if spec["start_delay"]:
@@ -28,11 +29,17 @@ def run(spec, clock=time, check=check_once):
         at = clock.monotonic() - started
         left = max(spec["deadline"] - at, 0.25)
         result = check({**spec, "timeout": min(spec["timeout"], left)})
+        over = judge(spec, result) if judge and spec["unit"] else ""
+        if over:
+            result = {**result, "healthy": False, "reasons": [over]}
         consecutive = consecutive + 1 if results and results[-1]["healthy"] == result["healthy"] else 1
         event = event_of(round(at * 1000), result["healthy"], result["status"], result["latency_ms"]["last"], result["reasons"])
         results.append({**result, "event": event})
         reasons += [reason for reason in result["reasons"] if reason not in reasons]
         if result["healthy"] and consecutive >= spec["healthy_threshold"]:
+            break
+        if over:
+            reasons = [over]
             break
         if not result["healthy"] and 0 < spec["unhealthy_threshold"] <= consecutive:
             break
@@ -68,12 +75,12 @@ def explain(result):
     return f"{result['name']}{target} is not healthy after {tries}: {'; '.join(result['reasons'])}"
 
 
-def run_all(specs, clock=time, workers=64):
+def run_all(specs, clock=time, workers=64, judge=None):
     """`run` for every specification, at the same time; results in the order given."""
     specs = [normalise(spec) for spec in specs]
     if len(specs) < 2:
-        return [run(spec, clock) for spec in specs]
+        return [run(spec, clock, judge=judge) for spec in specs]
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(workers, len(specs))) as pool:
-        return list(pool.map(lambda spec: run(spec, clock), specs))
+        return list(pool.map(lambda spec: run(spec, clock, judge=judge), specs))

@@ -17,7 +17,7 @@ from .processes import NAME, check_ports, process_of
 from .refusal import integer, mapping, one_of, refuse, text_of, texts_of
 from .routes import check_sites, public_folders, site_of
 from .source import build_steps, path_below, source_of
-from .variables import ENV_NAME, env_of, variable_names
+from .variables import ENV_NAME, env_of, generated_names, variable_names
 
 FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 CONTAINER_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
@@ -135,10 +135,10 @@ def _app(name, value):
     secrets = texts_of(value.get("secrets", []), f"{where}.secrets")
     for secret in secrets:
         text_of(secret, f"{where}.secrets", ENV_NAME, "name environment variables, such as SECRET_KEY")
-    env = env_of(value.get("env", {}), f"{where}.env")
+    redis = sorted({one_of(item, f"{where}.redis", REDIS_INSTANCES) for item in texts_of(value.get("redis", []), f"{where}.redis")})
+    env = env_of(value.get("env", {}), f"{where}.env", generated_names(secrets, database, redis))
     for secret in sorted(set(secrets) & set(env)):
         refuse(f"{where}.env.{secret}", MASK, "it is declared as a secret and as plain text; keep it in secrets only")
-    redis = sorted({one_of(item, f"{where}.redis", REDIS_INSTANCES) for item in texts_of(value.get("redis", []), f"{where}.redis")})
     sites = {key: site_of(key, sites[key], f"{where}.sites.{key}", processes, runtime) for key in sorted(sites)}
     for key, process in processes.items():
         for twice in sorted({*env, *secrets} & set(process["env"])):

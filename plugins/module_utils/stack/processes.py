@@ -16,6 +16,9 @@ from .variables import env_of
 NAME = re.compile(r"[a-z][a-z0-9-]{0,24}")
 SIZE = re.compile(r"(\d+)([KMG])")
 KINDS = ("web", "celery", "worker")
+HEALTH_KEYS = ("path", "status", "timeout", "host", "headers")
+HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 
 
 def megabytes(value, where="memory"):
@@ -33,11 +36,19 @@ def megabytes(value, where="memory"):
 
 
 def _health(value, where):
-    mapping(value, where, ("path", "status", "timeout"), required=("path",))
+    mapping(value, where, HEALTH_KEYS, required=("path",))
+    headers = mapping(value.get("headers", {}), f"{where}.headers")
     return {
         "path": url_path(value["path"], f"{where}.path"),
         "status": integer(value.get("status", 200), f"{where}.status", 100, 599),
         "timeout": integer(value.get("timeout", 2), f"{where}.timeout", 1, 60),
+        "host": text_of(value["host"], f"{where}.host", HOST, "write the name a visitor asks for, such as shop.example.com")
+        if value.get("host")
+        else None,
+        "headers": {
+            text_of(key, f"{where}.headers", HEADER, "name a header, such as X-Probe"): text_of(content, f"{where}.headers.{key}")
+            for key, content in sorted(headers.items())
+        },
     }
 
 

@@ -48,7 +48,8 @@ def mapping(value, where, keys=None, required=()):
 
 def one_of(value, where, choices, field=None):
     if value not in choices:
-        refuse(where, value, f"use one of {', '.join(choices)}")
+        near = difflib.get_close_matches(str(value), choices, 1)
+        refuse(where, value, (f"did you mean {near[0]}? It is one of {', '.join(choices)}") if near else f"use one of {', '.join(choices)}")
     if (field, value) in NOT_YET:
         refuse(where, value, f"it is part of the interface but not built yet; {NOT_YET[field, value]}")
     return value

@@ -34,7 +34,7 @@ COMMON = (
 # What compilers and package managers may need and an app does not.
 PROCESS = (
     *COMMON,
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",  # netlink tells of the host's addresses; without a capability it tells only
     "SystemCallFilter=@system-service",
     "SystemCallFilter=~@privileged @resources",
     "SystemCallErrorNumber=EPERM",

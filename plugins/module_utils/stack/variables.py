@@ -15,9 +15,35 @@ from .refusal import ReleaseError, mapping, refuse, text_of
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+DATABASE_PARTS = ("URL", "HOST", "PORT", "NAME", "USER", "PASSWORD")
+# What libpq, and every client that is made with it, looks for.
+LIBPQ = {"PGHOST": "HOST", "PGPORT": "PORT", "PGDATABASE": "NAME", "PGUSER": "USER", "PGPASSWORD": "PASSWORD"}
+REDIS_PARTS = ("URL", "HOST", "PORT", "USER", "PASSWORD", "DB")
+SECRET_PARTS = ("URL", "PASSWORD")
+
+
+def generated_names(secrets, database, redis):
+    """The names of the variables that are made for an app, each with whether nobody may see its value."""
+    names = dict.fromkeys(secrets, True)
+    if database != "none":
+        names.update({f"DATABASE_{part}": part in SECRET_PARTS for part in DATABASE_PARTS})
+    if database == "postgresql":
+        names.update({name: part in SECRET_PARTS for name, part in LIBPQ.items()})
+    for purpose in redis:
+        names.update({f"REDIS_{purpose.upper()}_{part}": part in SECRET_PARTS for part in REDIS_PARTS})
+    return names
+
+
+def secret_names(app):
+    """The names of the variables in an app's environment file whose values nobody may see."""
+    hidden = {name for name, is_hidden in generated_names(app["secrets"], app["database"], app["redis"]).items() if is_hidden}
+    referring = {name for name, value in app["env"].items() if references.names(value) & hidden}
+    return sorted({*hidden, *(app["env_prefix"] + name for name in hidden), *referring})
+
+
 def variable_names(env, secrets, database, redis, prefix):
     """The names of the variables in an app's environment file."""
-    generated = {*secrets, *(["DATABASE_URL"] if database != "none" else []), *(f"REDIS_{name.upper()}_URL" for name in redis)}
+    generated = generated_names(secrets, database, redis)
     return {*env, *generated, *(prefix + name for name in generated)}
 
 

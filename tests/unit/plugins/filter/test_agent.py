@@ -25,7 +25,8 @@ def test_every_instance_of_the_plan_is_watched():
     web = [item for item in config["processes"] if item["process"] == "web"]
     assert (config["version"], config["host"]) == (1, "web1")
     assert [item["unit"] for item in web] == [f"shop-web@{8000 + n}.service" for n in range(planned["web"]["instances"])]
-    assert web[0]["probe"] == {"kind": "http", "url": "http://127.0.0.1:8000/health", "status": [200], "timeout": 2}
+    assert web[0]["probe"] == {"kind": "http", "url": "http://127.0.0.1:8000/health", "status": [200], "timeout": 2,
+                               "host_header": "shop.example.com", "headers": {"X-Forwarded-Proto": "https"}}  # fmt: skip
     assert web[0]["memory_max_mb"] == planned["web"]["memory_max_mb"]
     assert {item["process"] for item in config["processes"]} == {"beat", "mailer", "web", "worker"}
 

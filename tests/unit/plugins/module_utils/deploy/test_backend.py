@@ -19,6 +19,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.deploy import units a
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import instances
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.variables import secret_names
 from ansible_collections.mainstay.vps.tests.unit.declarations import BOX, SHOP, broken
 
 ROLE = Path(__file__).parents[5] / "roles/backend"
@@ -112,15 +113,61 @@ def test_what_only_a_shell_can_do_is_refused(command):
 
 def test_generated_environment():
     assert deploy_environment.environment(SHOP, SECRETS)["shop"] == {
+        "DATABASE_HOST": "127.0.0.1",
+        "DATABASE_NAME": "shop",
+        "DATABASE_PASSWORD": "p@ss/w:rd",
+        "DATABASE_PORT": "5432",
         "DATABASE_URL": "postgresql://shop:p%40ss%2Fw%3Ard@127.0.0.1:5432/shop",
+        "DATABASE_USER": "shop",
         "LOG_LEVEL": "info",
+        "PGDATABASE": "shop",
+        "PGHOST": "127.0.0.1",
+        "PGPASSWORD": "p@ss/w:rd",
+        "PGPORT": "5432",
+        "PGUSER": "shop",
         "PYTHONUNBUFFERED": "1",
+        "REDIS_CACHE_DB": "0",
+        "REDIS_CACHE_HOST": "127.0.0.1",
+        "REDIS_CACHE_PASSWORD": "cache-secret",
+        "REDIS_CACHE_PORT": "6379",
         "REDIS_CACHE_URL": "redis://shop:cache-secret@127.0.0.1:6379/0",
+        "REDIS_CACHE_USER": "shop",
+        "REDIS_QUEUE_DB": "0",
+        "REDIS_QUEUE_HOST": "127.0.0.1",
+        "REDIS_QUEUE_PASSWORD": "queue-secret",
+        "REDIS_QUEUE_PORT": "6380",
         "REDIS_QUEUE_URL": "redis://shop:queue-secret@127.0.0.1:6380/0",
+        "REDIS_QUEUE_USER": "shop",
         "SECRET_KEY": "key-" * 8,
     }
     elsewhere = deploy_environment.environment(SHOP, SECRETS, database_host="10.0.0.2", redis_host="10.0.0.3")["shop"]
     assert "@10.0.0.2:5432/" in elsewhere["DATABASE_URL"] and "@10.0.0.3:6379/" in elsewhere["REDIS_CACHE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("env", "name", "value", "is_secret"),
+    [
+        ({"DB_PASSWORD": "$DATABASE_PASSWORD"}, "DB_PASSWORD", "p@ss/w:rd", True),
+        ({"DB_HOST": "${DATABASE_HOST}"}, "DB_HOST", "127.0.0.1", False),
+        ({"DSN": "host=$PGHOST password=$PGPASSWORD"}, "DSN", "host=127.0.0.1 password=p@ss/w:rd", True),
+        ({"DATABASE_URL": "$DATABASE_URL?sslmode=disable"}, "DATABASE_URL", "postgresql://shop:p%40ss%2Fw%3Ard@127.0.0.1:5432/shop?sslmode=disable", True),
+        ({"JWT": "$SECRET_KEY"}, "JWT", "key-" * 8, True),
+        ({"PRICE": "5 $$USD"}, "PRICE", "5 $USD", False),
+        ({"PRICE": "5 $"}, "PRICE", "5 $", False),
+        ({"WEB_CONCURRENCY": "$REDIS_QUEUE_PASSWORD"}, "WEB_CONCURRENCY", "queue-secret", True),
+    ],
+)  # fmt: skip
+def test_the_app_s_own_names_for_what_is_generated(env, name, value, is_secret):
+    apps = broken(("shop", "env"), env)
+    assert deploy_environment.environment(apps, SECRETS)["shop"][name] == value
+    assert (name in secret_names(normalise(apps)["shop"])) is is_secret
+    units = json.dumps(model.model(apps, {"shop": "abc"}, variables=deploy_environment.environment(apps, SECRETS))["units"])
+    assert not is_secret or value not in units
+
+
+def test_a_name_that_nobody_generates_is_refused():
+    with pytest.raises(DeclarationError, match=r"env.X: .*no variable DATABASE_PASSWROD; it has DATABASE_HOST"):
+        normalise(broken(("shop", "env"), {"X": "$DATABASE_PASSWROD"}))
 
 
 def test_a_migration_goes_past_the_pooler():
@@ -432,7 +479,7 @@ def test_no_secret_leaves_the_environment():
     assert "token-of-mine" not in described
     for secret in [*SECRETS["shop"].values(), "p%40ss%2Fw%3Ard"]:
         assert secret not in described
-    assert deploy_environment.secret_names(_normal())[0] == "DATABASE_URL"
+    assert secret_names(_normal())[:2] == ["DATABASE_PASSWORD", "DATABASE_URL"]
 
 
 def _normal():

@@ -35,9 +35,23 @@ def test_everybody_asks_at_the_same_address(bind, asked):
         assert urls and all(url.startswith(f"http://{asked}:8") for url in urls), who
 
 
-def test_a_declared_check_is_asked_as_it_is_declared():
-    process = normalise(SHOP)["shop"]["processes"]["web"]
-    assert probes.checks(process, "127.0.0.1", 8000) == {
-        "health": {"kind": "http", "url": "http://127.0.0.1:8000/health", "status": [200], "timeout": 2},
-        "readiness": {"kind": "http", "url": "http://127.0.0.1:8000/ready", "status": [200], "timeout": 5, "json": {"status": "healthy"}},
+def checks(**changes):
+    app = normalise({"shop": {**SHOP["shop"], **changes}})["shop"]
+    return probes.checks(app, app["processes"]["web"], "127.0.0.1", 8000)
+
+
+def test_a_declared_check_is_asked_as_a_visitor_would_be():
+    common = {"kind": "http", "status": [200], "host_header": "shop.example.com", "headers": {"X-Forwarded-Proto": "https"}}
+    assert checks() == {
+        "health": {**common, "url": "http://127.0.0.1:8000/health", "timeout": 2},
+        "readiness": {**common, "url": "http://127.0.0.1:8000/ready", "timeout": 5, "json": {"status": "healthy"}},
     }
+
+
+def test_another_name_and_more_headers_are_declared():
+    web = {**SHOP["shop"]["processes"]["web"], "health": {"path": "/ready", "host": "internal", "headers": {"X-Probe": "yes"}}}
+    found = checks(processes={"web": web}, sites={})
+    assert found.keys() == {"health"}, "health and readiness of one path are one question"
+    assert found["health"]["host_header"] == "internal" and found["health"]["headers"] == {"X-Probe": "yes"}
+    assert found["health"]["json"] == {"status": "healthy"}
+    assert "host_header" not in checks(processes={"web": {**web, "health": {"path": "/ready"}}}, sites={})["health"]

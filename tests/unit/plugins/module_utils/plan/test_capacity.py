@@ -355,13 +355,21 @@ def test_celery_children_follow_cores_memory_and_what_is_fixed(keys, children):
 
 def test_automatic_instances_stay_within_their_ports():
     apps = {
-        "a": app("a", [process("web", "web", port=8000), process("api", "web", port=8004)], database="none"),
-        "b": app("b", [process("web", "web", port=6376)], database="none"),
+        "a": app("a", [process("web", "web", port=8000), process("api", "web", port=8004)]),
+        "b": app("b", [process("web", "web", port=6376)]),
     }
     host = planned(apps, 65536, 16, 2000)
+    advice = " ".join(capacity.plan(apps, 2000, one_host(65536, 16))["advice"])
+    assert "a.web: on" in advice and "it gets 2 instances" in advice and "a.api" not in advice
     assert host["processes"]["a"]["web"]["instances"] == 2
     assert host["processes"]["a"]["api"]["instances"] > 2
     assert host["processes"]["b"]["web"]["instances"] == 1, "Redis listens on 6379"
+
+
+def test_an_app_that_may_keep_its_state_in_files_runs_once_unless_declared():
+    for keys, number in (({}, 1), ({"instances": 3}, 3)):
+        apps = {"flows": app("flows", [process("web", "web", port=8000, **keys)], database="none")}
+        assert planned(apps, 65536, 16, 2000)["processes"]["flows"]["web"]["instances"] == number
 
 
 def test_fixed_instances_that_meet_the_next_port_are_refused():

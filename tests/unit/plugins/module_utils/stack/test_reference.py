@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy import environment
-from ansible_collections.mainstay.vps.plugins.module_utils.stack import apps, processes, routes, sandbox, source
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import apps, processes, routes, sandbox, source, variables
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 
 DOCUMENT = (Path(__file__).parents[5] / "docs/apps.md").read_text()
@@ -50,10 +50,14 @@ def test_every_choice_is_told():
     assert all(suffix in DOCUMENT for suffix in source.ARCHIVE_SUFFIXES)
 
 
+def test_every_key_of_a_check_is_told():
+    assert f"`{{{', '.join(processes.HEALTH_KEYS)}}}`" in DOCUMENT
+
+
 def test_every_variable_is_told():
     plan = {"workers": 1, "concurrency": 2, "pool_size": 3, "max_overflow": 1, "node_heap_mb": 100, "max_websockets": 10}
     told = set(re.findall(r"`([A-Z_]+)`", " ".join(_table("variable"))))
-    found = set()
+    found = set(variables.generated_names([], "postgresql", apps.REDIS_INSTANCES))
     for app in apps.normalise({name: {**SHOP["shop"], "runtime": runtime} for name, runtime in (("shop", "python"),)}).values():
         for process in app["processes"].values():
             found |= set(environment.process_environment(app, process, plan, {"bind_address": "127.0.0.1", "proxies": ["10.0.0.2"]}))

@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy.starting import Starting
+from ansible_collections.mainstay.vps.plugins.module_utils.host.listeners import Listener
+from ansible_collections.mainstay.vps.plugins.module_utils.probe import repeat
+
+UNIT = "shop-web@8000.service"
+PROBE = {"name": UNIT, "unit": UNIT, "url": "http://127.0.0.1:8000/health", "interval": 1, "deadline": 90}
+# As systemctl of Debian 12 tells them of a program that is not there: while it is started again, and when systemd has given up.
+AGAIN = {"Id": UNIT, "ActiveState": "activating", "NRestarts": "0", "Result": "exit-code", "ExecMainStatus": "127"}
+OWN = Listener("tcp", "127.0.0.1", 8000, 1, (7,), "gunicorn", "shop", "", UNIT, 0)
+FOREIGN = OWN._replace(pids=(9,), name="python3", user="alice", unit="session-3.scope")
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def answer(healthy):
+    return {"healthy": healthy, "name": UNIT, "target": "", "status": 200 if healthy else None, "reasons": [] if healthy else ["connection refused"],
+            "latency_ms": {"last": 1.0}}  # fmt: skip
+
+
+def wait(shown, healthy=False, listening=()):
+    """(seconds it took, the result) of a wait in which systemctl tells one thing after the other."""
+    clock, rows = Clock(), iter(shown)
+    judge = Starting(tell=lambda _unit: next(rows), listening=lambda _port: list(listening))
+    found = repeat.run(PROBE, clock, lambda _spec: answer(healthy), judge)
+    return clock.now, found
+
+
+def test_the_wait_for_what_ends_again_and_again_is_short():
+    seconds, found = wait([AGAIN, {**AGAIN, "NRestarts": "1"}, {**AGAIN, "NRestarts": "2", "Result": "success", "ExecMainStatus": "0"}])
+    assert seconds == 2
+    assert found["reasons"] == ["it has ended 2 times with status 127 (the program was not found)"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        ({"ActiveState": "failed", "Result": "oom-kill", "ExecMainStatus": "9"}, "it has ended with oom-kill, status 9"),
+        ({"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "1"}, "it has ended with status 1"),
+    ],
+)
+def test_so_is_that_for_what_has_failed(shown, words):
+    assert wait([{**AGAIN, **shown}])[1]["reasons"] == [words]
+
+
+def test_who_starts_slowly_has_its_time():
+    seconds, found = wait([{**AGAIN, "ActiveState": "active", "NRestarts": str(number // 80)} for number in range(100)])
+    assert seconds > 85 and found["reasons"] == ["connection refused"]
+
+
+def test_a_stranger_s_answer_is_none():
+    _seconds, found = wait([], healthy=True, listening=[FOREIGN])
+    assert not found["healthy"] and "held by python3 (pid 9, user alice) of session-3.scope" in found["reasons"][0]
+    assert wait([], healthy=True, listening=[FOREIGN, OWN])[1]["healthy"]
+    assert wait([], healthy=True, listening=[])[1]["healthy"]  # where /proc tells nothing, the answer does
+
+
+def test_who_cannot_have_its_port_is_told_who_has_it():
+    _seconds, found = wait([{**AGAIN, "ActiveState": "failed", "ExecMainStatus": "1"}], listening=[FOREIGN])
+    assert "it has ended with status 1; its port 8000 is held by python3" in found["reasons"][0]

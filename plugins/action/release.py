@@ -30,7 +30,11 @@ class ActionModule(ActionBase):
         try:
             resolved = sources.resolve(args["source"], **sources.control_node(task_vars or {}))
             identity = args.get("id") or release_identity.release_id(
-                resolved["digest"], args.get("runtime", "python"), args.get("build") or [], args.get("public") or []
+                resolved["digest"],
+                args.get("runtime", "python"),
+                args.get("build") or [],
+                args.get("public") or [],
+                resolved["source"].get("directory", ""),
             )
         except (refusal.DeclarationError, refusal.ReleaseError) as error:
             raise AnsibleActionFail(f"{args['app']}: {error}") from error

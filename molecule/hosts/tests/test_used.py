@@ -27,6 +27,13 @@ def test_the_stack_serves(host):
     assert json.loads(ready)["status"] == "healthy"
 
 
+def test_an_app_in_a_folder_of_a_workspace_has_what_the_workspace_s_lock_says(host):
+    said = json.loads(host.check_output("curl --silent --insecure --resolve mono.example.com:443:127.0.0.1 https://mono.example.com/"))
+    release = host.check_output("readlink -f /srv/mono/current")
+    assert said == {"core": "hello from the neighbour", "markupsafe": "2.1.5", "folder": f"{release}/backend"}
+    assert host.check_output("mainstay run mono -- pwd") == f"{release}/backend"
+
+
 def test_the_databases_are_there(host):
     assert host.check_output("runuser -u postgres -- psql -XAtqc 'SELECT title FROM pages' wiki") == "Home"
 

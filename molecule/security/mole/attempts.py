@@ -12,6 +12,7 @@ import http.server
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -182,8 +183,21 @@ PROCESS = {
     "run a program in its state": lambda: execute(f"/var/lib/{APP}"),
     "run a program in its run folder": lambda: execute(f"/run/{APP}"),
     "open a raw socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) and "open",
-    "speak netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) and "open",
+    "give the host an address": lambda: ask_netlink(),
 }
+
+
+def ask_netlink():
+    """What the kernel answers to 127.9.9.9 as one more address of the loopback device: an error, or done."""
+    body = struct.pack("=BBBBI", socket.AF_INET, 8, 0, 0, 1) + struct.pack("=HH4s", 8, 2, bytes([127, 9, 9, 9]))  # ifaddrmsg, IFA_LOCAL
+    header = struct.pack("=IHHII", 16 + len(body), 20, 0x405, 1, 0)  # RTM_NEWADDR: a request to create, with an answer
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as sock:
+        sock.settimeout(5)
+        sock.send(header + body)
+        (error,) = struct.unpack_from("=i", sock.recv(4096), 16)
+    if error:
+        raise OSError(-error, os.strerror(-error))
+    return "it has one more"
 
 
 def outcome(attempt):

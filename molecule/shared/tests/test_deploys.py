@@ -135,7 +135,7 @@ if 'celery' in sys.argv[0]:
 NO_CERTIFICATE = {"localhost": {"tls": {"certificate": "/etc/no-such.crt", "key": "/etc/no-such.key"}, "routes": {"/": {"process": "web"}}}}
 NO_ARCHIVE = {"archive": "http://127.0.0.1:1/shop.tar.gz", "checksum": f"sha256:{'0' * 64}"}
 BROKEN = [
-    ("does not start", "shop/main.py", "…\nraise SystemExit('no such luck')\n", {}, "it has ended 2 times with status"),
+    ("does not start", "shop/main.py", "…\nraise SystemExit('no such luck')\n", {}, "no such luck"),
     ("hangs", "shop/main.py", "…\nimport time\ntime.sleep(600)\n", {}, "shop-web@"),
     ("answers 500", "shop/main.py", ANSWER.format("{'detail': 'feeling ill'}, 500"), {}, "/health gave status 500"),
     ("answers the wrong thing", "shop/main.py", ANSWER.format("{'status': 'fine'}"), {}, "/ready gave status 200"),

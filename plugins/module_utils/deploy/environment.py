@@ -144,7 +144,8 @@ def assignments(app, process, variables, own):
     settings += [assignment(name, value, specifiers=True) for name, value in own.items()]
     if app["runtime"] == "container":
         return settings
-    release = f"{app['root']}/instances/{process['name']}@%i"
+    # What systemd starts by a timer outlives a deploy: it finds its programs from its working directory, which stays the release it began in.
+    release = "." if process["schedule"] else f"{app['root']}/instances/{process['name']}@%i/{app['directory']}".rstrip("/")
     programs = {"python": f"{release}/.venv/bin:", "node": f"{release}/node_modules/.bin:"}.get(app["runtime"], "")
     places = ["PYTHONPATH=."] if app["runtime"] == "python" else []
     return [

@@ -13,7 +13,7 @@ from ..derive.probes import checks
 from ..release.identity import LOCKS
 from ..stack.apps import normalise
 from ..stack.containers import volume
-from ..stack.instances import RECORDS, link_target, names, next_numbers, record, record_path, recorded
+from ..stack.instances import RECORDS, job, link_target, names, next_numbers, record, record_path, recorded
 from ..stack.processes import instance_numbers
 from ..stack.refusal import DeclarationError
 from ..stack.services import app_packages
@@ -50,7 +50,7 @@ def _probes(app, process, numbers, options):
     for name, number in zip(names(app, process, numbers), numbers):
         own = {"name": name, "unit": name, **common}
         probes += [{"healthy_threshold": 2, **probe, **own} for probe in checks(app, process, address, number).values()]
-        if not process["health"]:
+        if not process["health"] and not process["schedule"]:
             probes.append({"kind": "command", "command": ["sh", "-c", STAYS_UP, name], **own})
     return probes
 
@@ -112,6 +112,7 @@ def model(
         result["purge"] += [
             f"{UNITS}/{name}.target.wants/*",
             f"{UNITS}/{name}-*@.service",
+            f"{UNITS}/{name}-*@.timer",
             f"{app['root']}/instances/*",
         ]
         result["units"] += described["units"]
@@ -214,6 +215,7 @@ def _process(app, process, described, numbers, release, variables, options, path
         "unit": described["name"],
         "kind": process["kind"],
         "port": process["port"],
+        "schedule": process["schedule"],
         "mode": mode,
         "record": found,
         "live_numbers": live,
@@ -263,6 +265,8 @@ def _files(app, described):
     ]
     for item in described["units"]:
         entries.append({"dest": f"{UNITS}/{item['name']}@.service", "template": "process.service.j2", "vars": {"unit": item}})
+        if item["schedule"]:
+            entries.append({"dest": f"{UNITS}/{item['name']}@.timer", "template": "process.timer.j2", "vars": {"unit": item}})
     for process in described["processes"]:
         for number in sorted({*process["live_numbers"], *process["numbers"]}):
             release = _release_of(app, described, process, number)
@@ -272,10 +276,11 @@ def _files(app, described):
 
 def instance_links(app, process, number, release):
     """The two links of an instance: to the release it runs, and to its unit, which makes it start at boot."""
-    unit_link = f"{UNITS}/{app['target']}.wants/{process['unit']}@{number}.service"
+    (unit,) = names(app, process, [number])
+    template = f"{process['unit']}@.{unit.rpartition('.')[2]}"
     return {
         f"{app['root']}/instances/{process['name']}@{number}": f"../releases/{release}",
-        unit_link: f"../{process['unit']}@.service",
+        f"{UNITS}/{app['target']}.wants/{unit}": f"../{template}",
     }
 
 
@@ -290,12 +295,13 @@ def _validation(described, systemd_version):
     matter (from systemd 250); before that, a warning that names one of the files is the failure.
     """
     files = [f"{UNITS}/{item['name']}@.service" for item in described["units"]]
+    files += [f"{UNITS}/{item['name']}@.timer" for item in described["units"] if item["schedule"]]
     files += [f"{UNITS}/{app['target']}" for app in described["apps"].values()]
     if not files:
         return []
     if not systemd_version or systemd_version >= 250:
         return [f"systemd-analyze verify --man=no --recursive-errors=no {' '.join(files)}"]
-    unit_names = "|".join(re.escape(file.rpartition("/")[2].replace(".service", "")) for file in files)
+    unit_names = "|".join(re.escape(file.rpartition("/")[2].rpartition(".")[0]) for file in files)
     return [
         (
             f"sh -c 'words=$(systemd-analyze verify --man=no {' '.join(files)} 2>&1) || failed=1; "
@@ -312,11 +318,12 @@ def _find_orphans(apps, active):
         unit
         for app in apps.values()
         for process in app["processes"]
-        for unit in names(app, process, [*process["live_numbers"], *process["numbers"]])
+        for name in names(app, process, [*process["live_numbers"], *process["numbers"]])
+        for unit in {name, job(name)}
     }
     for app in apps.values():
         app["orphans"] = []
     for found in sorted(set(active) - wanted):
-        owners = [name for name in apps if re.fullmatch(rf"{re.escape(name)}-[a-z0-9-]+@\d+\.service", found)]
+        owners = [name for name in apps if re.fullmatch(rf"{re.escape(name)}-[a-z0-9-]+@\d+\.(service|timer)", found)]
         if owners:
             apps[max(owners, key=len)]["orphans"].append(found)

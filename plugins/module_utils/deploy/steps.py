@@ -43,6 +43,10 @@ def _roll(process, unit):
     return {"unit": unit, "probes": probes}
 
 
+def _unit_file(process):
+    return f"{UNITS}/{process['unit']}@.{'timer' if process['schedule'] else 'service'}"
+
+
 def preparation(described, changed_files=()):
     """What starts beside what serves, and what must be healthy before it may serve.
 
@@ -76,7 +80,7 @@ def takeover(described, changed_files=()):
     found = {"restarted": [], "rolls": [], "started": [], "probes": [], "watched": []}
     for app in described["apps"].values():
         for process in app["processes"]:
-            touched = process["mode"] == "kept" and f"{UNITS}/{process['unit']}@.service" in changed_files
+            touched = process["mode"] == "kept" and _unit_file(process) in changed_files
             if process["mode"] != "in_place" and not touched:
                 continue
             if process["port"]:
@@ -143,7 +147,7 @@ def _drain(process, numbers):
 
 def _belongs(app, path):
     """Whether a file is this app's, also when it is no longer declared."""
-    own = rf"{UNITS}/{re.escape(app['name'])}(-[a-z0-9-]+@\.service|\.target|\.target\.wants/.+)"
+    own = rf"{UNITS}/{re.escape(app['name'])}(-[a-z0-9-]+@\.(service|timer)|\.target|\.target\.wants/.+)"
     return path == app["env_file"] or path.startswith(f"{app['root']}/instances/") or re.fullmatch(own, path) is not None
 
 

@@ -48,7 +48,7 @@ def _app(app, plan, hostname):
         for name, process in app["processes"].items()
         if process["port"]
     }
-    return {**{key: app[key] for key in ("user", "root", "env_file", "runtime", "volumes")}, "ports": ports}
+    return {**{key: app[key] for key in ("user", "root", "directory", "env_file", "runtime", "volumes")}, "ports": ports}
 
 
 def _instances(app, process, plan, hostname, address, live):

@@ -78,6 +78,8 @@ class Builder:
         self.root = params["root"] or f"/srv/{self.app}"
         self.cache = f"{confinement.CACHE}/{self.app}"
         self.path = f"{self.root}/releases/{params['id']}"
+        self.directory = params["source"].get("directory", "")
+        self.place = f"{self.path}/{self.directory}".rstrip("/")
         self.environment = json.loads(params["environment"])
         self.private = json.loads(params["app_environment"])
         self.secrets = [self.private[name] for name in params["secrets"] if name in self.private]
@@ -138,23 +140,23 @@ class Builder:
 
     def build_step(self, step, *places, stdin=None):
         """Run a step of the build as the user for that, who sees the release and ``places``."""
-        env = {**recipes.build_environment(self.cache, self.path, self.environment), **self.caches, **step["env"]}
+        env = {**recipes.build_environment(self.cache, self.place, self.environment), **self.caches, **step["env"]}
         properties = confinement.build(self.app, self.build_user, self.user, [self.path, *places])
-        return self._run(step, env, properties, self.build_user, stdin)
+        return self._run(step, env, properties, self.build_user, stdin, self.path if step["whole"] else self.place)
 
     def app_step(self, step, environment=None):
         """Run a step as the app's own user, with the app's own environment."""
-        env = recipes.build_environment(self.cache, self.path, self.environment)
+        env = recipes.build_environment(self.cache, self.place, self.environment)
         # The app's own paths name the current release; here the new one is meant.
         own = {name: value.replace(f"{self.root}/current", self.path) for name, value in self.private.items()}
         env = {**env, **own, **{name: env[name] for name in OWN_VARIABLES}, "HOME": self.root, **(environment or {})}
-        return self._run(step, env, confinement.migration(self.app, self.user, self.root), self.user)
+        return self._run(step, env, confinement.migration(self.app, self.user, self.root), self.user, directory=self.place)
 
     def root_step(self, step, environment):
         """Run a step as root: only programs of the system, and nothing in a release."""
         return self._run(step, environment, (), None)
 
-    def _run(self, step, env, properties, user, stdin=None):
+    def _run(self, step, env, properties, user, stdin=None, directory=None):
         """Run a step in a unit of its own; raises StepFailed with its last words."""
         memory, timeout = self.params["memory_max_mb"], self.params["timeout"]
         self._outlast(timeout)
@@ -162,7 +164,7 @@ class Builder:
         command = ["/bin/bash", "-euo", "pipefail", "-c", step["script"], step["name"], *step["arguments"]]
         with self._files(env, command, pwd.getpwnam(user).pw_gid if user else 0) as files:
             unit = f"mainstay-release-{self.app}"
-            argv = confinement.command_line(unit, self.path, *files, memory, timeout, properties)
+            argv = confinement.command_line(unit, directory or self.path, *files, memory, timeout, properties)
             done = subprocess.run(argv, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         words, result = confinement.outcome(done.stdout.decode(errors="replace"), done.returncode)
         self.steps.append({"name": step["name"], "seconds": round(time.monotonic() - began, 1)})
@@ -224,11 +226,11 @@ class Builder:
         source = self.params["source"]
         if source["kind"] == "path":
             with open(self.params["archive"], "rb") as archive:
-                self.build_step(Step("unpack", recipes.UNPACK), stdin=archive)
+                self.build_step(Step("unpack", recipes.UNPACK, whole=True), stdin=archive)
         elif source["kind"] == "git":
             name, repository = f"fetch {source['git']}", f"{self.cache}/repository.git"
             credentials = identity.git_credentials(self.params["authorization"])
-            self.build_step(Step(name, recipes.FETCH_GIT, repository, source["git"], self.params["commit"], env=credentials))
+            self.build_step(Step(name, recipes.FETCH_GIT, repository, source["git"], self.params["commit"], env=credentials, whole=True))
         elif source["kind"] == "package":
             self.build_step(recipes.package_step(source["package"], self.params["runtime"]))
         elif source["kind"] == "image":
@@ -236,7 +238,7 @@ class Builder:
         else:
             name = os.path.basename(source["archive"].split("?")[0])
             with self._archive(source) as archive:
-                self.build_step(Step("unpack", recipes.UNPACK_ARCHIVE, name), stdin=archive)
+                self.build_step(Step("unpack", recipes.UNPACK_ARCHIVE, name, whole=True), stdin=archive)
 
     @contextlib.contextmanager
     def _archive(self, source):
@@ -293,33 +295,53 @@ class Builder:
         """Make what runs out of the source, and return the name of the Python environment it is made with."""
         if self.params["shared"]:
             self.build_step(Step("link the shared folders", recipes.LINK_SHARED, f"{self.root}/shared", *self.params["shared"]))
-        names = os.listdir(self.path)
-        environment = self._python(names) if self.params["runtime"] == "python" else None
-        before, after = recipes.node_steps(names) if self.params["runtime"] == "node" else ([], [])
+        names, above = self._names()
+        environment = self._python(names, above) if self.params["runtime"] == "python" else None
+        before, after = recipes.node_steps(names, above) if self.params["runtime"] == "node" else ([], [])
         own = [
             Step(item["command"], item["command"], env=self._declared(item)) for item in map(stack_source.build_item, self.params["build"])
         ]
         last = [recipes.COMPILE] if self.params["runtime"] == "python" else []
-        finish = Step("finish", "\n".join([*last, recipes.FINISH]), str(CACHE_LIMIT_MB), environment or "unshared")
+        finish = Step("finish", "\n".join([*last, recipes.FINISH]), str(CACHE_LIMIT_MB), environment or "unshared", whole=True)
         for step in [*before, *own, *after, finish]:
             self.build_step(step)
         return environment
+
+    @contextlib.contextmanager
+    def _opened_places(self):
+        """Descriptors of the folders of the source from its top to the one that the app is in, reached through no link."""
+        with contextlib.ExitStack() as stack:
+            places = [stack.enter_context(sealing.opened(self.path))]
+            for name in filter(None, self.directory.split("/")):
+                try:
+                    places.append(stack.enter_context(sealing.opened(name, parent=places[-1])))
+                except OSError:
+                    raise ReleaseError(
+                        f"source.directory: {self.directory!r} is no folder of the source. Name one relative to its top, such as backend."
+                    ) from None
+            yield places
+
+    def _names(self):
+        """What is in the app's folder of the source, and what in those above it."""
+        with self._opened_places() as places:
+            *above, own = [os.listdir(place) for place in places]
+        return own, {name for names in above for name in names}
 
     def _declared(self, item):
         """The variables that a command of the build declares; of the app's own it sees those it names, and no other."""
         return {name: references.resolve(value, self.private) for name, value in item["env"].items()}
 
-    def _python(self, names):
+    def _python(self, names, above):
         """Give the release its .venv, a copy of what the same requirements made before, and return that one's name."""
         installer = self.params["python_installer"]
         if installer == "uv":
             self._install_uv()
         if ".venv" in names:
             self.build_step(Step("remove the environment of the source", "rm -rf .venv"))
-        requirements = recipes.python_requirements(names, installer)
-        content = self._read(requirements) if requirements not in (None, "pyproject.toml") else ""
+        requirements = recipes.python_requirements(names, installer, above)
+        content = self._read(requirements) if requirements not in (None, recipes.WORKSPACE, "pyproject.toml") else ""
         interpreter = subprocess.run(["/usr/bin/python3", "-VV"], stdout=subprocess.PIPE, check=True, text=True).stdout
-        name = recipes.environment_digest(content, interpreter, installer)
+        name = None if requirements == recipes.WORKSPACE else recipes.environment_digest(content, interpreter, installer)
         self.caches = recipes.python_caches(self.cache, name)
         if name:
             place = f"{self.root}/environments/{name}"
@@ -327,7 +349,7 @@ class Builder:
                 self._build_environment(place, requirements, content)
             self._copy_environment(place)
         else:
-            for step in recipes.python_steps(requirements, content, f"{self.path}/.venv", installer):
+            for step in recipes.python_steps(requirements, content, f"{self.place}/.venv", installer):
                 self.build_step(step)
         project = self._read("pyproject.toml") if "pyproject.toml" in names else ""
         for step in recipes.project_steps(requirements, project, installer):
@@ -354,14 +376,14 @@ class Builder:
     def _copy_environment(self, place):
         """Give the release the same files in folders of its own."""
         began, builder = time.monotonic(), pwd.getpwnam(self.build_user)
-        with sealing.opened(f"{place}/venv") as model, sealing.opened(self.path) as release:
-            self.known = sealing.link_tree(model, release, ".venv", builder.pw_uid, pwd.getpwnam(self.user).pw_gid)
+        with sealing.opened(f"{place}/venv") as model, self._opened_places() as places:
+            self.known = sealing.link_tree(model, places[-1], ".venv", builder.pw_uid, pwd.getpwnam(self.user).pw_gid)
         self.steps.append({"name": "copy the environment", "seconds": round(time.monotonic() - began, 1)})
         self.build_step(Step("relocate the environment", recipes.RELOCATE, f"{place}/venv"))
 
     def _read(self, name):
         """What a file of the source says; of one that is none, or has no end, nothing."""
-        with sealing.opened(self.path) as release, sealing.opened(name, sealing.FILE, release) as descriptor:
+        with self._opened_places() as places, sealing.opened(name, sealing.FILE, places[-1]) as descriptor:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ReleaseError(f"{name} of the source is no file.")
             with open(descriptor, encoding="utf-8", errors="replace", closefd=False) as file:

@@ -18,10 +18,13 @@ PNPM = "npx --yes pnpm@9.15.9"
 
 
 class Step(dict):
-    """A step of a build: ``name``, ``script`` for bash, its ``arguments``, and the variables of ``env`` beside the common ones."""
+    """A step of a build: ``name``, ``script`` for bash, its ``arguments``, and the variables of ``env`` beside the common ones.
 
-    def __init__(self, name, script, *arguments, env=None):
-        super().__init__(name=name, script=script, arguments=list(arguments), env=env or {})
+    It runs in the app's folder of the source, or at the top of it where it is about the ``whole``.
+    """
+
+    def __init__(self, name, script, *arguments, env=None, whole=False):
+        super().__init__(name=name, script=script, arguments=list(arguments), env=env or {}, whole=whole)
 
 
 def build_environment(cache, release, environment):
@@ -102,7 +105,7 @@ grep --recursive --files-with-matches --null --binary-files=without-match --fixe
   xargs --null --no-run-if-empty sed --in-place "s|$1|$PWD/.venv|g"
 """
 
-COMPILE = ".venv/bin/python -m compileall -q -x '(^|/)(\\.venv|node_modules)/' . || true"
+COMPILE = "\"$VIRTUAL_ENV\"/bin/python -m compileall -q -x '(^|/)(\\.venv|node_modules)/' . || true"
 # What marks a release is root's to write. What the package managers keep only saves downloads; npx runs what it has kept without
 # looking at it again, so it keeps nothing, and Python's caches serve the same requirements only.
 FINISH = """
@@ -122,8 +125,19 @@ UNSHAREABLE = re.compile(
 )
 
 
-def python_requirements(names, installer):
-    """Which file says what a Python release needs: the strictest one that is there and that the installer reads."""
+WORKSPACE = "the workspace's uv.lock"
+
+
+def python_requirements(names, installer, above=()):
+    """Which file says what a Python release needs: the strictest one that is there and that the installer reads.
+
+    ``above`` is what lies in the folders above the app's: a lock there is that of a workspace, and locks the app, too.
+    """
+    own = {"requirements.lock", "uv.lock", "requirements.txt"} & set(names)
+    if not own and "uv.lock" in above and "pyproject.toml" in names:
+        if installer != "uv":
+            raise ReleaseError("uv.lock: the source is a workspace of uv, which pip cannot read. Set backend_python_installer to uv.")
+        return WORKSPACE
     for name in ("requirements.lock", "uv.lock", "requirements.txt", "pyproject.toml"):
         if name in names and (name != "uv.lock" or (installer == "uv" and "pyproject.toml" in names)):
             return name
@@ -174,13 +188,27 @@ def python_steps(requirements, content, environment, installer):
                 environment,
             )
         )
+    elif requirements == WORKSPACE:
+        export = 'uv export --frozen --no-dev --no-emit-workspace --format requirements-txt --quiet -o "$TMPDIR/uv.lock.txt"\n'
+        others = install.replace('"${@:2}"', '--require-hashes --requirement "$TMPDIR/uv.lock.txt"')
+        steps.append(Step(f"install {WORKSPACE}", export + others, environment))
     elif requirements in ("requirements.lock", "requirements.txt"):
         steps.append(Step(f"install {requirements}", install, environment, *hashes, "--requirement", requirements))
     return steps
 
 
+# uv names the members that the app needs relative to the workspace, whose lock file is at its top.
+MEMBERS = """
+members=$(uv export --frozen --no-dev --no-hashes --format requirements-txt --quiet | sed -n 's/^-e //p')
+while [ ! -e uv.lock ]; do cd ..; done
+[ -z "$members" ] || uv pip install --python "$VIRTUAL_ENV/bin/python" --compile-bytecode --no-deps $members
+"""
+
+
 def project_steps(requirements, content, installer):
     """Install the project itself where its own metadata says how and no list of requirements stands in its place."""
+    if requirements == WORKSPACE:
+        return [Step("install the app and its neighbours in the workspace", MEMBERS)]
     if requirements == "pyproject.toml":
         chosen = []
     elif requirements == "uv.lock" and "[build-system]" in content:
@@ -195,17 +223,17 @@ def project_steps(requirements, content, installer):
 def package_step(package, runtime):
     """What makes a release of one published package: the same list of requirements that a source would bring."""
     if runtime == "python":
-        return Step(f"ask for {package}", 'printf "%s\\n" "$1" >requirements.txt', package)
+        return Step(f"ask for {package}", 'printf "%s\\n" "$1" >requirements.txt', package, whole=True)
     name, version = package.rsplit("@", 1)
     manifest = json.dumps({"private": True, "dependencies": {name: version}})
-    return Step(f"ask for {package}", 'printf "%s\\n" "$1" >package.json', manifest)
+    return Step(f"ask for {package}", 'printf "%s\\n" "$1" >package.json', manifest, whole=True)
 
 
-def node_steps(names):
-    """The steps before and after an own build of a Node release."""
+def node_steps(names, above=()):
+    """The steps before and after an own build of a Node release; npm finds by itself that a folder is part of a workspace ``above``."""
     if "package.json" not in names:
         return [], []
-    npm_locks = {"package-lock.json", "npm-shrinkwrap.json"} & set(names)
+    npm_locks = {"package-lock.json", "npm-shrinkwrap.json"} & {*names, *above}
     if "pnpm-lock.yaml" in names and not npm_locks:
         return [Step("install the packages", f"{PNPM} install --frozen-lockfile --prod=false")], [
             Step("remove the build's packages", f"CI=true {PNPM} prune --prod")
@@ -214,6 +242,5 @@ def node_steps(names):
         raise ReleaseError(
             "yarn.lock: only the lock files of npm and pnpm are understood. Add a package-lock.json: npm install --package-lock-only."
         )
-    locked = {"package-lock.json", "npm-shrinkwrap.json"} & set(names)
-    install = f"npm {'ci' if locked else 'install'} --include=dev --no-audit --no-fund"
+    install = f"npm {'ci' if npm_locks else 'install'} --include=dev --no-audit --no-fund"
     return [Step("install the packages", install)], [Step("remove the build's packages", "npm prune --omit=dev --no-audit --no-fund")]

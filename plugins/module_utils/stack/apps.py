@@ -143,6 +143,7 @@ def _app(name, value):
     for key, process in processes.items():
         for twice in sorted({*env, *secrets} & set(process["env"])):
             refuse(f"{where}.processes.{key}.env.{twice}", process["env"][twice], "the whole app has it, too, and that would win; keep one")
+    source = source_of(value["source"], f"{where}.source", runtime)
     return {
         "name": name,
         "user": name,
@@ -150,7 +151,8 @@ def _app(name, value):
         "root": f"/srv/{name}",
         "env_file": f"/etc/mainstay/{name}/env",
         "runtime": runtime,
-        "source": source_of(value["source"], f"{where}.source", runtime),
+        "source": source,
+        "directory": source.get("directory", ""),
         "build": build_steps(value.get("build", []), f"{where}.build", variable_names(env, secrets, database, redis, prefix)),
         "migrate": text_of(value["migrate"], f"{where}.migrate") if value.get("migrate") else None,
         "env_prefix": prefix,

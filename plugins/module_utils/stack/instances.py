@@ -77,8 +77,14 @@ def next_numbers(process, count, live):
 
 
 def names(app, process, numbers):
-    """The units of instances: ``shop-web@8000.service``, ``shop-worker@1.service``."""
-    return [f"{app['name']}-{process['name']}@{number}.service" for number in numbers]
+    """The units of instances: ``shop-web@8000.service``, ``shop-worker@1.service``; of a schedule the timer, ``shop-report@1.timer``."""
+    kind = "timer" if process["schedule"] else "service"
+    return [f"{app['name']}-{process['name']}@{number}.{kind}" for number in numbers]
+
+
+def job(timer):
+    """The unit that a timer starts."""
+    return f"{timer.removesuffix('.timer')}.service"
 
 
 def previous_releases(apps, host, name=""):

@@ -90,7 +90,33 @@ PROCESS_KEYS = (
     "notify",
     "env",
     "allow",
+    "schedule",
+    "time_limit",
 )
+# What a process on a schedule is not: it starts, does its work and ends.
+NEVER_SCHEDULED = ("port", "instances", "singleton", "heartbeat", "notify", "workers")
+CALENDAR = re.compile(r"[A-Za-z0-9*:,./~ -]{1,100}")
+CRON = re.compile(r"(@\w+|[\d*/,-]+( [\d*/,A-Za-z-]+){4})")
+
+
+def _schedule(value, where, runtime):
+    """When systemd starts a process, in its own words, and the seconds it may take; nothing for one that runs all the time."""
+    if value.get("schedule") is None:
+        if "time_limit" in value:
+            refuse(f"{where}.time_limit", value["time_limit"], "only a process with a schedule ends by itself; remove it")
+        return None, None
+    example = "such as daily, Mon 06:30 or *-*-* 03:00:00; systemd-analyze calendar '…' on a host tells when that is"
+    schedule = text_of(value["schedule"], f"{where}.schedule", CALENDAR, f"write a calendar event of systemd, {example}")
+    if CRON.fullmatch(schedule):
+        refuse(f"{where}.schedule", schedule, f"that is a line of cron; write a calendar event of systemd, {example}")
+    if runtime == "container":
+        refuse(f"{where}.schedule", schedule, "a container cannot be started by a timer yet; let a process of the image keep the time")
+    for key in NEVER_SCHEDULED:
+        if value.get(key):
+            refuse(f"{where}.{key}", value[key], "a process with a schedule starts, does its work once and ends; remove one of the two")
+    if value.get("kind", "worker") != "worker":
+        refuse(f"{where}.kind", value["kind"], "a process with a schedule is a worker; remove kind")
+    return schedule, integer(value.get("time_limit", 3600), f"{where}.time_limit", 1, 604800)
 
 
 def process_of(name, value, where, database, runtime):
@@ -108,7 +134,8 @@ def process_of(name, value, where, database, runtime):
         for key in ("port", "health", "readiness", "drain"):
             if value.get(key):
                 refuse(f"{where}.{key}", value[key], f"only a web process answers requests; remove it from this {kind} process")
-    singleton = boolean(value.get("singleton", False), f"{where}.singleton")
+    schedule, time_limit = _schedule(value, where, runtime)
+    singleton = boolean(value.get("singleton", False), f"{where}.singleton") or schedule is not None
     instances = integer_or_auto(value.get("instances", 1 if singleton else "auto"), f"{where}.instances", 1, 64)
     if singleton and instances != 1:
         refuse(f"{where}.instances", instances, "a singleton runs exactly once; remove instances or singleton")
@@ -127,6 +154,8 @@ def process_of(name, value, where, database, runtime):
         "heartbeat": _heartbeat(value["heartbeat"], f"{where}.heartbeat") if value.get("heartbeat") else None,
         "drain": integer(value.get("drain", 30), f"{where}.drain", 0, 3600) if kind == "web" else 0,
         "notify": boolean(value.get("notify", False), f"{where}.notify"),
+        "schedule": schedule,
+        "time_limit": time_limit,
         "env": env_of(value.get("env", {}), f"{where}.env"),
         "allow": sorted({one_of(item, f"{where}.allow", tuple(ALLOWANCES)) for item in texts_of(value.get("allow", []), f"{where}.allow")}),
     }

@@ -38,7 +38,7 @@ def source_of(value, where="source", runtime=None):
 
     Without a ``runtime`` it is not asked whether that one takes such a source.
     """
-    mapping(value, where, ("kind", *SOURCES, "version", "checksum"))
+    mapping(value, where, ("kind", *SOURCES, "version", "checksum", "directory"))
     kinds = [kind for kind in SOURCES if kind in value]
     if len(kinds) != 1 or value.get("kind", kinds[0]) != kinds[0]:
         refuse(where, value, f"name exactly one of {', '.join(SOURCES)}")
@@ -66,7 +66,9 @@ def source_of(value, where="source", runtime=None):
             "docker save or podman save wrote, such as build/shop.tar"
         )
         refuse(f"{where}.image", value[kind], remedy)
-    for key in ("version", "checksum"):
+    if value.get("directory") and kind in ("path", "git", "archive"):
+        source["directory"] = path_below(value["directory"], f"{where}.directory").strip("/")
+    for key in ("version", "checksum", "directory"):
         if key in value and key not in source:
             refuse(f"{where}.{key}", value[key], f"it has no meaning for a source of kind {kind}; remove it")
     return source

@@ -79,6 +79,11 @@ class Process:
     def name(self):
         return f"{self.app}/{self.process}/{self.instance}"
 
+    @property
+    def job(self):
+        """The unit that does the work: the one a timer starts, else the unit itself."""
+        return re.sub(r"\.timer$", ".service", self.unit)
+
 
 @dataclass(frozen=True)
 class App:
@@ -91,6 +96,7 @@ class App:
     runtime: str = ""
     ports: dict = field(default_factory=dict, hash=False)
     volumes: dict = field(default_factory=dict, hash=False)
+    directory: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ class Config:
         chosen = [
             process
             for process in self.processes
-            if target.removesuffix(".service") == process.unit.removesuffix(".service") or words == process.name.split("/")[: len(words)]
+            if target in (process.unit, process.job, process.unit.rpartition(".")[0]) or words == process.name.split("/")[: len(words)]
         ]
         if chosen:
             return chosen
@@ -221,7 +227,7 @@ def _app(name, data, where):
     return App(name=name, **data)
 
 
-UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
+UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.(service|timer)")
 
 
 def _process(data, where):
@@ -232,7 +238,7 @@ def _process(data, where):
         if not isinstance(values[key], str) or not values[key] or "/" in values[key]:
             raise ConfigError(f"{where}.{key} is {values[key]!r}; write a text without '/'")
     if not isinstance(values["unit"], str) or not UNIT.fullmatch(values["unit"]) or values["unit"].startswith("-"):
-        raise ConfigError(f"{where}.unit is {values['unit']!r}; write the name of a service unit")
+        raise ConfigError(f"{where}.unit is {values['unit']!r}; write the name of a service or of a timer")
     if values.get("memory_max_mb") is not None:
         _number(values["memory_max_mb"], f"{where}.memory_max_mb", 1, 2**40, whole=True)
     if values.get("probe") is not None:

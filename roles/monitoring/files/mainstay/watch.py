@@ -221,7 +221,7 @@ class Watch:
         incident = self.incident
         if not incident:
             wall = self.clock.time()
-            self.incident = Incident(f"{int(wall)}-{self.process.unit.removesuffix('.service')}", kind, reason, wall, now, now)
+            self.incident = Incident(f"{int(wall)}-{self.process.unit.rpartition('.')[0]}", kind, reason, wall, now, now)
             return [self._event("opened", kind=kind, reason=reason)]
         # A crash loop is one story: it is told again once a minute.
         told = kind == incident.kind == CRASH and now - incident.told_at < TELL_AGAIN

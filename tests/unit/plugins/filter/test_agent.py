@@ -39,6 +39,7 @@ def test_what_commands_need_to_know_of_an_app():
             "env_file": "/etc/mainstay/shop/env",
             "runtime": "python",
             "volumes": {},
+            "directory": "",
             "ports": {"web": [8000, 8001]},
         }
     }

@@ -24,7 +24,7 @@ def command(units, options):
 
 
 def run(options, context):
-    units = [process.unit for process in context.config().select(options.target)]
+    units = [process.job for process in context.config().select(options.target)]
     if options.target.count("/") < 2 and "@" not in options.target:
         units = sorted({re.sub(r"@.*\.service$", "@*.service", unit) for unit in units})
     return context.call(command(units, options))

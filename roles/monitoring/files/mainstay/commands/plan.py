@@ -99,7 +99,7 @@ def memory(planned, context):
     parts, processes = planned["plan"]["memory"]["parts"], planned["plan"].get("processes", {})
     owned = {f"{app}.{name}": [] for app, each in processes.items() for name in each}
     for process in context.config().processes:
-        owned.setdefault(f"{process.app}.{process.process}", []).append(process.unit)
+        owned.setdefault(f"{process.app}.{process.process}", []).append(process.job)
     services = [service_of(part) for part in parts if service_of(part)]
     shown = units(context, services + [unit for mine in owned.values() for unit in mine])
     entries, differs = [], []

@@ -59,6 +59,7 @@ def run(options, context):
     context.need_root("running a command as another user")
     # The release that is current now, also when a deploy makes another one current in the meantime.
     release = os.path.realpath(f"{app.root}/current")
+    release = f"{release}/{app.directory}".rstrip("/")
     if not os.path.isdir(release):
         raise Refusal(f"{app.name} has no release yet: {app.root}/current leads nowhere; deploy it first")
     terminal = sys.stdin.isatty() and sys.stdout.isatty()

@@ -29,7 +29,7 @@ def run(options, context):
     chosen = cfg.select(options.target) if options.target else cfg.processes
     state = read_state(context.paths.state)
     now = context.clock.time()
-    live = context.systemd.show([process.unit for process in chosen])
+    live = context.systemd.show([unit for process in chosen for unit in dict.fromkeys((process.unit, process.job))])
     entries = collect(chosen, state, live, watching(state, now))
     agent = describe_agent(state, now)
     if options.json:
@@ -84,8 +84,20 @@ def collect(processes, state, live, alive):
             entry[key] = seen.get(key)
         if entry["health"] != seen.get("health"):  # something has changed since the agent's last look
             entry.update(reason="", since=None, held=None, next_start=None)
+        if process.job != process.unit and process.job in live:
+            entry.update(scheduled(entry, live[process.job]))
         entries.append(entry)
     return entries
+
+
+def scheduled(entry, job):
+    """What the unit that a timer starts adds to the timer's entry: whether it runs now, and how its last run ended."""
+    found = {"memory_mb": job.memory_mb}
+    if job.active in ("activating", "active"):
+        found["unit_state"] = "running now"
+    elif job.result != "success":
+        found |= {"health": "failed", "reason": f"its last run failed: {', '.join(part for part in (job.result, job.exit) if part)}"}
+    return found
 
 
 def health(unit, seen):

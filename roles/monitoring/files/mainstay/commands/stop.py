@@ -14,7 +14,7 @@ def arguments(parser):
 
 
 def run(options, context):
-    units = [process.unit for process in context.config().select(options.target)]
+    units = [unit for process in context.config().select(options.target) for unit in dict.fromkeys((process.unit, process.job))]
     context.need_root("stopping")
     status = context.call(["systemctl", "stop", "--", *units])
     # A unit that is stopped is inactive; one that is failed waits for the agent's next attempt.

@@ -906,3 +906,37 @@ def test_a_process_stays_up_for_two_seconds_and_sleeps_for_one_of_them(tmp_path,
         finally:
             process.kill()
     assert (done.returncode == 0, done.stdout) == (stays, f"it is {state}\n"), done.stderr
+
+
+# --- schedules ---
+
+
+def _scheduled(host=None, release="abc"):
+    apps = broken(("shop", "processes", "report"), {"command": "python -m shop.report", "schedule": "daily", "time_limit": 900})
+    return apps, model.model(apps, {"shop": release}, host=host or {})
+
+
+def test_a_process_on_a_schedule_is_a_timer_and_what_it_starts():
+    _apps, found = _scheduled()
+    process = next(item for item in found["apps"]["shop"]["processes"] if item["name"] == "report")
+    assert (process["instances"], process["mode"], process["probes"]) == (["shop-report@1.timer"], "in_place", [])
+    files = {item["dest"]: item for item in found["files"]}
+    assert files["/etc/systemd/system/shop.target.wants/shop-report@1.timer"]["link"] == "../shop-report@.timer"
+    assert "/etc/systemd/system/shop.target.wants/shop-report@1.service" not in files
+    assert files["/etc/systemd/system/shop-report@.timer"]["template"] == "process.timer.j2"
+    assert "/etc/systemd/system/shop-report@.timer" in found["validate"][0]
+    assert "shop-report@1.timer" in deploy_steps.takeover(found)["restarted"]
+
+
+def test_its_unit_runs_once_and_finds_its_programs_where_it_began():
+    apps, _found = _scheduled()
+    lines = _rendered(_unit("report", apps=apps)).splitlines()
+    assert {"Type=oneshot", "TimeoutStartSec=900"} <= set(lines)
+    assert not [line for line in lines if line.startswith(("Restart", "StartLimit", "WantedBy"))]
+    assert 'Environment="PATH=./.venv/bin:/usr/local/bin:/usr/bin:/bin"' in lines
+
+
+def test_a_run_under_way_is_nobody_s_orphan():
+    running = {"active": ["shop-report@1.timer", "shop-report@1.service", "shop-old@1.timer", "shop-old@1.service"]}
+    orphans = _scheduled(host=running)[1]["apps"]["shop"]["orphans"]
+    assert orphans == ["shop-old@1.service", "shop-old@1.timer"]

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -66,9 +67,9 @@ def builder(tmp_path, monkeypatch):
         made = Builder({**defaults, **params})
         made.ran, made.steps_run, made.sealed = [], [], sealed
 
-        def run(step, environment, properties, user, stdin=None):
+        def run(step, environment, properties, user, stdin=None, directory=None):
             made.ran.append(step["name"])
-            made.steps_run.append((step, {"environment": environment, "properties": properties, "user": user}))
+            made.steps_run.append((step, {"environment": environment, "properties": properties, "user": user, "directory": directory}))
             if step["name"] in fails:
                 raise StepFailed("failed", [])
 
@@ -372,3 +373,26 @@ def test_without_a_deploy_there_is_no_lock(builder, tmp_path, monkeypatch):
     monkeypatch.setattr(release_builder.identity, "LOCKS", str(tmp_path))
     builder()._outlast(900)
     assert not list(tmp_path.glob("*.deploy"))
+
+
+def test_an_app_in_a_folder_of_its_source_is_built_and_migrated_there(builder, tmp_path):
+    made = builder(source={"kind": "path", "path": "x", "directory": "backend/api"}, migrate="migrate", build=["make"])
+    made._opened_places = lambda: contextlib.nullcontext([])  # what is unpacked is not there in this test
+    made._names = lambda: ([], set())
+    made.build()
+    made.migrate()
+    place = str(tmp_path / "shop/releases/new")
+    where = {step["name"]: options["directory"] for step, options in made.steps_run}
+    assert where == {"unpack": place, "make": f"{place}/backend/api", "finish": place, "migrate": f"{place}/backend/api"}
+
+
+@pytest.mark.parametrize("kind", ["missing", "link", "file"])
+def test_a_folder_that_the_source_has_not_is_refused(builder, tmp_path, kind):
+    made = builder(source={"kind": "path", "path": "x", "directory": "backend"})
+    os.makedirs(made.path)
+    if kind == "link":
+        os.symlink("/etc", f"{made.path}/backend")
+    elif kind == "file":
+        open(f"{made.path}/backend", "w").close()
+    with pytest.raises(ReleaseError, match="source.directory: 'backend' is no folder of the source"):
+        made._names()

@@ -121,3 +121,32 @@ def test_mirrors_for_pip_are_mirrors_for_uv():
     assert environment["UV_DEFAULT_INDEX"] == "https://mirror/simple"
     assert environment["SSL_CERT_FILE"] == "/own" and environment["PIP_CERT"] == recipes.CERTIFICATES
     assert environment["PATH"].startswith("/srv/shop/releases/1/.venv/bin:")
+
+
+@pytest.mark.parametrize(
+    ("names", "above", "expected"),
+    [
+        (["pyproject.toml"], {"uv.lock"}, recipes.WORKSPACE),
+        (["pyproject.toml", "uv.lock"], {"uv.lock"}, "uv.lock"),
+        (["pyproject.toml", "requirements.txt"], {"uv.lock"}, "requirements.txt"),
+        (["pyproject.toml"], {"README.md"}, "pyproject.toml"),
+        ([], {"uv.lock"}, None),
+    ],
+)
+def test_a_lock_above_the_app_s_folder_is_its_workspace_s(names, above, expected):
+    assert recipes.python_requirements(names, "uv", above) == expected
+
+
+def test_a_workspace_is_installed_as_it_is_locked():
+    (_create, locked), (members,) = (
+        recipes.python_steps(recipes.WORKSPACE, "", "/srv/x/.venv", "uv"),
+        recipes.project_steps(recipes.WORKSPACE, "", "uv"),
+    )
+    assert "--require-hashes" in locked["script"] and "--no-emit-workspace" in locked["script"]
+    assert "--no-deps" in members["script"]
+    with pytest.raises(ValueError, match="backend_python_installer"):
+        recipes.python_requirements(["pyproject.toml"], "pip", {"uv.lock"})
+
+
+def test_a_folder_of_an_npm_workspace_is_installed_as_it_is_locked():
+    assert recipes.node_steps(["package.json"], {"package-lock.json"})[0][0]["script"].startswith("npm ci ")

@@ -68,3 +68,39 @@ def test_ports_are_checked_again_with_the_planned_instances():
 )
 def test_what_is_no_placeholder_of_a_secret_may_stay(env):
     assert list(apps.normalise(broken(("shop", "env"), env))["shop"]["env"]) == list(env)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"schedule": "0 3 * * *"}, "hat is a line of cron"),
+        ({"schedule": "@daily"}, "calendar event of systemd"),
+        ({"schedule": "daily; reboot"}, "calendar event of systemd"),
+        ({"schedule": "daily", "port": 8300}, "processes.report.port"),
+        ({"schedule": "daily", "instances": 2}, "starts, does its work once and ends"),
+        ({"schedule": "daily", "heartbeat": {"file": "x"}}, "processes.report.heartbeat"),
+        ({"schedule": "daily", "kind": "celery"}, "is a worker"),
+        ({"schedule": "daily", "time_limit": 0}, "whole number from 1"),
+        ({"time_limit": 5}, "nly a process with a schedule"),
+    ],
+)
+def test_what_a_schedule_cannot_be(keys, words):
+    with pytest.raises(ValueError, match="mainstay_apps.shop.processes.report") as refusal:
+        apps.normalise(broken(("shop", "processes", "report"), {"command": "true", **keys}))
+    assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "schedule", ["daily", "Mon..Fri 06:30", "*-*-* 03:00:00", "*:0/15", "2027-12-24", "Sat *-*~7/1 18:00 Europe/Berlin"]
+)
+def test_a_schedule_is_a_calendar_event_of_systemd(schedule):
+    report = apps.normalise(broken(("shop", "processes", "report"), {"command": "true", "schedule": schedule}))["shop"]["processes"][
+        "report"
+    ]
+    assert (report["schedule"], report["time_limit"], report["kind"], report["singleton"], report["instances"]) == (
+        schedule,
+        3600,
+        "worker",
+        True,
+        1,
+    )

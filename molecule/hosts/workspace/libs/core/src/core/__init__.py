@@ -1,0 +1,5 @@
+"""What several apps of the workspace share."""
+
+
+def hello():
+    return "hello from the neighbour"

@@ -183,13 +183,13 @@ PROCESS = {
     "run a program in its state": lambda: execute(f"/var/lib/{APP}"),
     "run a program in its run folder": lambda: execute(f"/run/{APP}"),
     "open a raw socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) and "open",
-    "give the host an address": lambda: ask_netlink(),
+    "give the host an address": lambda: add_address("127.9.9.9"),
 }
 
 
-def ask_netlink():
-    """What the kernel answers to 127.9.9.9 as one more address of the loopback device: an error, or done."""
-    body = struct.pack("=BBBBI", socket.AF_INET, 8, 0, 0, 1) + struct.pack("=HH4s", 8, 2, bytes([127, 9, 9, 9]))  # ifaddrmsg, IFA_LOCAL
+def add_address(address):
+    """What the kernel answers, asked over netlink for one more address of the loopback device: an error, or done."""
+    body = struct.pack("=BBBBI", socket.AF_INET, 8, 0, 0, 1) + struct.pack("=HH4s", 8, 2, socket.inet_aton(address))  # ifaddrmsg, IFA_LOCAL
     header = struct.pack("=IHHII", 16 + len(body), 20, 0x405, 1, 0)  # RTM_NEWADDR: a request to create, with an answer
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as sock:
         sock.settimeout(5)

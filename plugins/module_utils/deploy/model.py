@@ -319,7 +319,7 @@ def _find_orphans(apps, active):
         for app in apps.values()
         for process in app["processes"]
         for name in names(app, process, [*process["live_numbers"], *process["numbers"]])
-        for unit in {name, job(name)}
+        for unit in (name, job(name))
     }
     for app in apps.values():
         app["orphans"] = []

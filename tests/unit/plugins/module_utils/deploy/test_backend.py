@@ -165,6 +165,13 @@ def test_the_app_s_own_names_for_what_is_generated(env, name, value, is_secret):
     assert not is_secret or value not in units
 
 
+def test_a_prefixed_copy_of_what_refers_to_a_secret_is_one_too():
+    apps = broken(("shop", "env"), {"DATABASE_HOST": "$DATABASE_PASSWORD"})
+    apps["shop"]["env_prefix"] = "APP_"
+    assert deploy_environment.environment(apps, SECRETS)["shop"]["APP_DATABASE_HOST"] == "p@ss/w:rd"
+    assert "APP_DATABASE_HOST" in secret_names(normalise(apps)["shop"])
+
+
 def test_a_name_that_nobody_generates_is_refused():
     with pytest.raises(DeclarationError, match=r"env.X: .*no variable DATABASE_PASSWROD; it has DATABASE_HOST"):
         normalise(broken(("shop", "env"), {"X": "$DATABASE_PASSWROD"}))

@@ -8,6 +8,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, names, tiers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import networks_of
 
 
 class ActionModule(ActionBase):
@@ -35,6 +36,7 @@ def _plan(apps, users, task_vars):
         variables, serves = task_vars["hostvars"][host], planned[host]["tiers"]
         if "backend" in serves:
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
+        networks_of(variables.get("mainstay_trusted_proxies", []), "mainstay_trusted_proxies")
         adopted = variables.get("mainstay_adopt", [])
         adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
         adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)

@@ -59,21 +59,26 @@ def _connections(zone, limit):
 
 
 def _location(app, site, path, route, max_websockets):
-    location = {"path": path, "kind": route["kind"]}
-    if route["kind"] == "process":
+    location = {"path": path, "kind": route["kind"], "allow": route.get("allow", [])}
+    bare = path.rstrip("/")
+    if route["kind"] in ("spa", "directory"):
+        # A slash on both sides: a prefix without it also serves /downloadsX, and one side only is a traversal.
+        folder = route[route["kind"]].strip("/")
+        location.update(path=f"{bare}/", alias=f"{app['root']}/current/{folder}/", expires=route["expires"])
+        if route["kind"] == "spa":
+            location.update(previous_alias=f"{app['root']}/previous/{folder}/")
+    elif route["kind"] == "process":
         limit = route["max_connections"] or (max_websockets if route["websocket"] else None)
+        zone = f"{site['name']}{path}"
         location.update(
             upstream=upstream_name(app["name"], route["process"]),
-            websocket=route["websocket"],
-            connections=_connections(f"{site['name']}{path}", limit) if limit else None,
+            connections=_connections(zone, limit) if limit else None,
+            rate_limit={"zone": f"{zone}.rate", **route["rate_limit"]} if route["rate_limit"] else None,
+            strip_prefix=bare if route["strip_prefix"] else None,
+            **{key: route[key] for key in ("websocket", "timeout", "buffering", "request_buffering", "max_body")},
         )
-    elif route["kind"] == "redirect":
-        location.update(redirect=route["redirect"])
     else:
-        # A slash on both sides: a prefix without it also serves /downloadsX, and one side only is a traversal.
-        slashed = path if path.endswith("/") else f"{path}/"
-        folder = route[route["kind"]].strip("/")
-        location.update(path=slashed, alias=f"{app['root']}/current/{folder}/", expires=route["expires"])
+        location.update({route["kind"]: route[route["kind"]]})
     return location
 
 
@@ -93,6 +98,7 @@ def nginx_sites(apps, plan=None, hostname=None):
                     "tls": tls_files(site),
                     "max_body": site["max_body"],
                     "rate_limit": site["rate_limit"],
+                    "headers": site["headers"],
                     "locations": [_location(app, site, path, route, max_websockets) for path, route in site["routes"].items()],
                 }
             )

@@ -49,8 +49,8 @@ def _process_probes(app, process, address, ports):
 
 
 def _covering_route(site, path):
-    """The route nginx would choose for a path: the longest one that begins it."""
-    fitting = [route for route in site["routes"] if path.startswith(route)]
+    """The route nginx would choose for a path: the longest one that it is or lies below."""
+    fitting = [route for route in site["routes"] if path == route or path.startswith(f"{route.rstrip('/')}/")]
     return site["routes"][max(fitting, key=len)] if fitting else None
 
 
@@ -65,11 +65,12 @@ def _site_probes(app, site):
             yield {"name": name, "kind": "websocket", "url": f"{scheme.replace('http', 'ws')}://{site['name']}{path}", **common}
             continue
         health = app["processes"][route["process"]]["health"]
-        if _covering_route(site, health["path"]) == route:
+        asked = f"{path.rstrip('/')}{health['path']}" if route["strip_prefix"] else health["path"]
+        if _covering_route(site, asked) == route:
             yield {
                 "name": name,
                 "kind": "http",
-                "url": f"{scheme}://{site['name']}{health['path']}",
+                "url": f"{scheme}://{site['name']}{asked}",
                 "status": [health["status"]],
                 **common,
             }

@@ -20,6 +20,7 @@ VARIABLES = (
     "mainstay_ca_certificates",
     "mainstay_environment",
     "mainstay_secret",
+    "mainstay_trusted_proxies",
     "mainstay_users",
 )
 FACTS = ("mainstay_host", "mainstay_left", "mainstay_live", "mainstay_plan", "mainstay_secrets", "mainstay_spare")

@@ -97,5 +97,10 @@ def network_of(text, where):
         raise DeclarationError(where, text, remedy) from None
 
 
+def networks_of(value, where):
+    """A list of addresses and networks, each as text in its normal form."""
+    return [str(network_of(item, f"{where}[{index}]")) for index, item in enumerate(texts_of(value, where))]
+
+
 class ReleaseError(ValueError):
     """A release that cannot be made; the message says what to change."""

@@ -42,6 +42,28 @@ def test_site_has_everything_a_template_needs():
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "route", "told"),
+    [
+        ("/api", {"process": "web", "strip_prefix": True}, {"strip_prefix": "/api"}),
+        ("/api/", {"process": "web", "strip_prefix": True}, {"strip_prefix": "/api"}),
+        ("/api", {"process": "web", "timeout": 20, "buffering": False}, {"timeout": 20, "buffering": False, "request_buffering": True}),
+        ("/docs", {"status": 404}, {"kind": "status", "status": 404}),
+        ("/app", {"spa": "dist"}, {"alias": "/srv/shop/current/dist/", "previous_alias": "/srv/shop/previous/dist/"}),
+        ("/app", {"directory": "dist", "allow": ["10.0.0.0/8"]}, {"allow": ["10.0.0.0/8"]}),
+        (
+            "/login",
+            {"process": "web", "rate_limit": {"rate": "1r/s"}},
+            {"rate_limit": {"zone": "shop.example.com/login.rate", "rate": "1r/s", "burst": 20}},
+        ),
+    ],
+)
+def test_what_a_route_says_reaches_its_location(path, route, told):
+    (site,) = nginx.nginx_sites(broken(("shop", "sites", "shop.example.com", "routes", path), route))
+    location = next(item for item in site["locations"] if item["path"].rstrip("/") == path.rstrip("/"))
+    assert {key: location[key] for key in told} == told
+
+
 def test_files_are_served_with_a_slash_on_both_sides():
     (site,) = nginx.nginx_sites(broken(("shop", "sites", "shop.example.com", "routes", "/downloads"), {"directory": "public/files"}))
     location = next(item for item in site["locations"] if item["kind"] == "directory")

@@ -104,3 +104,14 @@ def test_a_schedule_is_a_calendar_event_of_systemd(schedule):
         True,
         1,
     )
+
+
+@pytest.mark.parametrize(("told", "refused"), [("--timeout 20", True), ("-t20", True), ("--timeout=25", False), ("--timeout 0", False)])
+def test_a_route_waits_no_longer_than_gunicorn(told, refused):
+    declared = broken(("shop", "processes", "web", "command"), f"gunicorn {told} --bind $HOST:$PORT shop:app")
+    declared["shop"]["sites"]["shop.example.com"]["routes"]["/x"] = {"process": "web", "timeout": 25}
+    if refused:
+        with pytest.raises(stack_refusal.DeclarationError, match="Give gunicorn --timeout 25 or more, it ends a request after 20 s"):
+            apps.normalise(declared)
+    else:
+        assert apps.normalise(declared)

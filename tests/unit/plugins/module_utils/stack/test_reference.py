@@ -25,7 +25,12 @@ def _table(head):
 
 @pytest.mark.parametrize(
     ("head", "keys"),
-    [("key of an app", apps.APP_KEYS), ("key of a process", processes.PROCESS_KEYS), ("key of a site", routes.SITE_KEYS)],
+    [
+        ("key of an app", apps.APP_KEYS),
+        ("key of a process", processes.PROCESS_KEYS),
+        ("key of a site", routes.SITE_KEYS),
+        ("key of a process's route", routes.PROCESS_ROUTE_KEYS[1:-1]),
+    ],
 )
 def test_every_key_is_told(head, keys):
     assert sorted(_table(head)) == sorted(f"`{key}`" for key in keys)

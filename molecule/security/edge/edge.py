@@ -1,0 +1,77 @@
+"""An app in no hostile hands that does what apps do: it dies of a request, takes its time, streams, and sends large headers."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import time
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+REQUESTS = Path(os.environ["HOME"]) / "requests"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, body, **headers):
+        self.send_response(200)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def die(self, _options):
+        os._exit(1)
+
+    def silence(self, _options):
+        self.close_connection = True
+
+    def slow(self, options):
+        time.sleep(float(options["seconds"][0]))
+        self.answer(b"slow")
+
+    def cookies(self, options):
+        self.answer(b"cookies", Set_Cookie="a" * int(options["size"][0]))
+
+    def stream(self, _options):
+        """Six events, in an answer that says neither its length nor comes in chunks."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for number in range(6):
+            self.wfile.write(f"data: {number}\n\n".encode())
+            self.wfile.flush()
+            time.sleep(0.3)
+        self.close_connection = True
+
+    def upload(self, _options):
+        """Say how long it took from the head of the request to the end of its body."""
+        started = time.monotonic()
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(json.dumps({"seconds": time.monotonic() - started}).encode())
+
+    def echo(self, _options):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer(json.dumps({"path": self.path, "headers": {name.lower(): value for name, value in self.headers.items()}}).encode())
+
+    def do(self):
+        asked = urlsplit(self.path)
+        if asked.path == "/health":
+            return self.answer(b"well")
+        with REQUESTS.open("a") as record:
+            record.write(f"{self.command} {self.path}\n")
+        name = asked.path.rpartition("/")[2]
+        getattr(self, name if name in ("die", "silence", "slow", "cookies", "stream", "upload") else "echo")(parse_qs(asked.query))
+
+    do_GET = do_POST = do_PUT = do_DELETE = do
+
+    def log_message(self, *_arguments):
+        pass
+
+
+if __name__ == "__main__":
+    http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()

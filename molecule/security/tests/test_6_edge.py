@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""nginx between visitors and an app that dies, is slow or streams: it repeats nothing, delays nothing and switches nothing off."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+
+import pytest
+import yaml
+from plays import ROOT, play
+
+SITE = "https://edge.example.com"
+CURL = "curl --silent --show-error --insecure --max-time 20 --resolve edge.example.com:443:127.0.0.1"
+STACK = ROOT / "molecule/security/group_vars/all/stack.yml"
+
+
+@pytest.fixture
+def ask(host):
+    """Ask the site; the status, the head in small letters, and the body."""
+
+    def asked(path, *options, curl=CURL):
+        said = host.check_output(f"{curl} --include {shlex.join(options)} {shlex.quote(SITE + path)}").replace("\r\n", "\n")
+        head, _empty, body = said.removeprefix("HTTP/1.1 100 Continue\n\n").partition("\n\n")
+        return int(head.split()[1]), head.lower(), body
+
+    return asked
+
+
+@pytest.fixture
+def outside(host):
+    """curl as a client that is not the host itself: from its address in the network, to which no exemption applies."""
+    address = host.check_output("hostname -I").split()[0]
+    return CURL.replace("127.0.0.1", address)
+
+
+@pytest.fixture
+def requests(host):
+    """What has reached the app since the test began."""
+    host.check_output("rm -f /var/lib/edge/requests")
+    return lambda: host.run("cat /var/lib/edge/requests").stdout.splitlines()
+
+
+@pytest.fixture
+def well(host):
+    """Wait until both instances answer again, as systemd starts them."""
+
+    def wait():
+        for port in re.findall(r"server 127.0.0.1:(83..) max_fails=2", host.file("/etc/nginx/mainstay/upstreams.conf").content_string):
+            host.check_output(f"timeout 20 sh -c 'until curl --silent --fail --max-time 2 127.0.0.1:{port}/health; do sleep 0.2; done'")
+
+    wait()
+    yield wait
+    wait()
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/die"), ("DELETE", "/api/die"), ("POST", "/die"), ("MKCOL", "/echo")])
+def test_a_request_that_changes_something_is_sent_once(ask, requests, well, method, path):
+    status, _head, _body = ask(path, "--request", method)
+    assert status in (501, 502)
+    assert len(requests()) == (0 if method == "MKCOL" else 1)  # the library behind the app does not know MKCOL
+
+
+def test_a_put_with_a_body_arrives_whole(ask):
+    status, _head, body = ask("/echo", "--request", "PUT", "--data", "x=1")
+    assert (status, json.loads(body)["headers"]["content-length"]) == (200, "3")
+
+
+def test_a_slow_answer_is_asked_for_once_and_ends_with_the_route_s_time(ask, requests, well):
+    status, _head, _body = ask("/api/slow?seconds=5")
+    assert (status, requests()) == (504, ["GET /slow?seconds=5"])
+    assert ask("/slow?seconds=5")[0] == 200
+
+
+def test_requests_that_no_instance_can_answer_close_the_site_for_nobody(ask, well):
+    assert {ask("/silence")[0] for _number in range(6)} == {502}
+    assert {ask("/echo")[0] for _number in range(10)} == {200}
+
+
+def test_headers_of_30_kb_pass_both_ways(ask):
+    status, head, _body = ask("/cookies?size=30000", "--header", "X-Token: " + "b" * 30000)
+    assert status == 200 and len(head) > 30000
+
+
+def test_events_arrive_as_they_are_sent(host):
+    script = f'{CURL} --no-buffer {SITE}/live/stream | while read -r line; do [ -n "$line" ] && date +%s.%N; done; true'
+    times = [float(line) for line in host.check_output(script).splitlines()]
+    assert len(times) == 6 and times[-1] - times[0] > 1.2, times
+
+
+@pytest.mark.parametrize(("path", "least", "most"), [("/live/upload", 0.8, 5), ("/upload", 0, 0.5)])
+def test_an_upload_waits_for_its_end_unless_declared(host, path, least, most):
+    client = f"""
+import socket, ssl, time
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+with context.wrap_socket(socket.create_connection(("127.0.0.1", 443)), server_hostname="edge.example.com") as stream:
+    stream.sendall(b"POST {path} HTTP/1.1\\r\\nHost: edge.example.com\\r\\nContent-Length: 4\\r\\nConnection: close\\r\\n\\r\\nab")
+    time.sleep(1)
+    stream.sendall(b"cd")
+    print(stream.makefile("rb").read().decode().rpartition("\\n")[2])
+"""
+    seconds = json.loads(host.check_output(f"python3 -c {shlex.quote(client)}"))["seconds"]
+    assert least <= seconds <= most
+
+
+def test_a_prefix_is_stripped_and_told(ask):
+    for path, seen in (("/api", "/"), ("/api/", "/"), ("/api/a%20b?q=1", "/a%20b?q=1")):
+        status, _head, body = ask(path)
+        said = json.loads(body)
+        assert (status, said["path"], said["headers"]["x-forwarded-prefix"]) == (200, seen, "/api")
+
+
+def test_a_prefix_is_a_whole_word(ask):
+    assert json.loads(ask("/apixyz")[2])["path"] == "/apixyz"
+    assert ask("/docsify")[0] == 200
+
+
+def test_what_is_closed_is_closed(ask, outside):
+    assert ask("/docs")[0] == ask("/docs/x")[0] == 404
+    assert (ask("/internal/x")[0], ask("/internal/x", curl=outside)[0]) == (200, 403)
+    assert ask("/internal/x", "--request", "PUT", curl=outside)[0] == 403
+
+
+def test_a_route_s_limits_hold_for_every_method(ask, outside):
+    assert ask("/api/echo", "--data", "x" * 2000)[0] == ask("/api/echo", "--request", "PUT", "--data", "x" * 2000)[0] == 413
+    statuses = [ask("/login", "--request", method, curl=outside)[0] for method in ("POST", "PUT", "POST", "PUT")]
+    assert (statuses[0], statuses[2:]) == (200, [429, 429])
+
+
+def test_a_page_is_asked_for_again_and_its_parts_are_kept(ask):
+    for path, kept in (
+        ("/app/", "no-cache"),
+        ("/app/index.html", "no-cache"),
+        ("/app/some/where", "no-cache"),
+        ("/app/plain.js", "max-age=1800"),
+        ("/app/assets/app-3f2a1b9c.js", "max-age=315360000 immutable"),
+    ):
+        status, head, _body = ask(path)
+        assert (status, " ".join(re.findall("^cache-control: (.*)$", head, re.MULTILINE))) == (200, kept), path
+        assert "content-security-policy: default-src 'self'" in head and "x-content-type-options: nosniff" in head
+    assert ask("/app/assets/none-3f2a1b9c.js")[0] == ask("/app/.git/config.js")[0] == ask("/.before/app/plain.js")[0] == 404
+
+
+def test_a_page_still_open_finds_its_parts_after_a_deploy(ask, tmp_path):
+    declared = yaml.safe_load(STACK.read_text())["mainstay_apps"]
+    for name in declared:
+        declared[name]["source"]["path"] = str((ROOT / "molecule" / declared[name]["source"]["path"]).resolve())
+    shutil.copytree(ROOT / "molecule/security/edge", tmp_path / "edge")
+    (tmp_path / "edge/dist/assets/app-3f2a1b9c.js").rename(tmp_path / "edge/dist/assets/app-9c1b2a3f.js")
+    declared["edge"]["source"]["path"] = str(tmp_path / "edge")
+    run = play("playbooks/deploy.yml", "--extra-vars", "mainstay_app=edge", variables={"mainstay_apps": declared})
+    assert run.returncode == 0, run.stdout[-4000:]
+    for name in ("app-3f2a1b9c.js", "app-9c1b2a3f.js"):
+        assert ask(f"/app/assets/{name}")[0] == 200, name

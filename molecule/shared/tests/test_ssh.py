@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""sshd as it runs: what it offers, and that no change of it locks anybody out."""
+
+from __future__ import annotations
+
+import pytest
+from plays import changes, play, words
+
+GUARD = "/usr/local/lib/mainstay/ssh-guard"
+CONF = "/etc/ssh/sshd_config.d/00-mainstay.conf"
+
+
+@pytest.fixture(scope="module")
+def effective(host):
+    """What sshd takes for its configuration, whoever wrote it."""
+    said = host.check_output("sshd -T").lower()
+    return {name: value for name, _blank, value in (line.partition(" ") for line in said.splitlines())}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("passwordauthentication", "no"),
+        ("kbdinteractiveauthentication", "no"),
+        ("permitrootlogin", "without-password"),
+        ("permitemptypasswords", "no"),
+        ("x11forwarding", "no"),
+        ("logingracetime", "30"),
+    ],
+)
+def test_who_has_no_key_stays_out(effective, name, value):
+    assert effective[name] == value
+
+
+def test_what_sshd_offers_on_the_wire_is_what_was_declared(host):
+    """As a client sees it that would like something else."""
+
+    def ask(*options):
+        told = " ".join(
+            f"-o {option}" for option in ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", *options)
+        )
+        return host.check_output(f"ssh -v {told} nobody@127.0.0.1 2>&1; true")
+
+    for options, refused in (
+        (["KexAlgorithms=diffie-hellman-group14-sha256"], "no matching key exchange"),
+        (["HostKeyAlgorithms=ecdsa-sha2-nistp256"], "no matching host key type"),
+        (["Ciphers=aes128-cbc"], "no matching cipher"),
+        (["Ciphers=aes128-ctr", "MACs=hmac-sha1"], "no matching MAC"),
+    ):
+        assert refused in ask(*options)
+    said = ask()
+    assert "Permission denied (publickey)" in said
+    assert any(f"kex: algorithm: {name}" in said for name in ("sntrup761x25519-sha512", "mlkem768x25519-sha256")), said
+
+
+def test_a_line_of_somebody_s_that_would_win_is_refused_and_nothing_changes(host):
+    host.check_output("cp -a /etc/ssh/sshd_config /root/sshd_config && sed -i '1i MaxAuthTries 3' /etc/ssh/sshd_config")
+    try:
+        run = play("playbooks/site.yml", "--tags", "ssh", variables={"ssh_max_auth_tries": 5})
+        assert run.returncode != 0
+        assert "MaxAuthTries 5 is not in effect" in words(run) and "above all others" in words(run)
+        assert "MaxAuthTries 6" in host.file(CONF).content_string
+    finally:
+        host.check_output("mv /root/sshd_config /etc/ssh/sshd_config")
+
+
+def test_a_list_without_the_operator_is_refused(host):
+    run = play("playbooks/site.yml", "--tags", "ssh", variables={"ssh_allow_users": ["ann", "bob@10.0.0.0/8"]})
+    assert run.returncode != 0 and "ssh_allow_users: ann, bob@10.0.0.0/8 does not name" in words(run)
+    assert changes(run) == 0
+
+
+def test_a_configuration_with_which_nobody_gets_in_takes_itself_back(host):
+    run = play("tests/integration/ssh_guard.yml", "--limit", "vps", variables={"wrong_users": ["nobody*"]})
+    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
+    assert host.check_output("systemctl list-units --all --no-legend 'mainstay-ssh-rollback*'") == ""
+
+
+def test_a_run_that_is_cut_off_leaves_the_old_configuration(host):
+    """The control node is gone between the change and its proof."""
+    host.check_output(
+        f"cp {CONF} /root/right.conf && sed -i 's/^MaxAuthTries.*/MaxAuthTries 2/' {CONF} && {GUARD} apply 3 /root/right.conf"
+    )
+    try:
+        assert "maxauthtries 2" in host.check_output("sshd -T")
+        host.check_output("timeout 20 sh -c 'until sshd -T | grep -qx \"maxauthtries 6\"; do sleep 0.5; done'")
+        assert host.run(f"{GUARD} prove").rc != 0
+    finally:
+        host.check_output(f"cp /root/right.conf {CONF} && systemctl reload ssh.service")

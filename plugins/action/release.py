@@ -35,6 +35,7 @@ class ActionModule(ActionBase):
                 args.get("build") or [],
                 args.get("public") or [],
                 resolved["source"].get("directory", ""),
+                args.get("shared") or [],
             )
         except (refusal.DeclarationError, refusal.ReleaseError) as error:
             raise AnsibleActionFail(f"{args['app']}: {error}") from error

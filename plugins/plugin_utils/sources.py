@@ -172,7 +172,7 @@ def _look(source, bases, inventory):
         commit = _commit(source["git"], source["version"])
         return {"digest": commit, "commit": commit}
     if source["kind"] == "package":
-        return {"digest": hashlib.sha256(source["package"].encode()).hexdigest()}
+        return {"digest": hashlib.sha256("\n".join([source["package"], *source.get("requirements", [])]).encode()).hexdigest()}
     if source["kind"] == "image":
         return _image(source["image"], bases)
     digest = stack_source.CHECKSUM.fullmatch(source["checksum"])[1]

@@ -146,7 +146,12 @@ def test_a_page_is_asked_for_again_and_its_parts_are_kept(ask):
     assert ask("/app/assets/none-3f2a1b9c.js")[0] == ask("/app/.git/config.js")[0] == ask("/.before/app/plain.js")[0] == 404
 
 
+def test_an_app_s_own_debian_packages_are_there(host):
+    assert host.package("tree").is_installed
+
+
 def test_a_page_still_open_finds_its_parts_after_a_deploy(ask, tmp_path):
+    kept = ask("/keep")[2]
     declared = yaml.safe_load(STACK.read_text())["mainstay_apps"]
     for name in declared:
         declared[name]["source"]["path"] = str((ROOT / "molecule" / declared[name]["source"]["path"]).resolve())
@@ -155,5 +160,6 @@ def test_a_page_still_open_finds_its_parts_after_a_deploy(ask, tmp_path):
     declared["edge"]["source"]["path"] = str(tmp_path / "edge")
     run = play("playbooks/deploy.yml", "--extra-vars", "mainstay_app=edge", variables={"mainstay_apps": declared})
     assert run.returncode == 0, run.stdout[-4000:]
+    assert len(ask("/keep")[2]) == len(kept) + 1  # what the release before wrote is there
     for name in ("app-3f2a1b9c.js", "app-9c1b2a3f.js"):
         assert ask(f"/app/assets/{name}")[0] == 200, name

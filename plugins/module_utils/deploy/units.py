@@ -96,8 +96,8 @@ def unit(app, process, plan, options, names=()):
 
 
 def shared_folders(app):
-    """The folders of a release that outlive it: those the declared logs are in."""
-    folders = {pattern.rpartition("/")[0] for pattern in app["logs"]}
+    """The folders of a release that outlive it: the declared ones, and those the declared logs are in."""
+    folders = {pattern.rpartition("/")[0] for pattern in app["logs"]} | set(app["shared"])
     return sorted(folder for folder in folders if folder and not re.search(r"[*?\[]", folder))
 
 

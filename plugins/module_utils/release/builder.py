@@ -232,7 +232,7 @@ class Builder:
             credentials = identity.git_credentials(self.params["authorization"])
             self.build_step(Step(name, recipes.FETCH_GIT, repository, source["git"], self.params["commit"], env=credentials, whole=True))
         elif source["kind"] == "package":
-            self.build_step(recipes.package_step(source["package"], self.params["runtime"]))
+            self.build_step(recipes.package_step([source["package"], *source.get("requirements", [])], self.params["runtime"]))
         elif source["kind"] == "image":
             self._copy_image(source["image"])
         else:

@@ -220,13 +220,13 @@ def project_steps(requirements, content, installer):
     return [Step("install the project", '.venv/bin/python -m pip install "$@" .', *chosen)]
 
 
-def package_step(package, runtime):
-    """What makes a release of one published package: the same list of requirements that a source would bring."""
+def package_step(packages, runtime):
+    """What makes a release of published packages: the same list of requirements that a source would bring."""
+    name = f"ask for {' and '.join(packages)}"
     if runtime == "python":
-        return Step(f"ask for {package}", 'printf "%s\\n" "$1" >requirements.txt', package, whole=True)
-    name, version = package.rsplit("@", 1)
-    manifest = json.dumps({"private": True, "dependencies": {name: version}})
-    return Step(f"ask for {package}", 'printf "%s\\n" "$1" >package.json', manifest, whole=True)
+        return Step(name, 'printf "%s\n" "$@" >requirements.txt', *packages, whole=True)
+    manifest = json.dumps({"private": True, "dependencies": dict(package.rsplit("@", 1) for package in packages)})
+    return Step(name, 'printf "%s\n" "$1" >package.json', manifest, whole=True)
 
 
 def node_steps(names, above=()):

@@ -19,6 +19,7 @@ from .routes import check_sites, public_folders, site_of
 from .source import build_steps, path_below, source_of
 from .variables import ENV_NAME, env_of, generated_names, variable_names
 
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 CONTAINER_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
 
@@ -94,6 +95,19 @@ def _volumes(value, where, runtime):
     return dict(sorted(value.items()))
 
 
+def _shared(value, where, runtime, sites):
+    """Folders of a release that all releases have in common: what the app writes there stays."""
+    if value and runtime == "container":
+        refuse(where, value, "a container has no folder of a release; declare volumes, such as {uploads: /app/uploads}")
+    folders = {path_below(item, f"{where}[{index}]").strip("/") for index, item in enumerate(texts_of(value, where))}
+    for folder in sorted(folders):
+        if any(f"{folder}/".startswith(f"{public}/") or f"{public}/".startswith(f"{folder}/") for public in public_folders(sites)):
+            refuse(where, folder, "nginx follows no link out of what a route serves; serve the folder by a process of the app")
+        if any(other != folder and folder.startswith(f"{other}/") for other in folders):
+            refuse(where, folder, "a folder above it is shared already; remove one of them")
+    return sorted(folders)
+
+
 APP_KEYS = (
     "runtime",
     "source",
@@ -108,7 +122,9 @@ APP_KEYS = (
     "processes",
     "sites",
     "logs",
+    "shared",
     "volumes",
+    "packages",
     "egress",
 )
 
@@ -165,6 +181,11 @@ def _app(name, value):
         "sites": sites,
         "public": public_folders(sites),
         "logs": [path_below(item, f"{where}.logs[{index}]") for index, item in enumerate(texts_of(value.get("logs", []), f"{where}.logs"))],
+        "shared": _shared(value.get("shared", []), f"{where}.shared", runtime, sites),
+        "packages": [
+            text_of(item, f"{where}.packages[{index}]", PACKAGE, "name a Debian package, such as libpq5")
+            for index, item in enumerate(texts_of(value.get("packages", []), f"{where}.packages"))
+        ],
         "volumes": _volumes(value.get("volumes", {}), f"{where}.volumes", runtime),
         "egress": _egress(value.get("egress"), f"{where}.egress"),
     }

@@ -10,7 +10,7 @@ import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from .containers import usable
-from .refusal import mapping, refuse, text_of
+from .refusal import mapping, refuse, text_of, texts_of
 from .variables import env_of
 
 # A package with one version, as PyPI and npm write it: datasette==1.0, @scope/name@1.0.0.
@@ -38,7 +38,7 @@ def source_of(value, where="source", runtime=None):
 
     Without a ``runtime`` it is not asked whether that one takes such a source.
     """
-    mapping(value, where, ("kind", *SOURCES, "version", "checksum", "directory"))
+    mapping(value, where, ("kind", *SOURCES, "version", "checksum", "directory", "requirements"))
     kinds = [kind for kind in SOURCES if kind in value]
     if len(kinds) != 1 or value.get("kind", kinds[0]) != kinds[0]:
         refuse(where, value, f"name exactly one of {', '.join(SOURCES)}")
@@ -60,6 +60,10 @@ def source_of(value, where="source", runtime=None):
             refuse(f"{where}.package", value[kind], "only runtime: python (PyPI) and runtime: node (npm) have packages")
         example = "datasette==1.0" if runtime == "python" else "http-server@14.1.1"
         text_of(value[kind], f"{where}.package", PACKAGES[runtime], f"pin one version, such as {example}")
+        for index, item in enumerate(texts_of(value.get("requirements", []), f"{where}.requirements")):
+            text_of(item, f"{where}.requirements[{index}]", PACKAGES[runtime], f"pin one version, such as {example}")
+    if kind == "package" and value.get("requirements"):
+        source["requirements"] = list(value["requirements"])
     if kind == "image" and not usable(source[kind]):
         remedy = (
             "name registry, repository and tag or digest, such as docker.io/library/httpd:2.4, or a file on the control node that "
@@ -68,8 +72,8 @@ def source_of(value, where="source", runtime=None):
         refuse(f"{where}.image", value[kind], remedy)
     if value.get("directory") and kind in ("path", "git", "archive"):
         source["directory"] = path_below(value["directory"], f"{where}.directory").strip("/")
-    for key in ("version", "checksum", "directory"):
-        if key in value and key not in source:
+    for key in ("version", "checksum", "directory", "requirements"):
+        if value.get(key) and key not in source:
             refuse(f"{where}.{key}", value[key], f"it has no meaning for a source of kind {kind}; remove it")
     return source
 

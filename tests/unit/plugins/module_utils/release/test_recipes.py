@@ -102,16 +102,17 @@ def test_pnpm_installs_what_its_lock_file_says():
 
 
 @pytest.mark.parametrize(
-    ("package", "runtime", "file", "content"),
+    ("packages", "runtime", "file", "contents"),
     [
-        ("datasette==1.0", "python", "requirements.txt", "datasette==1.0"),
-        ("http-server@14.1.1", "node", "package.json", '{"private": true, "dependencies": {"http-server": "14.1.1"}}'),
-        ("@scope/tool@1.0.0", "node", "package.json", '{"private": true, "dependencies": {"@scope/tool": "1.0.0"}}'),
+        (["datasette==1.0"], "python", "requirements.txt", ["datasette==1.0"]),
+        (["wiki==1.0", "gunicorn==23.0.0"], "python", "requirements.txt", ["wiki==1.0", "gunicorn==23.0.0"]),
+        (["http-server@14.1.1"], "node", "package.json", ['{"private": true, "dependencies": {"http-server": "14.1.1"}}']),
+        (["@a/b@1.0.0", "c@2.0.0"], "node", "package.json", ['{"private": true, "dependencies": {"@a/b": "1.0.0", "c": "2.0.0"}}']),
     ],
 )
-def test_a_package_is_a_source_with_one_requirement(package, runtime, file, content):
-    step = recipes.package_step(package, runtime)
-    assert step["arguments"] == [content] and step["script"].endswith(f">{file}")
+def test_packages_are_a_source_with_a_requirement_each(packages, runtime, file, contents):
+    step = recipes.package_step(packages, runtime)
+    assert step["arguments"] == contents and step["script"].endswith(f">{file}")
 
 
 def test_mirrors_for_pip_are_mirrors_for_uv():

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the agent and the command ``mainstay`` know of a host: every instance of every declared process, with its unit and
-the way to ask it, and for each app who it is and which ports are its own."""
+"""What the agent and the command ``mainstay`` know of a host: every instance of every declared process and every server, with
+its unit and the way to ask it, and for each app who it is and which ports are its own."""
 
 from __future__ import annotations
 
@@ -11,25 +11,30 @@ from ..stack.instances import names, numbers, planned_instances, planned_setting
 from ..stack.processes import port_range
 from ..stack.tiers import asked_at, tiers_of
 from .probes import liveness
+from .servers import needs, servers_of
 
 VERSION = 1
 
 
-def agent_config(apps, plan, hostname, address="127.0.0.1", live=None):
-    """The processes and apps of a host for ``/etc/mainstay/agent.json``; none where no application runs.
+def agent_config(apps, plan, hostname, address="127.0.0.1", live=None, postgresql_version=""):
+    """The processes, servers and apps of a host for ``/etc/mainstay/agent.json``; no processes and apps where no application runs.
 
     :param apps: ``mainstay_apps``, declared or in normal form.
     :param plan: ``mainstay_plan``; without it each ``auto`` is one instance.
     :param address: where the web processes listen.
     :param live: the numbers of the instances that serve, ``{app: {process: [number, …]}}``.
+    :param postgresql_version: the major version of the host's PostgreSQL, such as ``15``.
     """
+    declared = normalise(apps)
+    servers = servers_of(declared, plan, hostname, postgresql_version)
     processes, described = [], {}
     if "backend" in tiers_of(plan, hostname):
-        for app in normalise(apps).values():
+        for app in declared.values():
             described[app["name"]] = _app(app, plan, hostname)
+            needed = needs(app, servers)
             for process in app["processes"].values():
-                processes += _instances(app, process, plan, hostname, address, live)
-    return {"version": VERSION, "host": hostname, "processes": processes, "apps": described}
+                processes += [{**entry, "needs": needed} for entry in _instances(app, process, plan, hostname, address, live)]
+    return {"version": VERSION, "host": hostname, "processes": processes, "servers": servers, "apps": described}
 
 
 def applied_plan(plan, hostname):

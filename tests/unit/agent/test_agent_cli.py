@@ -368,14 +368,14 @@ class TestSteering:
 
 class TestCheck:
     def test_the_configuration(self, host):
-        assert host.run("check")[:2] == (0, "2 processes declared\n")
+        assert host.run("check")[:2] == (0, "2 processes and 1 servers declared\n")
         Path(host.paths.config).write_text('{"processes": [], "settings": {"intervall": 5}}')
         status, _out, err = host.run("check")
         assert status == 2
         assert "did you mean 'interval'?" in err
 
     def test_the_agent(self, host):
-        assert host.run("check", "--running")[:2] == (0, "2 processes watched\n")
+        assert host.run("check", "--running")[:2] == (0, "2 processes and 1 servers watched\n")
 
     @pytest.mark.parametrize(
         ("break_it", "words"),

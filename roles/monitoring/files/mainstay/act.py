@@ -18,6 +18,7 @@ from . import config
 from .paths import Paths
 
 VERBS = {
+    "continue": ("kill", "--signal=SIGCONT"),
     "kill": ("kill", "--signal=SIGKILL"),
     "restart": ("restart", "--no-block"),
     "start": ("start", "--no-block"),

@@ -69,7 +69,7 @@ class Actuator:
         done = Done(True)
         try:
             if action not in ("observe", "reset"):
-                self._check(action, process.unit, invocation)
+                self._check(action, process, invocation)
             if action != "reset":
                 done.evidence = collect(self.systemd, process.unit, self.settings.evidence_lines)
             getattr(self, f"_{action}")(process.unit, invocation, done.steps)
@@ -77,12 +77,17 @@ class Actuator:
             done.ok, done.error = False, str(error)
         return done
 
-    def _check(self, action, unit, invocation):
+    def _check(self, action, process, invocation):
         """Somebody else may have stopped or restarted it since the last look."""
-        state = self.systemd.show([unit])[unit]
-        wanted = state.active == "failed" if action == "revive" else state.running and state.invocation == invocation
+        state = self.systemd.show([process.unit])[process.unit]
+        wanted = self._ended(process, state) if action == "revive" else state.running and state.invocation == invocation
         if not wanted:
             raise HelperError(f"left alone: it is {state.words} now")
+
+    def _ended(self, process, state):
+        if process.kind == "server" and state.active == "inactive":
+            return self.systemd.stopped_on_request(process.unit) is False
+        return state.active == "failed"
 
     def _observe(self, unit, invocation, steps):
         """Nothing but the evidence."""
@@ -93,6 +98,11 @@ class Actuator:
         steps.append("SIGKILL")
         self.helper("restart", unit)
         steps.append("restart")
+
+    def _continue(self, unit, invocation, steps):
+        """It was stopped by a signal: another one makes it go on, with all it holds."""
+        self.helper("continue", unit)
+        steps.append("SIGCONT")
 
     def _restart(self, unit, invocation, steps):
         """It answers wrongly: it may finish what it is doing, but not for long."""

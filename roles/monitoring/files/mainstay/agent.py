@@ -22,6 +22,7 @@ from .notify import notify
 from .paths import Paths
 from .prober import Prober
 from .records import Incidents, read_state, write_state
+from .server_watch import ServerWatch
 from .units import Systemd, SystemdError
 from .watch import Watch
 
@@ -40,6 +41,9 @@ class Agent:
         self.clock, self.systemd, self.prober, self.actuator = clock, systemd, prober, actuator
         self.incidents, self.guards, self.inbox, self.paths, self.log = incidents, guards, inbox, paths, log
         self.watches = {process.unit: Watch(process, cfg.settings, clock, systemd) for process in cfg.processes}
+        servers = {server.name: ServerWatch(server, cfg.settings, clock, systemd) for server in cfg.servers}
+        self.watches |= {watch.process.unit: watch for watch in servers.values()}
+        guards.servers = servers
         self.limits = Limits(cfg.settings)
         now = clock.monotonic()
         self.started, self.started_wall = now, clock.time()
@@ -151,7 +155,8 @@ class Agent:
 
     def _decide(self):
         now = self.clock.monotonic()
-        for unit, watch in sorted(self.watches.items(), key=lambda item: item[1].since):
+        # Servers first: what depends on them cannot be well before.
+        for unit, watch in sorted(self.watches.items(), key=lambda item: (item[1].process.kind != "server", item[1].since)):
             action = watch.wants()
             if action and unit not in self.acting:
                 hold = self.guards.hold(watch.process) or self.limits.hold(now, unit, action)
@@ -160,7 +165,7 @@ class Agent:
                 elif self.settings.dry_run:
                     self._record(watch, watch.hold(DRY_RUN))
                 else:
-                    self.limits.acted(now, unit)
+                    self.limits.acted(now, unit, action)
                     self._record(watch, watch.acted(action), evidence=False)
                     self._start(action, watch)
             if watch.stable():
@@ -232,7 +237,8 @@ class Agent:
                 "paused": self._hold(paused.reason, paused.until) if paused else None,
                 "problem": self.complaint or None,
             },
-            "processes": [self._entry(watch) for watch in self.watches.values()],
+            "processes": [self._entry(self.watches[process.unit]) for process in self.config.processes],
+            "servers": [self._entry(self.watches[server.unit]) for server in self.config.servers],
             "memory": self.memory(),
         }
 
@@ -250,9 +256,7 @@ class Agent:
         process, unit, incident = watch.process, watch.unit, watch.incident
         pause = self.limits.pauses.get(process.unit)
         return {
-            "app": process.app,
-            "process": process.process,
-            "instance": process.instance,
+            **process.place,
             "unit": process.unit,
             "kind": process.kind,
             "probe": process.probe["kind"] if process.probe else None,

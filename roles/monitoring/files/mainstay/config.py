@@ -10,11 +10,10 @@ import json
 import re
 from dataclasses import dataclass, field, fields
 
+from .checks import ConfigError, mapping, number, unit_name
+from .servers import Server, server
+
 VERSION = 1
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; the message names what to change."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,16 @@ class Process:
     kind: str
     probe: dict | None = field(default=None, hash=False)
     memory_max_mb: int | None = None
+    needs: tuple[str, ...] = ()  # the names of this host's servers that it uses
 
     @property
     def name(self):
         return f"{self.app}/{self.process}/{self.instance}"
+
+    @property
+    def place(self):
+        """How records name it."""
+        return {"app": self.app, "process": self.process, "instance": self.instance}
 
     @property
     def job(self):
@@ -105,23 +110,36 @@ class Config:
     settings: Settings
     processes: tuple[Process, ...]
     apps: dict = field(default_factory=dict, hash=False)
+    servers: tuple[Server, ...] = ()
+
+    @property
+    def watched(self):
+        return (*self.processes, *self.servers)
 
     @property
     def units(self):
-        return [process.unit for process in self.processes]
+        return [watched.unit for watched in self.watched]
+
+    def find(self, target):
+        """What `select` chooses, and servers: by name, by the part of it before the `/`, or by unit."""
+        servers = [server for server in self.servers if target.rstrip("/") in server.names]
+        return [*servers, *(self._matching(target) if servers else self.select(target))]
 
     def select(self, target):
         """The processes of `APP`, `APP/PROCESS`, `APP/PROCESS/INSTANCE` or of a unit's name."""
-        words = target.rstrip("/").split("/")
-        chosen = [
-            process
-            for process in self.processes
-            if target in (process.unit, process.job, process.unit.rpartition(".")[0]) or words == process.name.split("/")[: len(words)]
-        ]
+        chosen = self._matching(target)
         if chosen:
             return chosen
         known = sorted({"/".join(process.name.split("/")[:depth]) for process in self.processes for depth in (1, 2)})
         raise ConfigError(_unknown(target, known))
+
+    def _matching(self, target):
+        words = target.rstrip("/").split("/")
+        return [
+            process
+            for process in self.processes
+            if target in (process.unit, process.job, process.unit.rpartition(".")[0]) or words == process.name.split("/")[: len(words)]
+        ]
 
     def app(self, name):
         """The app of that name."""
@@ -153,47 +171,32 @@ def load(path):
 
 def parse(data):
     """The configuration from its JSON form."""
-    _mapping(data, "the configuration", {"version", "host", "settings", "processes", "apps"}, {"processes"})
+    mapping(data, "the configuration", {"version", "host", "settings", "processes", "servers", "apps"}, {"processes"})
     if data.get("version", VERSION) != VERSION:
         raise ConfigError(f"version is {data['version']!r}; this agent reads version {VERSION}; run the role again")
-    if not isinstance(data["processes"], list):
-        raise ConfigError(f"processes is {data['processes']!r}; write a list")
-    processes = tuple(_process(item, f"processes[{index}]") for index, item in enumerate(data["processes"]))
+    processes, servers = _entries(data, "processes", _process), _entries(data, "servers", server)
     seen = set()
-    for process in processes:
-        if process.unit in seen:
-            raise ConfigError(f"unit {process.unit} is listed twice; list each instance once")
-        seen.add(process.unit)
+    for watched in (*processes, *servers):
+        if watched.unit in seen:
+            raise ConfigError(f"unit {watched.unit} is listed twice; list each instance once")
+        seen.add(watched.unit)
     apps = data.get("apps", {})
     if not isinstance(apps, dict):
         raise ConfigError(f"apps is {apps!r}; write a mapping")
     apps = {name: _app(name, item, f"apps.{name}") for name, item in apps.items()}
-    return Config(str(data.get("host", "")), _settings(data.get("settings", {})), processes, apps)
+    return Config(str(data.get("host", "")), _settings(data.get("settings", {})), processes, apps, servers)
 
 
-def _mapping(value, where, known, required=frozenset()):
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where} is {value!r}; write a mapping")
-    for key in value:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            raise ConfigError(
-                f"{where} has the unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}")
-            )
-    for key in sorted(required):
-        if value.get(key) is None:
-            raise ConfigError(f"{where} has no {key}; add it")
-
-
-def _number(value, where, low, high, whole=False):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high or (whole and value != int(value)):
-        raise ConfigError(f"{where} is {value!r}; use a {'whole ' if whole else ''}number from {low} to {high}")
-    return int(value) if whole else value
+def _entries(data, key, read):
+    entries = data.get(key, [])
+    if not isinstance(entries, list):
+        raise ConfigError(f"{key} is {entries!r}; write a list")
+    return tuple(read(item, f"{key}[{index}]") for index, item in enumerate(entries))
 
 
 def _settings(data):
     known = {item.name: item for item in fields(Settings)}
-    _mapping(data, "settings", set(known))
+    mapping(data, "settings", set(known))
     values = {}
     for key, value in data.items():
         where = f"settings.{key}"
@@ -204,9 +207,9 @@ def _settings(data):
         elif key == "revive_delays":
             if not isinstance(value, list) or not value:
                 raise ConfigError(f"{where} is {value!r}; write a list of seconds, such as [60, 300, 900, 3600]")
-            values[key] = tuple(_number(item, where, 1, 86400) for item in value)
+            values[key] = tuple(number(item, where, 1, 86400) for item in value)
         else:
-            values[key] = _number(value, where, *LIMITS[key], whole=isinstance(known[key].default, int) and known[key].type == "int")
+            values[key] = number(value, where, *LIMITS[key], whole=isinstance(known[key].default, int) and known[key].type == "int")
     settings = Settings(**values)
     if settings.cooldown_max < settings.cooldown:
         raise ConfigError(f"settings.cooldown_max is {settings.cooldown_max}; it cannot be less than cooldown ({settings.cooldown})")
@@ -214,7 +217,7 @@ def _settings(data):
 
 
 def _app(name, data, where):
-    _mapping(data, where, {item.name for item in fields(App)} - {"name"}, {"user", "root", "env_file"})
+    mapping(data, where, {item.name for item in fields(App)} - {"name"}, {"user", "root", "env_file"})
     for key in ("root", "env_file"):
         if not isinstance(data[key], str) or not data[key].startswith("/"):
             raise ConfigError(f"{where}.{key} is {data[key]!r}; use an absolute path")
@@ -222,25 +225,22 @@ def _app(name, data, where):
     if not isinstance(ports, dict) or not all(isinstance(item, list) for item in ports.values()):
         raise ConfigError(f"{where}.ports is {ports!r}; write a list of ports for each process")
     for process, numbers in ports.items():
-        for number in numbers:
-            _number(number, f"{where}.ports.{process}", 1, 65535, whole=True)
+        for port in numbers:
+            number(port, f"{where}.ports.{process}", 1, 65535, whole=True)
     return App(name=name, **data)
-
-
-UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.(service|timer)")
 
 
 def _process(data, where):
     names = {item.name for item in fields(Process)}
-    _mapping(data, where, names, {"app", "process", "instance", "unit", "kind"})
+    mapping(data, where, names, {"app", "process", "instance", "unit", "kind"})
     values = dict(data, instance=str(data["instance"]))
     for key in ("app", "process", "instance", "kind"):
         if not isinstance(values[key], str) or not values[key] or "/" in values[key]:
             raise ConfigError(f"{where}.{key} is {values[key]!r}; write a text without '/'")
-    if not isinstance(values["unit"], str) or not UNIT.fullmatch(values["unit"]) or values["unit"].startswith("-"):
-        raise ConfigError(f"{where}.unit is {values['unit']!r}; write the name of a service or of a timer")
+    unit_name(values["unit"], f"{where}.unit")
+    values["needs"] = tuple(values.get("needs") or ())
     if values.get("memory_max_mb") is not None:
-        _number(values["memory_max_mb"], f"{where}.memory_max_mb", 1, 2**40, whole=True)
+        number(values["memory_max_mb"], f"{where}.memory_max_mb", 1, 2**40, whole=True)
     if values.get("probe") is not None:
         _probe(values["probe"], f"{where}.probe")
     return Process(**values)
@@ -250,15 +250,15 @@ def _probe(probe, where):
     if not isinstance(probe, dict) or not isinstance(probe.get("kind"), str):
         raise ConfigError(f"{where} is {probe!r}; write a mapping with kind: http or heartbeat")
     if probe["kind"] == "heartbeat":
-        _mapping(probe, where, {"kind", "file", "max_age"}, {"file", "max_age"})
+        mapping(probe, where, {"kind", "file", "max_age"}, {"file", "max_age"})
         if not isinstance(probe["file"], str) or not probe["file"].startswith("/"):
             raise ConfigError(f"{where}.file is {probe['file']!r}; write an absolute path")
-        _number(probe["max_age"], f"{where}.max_age", 1, 86400)
+        number(probe["max_age"], f"{where}.max_age", 1, 86400)
         return
     from .core.probe import declared
 
     if probe.get("timeout") is not None:
-        _number(probe["timeout"], f"{where}.timeout", *LIMITS["timeout"])
+        number(probe["timeout"], f"{where}.timeout", *LIMITS["timeout"])
     unknown = set(probe) - set(declared.DEFAULTS)
     if unknown:
         raise ConfigError(f"{where} has the unknown key {min(unknown)!r}; known: {', '.join(sorted(declared.DEFAULTS))}")

@@ -25,7 +25,8 @@ def read_maintenance(path, now):
 class Guards:
     def __init__(self, settings, paths, clock, booted):
         self.settings, self.paths, self.clock, self.booted = settings, paths, clock, booted
-        self.rules = (self.booting, self.maintenance, self.deploying)
+        self.rules = (self.booting, self.maintenance, self.deploying, self.lacking)
+        self.servers = {}  # name: its watch
 
     def hold(self, process):
         for rule in self.rules:
@@ -45,11 +46,28 @@ class Guards:
         return Hold("maintenance is on", self.clock.monotonic() + flag["until"] - self.clock.time())
 
     def deploying(self, process):
-        """A deploy holds a lock file of its app, which counts until the time it was modified at: one left behind, for a while only."""
+        """A deploy holds a lock file of its app, which counts until the time it was modified at: one left behind, for a while only.
+
+        A server is left alone while any app is deployed.
+        """
         if process is None:
             return None
+        for app in self._locked() if process.kind == "server" else [process.app]:
+            try:
+                left = os.stat(os.path.join(self.paths.locks, f"{app}.deploy")).st_mtime - self.clock.time()
+            except OSError:
+                continue
+            if left > 0:
+                return Hold(f"{app} is being deployed", self.clock.monotonic() + left)
+        return None
+
+    def _locked(self):
         try:
-            left = os.stat(os.path.join(self.paths.locks, f"{process.app}.deploy")).st_mtime - self.clock.time()
+            return sorted(name.removesuffix(".deploy") for name in os.listdir(self.paths.locks) if name.endswith(".deploy"))
         except OSError:
-            return None
-        return Hold(f"{process.app} is being deployed", self.clock.monotonic() + left) if left > 0 else None
+            return []
+
+    def lacking(self, process):
+        """A restart gives an app nothing back that its server cannot give, and takes from it what it still has."""
+        absences = (self.servers[name].absence() for name in (process.needs if process else ()) if name in self.servers)
+        return next((absence for absence in absences if absence), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DAY = 86400
+FREE = ("continue",)  # ends nothing, so it is not counted
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Limits:
     def hold(self, now, unit, action):
         """The reason why this action has to wait, or None. Revivals have a rhythm of their own and count globally only."""
         settings = self.settings
+        if action in FREE:
+            return None
         if self.busy and self.busy[0] != unit and now < self.busy[1]:
             return Hold(f"one restart at a time, waiting for {self.busy[0]}", self.busy[1])
         rules = [(None, settings.restart_window, settings.restart_global)]
@@ -52,7 +55,9 @@ class Limits:
                 return Hold(f"{limit} restarts {whose} within {window:g} s are spent", times[-limit] + window if limit else None)
         return None
 
-    def acted(self, now, unit):
+    def acted(self, now, unit, action):
+        if action in FREE:
+            return
         settings = self.settings
         self.actions = [(moment, name) for moment, name in self.actions if now - moment < DAY] + [(now, unit)]
         length = self.pauses.get(unit, [0, settings.cooldown])[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+from . import signs
 from .watch import ERROR, HANG, STALE, Outcome
 
 # What the shared probe calls the cause of a failure. Others (permission, dns, network) are faults of the probing, not of
@@ -35,6 +36,7 @@ class Prober:
     def __init__(self, settings, inbox, clock):
         self.settings, self.inbox, self.clock = settings, inbox, clock
         self.beats = {}  # heartbeat file: (mtime, monotonic time at which it was first seen)
+        self.ran = {}  # main process of a server: nanoseconds it had run by the last look
         self.pool = ThreadPoolExecutor(THREADS, "probe")
 
     def submit(self, process, unit, token):
@@ -43,6 +45,8 @@ class Prober:
         future.add_done_callback(lambda done: self.inbox.put(("probe", token, outcome_of(done))))
 
     def probe(self, process, unit):
+        if process.kind == "server":
+            return self.server(process, unit)
         if process.probe["kind"] == "heartbeat":
             return self.heartbeat(process.probe, unit)
         from .core.probe import once
@@ -59,6 +63,26 @@ class Prober:
         if late or kind is None:
             return Outcome(None, "", f"cannot tell: {'this host is too busy to probe' if late else reason}", latency)
         return Outcome(False, kind, reason, latency)
+
+    def server(self, server, unit):
+        """Whether it answers at all, and if not, what its processes do instead."""
+        probe = {"timeout": self.settings.timeout, **server.probe}
+        if probe["kind"] == "mysql" and self.has_run(probe, unit.main_pid):
+            return Outcome(True)
+        started = self.clock.monotonic()
+        cause, reason, latency = signs.ask(probe)
+        late = self.clock.monotonic() - started > 2 * probe["timeout"] + 1
+        if cause in signs.LIVES:
+            return Outcome(True, latency_ms=latency)
+        kind = signs.KINDS.get(cause)
+        if late or kind is None:
+            return Outcome(None, "", f"cannot tell: {'this host is too busy to probe' if late else reason}", latency)
+        return Outcome(False, kind, reason, latency, signs.activity(probe, unit.main_pid))
+
+    def has_run(self, probe, pid):
+        """Whether a server has run since the last look. MariaDB logs a warning for each visitor without a login: it gets none while it works."""
+        before, self.ran[pid] = self.ran.get(pid), signs.on_cpu(pid)
+        return before is not None and self.ran[pid] > before and not signs.activity(probe, pid).stopped
 
     def heartbeat(self, probe, unit):
         """The file's age, by the monotonic clock from the moment a change of it was seen: a jump of the clock is no silence."""

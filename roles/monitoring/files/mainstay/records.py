@@ -76,7 +76,7 @@ def fold(events):
             continue
         entry = incidents.setdefault(name, {"id": name, "state": "open", "times": 1, "actions": [], "events": []})
         entry["events"].append(event)
-        entry.update({key: event[key] for key in ("app", "process", "instance", "unit", "times") if key in event})
+        entry.update({key: event[key] for key in ("app", "process", "instance", "server", "unit", "times") if key in event})
         kind = event["event"]
         if kind in ("opened", "again"):
             entry.setdefault("opened", event["time"])

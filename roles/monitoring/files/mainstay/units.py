@@ -170,6 +170,7 @@ class Systemd:
                     "--output=json",
                     fields,
                     "--lines=1",
+                    "--boot",
                     "_PID=1",
                     f"UNIT={unit}",
                     *match,

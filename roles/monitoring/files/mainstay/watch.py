@@ -29,6 +29,7 @@ class Outcome:
     kind: str = ""
     reason: str = ""
     latency_ms: float | None = None
+    activity: object = None  # of a server that gave no answer: what its processes did
 
 
 @dataclass
@@ -111,7 +112,7 @@ class Watch:
         elif unit.active == "failed":
             events += self._failed(now, unit)
         elif not self._own_work(now):
-            events += self._stopped()
+            events += self._inactive(now, unit)
         return events
 
     def observe_probe(self, outcome, invocation):
@@ -194,9 +195,16 @@ class Watch:
             return self._stopped()
         self.failed_at = now
         self.kind = FAILED
-        reason = ", ".join(part for part in (f"systemd gave up: {unit.result}", unit.exit) if part)
+        reason = self._why_failed(unit)
         self._become("failed", reason)
         return self._open(FAILED, reason)
+
+    def _why_failed(self, unit):
+        return ", ".join(part for part in (f"systemd gave up: {unit.result}", unit.exit) if part)
+
+    def _inactive(self, now, unit):
+        """A process that ended well was told to."""
+        return self._stopped()
 
     def _stopped_on_request(self, unit):
         """In doubt the unit is left alone, unless systemd's own words or counter say that it crashed."""
@@ -235,8 +243,7 @@ class Watch:
         return [self._event("again", kind=kind, reason=reason, times=incident.times)]
 
     def _event(self, name, **details):
-        place = {"app": self.process.app, "process": self.process.process, "instance": self.process.instance}
-        return {"incident": self.incident.id, "event": name, **place, "unit": self.process.unit, **details}
+        return {"incident": self.incident.id, "event": name, **self.process.place, "unit": self.process.unit, **details}
 
     # --- what is asked for -----------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ def run(options, context):
         if problem:
             print(f"mainstay: {problem}")
             return 1
-    print(f"{len(cfg.processes)} processes {'watched' if options.running else 'declared'}")
+    print(f"{len(cfg.processes)} processes and {len(cfg.servers)} servers {'watched' if options.running else 'declared'}")
     return 0
 
 
@@ -30,7 +30,7 @@ def running(cfg, state, now):
         return "the agent is not running: systemctl status mainstay-agent.service"
     if state["agent"].get("problem"):
         return f"the agent has a problem: {state['agent']['problem']}"
-    known = {entry.get("unit"): entry for entry in state.get("processes", [])}
+    known = {entry.get("unit"): entry for part in ("processes", "servers") for entry in state.get(part, [])}
     strange = [unit for unit in cfg.units if unit not in known] + [unit for unit in known if unit not in cfg.units]
     if strange:
         return f"the agent runs with another configuration ({strange[0]}): systemctl restart mainstay-agent.service"

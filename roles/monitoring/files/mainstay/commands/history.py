@@ -20,7 +20,7 @@ HEADINGS = ["STARTED", "WHERE", "KIND", "TIMES", "DONE", "STATE", "REASON"]
 
 
 def arguments(parser):
-    parser.add_argument("target", nargs="?", metavar="APP[/PROCESS]", help="only these")
+    parser.add_argument("target", nargs="?", metavar="APP[/PROCESS]|SERVER", help="only these")
     parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="at most so many of each (default: 20)")
     parser.add_argument("--id", help="one incident with its events and evidence")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
@@ -34,7 +34,7 @@ def run(options, context):
     except FileNotFoundError:
         incidents = []
     if options.target:
-        units = {process.unit for process in context.config().select(options.target)}
+        units = {watched.unit for watched in context.config().find(options.target)}
         incidents = [incident for incident in incidents if incident.get("unit") in units]
     if options.id:
         incidents = [incident for incident in incidents if incident["id"] == options.id]
@@ -61,7 +61,7 @@ def find_deploys(options, context):
     except PermissionError:
         return None
     if options.target:
-        apps = {process.app for process in context.config().select(options.target)}
+        apps = {watched.app for watched in context.config().find(options.target) if watched.kind != "server"}
         deploys = [deploy for deploy in deploys if deploy["app"] in apps]
     return deploys[-max(1, options.lines) :]
 
@@ -95,7 +95,7 @@ def deploy_row(deploy):
 
 
 def where(incident):
-    return "/".join(incident.get(key, "?") for key in ("app", "process", "instance"))
+    return incident.get("server") or "/".join(incident.get(key, "?") for key in ("app", "process", "instance"))
 
 
 def row(incident):

@@ -9,7 +9,7 @@ import re
 
 
 def arguments(parser):
-    parser.add_argument("target", metavar="APP[/PROCESS]", help="whose journal")
+    parser.add_argument("target", metavar="APP[/PROCESS]|SERVER", help="whose journal")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="the last N lines (default: 100)")
     parser.add_argument("--since", metavar="TIME", help="from then on, such as '1 hour ago' or 'today'")
@@ -24,7 +24,8 @@ def command(units, options):
 
 
 def run(options, context):
-    units = [process.job for process in context.config().select(options.target)]
+    units = [process.job for process in context.config().find(options.target)]
     if options.target.count("/") < 2 and "@" not in options.target:
-        units = sorted({re.sub(r"@.*\.service$", "@*.service", unit) for unit in units})
+        servers = {server.unit for server in context.config().servers}
+        units = sorted({unit if unit in servers else re.sub(r"@.*\.service$", "@*.service", unit) for unit in units})
     return context.call(command(units, options))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs on this host, how it is, and what happened last.
+"""What runs on this host, processes of apps and servers, how it is, and what happened last.
 
 Unit states come from systemd, health from the agent's last look (every few seconds).
 
@@ -16,24 +16,27 @@ from ..records import read_state
 from ..text import span, table
 
 WELL = ("up", "stopped", "starting")
-HEADINGS = ["APP", "PROCESS", "INSTANCE", "UNIT", "HEALTH", "SINCE", "RESTARTS", "MEMORY", "LAST INCIDENT"]
+COMMON = ["UNIT", "HEALTH", "SINCE", "RESTARTS", "MEMORY", "LAST INCIDENT"]
+HEADINGS = ["APP", "PROCESS", "INSTANCE", *COMMON]
+SERVER_HEADINGS = ["SERVER", *COMMON]
 
 
 def arguments(parser):
-    parser.add_argument("target", nargs="?", metavar="APP[/PROCESS]", help="only these (default: everything declared here)")
+    parser.add_argument("target", nargs="?", metavar="APP[/PROCESS]|SERVER", help="only these (default: everything declared here)")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
 def run(options, context):
     cfg = context.config()
-    chosen = cfg.select(options.target) if options.target else cfg.processes
+    chosen = cfg.find(options.target) if options.target else cfg.watched
     state = read_state(context.paths.state)
     now = context.clock.time()
     live = context.systemd.show([unit for process in chosen for unit in dict.fromkeys((process.unit, process.job))])
     entries = collect(chosen, state, live, watching(state, now))
     agent = describe_agent(state, now)
     if options.json:
-        print(json.dumps({"agent": agent, "processes": entries}, indent=2))
+        servers, processes = ([entry for entry in entries if ("server" in entry) is wanted] for wanted in (True, False))
+        print(json.dumps({"agent": agent, "processes": processes, "servers": servers}, indent=2))
     else:
         print(render(agent, entries, now))
     if not agent["watching"]:
@@ -55,15 +58,13 @@ def describe_agent(state, now):
 
 def collect(processes, state, live, alive):
     """One entry for each process: systemd's word now, the agent's word as long as it fits to it."""
-    known = {entry["unit"]: entry for entry in state.get("processes", [])}
+    known = {entry["unit"]: entry for part in ("processes", "servers") for entry in state.get(part, [])}
     entries = []
     for process in processes:
         seen = known.get(process.unit, {})
         unit = live.get(process.unit)
         entry = {
-            "app": process.app,
-            "process": process.process,
-            "instance": process.instance,
+            **process.place,
             "kind": process.kind,
             "unit": process.unit,
             "unit_state": unit.words if unit else "unknown",
@@ -106,7 +107,7 @@ def health(unit, seen):
     if unit.load != "loaded":
         return "missing"
     if unit.active == "inactive":
-        return "stopped"
+        return "failed" if seen == "failed" else "stopped"  # a server that nobody stopped
     if unit.active == "failed":
         return "stopped" if seen == "stopped" else "failed"
     if not unit.running:
@@ -127,22 +128,25 @@ def render(agent, entries, now):
         lines.append(f"The agent has a problem: {agent['problem']}")
     if not entries:
         return "\n".join([*lines, "No process is declared on this host."])
-    if lines:
-        lines.append("")
-    lines.append(table([row(entry, now) for entry in entries], HEADINGS))
+    for headings, key in ((HEADINGS, "app"), (SERVER_HEADINGS, "server")):
+        rows = [row(entry, now) for entry in entries if key in entry]
+        if rows:
+            lines += [""] * bool(lines) + [table(rows, headings)]
     for entry in entries:
         if entry["health"] not in (*WELL, "unknown") or entry["reason"] and entry["health"] == "unknown":
-            lines.append(f"\n{entry['app']}/{entry['process']}/{entry['instance']}: {explain(entry, now)}")
+            lines.append(f"\n{'/'.join(place(entry))}: {explain(entry, now)}")
     return "\n".join(lines)
+
+
+def place(entry):
+    return [entry[key] for key in ("app", "process", "instance", "server") if key in entry]
 
 
 def row(entry, now):
     limit = entry["memory_max_mb"]
     memory = "-" if entry["memory_mb"] is None else f"{entry['memory_mb']} MB" + (f" of {limit}" if limit else "")
     return [
-        entry["app"],
-        entry["process"],
-        entry["instance"],
+        *place(entry),
         entry["unit_state"],
         entry["health"],
         span(now - entry["since"]) if entry["since"] else "-",

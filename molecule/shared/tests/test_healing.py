@@ -12,6 +12,13 @@ import pytest
 
 MAILER = "shop-mailer@1.service"
 AGENT = "mainstay-agent.service"
+NGINX, REDIS = "nginx.service", "redis-server@shop-cache.service"
+# Run on the host: whether a server answers, which nginx does here by closing the connection.
+ANSWERS = {
+    "postgresql": "pg_isready --quiet --host=127.0.0.1",
+    "redis/shop-cache": "timeout 1 redis-cli -p {port} ping >/dev/null",
+    "nginx": "curl --silent --output /dev/null --max-time 1 http://127.0.0.1/; test $? -ge 52",  # 28 is no answer
+}
 # Runs on the host: seconds until the URL answers, as the users of the host see it.
 WAIT_FOR_ANSWER = (
     "start=$(date +%s.%N); for i in $(seq {tries}); do curl --silent --fail --output /dev/null --max-time 1 {url} && "
@@ -37,7 +44,8 @@ def _status(host):
 
 
 def _entry(host, unit):
-    return next(entry for entry in _status(host)["processes"] if entry["unit"] == unit)
+    status = _status(host)
+    return next(entry for entry in status["processes"] + status["servers"] if entry["unit"] == unit)
 
 
 def _history(host, unit):
@@ -60,6 +68,29 @@ def _seconds_until_it_answers(host, limit):
     return now - start
 
 
+def _servers(host):
+    return {entry["name"]: entry for entry in json.loads(host.file("/etc/mainstay/agent.json").content_string)["servers"]}
+
+
+def _seconds_until_servers_answer(host, names, limit, fault="true"):
+    """Seconds from a fault, a shell command, until the servers of these names all answer on their host."""
+    servers = _servers(host)
+    asked = " && ".join(f"{{ {ANSWERS[name].format(**servers[name]['probe'])}; }}" for name in names)
+    run = host.run(
+        f"start=$(date +%s.%N); {fault}; for i in $(seq {limit * 5}); do if {asked}; then echo $(date +%s.%N) $start; exit 0; fi; "
+        "sleep 0.2; done; exit 1"
+    )
+    assert run.rc == 0, f"no answer of {names} within {limit} s\n" + host.check_output(f"journalctl --no-pager -n 50 -u {AGENT}")
+    now, start = map(float, run.stdout.split()[-2:])
+    return now - start
+
+
+def _lives(host):
+    """Which life of each process of the apps this is."""
+    declared = json.loads(host.file("/etc/mainstay/agent.json").content_string)["processes"]
+    return host.check_output(f"systemctl show --property=Id,MainPID,NRestarts {' '.join(entry['unit'] for entry in declared)}")
+
+
 def _ready(host, unit):
     """An agent without a past, so that no cool-down of an earlier test counts, that sees the unit up and may act."""
     host.check_output(f"systemctl stop {AGENT} && rm -f /run/mainstay/state.json && systemctl start {AGENT}")
@@ -76,6 +107,8 @@ def test_agent_watches_every_process(host):
     declared = json.loads(host.file("/etc/mainstay/agent.json").content_string)
     assert {entry["unit"] for entry in _status(host)["processes"]} == {entry["unit"] for entry in declared["processes"]}
     assert {WEB, MAILER} <= {entry["unit"] for entry in declared["processes"]}
+    assert {entry["server"]: entry["health"] for entry in _status(host)["servers"]} == {entry["name"]: "up" for entry in declared["servers"]}
+    assert set(_servers(host)) == {"nginx", "postgresql", "redis/shop-cache", "redis/shop-queue"}
 
 
 def test_its_group_may_look_and_only_root_may_act(host):
@@ -184,3 +217,42 @@ def test_crash_loop_is_bounded_and_ends_with_its_cause(host):
     _eventually(lambda: _entry(host, MAILER)["next_start"], 20, "a plan to start it again")
     _eventually(lambda: _property(host, MAILER, "ActiveState") == "active", 100, "another start by the agent")
     assert _history(host, MAILER)[-1]["actions"][-1] == "reset-failed, start"
+
+
+def test_killed_database_answers_again_within_10_seconds(host):
+    unit = _servers(host)["postgresql"]["unit"]
+    _ready(host, unit)
+    lives, before = _lives(host), _property(host, unit, "MainPID")
+    # What status says in the second that systemd waits goes to a file: each call from here would take as long.
+    look = "sleep 0.3; mainstay status --json postgresql > /run/mainstay-test.json; echo $? >> /run/mainstay-test.json"
+    try:
+        assert _seconds_until_servers_answer(host, ["postgresql"], 20, f"kill -9 {before}; {look}") <= 10
+        told, code = host.file("/run/mainstay-test.json").content_string.strip().rsplit("\n", 1)
+    finally:
+        host.check_output(f"rm -f /run/mainstay-test.json; systemctl start {unit}")
+    assert (json.loads(told)["servers"][0]["health"], code) == ("restarting", "1")
+    _eventually(
+        lambda: [(item["kind"], item["state"]) for item in _history(host, unit)][-1:] == [("crash", "recovered")], 30, "a remembered crash"
+    )
+    assert _property(host, unit, "MainPID") != before
+    assert _lives(host) == lives
+
+
+def test_frozen_servers_answer_again_within_30_seconds(host):
+    _ready(host, REDIS)
+    lives, redis = _lives(host), _property(host, REDIS, "MainPID")
+    nginx = f"$(pgrep --session $(systemctl show --property=MainPID --value {NGINX}))"
+    try:
+        fault = f"kill -STOP {redis} {nginx}"
+        assert _seconds_until_servers_answer(host, ["redis/shop-cache", "nginx"], 60, fault) <= 30
+        # Told to go on, both have lost nothing. One that is stopped once more within a minute is started afresh.
+        assert _property(host, REDIS, "MainPID") == redis
+        _eventually(lambda: _entry(host, REDIS)["health"] == _entry(host, NGINX)["health"] == "up", 30, "both up")
+        assert _seconds_until_servers_answer(host, ["redis/shop-cache"], 60, f"kill -STOP {redis}") <= 30
+        assert _property(host, REDIS, "MainPID") != redis
+    finally:
+        host.run(f"kill -CONT {redis} {nginx}; systemctl start {REDIS} {NGINX}")
+    for unit, done in ((REDIS, ["SIGCONT", "SIGKILL, restart"]), (NGINX, ["SIGCONT"])):
+        _eventually(lambda unit=unit: _history(host, unit)[-1]["state"] == "recovered", 30, f"a remembered recovery of {unit}")
+        assert (_history(host, unit)[-1]["kind"], _history(host, unit)[-1]["actions"]) == ("hang", done)
+    assert _lives(host) == lives

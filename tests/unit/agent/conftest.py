@@ -23,6 +23,7 @@ from mainstay import config
 from mainstay.guards import Guards
 from mainstay.paths import Paths
 from mainstay.records import Incidents, fold, read_events, write_state
+from mainstay.signs import DEAF, STARTING, Activity
 from mainstay.units import UnitState
 from mainstay.watch import ERROR, HANG, Outcome
 
@@ -47,10 +48,12 @@ class World:
     """A host with units whose fate the test decides, and an agent that lives through it without sleeping.
 
     A unit is a dict: active, result, invocation, restarts, since, changed, and how its process behaves:
-    up, hang (no answer), error (a wrong one), unknown (the probe cannot tell).
+    up, hang (no answer), error (a wrong one), unknown (the probe cannot tell); a server also stopped (no answer, by a signal),
+    stuck (no answer, at rest), busy (no answer, at work), deaf (refuses connections), starting (says that it is not ready).
+    Every app needs every server.
     """
 
-    def __init__(self, tmp_path, names, settings=None, probe=True):
+    def __init__(self, tmp_path, names, settings=None, probe=True, servers=()):
         self.clock = Clock()
         self.paths = Paths(
             *(str(tmp_path / name) for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "sock"))
@@ -65,10 +68,11 @@ class World:
                 "behaves": "up",
                 "restarts": 0,
             }
-            for name in names
+            for name in (*names, *servers)
         }
         self.requests = {}  # unit: what the journal says about a stop on request
         self.cured = True  # whether a restart helps
+        self.continues = True  # whether a signal to go on helps
         self.start_time = 3.0
         self.actions = []  # (time, action, unit)
         self.shows = 0
@@ -82,10 +86,12 @@ class World:
                 "unit": f"{name}.service",
                 "kind": "web",
                 "probe": probe,
+                "needs": list(servers),
             }
             for index, name in enumerate(names, 1)
         ]
-        self.config = config.parse({"processes": processes, "settings": settings or {}})
+        entries = [{"name": name, "unit": f"{name}.service", "probe": {"kind": "redis", "port": 6379}} for name in servers]
+        self.config = config.parse({"processes": processes, "servers": entries, "settings": settings or {}})
         self.agent = None
         self.start_agent()
 
@@ -144,6 +150,11 @@ class World:
                 "hang": (2.0, Outcome(False, HANG, "no answer within 2 s")),
                 "error": (0.01, Outcome(False, ERROR, "status 500, expected 2xx")),
                 "unknown": (0.01, Outcome(None, "", "cannot tell: permission denied")),
+                "stopped": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(7, "T"))),
+                "stuck": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(7, "S"))),
+                "busy": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(int(self.clock.now), "S"))),
+                "deaf": (0.01, Outcome(False, DEAF, "connection refused", activity=Activity(7, "S"))),
+                "starting": (0.01, Outcome(False, STARTING, "it is still loading its data")),
             }
             delay, outcome = outcomes[behaves]
             self.pending.append((self.clock.now + delay, ("probe", token, outcome)))
@@ -156,6 +167,8 @@ class World:
             self.begin(process.unit, "up" if self.cured else self.units[process.unit]["behaves"], crashed=action == "kill")
             if action == "revive" and not self.cured:
                 self.give_up(process.unit)
+        if action == "continue" and self.continues:
+            self.units[process.unit]["behaves"] = "up"
         from mainstay.actuator import Done
 
         self.pending.append((self.clock.now + 0.3, ("action", token, Done(True, steps=[action]))))
@@ -226,7 +239,7 @@ def clock():
 
 @pytest.fixture
 def world(tmp_path):
-    def make(*names, probe=True, **settings):
-        return World(tmp_path, names or ("shop-web@1",), settings, probe)
+    def make(*names, probe=True, servers=(), **settings):
+        return World(tmp_path, names or ("shop-web@1",), settings, probe, servers)
 
     return make

@@ -56,10 +56,10 @@ class Host:
             "dry_run": False,
         }
         self.agent |= {"paused": None, "problem": None}
-        self.entries = [self.entry(unit) for unit in self.live]
+        self.entries, self.servers = [self.entry(unit) for unit in self.live], []
 
-    def configure(self, **apps):
-        Path(self.paths.config).write_text(json.dumps({"processes": PROCESSES, "apps": apps}))
+    def configure(self, servers=(), **apps):
+        Path(self.paths.config).write_text(json.dumps({"processes": PROCESSES, "servers": list(servers), "apps": apps}))
 
     def entry(self, unit, **facts):
         entry = {
@@ -83,7 +83,7 @@ class Host:
         return {unit: self.live[unit] for unit in units if unit in self.live}
 
     def run(self, *argv):
-        write_state(self.paths.state, {"version": 1, "agent": self.agent, "processes": self.entries})
+        write_state(self.paths.state, {"version": 1, "agent": self.agent, "processes": self.entries, "servers": self.servers})
         context = cli.Context(paths=self.paths, systemd=self, clock=self.clock, call=self.call, root=self.root)
         status = cli.main(argv, context)
         captured = self.capsys.readouterr()
@@ -171,6 +171,45 @@ class TestStatus:
         assert set(full["agent"]) == set(bare["agent"])
         assert [set(entry) for entry in full["processes"]] == [set(entry) for entry in bare["processes"]]
         assert {entry["health"] for entry in bare["processes"]} == {"unknown"}
+
+    def serve(self, host, **facts):
+        """The host has a server, too; in another part of the agent's state than the processes."""
+        host.configure([{"name": "redis/shop-cache", "unit": "redis-server@shop-cache.service", "probe": {"kind": "redis", "port": 6379}}])
+        host.live["redis-server@shop-cache.service"] = UnitState("redis-server@shop-cache.service", memory_mb=9, memory_max_mb=46)
+        host.servers = [host.entry("redis-server@shop-cache.service", **facts)]
+
+    def test_servers_have_a_table_of_their_own(self, host):
+        self.serve(host)
+        status, out, _err = host.run("status")
+        assert status == 0
+        assert out.splitlines()[3:] == [
+            "",
+            "SERVER            UNIT              HEALTH  SINCE  RESTARTS  MEMORY      LAST INCIDENT",
+            "redis/shop-cache  active (running)  up      2 h    0         9 MB of 46  -",
+        ]
+        assert host.run("status", "redis")[1].splitlines() == out.splitlines()[4:]
+        found = json.loads(host.run("status", "--json")[1])
+        assert [entry["server"] for entry in found["servers"]] == ["redis/shop-cache"]
+        assert len(found["processes"]) == 2
+
+    @pytest.mark.parametrize(
+        ("live", "seen", "health"),
+        [
+            ({"active": "activating", "sub": "auto-restart"}, "up", "restarting"),
+            ({"active": "inactive", "sub": "dead"}, "failed", "failed"),  # nobody stopped it
+            ({"active": "inactive", "sub": "dead"}, "stopped", "stopped"),
+            ({}, "down", "down"),
+            ({}, "starting", "starting"),
+        ],
+    )
+    def test_how_a_server_is(self, host, live, seen, health):
+        self.serve(host, health=seen, reason="no answer within 2 s")
+        host.live["redis-server@shop-cache.service"] = UnitState("redis-server@shop-cache.service", **live)
+        status, out, _err = host.run("status", "--json", "redis")
+        assert json.loads(out)["servers"][0]["health"] == health
+        assert status == (0 if health in ("stopped", "starting") else 1)
+        if health == "down":
+            assert host.run("status")[1].endswith("\nredis/shop-cache: no answer within 2 s\n")
 
     def test_nothing_declared(self, host):
         Path(host.paths.config).write_text('{"processes": []}')
@@ -368,14 +407,14 @@ class TestSteering:
 
 class TestCheck:
     def test_the_configuration(self, host):
-        assert host.run("check")[:2] == (0, "2 processes and 1 servers declared\n")
+        assert host.run("check")[:2] == (0, "2 processes and 0 servers declared\n")
         Path(host.paths.config).write_text('{"processes": [], "settings": {"intervall": 5}}')
         status, _out, err = host.run("check")
         assert status == 2
         assert "did you mean 'interval'?" in err
 
     def test_the_agent(self, host):
-        assert host.run("check", "--running")[:2] == (0, "2 processes and 1 servers watched\n")
+        assert host.run("check", "--running")[:2] == (0, "2 processes and 0 servers watched\n")
 
     @pytest.mark.parametrize(
         ("break_it", "words"),

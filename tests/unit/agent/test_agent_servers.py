@@ -9,6 +9,7 @@ import os
 import queue
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,8 @@ def test_an_app_that_systemd_gave_up_waits_for_its_server_too(world):
 
 def test_an_app_that_needs_nothing_of_it_is_restarted(world):
     host = world(servers=["db"])
-    host.config.processes[0].__dict__["needs"] = ()
+    watch = host.agent.watches[WEB]
+    watch.process = replace(watch.process, needs=())
     host.live(20)
     host.units[DB]["behaves"] = "busy"
     host.units[WEB]["behaves"] = "hang"

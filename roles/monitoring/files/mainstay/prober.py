@@ -80,7 +80,7 @@ class Prober:
         return Outcome(False, kind, reason, latency, signs.activity(probe, unit.main_pid))
 
     def has_run(self, probe, pid):
-        """Whether a server has run since the last look. MariaDB logs a warning for each visitor without a login: it gets none while it works."""
+        """Whether a server has run since the last look: MariaDB logs a warning for each visitor without a login, so it gets none meanwhile."""
         before, self.ran[pid] = self.ran.get(pid), signs.on_cpu(pid)
         return before is not None and self.ran[pid] > before and not signs.activity(probe, pid).stopped
 

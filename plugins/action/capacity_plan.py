@@ -6,7 +6,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
-from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, names, tiers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, names, remains, tiers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import networks_of
 
@@ -16,14 +16,20 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        options = self.validate_argument_spec({"apps": {"type": "raw", "required": True}, "users": {"type": "raw", "default": 100}})[1]
+        options = self.validate_argument_spec(
+            {
+                "apps": {"type": "raw", "required": True},
+                "users": {"type": "raw", "default": 100},
+                "removed": {"type": "str", "default": ""},
+            }
+        )[1]
         try:
-            return {**result, "changed": False, **_plan(options["apps"], options["users"], task_vars)}
+            return {**result, "changed": False, **_plan(options["apps"], options["users"], options["removed"], task_vars)}
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
 
 
-def _plan(apps, users, task_vars):
+def _plan(apps, users, removed, task_vars):
     names.refuse_unknown_variables(task_vars)
     if not apps:
         near = " There is a variable mainstay_app; did you mean mainstay_apps?" if "mainstay_app" in task_vars else ""
@@ -40,4 +46,9 @@ def _plan(apps, users, task_vars):
         adopted = variables.get("mainstay_adopt", [])
         adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
         adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)
-    return capacity.plan(declared, users, planned)
+    plan = capacity.plan(declared, users, planned)
+    snapshots = {host: task_vars["hostvars"][host]["mainstay_host"] for host in hosts}
+    for host in hosts:
+        if "backend" in planned[host]["tiers"]:
+            remains.refuse_taken_ports(declared, snapshots[host], plan, host, removed)
+    return {**plan, "undeclared": remains.report(declared, snapshots)}

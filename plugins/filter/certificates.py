@@ -45,6 +45,7 @@ class FilterModule:
             "certificate_sites": certificates.certificate_sites,
             "self_signed_sites": certificates.self_signed_sites,
             "certificates_due": certificates_due,
+            "certificates_unused": certificates.certificates_unused,
             "ca_files": ca_files,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

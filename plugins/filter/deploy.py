@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils.deploy import environment, model, steps
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy import environment, model, removal, steps
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import variables
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
@@ -19,5 +19,9 @@ class FilterModule:
             "backend_completion": steps.completion,
             "backend_retreat": steps.retreat,
             "backend_report": steps.report,
+            "removal": removal.removal,
+            "removal_places": removal.places,
+            "removal_report": removal.told,
+            "removal_request": removal.request,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

@@ -14,7 +14,7 @@ description:
     their snapshots C(mainstay_host).
   - Refuses first what cannot be meant - no app, a variable that begins with C(mainstay_) and that nothing reads, an app whose name is that
     of a user, a group or a packaged unit of a host, a host in no tier, servers and firewalls that somebody has set up before and
-    that C(mainstay_adopt) does not name. The task fails with one sentence that says what to change.
+    that C(mainstay_adopt) does not name, ports of a process that an app has which is no longer declared. The task fails with one sentence that says what to change.
 notes:
   - This is an action plugin; the module of the same name holds its documentation. It runs on the control node, and changes nothing.
 options:
@@ -26,6 +26,10 @@ options:
     description: People online at once, a whole number.
     type: raw
     default: 100
+  removed:
+    description: An app that is no longer declared and that this run takes off the hosts before anything starts; its ports count as free.
+    type: str
+    default: ''
 attributes:
   check_mode:
     description: Does the same.
@@ -64,6 +68,12 @@ users:
   sample: 100
 explain:
   description: One line for every number, with the formula, its inputs and the bound that decided.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+undeclared:
+  description: One line for whatever is on the hosts and no longer declared, with what removes it.
   returned: always
   type: list
   elements: str

@@ -16,6 +16,7 @@ from ..stack.containers import volume
 from ..stack.instances import RECORDS, job, link_target, names, next_numbers, record, record_path, recorded
 from ..stack.processes import instance_numbers
 from ..stack.refusal import DeclarationError
+from ..stack.remains import installed, owner
 from ..stack.services import app_packages
 from ..stack.tiers import LOOPBACK, asked_at
 from ..stack.variables import secret_names
@@ -122,6 +123,7 @@ def model(
     result["locks"] = {name: app["release"] for name, app in result["apps"].items() if app["changing"]}
     result["builds"] = [name for name, app in result["apps"].items() if app["release"] not in (app["previous"], app["current"])]
     _find_orphans(result["apps"], host.get("active") or ())
+    _find_stale_records(result["apps"], normalise(apps), host.get("paths") or {})
     result["validate"] = _validation(result, options["systemd_version"])
     return result
 
@@ -327,3 +329,16 @@ def _find_orphans(apps, active):
         owners = [name for name in apps if re.fullmatch(rf"{re.escape(name)}-[a-z0-9-]+@\d+\.(service|timer)", found)]
         if owners:
             apps[max(owners, key=len)]["orphans"].append(found)
+
+
+def _find_stale_records(apps, declared, paths):
+    """Give each app its records of processes that are no longer declared: one that comes back later has proven nothing."""
+    known = {*declared, *installed(paths)}
+    for name, app in apps.items():
+        begin = f"{RECORDS}/{name}-"
+        records = {path.removeprefix(f"{RECORDS}/"): path for path in sorted(paths) if path.startswith(begin)}
+        app["stale_records"] = [
+            path
+            for record_name, path in records.items()
+            if owner(record_name, known) == name and path.removeprefix(begin) not in declared[name]["processes"]
+        ]

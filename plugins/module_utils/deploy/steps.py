@@ -101,6 +101,7 @@ def completion(described):
     found = {"files": [], "drains": [], "stopped": [], "audit": {}}
     for app in described["apps"].values():
         found["stopped"] += app["orphans"]
+        found["files"] += [{"dest": path, "state": "absent"} for path in app["stale_records"]]
         if not app["changing"]:
             continue
         found["audit"][app["name"]] = {"from": app["previous"], "to": app["release"], "result": "succeeded"}

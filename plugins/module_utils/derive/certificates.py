@@ -14,6 +14,8 @@ from ..stack.refusal import DeclarationError, mapping
 from .nginx import TLS_DIRECTORY, tls_files
 
 CERTIFICATE_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.:-]{0,250}[a-z0-9])?")
+# The end of a pair's folder: the day it expires, and a digest of the names it is for.
+PAIR = r"(\d{8})\.[0-9a-f]{8}"
 PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -73,7 +75,7 @@ def pair_folder(name, names, not_after):
 
 def pair_is_good(target, name, names, today, renew_days):
     """Whether the link's target is a pair for these very names that lasts ``renew_days`` more."""
-    match = re.fullmatch(re.escape(f".pairs/{name}.") + r"(\d{8})\.[0-9a-f]{8}", target or "")
+    match = re.fullmatch(re.escape(f".pairs/{name}.") + PAIR, target or "")
     try:
         not_after = datetime.datetime.strptime(match[1] if match else "", "%Y%m%d").date()
     except ValueError:
@@ -90,6 +92,20 @@ def certificates_due(wanted, paths, today, renew_days=30, directory=TLS_DIRECTOR
         return f"{path}.crt" in paths and f"{path}.key" in paths and pair_is_good(target, site["name"], site["names"], today, renew_days)
 
     return [site for site in wanted if not is_good(site)]
+
+
+def certificates_unused(wanted, paths, directory=TLS_DIRECTORY):
+    """What is left of self-signed pairs for sites that are not among the ``wanted`` ones, by the snapshot: links, and folders."""
+    links, folders = [], []
+    names = {site["name"] for site in wanted}
+    for path, entry in sorted(paths.items()):
+        name = path[len(directory) + 1 : -len(".pair")]
+        target = entry.get("target") or ""
+        if path != f"{directory}/{name}.pair" or name in names or not re.fullmatch(re.escape(f".pairs/{name}.") + PAIR, target):
+            continue
+        links += [f"{directory}/{name}.{kind}" for kind in ("crt", "key", "pair") if f"{directory}/{name}.{kind}" in paths]
+        folders.append(f"{directory}/{target}")
+    return {"links": links, "folders": folders}
 
 
 # Private certificate authorities

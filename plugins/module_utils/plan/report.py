@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The capacity plan as text for people: host by host, then the connections and the warnings."""
+"""The capacity plan as text for people: host by host, then the connections, the warnings, and what is no longer declared."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ def table(plan):
         lines += ["", *_connections(database, connections)]
     if plan["advice"]:
         lines += ["", "Warnings", *(f"  - {warning}" for warning in plan["advice"])]
+    if plan.get("undeclared"):
+        lines += ["", "No longer declared", *(f"  - {item}" for item in plan["undeclared"])]
     return lines
 
 

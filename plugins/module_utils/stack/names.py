@@ -18,12 +18,22 @@ VARIABLES = (
     "mainstay_app",
     "mainstay_apps",
     "mainstay_ca_certificates",
+    "mainstay_data",
     "mainstay_environment",
     "mainstay_secret",
     "mainstay_trusted_proxies",
     "mainstay_users",
 )
-FACTS = ("mainstay_host", "mainstay_left", "mainstay_live", "mainstay_plan", "mainstay_secrets", "mainstay_spare")
+FACTS = (
+    "mainstay_host",
+    "mainstay_left",
+    "mainstay_live",
+    "mainstay_plan",
+    "mainstay_removal",
+    "mainstay_removed",
+    "mainstay_secrets",
+    "mainstay_spare",
+)
 
 
 def refuse_unknown_variables(names):

@@ -726,6 +726,16 @@ def test_a_new_release_is_put_on_record_with_the_way_back():
     assert len(deploy_steps.takeover(described)["watched"]) == 7
 
 
+def test_the_record_of_a_process_that_is_no_longer_declared_goes():
+    host = _host(DESCRIBED)
+    records = ("shop-old", "shop-web-old", "shop-admin-web", "shopper-web")
+    host["paths"].update({f"{instances.RECORDS}/{name}": {"type": "link", "target": "abc:12ef:1"} for name in records})
+    host["paths"]["/etc/mainstay/shop-admin/env"] = {"type": "file"}  # an app, declared or not, whose records are its own
+    completion = deploy_steps.completion(_model(host=host))
+    assert completion["files"] == [{"dest": f"{instances.RECORDS}/{name}", "state": "absent"} for name in ("shop-old", "shop-web-old")]
+    assert not completion["audit"]
+
+
 def test_a_rollback_leaves_no_way_back_to_what_had_to_go():
     host = _host(DESCRIBED, release="def")
     host["paths"]["/srv/shop/previous"] = {"type": "link", "target": "releases/abc"}

@@ -9,8 +9,7 @@ import json
 import re
 
 import pytest
-import yaml
-from plays import ROOT, changes, play
+from plays import changes, declared, play
 
 EXPOSURE = 2.5  # Node compiles while it runs, so its memory may be written and executed
 READER = """
@@ -71,10 +70,9 @@ def test_units_are_confined(host):
 
 def test_a_deploy_sends_the_readers_on(host, reader):
     before = _units(host)
-    declared = yaml.safe_load((ROOT / "molecule/node/group_vars/all/stack.yml").read_text())["mainstay_apps"]
-    declared["chat"]["env"] = {"LOG_LEVEL": "warning"}
-    declared["chat"]["source"]["path"] = str(ROOT / "examples/chat")
-    run = play("playbooks/deploy.yml", variables={"mainstay_apps": declared})
+    apps = declared()
+    apps["chat"]["env"] = {"LOG_LEVEL": "warning"}
+    run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
     assert run.returncode == 0, run.stdout[-4000:]
     assert not set(before) & set(_units(host))
     assert "closed with 1001" in reader()

@@ -11,6 +11,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[3]
 
 # molecule asks for colours where it is called at a prompt.
@@ -29,6 +31,14 @@ def play(playbook, *arguments, variables=None):
         timeout=300,
         check=False,
     )
+
+
+def declared(scenario="node"):
+    """The apps of a scenario, to be changed and given to :func:`play` as a variable."""
+    apps = yaml.safe_load((ROOT / f"molecule/{scenario}/group_vars/all/stack.yml").read_text())["mainstay_apps"]
+    for app in apps.values():
+        app["source"]["path"] = str(ROOT / app["source"]["path"].removeprefix("../"))
+    return apps
 
 
 def words(run):

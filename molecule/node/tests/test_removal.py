@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An app that nobody declares any more: it is told, keeps no port from another, and goes with its data, of which a dump is left.
+
+The last tests of their host: it does not get the app back.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from plays import changes, declared, play, words
+
+CANARY = "/root/canary"
+
+
+@pytest.fixture(scope="module")
+def without():
+    """The apps without the one that goes."""
+    apps = declared()
+    del apps["old"]
+    return apps
+
+
+def test_what_is_no_longer_declared_is_told_with_what_removes_it(without):
+    run = play("playbooks/plan.yml", variables={"mainstay_apps": without})
+    assert run.returncode == 0
+    told = "app old on molecule-node: old-nightly@1.timer, old-web@8000.service still run. It goes with playbooks/remove.yml -e mainstay_app=old"
+    assert told in words(run)
+
+
+def test_a_renamed_app_does_not_start_in_front_of_the_old_one(without):
+    run = play("playbooks/site.yml", variables={"mainstay_apps": {**without, "new": declared()["old"]}})
+    assert run.returncode != 0 and changes(run) == 0
+    assert "mainstay_apps.new.processes.web.port: 8000 cannot be used. On molecule-node old-web@8000.service has port 8000" in words(run)
+
+
+def test_what_is_declared_is_not_removed():
+    run = play("playbooks/remove.yml", variables={"mainstay_app": "old"})
+    assert run.returncode != 0 and changes(run) == 0 and "Take mainstay_apps.old out of the inventory first." in words(run)
+
+
+def test_an_app_goes_with_its_data_and_leaves_a_dump(host, without):
+    user = {"uid": host.user("old").uid, "build": host.user("old-build").uid}
+    host.check_output(f"mkdir -p {CANARY} && touch {CANARY}/file")
+    host.check_output("runuser -u postgres -- psql -qd old -c 'CREATE TABLE orders AS SELECT 1 AS id'")
+    for place in ("/srv/old/shared", "/var/lib/old"):
+        host.check_output(f"runuser -u old -- sh -c 'echo mine >{place}/file; ln -s {CANARY} {place}/link'")
+    host.check_output("systemd-run --quiet --uid=old --unit=stray sh -c 'trap : TERM; while :; do sleep 1; done'")
+
+    run = play("playbooks/remove.yml", variables={"mainstay_apps": without, "mainstay_app": "old", "mainstay_data": True})
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert "old is removed from molecule-node, with its data" in words(run) and "No longer declared" not in words(run)
+
+    assert host.check_output("systemctl list-units --all --plain --no-legend 'old*' 'run-old*' 'redis-server@old*' stray.service") == ""
+    assert host.run("getent passwd old old-build; getent group old").stdout == ""
+    numbers = f"-uid {user['uid']} -o -uid {user['build']}"
+    found = host.check_output(
+        f"find / -xdev \\( {numbers} -o -regex '.*/\\(stamp-\\|redis-\\)?old[-.@][^/]*' -o -name old \\) "
+        "-not -path '/usr/*' -not -path '/var/backups/*' -not -path '/proc/*' -not -path '/sys/*' -not -path '/run/systemd/*' "
+        "-not -path '/var/lib/dpkg/*' -not -path '/var/cache/*'"
+    )
+    assert found == "" and not host.file("/var/cache/mainstay/old").exists
+    assert (
+        host.check_output("runuser -u postgres -- psql -XAtc \"SELECT rolname FROM pg_roles WHERE rolname IN ('old', 'chat')\"") == "chat"
+    )
+    assert host.run("grep --recursive --word-regexp old /etc/nginx/mainstay /etc/mainstay /etc/logrotate.d").stdout == ""
+    assert host.file(f"{CANARY}/file").exists, "no link was followed"
+
+    (archive,) = host.check_output("ls -d /var/backups/mainstay/removed/old-*").split()
+    assert {host.file(path).mode for path in (archive, f"{archive}/..")} == {0o700}
+    assert "TABLE DATA public orders" in host.check_output(f"pg_restore --list {archive}/postgresql.dump")
+    listed = host.check_output(f"tar -tvzf {archive}/files.tar.gz")
+    assert "srv/old/shared/file" in listed and f"var/lib/old/link -> {CANARY}" in listed and f"{CANARY}/file" not in listed
+    last = json.loads(host.check_output("tail -n 1 /var/lib/mainstay/deploys.jsonl"))
+    assert (last["app"], last["result"]) == ("old", "removed")
+
+
+def test_a_second_time_there_is_nothing_left_to_remove(without):
+    run = play("playbooks/remove.yml", variables={"mainstay_apps": without, "mainstay_app": "old", "mainstay_data": True})
+    assert (run.returncode, changes(run)) == (0, 0), run.stdout[-4000:]
+    assert "old: nothing of it is left on molecule-node." in words(run)

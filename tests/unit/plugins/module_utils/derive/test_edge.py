@@ -270,6 +270,27 @@ def test_what_is_missing_or_foreign_is_due(paths):
     assert certificates.certificates_due([SITE], paths, TODAY) == [SITE]
 
 
+MADE = ".pairs/a.example.com.20280101.00000000"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "paths", "folders"),
+    [
+        ([], _paths(MADE), [f"{certificates.TLS_DIRECTORY}/{MADE}"]),
+        ([{"name": "b.example.com"}], _paths(MADE), [f"{certificates.TLS_DIRECTORY}/{MADE}"]),
+        ([SITE], _paths(MADE), []),
+        ([], _paths("/elsewhere"), []),
+        ([], _paths(".pairs/../../ssl.20280101.00000000"), []),
+        ([], _paths(".pairs/b.example.com.20280101.00000000"), []),
+        ([], {f"{certificates.TLS_DIRECTORY}/own.crt": {"target": None}, f"{certificates.TLS_DIRECTORY}/own.key": {"target": None}}, []),
+        ([], {"/srv/a.example.com.pair": {"target": MADE}}, []),
+    ],
+)
+def test_pairs_that_were_made_for_sites_that_are_gone(wanted, paths, folders):
+    unused = certificates.certificates_unused(wanted, paths)
+    assert unused == {"links": sorted(paths) if folders else [], "folders": folders}
+
+
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 OTHER = PEM.replace("MIIB", "MIIC")
 

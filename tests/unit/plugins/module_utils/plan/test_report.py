@@ -71,6 +71,7 @@ def test_warnings_come_last():
     plan = capacity.plan(APPS, 100, one_host(1024, 1))
     lines = table(plan)
     assert lines[lines.index("Warnings") + 1 :] == [f"  - {warning}" for warning in plan["advice"]]
+    assert table({**plan, "undeclared": ["app old on web1"]}) == [*lines, "", "No longer declared", "  - app old on web1"]
 
 
 @pytest.mark.parametrize(("memory_mb", "cpus", "users"), [(1024, 1, 100), (8192, 4, 100), (16384, 8, 500)])

@@ -108,6 +108,12 @@ def test_with_its_data_a_dump_comes_first():
     assert done["users"] == ["old-build", "old"]
 
 
+def test_a_folder_of_state_that_is_another_program_s_stays():
+    found = {**HOST, "paths": {**PATHS, "/var/lib/old": {"type": "directory", "owner": "root"}}}
+    done = _removal(data=True, found=found)
+    assert "/var/lib/old" not in [*done["folders"], *done["kept"]] and "var/lib/old" not in done["archived"]["folders"]
+
+
 def test_what_is_looked_for_is_what_may_go():
     globs = removal.places("old")
     assert all(any(fnmatch.fnmatchcase(path, pattern) for pattern in globs) for path in PATHS)

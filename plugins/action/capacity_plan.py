@@ -51,4 +51,4 @@ def _plan(apps, users, removed, task_vars):
     for host in hosts:
         if "backend" in planned[host]["tiers"]:
             remains.refuse_taken_ports(declared, snapshots[host], plan, host, removed)
-    return {**plan, "undeclared": remains.report(declared, snapshots)}
+    return {**plan, "undeclared": remains.report(declared, snapshots, removed)}

@@ -27,7 +27,8 @@ options:
     type: raw
     default: 100
   removed:
-    description: An app that is no longer declared and that this run takes off the hosts before anything starts; its ports count as free.
+    description: An app that is no longer declared and that this run takes off the hosts before anything starts; its ports count as free,
+      and RV(undeclared) leaves it out.
     type: str
     default: ''
 attributes:

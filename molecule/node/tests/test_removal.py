@@ -9,6 +9,7 @@ The last tests of their host: it does not get the app back.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from plays import changes, declared, play, words
@@ -24,22 +25,19 @@ def without():
     return apps
 
 
-def test_what_is_no_longer_declared_is_told_with_what_removes_it(without):
-    run = play("playbooks/plan.yml", variables={"mainstay_apps": without})
-    assert run.returncode == 0
-    told = "app old on molecule-node: old-nightly@1.timer, old-web@8000.service still run. It goes with playbooks/remove.yml -e mainstay_app=old"
-    assert told in words(run)
-
-
-def test_a_renamed_app_does_not_start_in_front_of_the_old_one(without):
-    run = play("playbooks/site.yml", variables={"mainstay_apps": {**without, "new": declared()["old"]}})
-    assert run.returncode != 0 and changes(run) == 0
-    assert "mainstay_apps.new.processes.web.port: 8000 cannot be used. On molecule-node old-web@8000.service has port 8000" in words(run)
-
-
-def test_what_is_declared_is_not_removed():
-    run = play("playbooks/remove.yml", variables={"mainstay_app": "old"})
-    assert run.returncode != 0 and changes(run) == 0 and "Take mainstay_apps.old out of the inventory first." in words(run)
+def test_it_is_told_keeps_its_ports_and_is_not_removed_while_it_is_declared(without):
+    new = {**without, "new": declared()["old"]}
+    calls = [
+        ("playbooks/plan.yml", {"mainstay_apps": without}),
+        ("playbooks/site.yml", {"mainstay_apps": new}),
+        ("playbooks/remove.yml", {"mainstay_app": "old"}),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        told, renamed, refused = pool.map(lambda call: play(call[0], variables=call[1]), calls)
+    assert "app old on molecule-node: old-nightly@1.timer, old-web@8000.service still run. It goes with playbooks/remove.yml" in words(told)
+    port = "mainstay_apps.new.processes.web.port: 8000 cannot be used. On molecule-node old-web@8000.service has port 8000"
+    assert renamed.returncode != 0 and changes(renamed) == 0 and port in words(renamed)
+    assert refused.returncode != 0 and changes(refused) == 0 and "Take mainstay_apps.old out of the inventory first." in words(refused)
 
 
 def test_an_app_goes_with_its_data_and_leaves_a_dump(host, without):
@@ -48,7 +46,7 @@ def test_an_app_goes_with_its_data_and_leaves_a_dump(host, without):
     host.check_output("runuser -u postgres -- psql -qd old -c 'CREATE TABLE orders AS SELECT 1 AS id'")
     for place in ("/srv/old/shared", "/var/lib/old"):
         host.check_output(f"runuser -u old -- sh -c 'echo mine >{place}/file; ln -s {CANARY} {place}/link'")
-    host.check_output("systemd-run --quiet --uid=old --unit=stray sh -c 'trap : TERM; while :; do sleep 1; done'")
+    host.check_output("systemd-run --quiet --collect --uid=old --unit=stray sh -c 'trap : TERM; while :; do sleep 1; done'")
 
     run = play("playbooks/remove.yml", variables={"mainstay_apps": without, "mainstay_app": "old", "mainstay_data": True})
     assert run.returncode == 0, run.stdout[-4000:]

@@ -66,11 +66,14 @@ def words(places):
     return [f"its database in {DATABASES[item]}" if item in DATABASES else item for item in places]
 
 
-def report(apps, hosts):
-    """What is on the hosts, ``{name: snapshot}``, and no longer declared: lines for a person, with the command that removes it."""
+def report(apps, hosts, removed=""):
+    """What is on the hosts, ``{name: snapshot}``, and no longer declared: lines for a person, with the command that removes it.
+
+    Nothing is said of ``removed``, an app that this very run removes: its last words are those of the playbook.
+    """
     declared = normalise(apps)
     lines = []
-    for app in sorted({name for host in hosts.values() for name in installed(host.get("paths") or {})} - set(declared)):
+    for app in sorted({name for host in hosts.values() for name in installed(host.get("paths") or {})} - {*declared, removed}):
         there = sorted(name for name, host in hosts.items() if app in installed(host.get("paths") or {}))
         running = {
             unit
@@ -79,7 +82,7 @@ def report(apps, hosts):
         }
         state = f"{', '.join(sorted(running))} still {'run' if len(running) > 1 else 'runs'}" if running else "nothing of it runs"
         lines.append(f"app {app} on {', '.join(there)}: {state}. It goes with {REMEDY.format(app)}; its data stays")
-    gone = {name for host in hosts.values() for name in kept(host.get("paths") or {})} - set(declared)
+    gone = {name for host in hosts.values() for name in kept(host.get("paths") or {})} - {*declared, removed}
     for hostname, host in sorted(hosts.items()):
         paths = host.get("paths") or {}
         for app in sorted(gone - installed(paths)):

@@ -66,6 +66,11 @@ def test_a_host_that_only_holds_the_database_is_told_of_by_what_others_know():
     ]
 
 
+def test_nothing_is_said_of_what_this_run_removes():
+    hosts = {"web1": _host("old", "older"), "web2": _host(kept={"old": "/srv/old/shared"})}
+    assert [line.split(":")[0] for line in remains.report(SHOP, hosts, "old")] == ["app older on web1"]
+
+
 PLAN = {"hosts": {"web1": {"processes": {"shop": {"web": {"instances": 2}}}}}}
 
 

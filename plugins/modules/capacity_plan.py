@@ -14,7 +14,8 @@ description:
     their snapshots C(mainstay_host).
   - Refuses first what cannot be meant - no app, a variable that begins with C(mainstay_) and that nothing reads, an app whose name is that
     of a user, a group or a packaged unit of a host, a host in no tier, servers and firewalls that somebody has set up before and
-    that C(mainstay_adopt) does not name, ports of a process that an app has which is no longer declared. The task fails with one sentence that says what to change.
+    that C(mainstay_adopt) does not name, a port that an app has which is no longer declared. The task fails with one sentence that says
+    what to change.
 notes:
   - This is an action plugin; the module of the same name holds its documentation. It runs on the control node, and changes nothing.
 options:

@@ -17,6 +17,11 @@ def certificates_due(sites, paths, renew_days=30):
     return certificates.certificates_due(certificates.self_signed_sites(sites), paths, today, renew_days)
 
 
+def acme_due(sites, paths, server):
+    """Those of an authority's certificates that the snapshot does not show."""
+    return certificates.acme_due(sites, paths, server)
+
+
 def _pem_text(item):
     """The item itself where it is PEM text, else what the file of that name on the control node holds."""
     if "-----BEGIN" in item:
@@ -46,6 +51,8 @@ class FilterModule:
             "self_signed_sites": certificates.self_signed_sites,
             "certificates_due": certificates_due,
             "certificates_unused": certificates.certificates_unused,
+            "acme_sites": certificates.acme_sites,
+            "acme_due": acme_due,
             "ca_files": ca_files,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

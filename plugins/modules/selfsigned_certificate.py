@@ -34,6 +34,10 @@ options:
         type: list
         elements: str
         default: []
+      placeholder:
+        description: Whether a pair of an authority, as M(mainstay.vps.acme_certificate) obtains it, is as good.
+        type: bool
+        default: false
   directory:
     description: Where the files lie. It is created when it is missing.
     type: path
@@ -84,6 +88,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.derive.certificates i
     certificates_due,
     pair_folder,
 )
+from ansible_collections.mainstay.vps.plugins.module_utils.host.pairs import put_to_use, shown
 
 REQUEST = """\
 [req]
@@ -112,27 +117,6 @@ def request(names):
     """The configuration openssl makes the certificate from; a common name holds at most 64 characters."""
     common_name = names[0] if len(names[0]) <= 64 else "mainstay"
     return REQUEST.format(common_name=common_name, names=", ".join(map(alternative_name, names)))
-
-
-def links(directory):
-    """What the directory shows, in the form of the snapshot's paths."""
-    if not os.path.isdir(directory):
-        return {}
-    return {
-        entry.path: {"target": os.readlink(entry.path) if entry.is_symlink() else None}
-        for entry in os.scandir(directory)
-        if os.path.exists(entry.path)
-    }
-
-
-def point(path, target):
-    """Make path a link to target, in one step."""
-    if not (os.path.islink(path) and os.readlink(path) == target):
-        fresh = f"{path}.new"
-        if os.path.lexists(fresh):
-            os.unlink(fresh)
-        os.symlink(target, fresh)
-        os.replace(fresh, path)
 
 
 def make(module, directory, site, folder, days):
@@ -168,12 +152,7 @@ def make(module, directory, site, folder, days):
     final = os.path.join(directory, folder)
     shutil.rmtree(final, ignore_errors=True)
     os.rename(fresh, final)
-    point(os.path.join(directory, f"{site['name']}.pair"), folder)
-    for kind in ("crt", "key"):
-        point(os.path.join(directory, f"{site['name']}.{kind}"), f"{site['name']}.pair/{kind}")
-    for entry in os.listdir(pairs):
-        if entry.rsplit(".", 2)[0] == site["name"] and f".pairs/{entry}" != folder:
-            shutil.rmtree(os.path.join(pairs, entry))
+    put_to_use(directory, site["name"], folder)
 
 
 def main():
@@ -187,6 +166,7 @@ def main():
                 "options": {
                     "name": {"type": "str", "required": True},
                     "names": {"type": "list", "elements": "str", "default": []},
+                    "placeholder": {"type": "bool", "default": False},
                 },
             },
             "directory": {"type": "path", "default": "/etc/mainstay/tls"},
@@ -205,7 +185,7 @@ def main():
     except DeclarationError as error:
         module.fail_json(msg=str(error))
     today = datetime.datetime.now(datetime.timezone.utc).date()
-    before = links(directory)
+    before = shown(directory)
     made, diff = [], []
     for site in certificates_due(sites, before, today, renew_days, directory):
         folder = pair_folder(site["name"], site["names"], today + datetime.timedelta(days=days))

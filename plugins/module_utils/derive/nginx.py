@@ -10,6 +10,8 @@ from ..stack.instances import numbers
 from ..stack.tiers import at, hosts_of, reached_at
 
 TLS_DIRECTORY = "/etc/mainstay/tls"
+# Where certbot lays what an authority asks for on port 80. It is root's: who could write there could have certificates.
+CHALLENGES = "/var/lib/mainstay/acme"
 
 
 def upstream_name(app_name, process_name):
@@ -94,6 +96,8 @@ def nginx_sites(apps, plan=None, hostname=None):
             sites.append(
                 {
                     "name": site["name"],
+                    "aliases": site["aliases"],
+                    "challenges": CHALLENGES if site["tls"]["kind"] == "letsencrypt" else None,
                     "app": app["name"],
                     "tls": tls_files(site),
                     "max_body": site["max_body"],

@@ -15,6 +15,8 @@ def stack_packages(apps, tiers, part="all"):
     tools, servers = ["nftables", "logrotate"], []
     if "proxy" in tiers:
         servers += ["nginx"]
+        if any(site["tls"]["kind"] == "letsencrypt" for app in declared for site in app["sites"].values()):
+            servers += ["certbot"]
     if "database" in tiers and any(app["database"] == "postgresql" for app in declared):
         servers += ["postgresql", "python3-psycopg2"]
     if "database" in tiers and any(app["pooler"] == "pgbouncer" for app in declared):

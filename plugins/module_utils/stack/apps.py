@@ -135,8 +135,8 @@ def _app(name, value):
     if name in RESERVED_NAMES:
         refuse(where, name, f"it is the name of a system account; call the app something else, such as {name}-app")
     mapping(value, where, APP_KEYS, required=("source", "processes"))
-    runtime = one_of(value.get("runtime", "python"), f"{where}.runtime", RUNTIMES, "runtime")
-    database = one_of(value.get("database", "none"), f"{where}.database", DATABASES, "database")
+    runtime = one_of(value.get("runtime", "python"), f"{where}.runtime", RUNTIMES)
+    database = one_of(value.get("database", "none"), f"{where}.database", DATABASES)
     pooler = one_of(value.get("pooler", "none"), f"{where}.pooler", POOLERS)
     if pooler != "none" and database != "postgresql":
         refuse(f"{where}.pooler", pooler, "it stands before PostgreSQL only; declare database: postgresql, or remove pooler")

@@ -8,11 +8,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 
-# Parts of the interface that are declared but not built yet: refused instead of half done.
-NOT_YET = {
-    ("tls", "letsencrypt"): "use tls: selfsigned, or {certificate: …, key: …} with files of your own",
-}
-
 
 class DeclarationError(ValueError):
     """A declaration that cannot work; the message names the variable, the value and the remedy."""
@@ -46,12 +41,10 @@ def mapping(value, where, keys=None, required=()):
     return value
 
 
-def one_of(value, where, choices, field=None):
+def one_of(value, where, choices):
     if value not in choices:
         near = difflib.get_close_matches(str(value), choices, 1)
         refuse(where, value, (f"did you mean {near[0]}? It is one of {', '.join(choices)}") if near else f"use one of {', '.join(choices)}")
-    if (field, value) in NOT_YET:
-        refuse(where, value, f"it is part of the interface but not built yet; {NOT_YET[field, value]}")
     return value
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from .processes import HEADER, url_path
-from .refusal import boolean, integer, mapping, networks_of, one_of, refuse, text_of
+from .refusal import boolean, integer, mapping, networks_of, one_of, refuse, text_of, texts_of
 from .source import path_below
 
 DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -31,7 +31,7 @@ STATUSES = (403, 404, 410)
 BODY = re.compile(r"\d+[KMG]?")
 # How gunicorn is told after how many seconds it ends a worker with its request.
 GUNICORN_TIMEOUT = re.compile(r"\bgunicorn\b.*?\s(?:--timeout[= ]|-t ?)(\d+)")
-SITE_KEYS = ("tls", "routes", "rate_limit", "max_body", "headers")
+SITE_KEYS = ("tls", "routes", "aliases", "rate_limit", "max_body", "headers")
 
 
 def public_folders(sites):
@@ -126,7 +126,7 @@ def _tls(value, where):
                 for key in ("certificate", "key")
             },
         }
-    return {"kind": one_of(value, where, TLS, "tls")}
+    return {"kind": one_of(value, where, TLS)}
 
 
 def _rate_limit(value, where):
@@ -151,14 +151,21 @@ def _headers(value, where):
     }
 
 
+def _host_name(name, where):
+    return text_of(name, where, DOMAIN, "write a host name in small letters, such as shop.example.com")
+
+
 def site_of(name, value, where, processes, runtime):
-    text_of(name, where, DOMAIN, "write a host name in small letters, such as shop.example.com")
+    _host_name(name, where)
     mapping(value, where, SITE_KEYS, required=("routes",))
     routes = mapping(value["routes"], f"{where}.routes")
     if not routes:
         refuse(f"{where}.routes", routes, "declare at least one route, such as /: {process: web}")
     return {
         "name": name,
+        "aliases": [
+            _host_name(alias, f"{where}.aliases[{index}]") for index, alias in enumerate(texts_of(value.get("aliases", []), f"{where}.aliases"))
+        ],
         "tls": _tls(value.get("tls", "selfsigned"), f"{where}.tls"),
         "routes": {
             url_path(path, f"{where}.routes"): _route(routes[path], f"{where}.routes.{path}", path, processes, runtime)
@@ -171,9 +178,13 @@ def site_of(name, value, where, processes, runtime):
 
 
 def check_sites(apps):
+    """Refuse a host name that two sites answer to, as their own name or as an alias: nginx would serve one of them, whichever it is."""
     owners = {}
     for app in apps.values():
-        for site in app["sites"]:
-            if site in owners:
-                refuse(f"mainstay_apps.{app['name']}.sites.{site}", site, f"{owners[site]} serves it already; serve a host name once")
-            owners[site] = app["name"]
+        for site in app["sites"].values():
+            where = f"mainstay_apps.{app['name']}.sites.{site['name']}"
+            names = {where: site["name"], **{f"{where}.aliases[{index}]": alias for index, alias in enumerate(site["aliases"])}}
+            for variable, name in names.items():
+                if name in owners:
+                    refuse(variable, name, f"{owners[name]} serves it already; serve a host name once")
+                owners[name] = app["name"]

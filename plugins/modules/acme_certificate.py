@@ -163,7 +163,8 @@ def problem_of(names, token, declared):
     notices = []
     for name in names:
         findings = [
-            {"address": address, "here": address in declared or is_here(address), **ask(name, address, token)} for address in addresses_of(name)
+            {"address": address, "here": address in declared or is_here(address), **ask(name, address, token)}
+            for address in addresses_of(name)
         ]
         problem, told = judged(name, findings, declared or own_addresses())
         notices += told
@@ -246,7 +247,9 @@ def main():
         module.warn(notice)
     if failed:
         told = " ".join(f"{name}: no certificate of {options['server']}. {problem}" for name, problem in failed.items())
-        module.fail_json(msg=f"{told} What is not named has its certificate, and all sites are served: these with the one they had.", **result)
+        module.fail_json(
+            msg=f"{told} What is not named has its certificate, and all sites are served: these with the one they had.", **result
+        )
     module.exit_json(**result)
 
 

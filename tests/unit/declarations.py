@@ -188,6 +188,9 @@ WRONG = [
         },
         ["shop.example.com", "serve a host name once"],
     ),
+    (("shop", "sites", "shop.example.com", "aliases"), ["shop.example.com"], ["aliases[0]", "serve a host name once"]),
+    (("shop", "sites", "shop.example.com", "aliases"), ["WWW.example.com"], ["aliases[0]", "'WWW.example.com'", "small letters"]),
+    (("shop", "sites", "shop.example.com", "aliases"), "www.example.com", ["aliases", "list of texts"]),
     (("shop",), ["web"], ["mainstay_apps.shop", "write a mapping"]),
 ]
 

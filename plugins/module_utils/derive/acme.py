@@ -12,18 +12,32 @@ from .certificates import lineage_name
 
 # The authority follows these, so what stands behind them is not for this host to judge.
 REDIRECTS = (301, 302, 307, 308)
-# What certbot says of a refusal, by the authority's own types of errors (RFC 8555, section 6.7), and what helps.
-REMEDIES = (
-    ("ratelimited", "Wait as long as it says; try with certificates_acme_server of the authority's staging environment meanwhile."),
-    ("caa", "Let the CAA records of the name allow this authority, or remove them."),
-    ("dns", "Set the A or AAAA record of the name to this host."),
-    ("connection", "Open port 80 of this host to the internet, in the provider's firewall, too."),
-    ("unauthorized", "Let the A and AAAA records of the name lead to this host alone."),
-    ("rejectedidentifier", "The authority gives no certificate for this name; use tls: selfsigned, or another name."),
-    ("externalaccountrequired", "This authority wants an account of its own making; register it with certbot on the host first."),
-    ("certificate_verify_failed", "certificates_acme_ca has to name a file on the host with the certificate of the authority's own CA."),
-    ("connectionerror", "certificates_acme_server does not answer: see whether it is up and whether the host may connect to it."),
-    ("max retries exceeded", "certificates_acme_server does not answer: see whether it is up and whether the host may connect to it."),
+# The authority's own types of errors (RFC 8555, section 6.7), and what helps.
+REMEDIES = {
+    "rateLimited": "Wait as long as it says; try with certificates_acme_server of the authority's staging environment meanwhile.",
+    "caa": "Let the CAA records of the name allow this authority, or remove them.",
+    "dns": "Set the A or AAAA record of the name to this host.",
+    "connection": "Open port 80 of this host to the internet, in the provider's firewall, too.",
+    "unauthorized": "Let the A and AAAA records of the name lead to this host alone.",
+    "rejectedIdentifier": "The authority gives no certificate for this name; use tls: selfsigned, or another name.",
+    "externalAccountRequired": "This authority wants an account of its own making; register it with certbot on the host first.",
+}
+# What certbot itself says where the authority has not.
+_UNREACHED = "Nothing answers at certificates_acme_server: see whether it is up, and whether the host may connect to it."
+SIGNS = (
+    (
+        "certificate_verify_failed",
+        "Name in certificates_acme_ca a file on the host with the CA that the authority's own server is signed by.",
+    ),
+    (
+        "certificate verify failed",
+        "Name in certificates_acme_ca a file on the host with the CA that the authority's own server is signed by.",
+    ),
+    ("connectionerror", _UNREACHED),
+    ("connection refused", _UNREACHED),
+    ("timed out", _UNREACHED),
+    ("name resolution", _UNREACHED),
+    ("max retries exceeded", _UNREACHED),
     ("another instance of certbot", "Let the other one end."),
 )
 LOG = "The whole story is in /var/log/letsencrypt/letsencrypt.log on the host."
@@ -72,12 +86,14 @@ def judged(name, findings, own):
         this host's, or declared as such. ``answer`` is whether the token came back, or None where nothing answered, because of ``error``.
     :param own: Addresses to name as this host's.
     """
-    should = f"Set the A or AAAA record of {name} to this host ({', '.join(own)})" if own else f"Set the A or AAAA record of {name} to this host"
+    should = (
+        f"Set the A or AAAA record of {name} to this host ({', '.join(own)})" if own else f"Set the A or AAAA record of {name} to this host"
+    )
     if not findings:
         return f"{name} has no address. {should}.", []
     notices = []
     for finding in findings:
-        record = f"the {'AAAA' if ':' in finding['address'] else 'A'} record of {name}, {finding['address']},"
+        record = f"The {'AAAA' if ':' in finding['address'] else 'A'} record of {name}, {finding['address']},"
         if finding["answer"]:
             continue
         if finding["answer"] is None and not finding["here"]:
@@ -86,7 +102,9 @@ def judged(name, findings, own):
                 "leads that address here, name it in certificates_acme_addresses."
             ), notices
         if finding["answer"] is None:
-            notices.append(f"{record} does not answer from here ({finding['error']}); whether it does from elsewhere, the authority will see.")
+            notices.append(
+                f"{record} does not answer from here ({finding['error']}); whether it does from elsewhere, the authority will see."
+            )
         elif finding["status"] in REDIRECTS:
             notices.append(f"{record} leads elsewhere (status {finding['status']}); the authority will follow.")
         else:
@@ -106,5 +124,6 @@ def reason(output):
         noise = re.compile(r"^(Saving debug log|Ask for help|Account registered|Requesting a certificate|Renewing an existing|\s*$)")
         lines = [line.strip() for line in output.splitlines() if not noise.match(line)]
         said = " ".join(re.sub(r"Ask for help or search.*|See the logfile.*", "", line) for line in lines[-3:]).strip()
-    found = [remedy for sign, remedy in REMEDIES if sign in (details[0][1].lower() if details else said.lower().replace(" :: ", ":"))]
-    return f"{printable(said)[:600] or 'certbot failed without a word.'} {found[0] if found else LOG}"
+    kind = details[0][1] if details else next(iter(re.findall(r"acme:error:(\w+)", output)), None)
+    remedy = REMEDIES.get(kind) or next((helps for sign, helps in SIGNS if sign in said.lower()), LOG)
+    return f"{printable(said)[:600].rstrip('.') or 'certbot failed without a word'}. {remedy}"

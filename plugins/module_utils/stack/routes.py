@@ -164,7 +164,8 @@ def site_of(name, value, where, processes, runtime):
     return {
         "name": name,
         "aliases": [
-            _host_name(alias, f"{where}.aliases[{index}]") for index, alias in enumerate(texts_of(value.get("aliases", []), f"{where}.aliases"))
+            _host_name(alias, f"{where}.aliases[{index}]")
+            for index, alias in enumerate(texts_of(value.get("aliases", []), f"{where}.aliases"))
         ],
         "tls": _tls(value.get("tls", "selfsigned"), f"{where}.tls"),
         "routes": {

@@ -195,8 +195,10 @@ def test_wrong_logs_are_refused_with_a_remedy(change, words):
 
 def test_certificates_of_the_declared_sites():
     files = {"certificate": "/etc/mainstay/tls/shop.example.com.crt", "key": "/etc/mainstay/tls/shop.example.com.key"}
-    assert certificates.certificate_sites(SHOP) == [{"name": "shop.example.com", "source": "selfsigned", **files}]
-    assert certificates.certificate_sites(broken(TLS, OWN)) == [{"name": "shop.example.com", "source": "files", **OWN}]
+    assert certificates.certificate_sites(SHOP) == [{"name": "shop.example.com", "source": "selfsigned", "names": [], **files}]
+    assert certificates.certificate_sites(broken(TLS, OWN)) == [{"name": "shop.example.com", "source": "files", "names": [], **OWN}]
+    aliased = broken(("shop", "sites", "shop.example.com", "aliases"), ["www.shop.example.com"])
+    assert certificates.certificate_sites(aliased)[0]["names"] == ["www.shop.example.com"]
     assert certificates.certificate_sites(broken(TLS, "none")) == []
 
 
@@ -211,8 +213,9 @@ def test_own_files_are_left_alone():
 @pytest.mark.parametrize(
     ("site", "words"),
     [
-        ({"source": "letsencrypt"}, ["certificates_sites[0].source", "not built yet", "selfsigned", "certificate: …, key: …"]),
-        ({"source": "acme"}, ["certificates_sites[0].source", "'acme'", "selfsigned or files"]),
+        ({"source": "letsencrypt", "names": ["*.example.com"]}, ["certificates_sites", "*.example.com", "port 80"]),
+        ({"source": "letsencrypt", "names": ["192.0.2.1"]}, ["certificates_sites", "192.0.2.1", "port 80"]),
+        ({"source": "acme"}, ["certificates_sites[0].source", "'acme'", "selfsigned, letsencrypt or files"]),
         ({"source": "files", "key": "/a"}, ["certificates_sites[0]", "certificate and key"]),
         ({"source": "selfsigned", "names": ["../../etc/passwd"]}, ["certificates_sites", "host name"]),
         ({"source": "selfsigned", "alias": ["b"]}, ["certificates_sites[0].alias", "no such key"]),
@@ -309,3 +312,34 @@ def test_what_is_no_certificate_is_refused(text, word):
     with pytest.raises(certificates.DeclarationError, match=word) as refused:
         certificates.ca_certificates([text])
     assert "secret" not in str(refused.value)
+
+
+SERVER = "https://acme.example.com/directory"
+LINEAGE = "/etc/letsencrypt/live/mainstay-a.example.com/fullchain.pem"
+OF_AUTHORITY = certificates.acme_folder(SITE["name"], SITE["names"], SERVER)
+
+
+@pytest.mark.parametrize(
+    ("target", "lineage", "names", "server", "due", "placeholder_due"),
+    [
+        (OF_AUTHORITY, True, SITE["names"], SERVER, False, False),
+        (OF_AUTHORITY, True, SITE["names"][::-1], SERVER, False, False),
+        (OF_AUTHORITY, True, [*SITE["names"], "b.example.com"], SERVER, True, False),  # the old one serves until there is another
+        (OF_AUTHORITY, True, SITE["names"], "https://staging.example.com/directory", True, False),
+        (OF_AUTHORITY, False, SITE["names"], SERVER, True, True),  # somebody has deleted certbot's files
+        (
+            certificates.pair_folder(SITE["name"], SITE["names"], TODAY + datetime.timedelta(days=800)),
+            True,
+            SITE["names"],
+            SERVER,
+            True,
+            False,
+        ),
+        (None, False, SITE["names"], SERVER, True, True),
+    ],
+)
+def test_a_certificate_of_an_authority_is_due_by_its_link_and_certbot_s_file(target, lineage, names, server, due, placeholder_due):
+    site = {"name": SITE["name"], "source": "letsencrypt", "names": names}
+    paths = {**_paths(target), **({LINEAGE: {}} if lineage else {})} if target else {}
+    assert bool(certificates.acme_due(certificates.acme_sites([site]), paths, server)) is due
+    assert bool(certificates.certificates_due(certificates.self_signed_sites([site]), paths, TODAY)) is placeholder_due

@@ -70,6 +70,13 @@ def test_files_are_served_with_a_slash_on_both_sides():
     assert (location["path"], location["alias"]) == ("/downloads/", "/srv/shop/current/public/files/")
 
 
+def test_aliases_and_challenges_belong_to_a_site():
+    where = ("shop", "sites", "shop.example.com")
+    (site,) = nginx.nginx_sites(broken((*where, "aliases"), ["www.shop.example.com"]))
+    assert (site["aliases"], site["challenges"]) == (["www.shop.example.com"], None)
+    assert nginx.nginx_sites(broken((*where, "tls"), "letsencrypt"))[0]["challenges"] == "/var/lib/mainstay/acme"
+
+
 def test_plain_http_and_own_files():
     where = ("shop", "sites", "shop.example.com", "tls")
     assert nginx.nginx_sites(broken(where, "none"))[0]["tls"] is None

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Certificates of an authority, here pebble: issued and renewed without a restart, and what becomes of sites that cannot have one."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+from plays import ROOT, changes, play, words
+
+RENEWAL = "/etc/letsencrypt/renewal/mainstay-acme.test.conf"
+VISIT = "curl --silent --insecure --noproxy '*' --output /dev/null --write-out '%{{http_code}} %{{redirect_url}}' {}"
+
+
+def _served(host, name):
+    """Issuer, serial number and names of the certificate on the wire."""
+    return host.check_output(
+        f"openssl s_client -connect 127.0.0.1:443 -servername {name} </dev/null 2>/dev/null | "
+        "openssl x509 -noout -issuer -serial -ext subjectAltName"
+    )
+
+
+def _with(*names):
+    """The scenario's variables with further sites of the authority's."""
+    declared = yaml.safe_load((ROOT / "molecule/node/group_vars/all/stack.yml").read_text())["mainstay_apps"]
+    declared["chat"]["source"]["path"] = str(ROOT / "examples/chat")
+    for name in names:
+        declared["chat"]["sites"][name] = {"tls": "letsencrypt", "routes": {"/": {"process": "web"}}}
+    return {"mainstay_apps": declared}
+
+
+def test_the_site_and_its_alias_are_served_with_the_authority_s_certificate(host):
+    for name in ("acme.test", "www.acme.test"):
+        assert re.search(r"(?s)Pebble.*DNS:acme.test, DNS:www.acme.test", _served(host, name))
+    assert host.check_output(VISIT.format("https://acme.test/")).startswith("200")
+    for url in ("http://acme.test/a?b=1", "http://www.acme.test/a?b=1", "https://www.acme.test/a?b=1"):
+        assert host.check_output(VISIT.format(f"'{url}'")) == "301 https://acme.test/a?b=1"
+
+
+def test_challenges_are_root_s_and_leave_nothing_behind(host):
+    assert host.check_output("stat --format='%a %U' /var/lib/mainstay/acme/.well-known/acme-challenge") == "755 root"
+    assert host.check_output("ls /var/lib/mainstay/acme/.well-known/acme-challenge") == ""
+
+
+def test_a_renewal_reaches_nginx_without_a_restart(host):
+    assert host.service("certbot.timer").is_enabled and host.service("certbot.timer").is_running
+    lifetime = re.search(r"renew_before_expiry = (\d+) hours", host.file(RENEWAL).content_string)
+    assert int(lifetime[1]) * 3 // 24 in range(5 * 365, 5 * 366 + 2)  # pebble's are valid for five years
+    before, pid = _served(host, "acme.test"), host.check_output("systemctl show --property=MainPID nginx.service")
+    host.check_output(f"sed -i 's/^renew_before_expiry.*/renew_before_expiry = 20 years/' {RENEWAL}")
+    host.check_output("systemctl start certbot.service")
+    host.check_output("sleep 1")  # nginx takes its new workers over
+    assert "Pebble" in _served(host, "acme.test") and _served(host, "acme.test") != before
+    assert host.check_output("systemctl show --property=MainPID nginx.service") == pid
+    assert lifetime[0] in host.file(RENEWAL).content_string
+
+
+def test_a_name_that_leads_elsewhere_is_told_and_holds_back_no_other(host):
+    run = play("playbooks/deploy.yml", "--tags", "certificates,nginx", variables=_with("second.test", "wrong.test"))
+    assert run.returncode != 0
+    assert "The A record of wrong.test, 192.0.2.9, is no address of this host" in words(run)
+    assert "Pebble" in _served(host, "second.test")
+    assert "issuer=CN = wrong.test" in _served(host, "wrong.test")
+
+
+def test_an_authority_that_is_down_is_told_and_everything_is_served(host):
+    host.check_output("echo '127.0.0.1 third.test' >> /etc/hosts")
+    variables = {**_with("third.test"), "certificates_acme_server": "https://localhost:14001/dir"}
+    run = play("playbooks/deploy.yml", "--tags", "certificates,nginx", variables=variables)
+    assert run.returncode != 0 and "Nothing answers at certificates_acme_server" in words(run)
+    assert "Pebble" in _served(host, "acme.test")
+    assert "issuer=CN = third.test" in _served(host, "third.test")
+    for name in ("acme.test", "third.test"):
+        assert host.check_output(VISIT.format(f"https://{name}/")).startswith("200")
+    back = play("playbooks/deploy.yml", "--tags", "certificates,nginx")
+    assert back.returncode == 0, back.stdout[-4000:]
+    assert changes(play("playbooks/deploy.yml", "--tags", "certificates,nginx")) == 0

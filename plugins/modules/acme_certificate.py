@@ -181,7 +181,7 @@ def obtain(module, site):
     command = certbot_command(site, options["server"], options["email"], options["webroot"], force)
     code, output, errors = module.run_command(command)
     if code:
-        return reason(f"{output}\n{errors}")
+        return reason(f"{output}\n{errors}", read("/var/log/letsencrypt/letsencrypt.log"))
     folder = acme_folder(site["name"], site["names"], options["server"])
     files = (lineage_file(site["name"], "fullchain.pem"), lineage_file(site["name"], "privkey.pem"))
     link_pair(options["directory"], site["name"], folder, *files)

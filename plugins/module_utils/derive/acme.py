@@ -20,6 +20,7 @@ REMEDIES = {
     "connection": "Open port 80 of this host to the internet, in the provider's firewall, too.",
     "unauthorized": "Let the A and AAAA records of the name lead to this host alone.",
     "rejectedIdentifier": "The authority gives no certificate for this name; use tls: selfsigned, or another name.",
+    "accountDoesNotExist": "Forget the account by certbot unregister --server, with the same server, on the host, and run again.",
     "externalAccountRequired": "This authority wants an account of its own making; register it with certbot on the host first.",
 }
 # What certbot itself says where the authority has not.
@@ -115,8 +116,12 @@ def judged(name, findings, own):
     return None, notices
 
 
-def reason(output):
-    """What an authority or certbot said, in a line, and what helps."""
+def reason(output, log=""):
+    """What an authority or certbot said, in a line, and what helps.
+
+    :param log: Certbot's own log of that run. Certbot 2.1 says "can't set attribute" where the authority has refused, and only the log
+        tells what.
+    """
     details = re.findall(r"^\s*(?:Identifier|Domain):\s*(\S+)\s*\n\s*Type:\s*(\S+)\s*\n\s*Detail:\s*(.+)$", output, re.MULTILINE)
     if details:
         said = "; ".join(f"{domain}: {kind}, {detail.strip()}" for domain, kind, detail in details)
@@ -124,6 +129,9 @@ def reason(output):
         noise = re.compile(r"^(Saving debug log|Ask for help|Account registered|Requesting a certificate|Renewing an existing|\s*$)")
         lines = [line.strip() for line in output.splitlines() if not noise.match(line)]
         said = " ".join(re.sub(r"Ask for help or search.*|See the logfile.*", "", line) for line in lines[-3:]).strip()
-    kind = details[0][1] if details else next(iter(re.findall(r"acme:error:(\w+)", output)), None)
+    kind = details[0][1] if details else None
+    refused = re.findall(r"urn:ietf:params:acme:error:(\w+) :: (.+)", f"{output}\n{log}")
+    if refused and not details:
+        kind, said = refused[-1][0], ": ".join(refused[-1])
     remedy = REMEDIES.get(kind) or next((helps for sign, helps in SIGNS if sign in said.lower()), LOG)
     return f"{printable(said)[:600].rstrip('.') or 'certbot failed without a word'}. {remedy}"

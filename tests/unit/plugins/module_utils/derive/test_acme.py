@@ -62,6 +62,12 @@ def test_what_certbot_said_has_a_remedy(output, words):
     assert all(word in said for word in words), said
 
 
+def test_what_certbot_hides_is_in_its_log():
+    log = "acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: There were too many requests :: too many certificates"
+    said = acme.reason("An unexpected error occurred:\nAttributeError: can't set attribute", log)
+    assert "too many certificates" in said and "Wait as long" in said and "attribute" not in said
+
+
 def test_the_command_names_everything_and_asks_nothing():
     site = {"name": "a.example.com", "names": ["a.example.com", "www.a.example.com"]}
     command = acme.certbot_command(site, "https://acme.example.com/directory", "", "/var/lib/mainstay/acme")

@@ -22,6 +22,13 @@ options:
     description: The declared apps, as in C(mainstay_apps).
     type: dict
     required: true
+  own:
+    description:
+      - Names of secrets that are the stack's rather than an app's, such as the password of the backups.
+      - They are kept and returned under the name C(mainstay), which no app can have.
+    type: list
+    elements: str
+    default: []
   directory:
     description: Where the secrets are kept. By default C(secrets) beside the inventory.
     type: path
@@ -61,10 +68,13 @@ class LookupModule(LookupBase):
         except DeclarationError as error:
             raise AnsibleLookupError(str(error)) from error
         keep = not variables.get("ansible_check_mode", False)
+        wanted = {name: secret_files.names(app) for name, app in declared.items()}
+        if self.get_option("own"):
+            wanted[secret_files.OWN] = self.get_option("own")
         return [
             {
-                name: {secret: self._secret(secret_files.path(directory, name, secret), keep) for secret in secret_files.names(app)}
-                for name, app in declared.items()
+                name: {secret: self._secret(secret_files.path(directory, name, secret), keep) for secret in secrets}
+                for name, secrets in wanted.items()
             }
         ]
 

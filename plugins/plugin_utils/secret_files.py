@@ -16,6 +16,8 @@ import tempfile
 
 # 64 bytes as the guides ask; their text is 86 characters of A-Z a-z 0-9 _ - and needs no quoting in a URL or a file.
 RANDOM_BYTES = 64
+# The folder of secrets that are no app's: the name is reserved.
+OWN = "mainstay"
 
 
 def names(app):

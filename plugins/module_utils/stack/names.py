@@ -18,9 +18,12 @@ VARIABLES = (
     "mainstay_app",
     "mainstay_apps",
     "mainstay_ca_certificates",
+    "mainstay_confirm",
     "mainstay_data",
     "mainstay_environment",
+    "mainstay_restore",
     "mainstay_secret",
+    "mainstay_snapshot",
     "mainstay_trusted_proxies",
     "mainstay_users",
 )

@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The drill: the newest backup out of the repository and into scratch, counted and compared; the live data is never touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+from . import backup, mariadb, pipes, postgres, records
+from .settings import BackupError
+
+PREFIX = "mainstay_drill_"
+SERVERS = {"postgresql": postgres, "mariadb": mariadb}
+
+
+def run(settings, restic):
+    """Every part of the newest backup; the record."""
+    started, parts, taken = time.time(), {}, {}
+    try:
+        restic.open()
+        taken = backup.choose(restic)
+    except BackupError as error:
+        parts["repository"] = {"ok": False, "error": str(error)}
+    for part in settings.parts if taken else ():
+        began = time.time()
+        try:
+            found = prove(settings, restic, part, taken["parts"].get(part["name"]))
+            parts[part["name"]] = {"ok": True, **found, "seconds": round(time.time() - began, 1)}
+        except (BackupError, OSError, ValueError) as error:
+            parts[part["name"]] = {"ok": False, "error": str(error), "seconds": round(time.time() - began, 1)}
+    record = backup.total({"id": taken.get("id"), "time": started, "parts": parts})
+    record["seconds"] = round(time.time() - started, 1)
+    records.write(settings, "drill.json", record)
+    news = {"drill": records.summary(record)}
+    records.publish(settings, **news, **({"drill_good": news["drill"]} if record["ok"] else {}))
+    return record
+
+
+def prove(settings, restic, part, kept):
+    """One part against its record; what was found.
+
+    :raises BackupError: when it is not in the backup, cannot be restored, or is not what the record says.
+    """
+    if not kept or not kept["ok"]:
+        raise BackupError("the newest backup does not have it; see mainstay backups")
+    if part["kind"] in SERVERS:
+        return prove_database(settings, restic, part, kept)
+    if part["kind"] == "globals":
+        if "CREATE ROLE" not in restic.text(kept["snapshot"], backup.filename(part)):
+            raise BackupError("there is no role in it")
+        return {}
+    found = verify_folders(restic, part, kept)
+    if any(found[key] != kept[key] for key in ("files", "sha256")):
+        raise BackupError(f"{found['files']} files are in it where {kept['files']} were taken, or their checksum is another one")
+    return found
+
+
+def verify_folders(restic, part, kept):
+    with tempfile.TemporaryFile() as report:
+        pipes.feed(
+            restic.dump_command(kept["snapshot"], backup.filename(part)),
+            [sys.executable, "-I", backup.TREE, "verify", str(report.fileno()), ""],
+            source_env=restic.env,
+            sink_user="nobody",
+            sink_env=backup.child_env(),
+            sink_fds=(report.fileno(),),
+        )
+        return backup.read_report(report)
+
+
+def prove_database(settings, restic, part, kept):
+    server, scratch = SERVERS[part["kind"]], PREFIX + part["database"]
+    server.drop(scratch)
+    try:
+        with fetched(restic, part, kept) as file:
+            server.make(part["database"], scratch, part["owner"])
+            server.fill(file.name, scratch, part["owner"])
+        return {"rows": compare(kept["rows"], server.counts(scratch))}
+    finally:
+        server.drop(scratch)
+
+
+def fetched(restic, part, kept):
+    """The dump as a file on disk that nobody else may read, where there is room for it and as much again."""
+    folder = os.environ.get("TMPDIR", "/var/tmp")
+    free = shutil.disk_usage(folder).free
+    if 2 * kept["bytes"] > free:
+        raise BackupError(f"it has {kept['bytes'] >> 20} MB and {folder} has {free >> 20} MB free: twice the size is needed")
+    file = tempfile.NamedTemporaryFile(dir=folder)
+    try:
+        restic.file(kept["snapshot"], backup.filename(part), file)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def compare(recorded, found):
+    """The rows that were found, where every table has as many as were recorded; of None nothing was known."""
+    for table in sorted({*recorded, *found}):
+        wanted, there = recorded.get(table, 0), found.get(table)
+        if there is None or table not in recorded or wanted not in (None, there):
+            raise BackupError(f"{table} has {'no table' if there is None else there} where {wanted} rows were recorded")
+    return found
+

@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MariaDB: a consistent dump of one database, the rows of its tables, and a dump back into a database.
+
+root is let in by the socket. A dump begins with the client's sandbox mode, so that nothing in it is a command of the client's.
+"""
+
+from __future__ import annotations
+
+import json
+
+from . import pipes
+from .settings import BackupError
+
+CLIENT = ("/usr/bin/mariadb", "--user=root", "--batch", "--skip-column-names", "--raw")
+DUMP = ("/usr/bin/mariadb-dump", "--user=root", "--single-transaction", "--quick", "--routines", "--events", "--triggers", "--hex-blob")
+
+
+def name(text):
+    return "`" + text.replace("`", "``") + "`"
+
+
+def literal(text):
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def execute(statements):
+    return pipes.run(list(CLIENT), text=statements).splitlines()
+
+
+def counts(database):
+    """The rows of each table, one after the other: while an app writes, no moment is the same for all."""
+    tables = execute(
+        "SELECT JSON_QUOTE(table_name) FROM information_schema.tables"
+        f" WHERE table_schema = {literal(database)} AND table_type = 'BASE TABLE' ORDER BY 1"
+    )
+    names = [json.loads(table) for table in tables]
+    found = execute("".join(f"SELECT COUNT(*) FROM {name(database)}.{name(table)};\n" for table in names)) if names else []
+    return dict(zip(names, map(int, found)))
+
+
+def keep(restic, database, filename, tags, moment):
+    """A database into the repository; of a table that was written meanwhile the rows are not known (None)."""
+    before = counts(database)
+    found = restic.keep([*DUMP, database], filename, tags, moment)
+    after = counts(database)
+    return {**found, "rows": {table: rows if after.get(table) == rows else None for table, rows in before.items()}}
+
+
+def make(_database, scratch, _owner):
+    execute(f"CREATE DATABASE {name(scratch)} CHARACTER SET utf8mb4")
+
+
+def fill(path, scratch, _owner):
+    """The first error ends it. An event of the dump would run in the scratch database, too, so the scheduler has to be off."""
+    if execute("SELECT @@event_scheduler") == ["ON"] and scratch.startswith("mainstay_"):
+        raise BackupError("event_scheduler is on: events in the dump would run in the scratch database")
+    with open(path, "rb") as file:
+        pipes.run([*CLIENT, "--binary-mode", f"--database={scratch}"], stdin=file)
+
+
+def drop(scratch):
+    execute(f"DROP DATABASE IF EXISTS {name(scratch)}")
+
+
+def exists(database):
+    return bool(execute(f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {literal(database)}"))

@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One program's output into another, where the second sees the end of it only when the first has ended well.
+
+A shell's pipe closes when the first program dies, and the second keeps half of a dump for a whole one.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+
+from .settings import BackupError
+
+CHUNK = 1 << 20
+PATIENCE = 20  # seconds for a program that was asked to end
+WORDS = 600  # characters of a program's complaint that are kept
+
+
+def as_user(user):
+    """Keywords for subprocess: the user with his own groups and none of root's."""
+    import grp
+    import os
+    import pwd
+
+    if user in (None, "root"):
+        return {}
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise BackupError(f"there is no user {user} on this host") from None
+    groups = [gid for gid in os.getgrouplist(user, entry.pw_gid) if _exists(grp, gid)]
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
+
+
+def _exists(grp, gid):
+    try:
+        return bool(grp.getgrgid(gid))
+    except KeyError:
+        return False
+
+
+def complaint(name, status, file):
+    """What a program has said, as an error."""
+    file.seek(0)
+    said = file.read().decode(errors="replace").strip()
+    return BackupError(f"{name} ended with {status}: {' '.join(said.split())[-WORDS:] or 'it said nothing'}")
+
+
+def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text=None):
+    """Run a program to its end; its output as text, unless `stdout` is a file.
+
+    :raises BackupError: when it ends with another status than 0, with its own words.
+    """
+    with tempfile.TemporaryFile() as errors:
+        found = subprocess.run(
+            command,
+            stdin=stdin if stdin is not None else (None if text is not None else subprocess.DEVNULL),
+            input=text.encode() if text is not None else None,
+            stdout=stdout or subprocess.PIPE,
+            stderr=errors,
+            cwd="/",
+            env=env,
+            pass_fds=pass_fds,
+            check=False,
+            **as_user(user),
+        )
+        if found.returncode:
+            raise complaint(command[0].rsplit("/", 1)[-1], found.returncode, errors)
+    return None if stdout else found.stdout.decode(errors="replace")
+
+
+def feed(source, sink, source_user=None, sink_user=None, source_env=None, sink_env=None, pass_fds=(), sink_fds=()):
+    """Run both; what the sink printed, and the bytes that went through.
+
+    The sink's input is closed when the source has ended with 0, and not before: else the sink is stopped and takes nothing for whole.
+
+    :raises BackupError: when either ends with another status than 0.
+    """
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as sink_errors, tempfile.TemporaryFile() as source_errors:
+        consumer = subprocess.Popen(
+            sink,
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=sink_errors,
+            cwd="/",
+            env=sink_env,
+            pass_fds=sink_fds,
+            start_new_session=True,
+            **as_user(sink_user),
+        )
+        producer = None
+        try:
+            producer = subprocess.Popen(
+                source,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=source_errors,
+                cwd="/",
+                env=source_env,
+                pass_fds=pass_fds,
+                start_new_session=True,
+                **as_user(source_user),
+            )
+            size = _pour(producer.stdout, consumer)
+            producer.stdout.close()  # a source whose sink is gone ends with SIGPIPE
+            status = producer.wait()
+            if size is not None and status:
+                _stop(consumer)
+                raise complaint(_name(source), status, source_errors)
+            consumer.stdin.close() if size is not None else None
+            ended = consumer.wait()
+            if ended:
+                raise complaint(_name(sink), ended, sink_errors)
+            if size is None:
+                raise BackupError(f"{_name(sink)} ended before it had read everything")
+        except BaseException:
+            _stop(consumer)
+            raise
+        said.seek(0)
+        return said.read().decode(errors="replace"), size
+
+
+def _pour(stream, consumer):
+    """The number of bytes that went through, or None when the consumer has gone."""
+    size = 0
+    while chunk := stream.read(CHUNK):
+        try:
+            consumer.stdin.write(chunk)
+            consumer.stdin.flush()
+        except BrokenPipeError:
+            return None
+        size += len(chunk)
+    return size
+
+
+def _stop(process):
+    """SIGINT first, with which restic takes its lock away; its input stays open until it has gone."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _name(command):
+    program = command[0].rsplit("/", 1)[-1]
+    return command[2].rsplit("/", 1)[-1] if program.startswith("python") else program

@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PostgreSQL: a dump and its row counts out of one snapshot, and a dump back into a database of another name.
+
+What an app has put into its database may run when it is restored (a function in a CHECK, for one), so it is restored by a role that is
+made for this and may do no more than the app's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import subprocess
+import tempfile
+
+from . import pipes
+from .settings import BackupError
+
+MARK = "mainstay-answered"
+ROLE = "mainstay_restore"
+# Tables whose rows a dump holds: those of extensions are the extension's. A count for each, as one line of JSON.
+COUNTS = r"""
+SELECT format('SELECT json_build_array(%L::text, count(*)) FROM ONLY %I.%I', n.nspname || '.' || c.relname, n.nspname, c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1 \gexec
+"""
+ITERATIONS = 4096
+PSQL = ("/usr/bin/psql", "-XAtq", "-v", "ON_ERROR_STOP=1")
+# What only a superuser may restore, and every database has, or gets before the rest.
+LEFT_OUT = re.compile(r"^\d+; \d+ \d+ (EXTENSION|(COMMENT|SECURITY LABEL) - EXTENSION|SCHEMA - public |(ACL|COMMENT) - SCHEMA public )")
+
+
+class Session:
+    """psql that stays open, and with it a snapshot that pg_dump can share."""
+
+    def __init__(self, database):
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [*PSQL, f"--dbname={database}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            cwd="/",
+            text=True,
+            encoding="utf-8",
+            **pipes.as_user("postgres"),
+        )
+
+    def ask(self, statements):
+        """The lines of an answer."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{statements}\n\\echo {MARK}\n")
+            self.process.stdin.flush()
+        lines = []
+        for line in self.process.stdout:
+            if line.rstrip("\n") == MARK:
+                return lines
+            lines.append(line.rstrip("\n"))
+        raise pipes.complaint("psql", self.process.wait(), self.errors)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+        self.errors.close()
+
+
+def keep(restic, database, filename, tags, moment):
+    """A database into the repository, with the rows of each of its tables at that very moment."""
+    with Session(database) as session:
+        (snapshot,) = session.ask(
+            "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot();"
+        )
+        # Not compressed: restic compresses, and finds again what has not changed since yesterday.
+        command = ["/usr/bin/pg_dump", "--format=custom", "--compress=0", f"--snapshot={snapshot}", f"--dbname={database}"]
+        found = restic.keep(command, filename, tags, moment, user="postgres")
+        return {**found, "rows": dict(json.loads(line) for line in session.ask(COUNTS))}
+
+
+def keep_globals(restic, filename, tags, moment):
+    """Roles and their settings, without passwords: site.yml sets those again, out of the secrets of the control node."""
+    command = ["/usr/bin/pg_dumpall", "--globals-only", "--no-role-passwords"]
+    return restic.keep(command, filename, tags, moment, user="postgres")
+
+
+def counts(database):
+    with Session(database) as session:
+        return dict(json.loads(line) for line in session.ask(COUNTS))
+
+
+def name(text):
+    return '"' + text.replace('"', '""') + '"'
+
+
+def literal(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+def execute(statements, database="postgres"):
+    """Statements go in by the input: a command line is in every process list."""
+    return pipes.run([*PSQL, f"--dbname={database}"], user="postgres", text=statements).splitlines()
+
+
+def verifier(password):
+    """What PostgreSQL stores for a password (RFC 5803), so that the password itself is in no log of its."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    parts = (base64.b64encode(value).decode() for value in (salt, stored, hmac.digest(salted, b"Server Key", "sha256")))
+    return "SCRAM-SHA-256${}:{}${}:{}".format(ITERATIONS, *parts)
+
+
+def restore_list(shown):
+    """The entries of `pg_restore --list` that the app's own role can restore."""
+    return "".join(f"{line}\n" for line in shown.splitlines() if not LEFT_OUT.match(line))
+
+
+def extensions(shown):
+    return re.findall(r"^\d+; \d+ \d+ EXTENSION - (\S+)", shown, re.MULTILINE)
+
+
+def make(database, scratch, owner):
+    """An empty database that sorts and encodes as the live one does; without one, as the server does."""
+    found = execute(f"SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = {literal(database)}")
+    encoding, collate, ctype = found[0].split("|") if found else ("UTF8", None, None)
+    locale = f" LC_COLLATE {literal(collate)} LC_CTYPE {literal(ctype)}" if collate else ""
+    execute(f"CREATE DATABASE {name(scratch)} TEMPLATE template0 OWNER {name(owner)} ENCODING {literal(encoding)}{locale}")
+    execute(f"REVOKE ALL ON DATABASE {name(scratch)} FROM PUBLIC")
+
+
+@contextlib.contextmanager
+def stranger(owner):
+    """A role that may become the app's and nothing else, and the variables with which it logs in; gone afterwards."""
+    password = secrets.token_urlsafe(32)
+    drop(role=True)
+    execute(f"CREATE ROLE {ROLE} LOGIN NOINHERIT PASSWORD {literal(verifier(password))}; GRANT {name(owner)} TO {ROLE}")
+    try:
+        yield {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGHOST": "127.0.0.1", "PGUSER": ROLE, "PGPASSWORD": password}
+    finally:
+        drop(role=True)
+
+
+def fill(path, scratch, owner):
+    """A dump into an empty database, as the app's own role; the first error ends it."""
+    shown = pipes.run(["/usr/bin/pg_restore", "--list", path], user=None)
+    for extension in extensions(shown):
+        execute(f"CREATE EXTENSION IF NOT EXISTS {name(extension)}", scratch)
+    with tempfile.NamedTemporaryFile("w") as chosen, stranger(owner) as env:
+        chosen.write(restore_list(shown))
+        chosen.flush()
+        execute(f"GRANT CONNECT ON DATABASE {name(scratch)} TO {ROLE}")
+        try:
+            pipes.run(
+                ["/usr/bin/pg_restore", "--exit-on-error", "--no-owner", f"--role={owner}", f"--use-list={chosen.name}"]
+                + [f"--dbname={scratch}", path],
+                env=env,
+            )
+        finally:
+            execute(f"REVOKE ALL ON DATABASE {name(scratch)} FROM {ROLE}")
+    execute("ANALYZE", scratch)
+
+
+def drop(scratch=None, role=False):
+    if scratch:
+        execute(f"DROP DATABASE IF EXISTS {name(scratch)} WITH (FORCE)")
+    if role:
+        execute(f"SET client_min_messages = error; DROP ROLE IF EXISTS {ROLE}")
+
+
+def exists(database):
+    return execute(f"SELECT 1 FROM pg_database WHERE datname = {literal(database)}") == ["1"]
+
+
+def take_place(scratch, database, aside):
+    """The restored database under the live name; the live one, if there is any, under another. Both or neither."""
+    live = exists(database)
+    away = f"ALTER DATABASE {name(database)} RENAME TO {name(aside)};" if live else ""
+    closed = f"ALTER DATABASE {name(database)} ALLOW_CONNECTIONS false;" if live else ""
+    opened = f"ALTER DATABASE {name(aside)} ALLOW_CONNECTIONS true;" if live else ""
+    try:
+        execute(closed) if live else None
+        execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname IN ({literal(database)}, {literal(scratch)})")
+        execute(f"BEGIN; {away} ALTER DATABASE {name(scratch)} RENAME TO {name(database)}; {opened} COMMIT")
+    except BackupError:
+        if live:
+            execute(f"ALTER DATABASE {name(database)} ALLOW_CONNECTIONS true")
+        raise

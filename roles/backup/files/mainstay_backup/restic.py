@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""restic, in the few words that are used of it; all of them are in 0.14 of Debian 12. Repository and password go in by its
+environment and a file: a command line is in every process list."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+
+from . import pipes
+from .settings import BackupError
+
+TAG = "mainstay"
+RECORD = "repository"  # the file of the state folder that says which repository is ours
+ABSENT = ("Is there a repository at", "does not exist", "no such file or directory")
+
+
+class Restic:
+    def __init__(self, settings, program="/usr/bin/restic"):
+        self.settings, self.program = settings, program
+
+    @property
+    def env(self):
+        """The variables of restic: few of this process's, and those that the repository needs."""
+        return {
+            "PATH": "/usr/bin:/bin",
+            "HOME": "/root",
+            "LC_ALL": "C.UTF-8",
+            "GOGC": "20",  # its garbage collector gives memory back sooner
+            "RESTIC_PROGRESS_FPS": "0.001",
+            **{key: os.environ[key] for key in ("TMPDIR", "http_proxy", "https_proxy", "no_proxy") if key in os.environ},
+            **self.settings.environment,
+            "RESTIC_REPOSITORY": self.settings.repository,
+            "RESTIC_PASSWORD_FILE": self.settings.password_file,
+            "RESTIC_CACHE_DIR": self.settings.cache,
+        }
+
+    def call(self, *words):
+        return pipes.run([self.program, *words], env=self.env)
+
+    def open(self):
+        """The repository answers, and is the one that it was; one that has never been there is made.
+
+        One that is gone is not made anew: an empty repository in its place would look like a backup.
+        """
+        place = os.path.join(self.settings.state, RECORD)
+        location = hashlib.sha256(self.settings.repository.encode()).hexdigest()
+        known = _read(place)
+        is_known = known.get("location") == location
+        try:
+            found = json.loads(self.call("cat", "config"))["id"]
+        except BackupError as error:
+            if is_known or not any(words in str(error) for words in ABSENT):
+                raise BackupError(f"the repository cannot be opened: {error}") from None
+            self.call("init")
+            found = json.loads(self.call("cat", "config"))["id"]
+        if is_known and known["id"] != found:
+            raise BackupError(f"the repository is another one than before: {found[:8]} instead of {known['id'][:8]}; is its disk mounted?")
+        if not is_known:
+            _write(place, {"location": location, "id": found})
+        self.call("unlock")  # takes away only what a process of this host has left that is no more
+
+    def keep(self, source, filename, tags, moment, user=None, env=None, pass_fds=()):
+        """What a program writes, kept as one file of a snapshot: {snapshot, bytes, added}."""
+        said, size = pipes.feed(
+            source,
+            [
+                *(self.program, "backup", "--json", "--stdin", f"--stdin-filename={filename}", f"--host={self.settings.host}"),
+                *(f"--time={moment}", *(f"--tag={tag}" for tag in (TAG, *tags))),
+            ],
+            source_user=user,
+            source_env=env,
+            sink_env=self.env,
+            pass_fds=pass_fds,
+        )
+        for line in said.splitlines():
+            if '"summary"' in line:
+                summary = json.loads(line)
+                return {"snapshot": summary["snapshot_id"], "bytes": size, "added": summary.get("data_added", 0)}
+        raise BackupError("restic ended well and named no snapshot")
+
+    def snapshots(self):
+        return json.loads(self.call("snapshots", "--json", f"--host={self.settings.host}", f"--tag={TAG}") or "[]") or []
+
+    def dump_command(self, snapshot, filename):
+        return [self.program, "dump", snapshot, f"/{filename}"]
+
+    def text(self, snapshot, filename):
+        return self.call("dump", snapshot, f"/{filename}")
+
+    def file(self, snapshot, filename, target):
+        """One kept file into an open file, whole."""
+        pipes.run(self.dump_command(snapshot, filename), env=self.env, stdout=target)
+
+    def forget(self, keep):
+        """Retention: the newest of so many days, weeks and months of each part, and everything of the last two days."""
+        rules = [f"--keep-{name}={number}" for name, number in keep.items() if number]
+        self.call("forget", "--prune", "--group-by=host,paths", f"--host={self.settings.host}", f"--tag={TAG}", "--keep-within=2d", *rules)
+
+    def check(self):
+        self.call("check", "--read-data-subset=5%")
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _write(path, value):
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump(value, file)
+    os.replace(f"{path}.new", path)

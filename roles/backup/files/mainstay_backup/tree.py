@@ -1,0 +1,223 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders into a tar stream and back. Runs as the user whose folders they are, never as root where another one may write.
+
+A SQLite database goes in as its own online backup, whole while the app writes to it. Links are kept as links and never followed.
+Standard library and nothing of this package: it is started as a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+import tarfile
+import tempfile
+import urllib.parse
+
+SQLITE = b"SQLite format 3\0"
+BESIDE = ("-wal", "-shm", "-journal")
+STAGING = ".mainstay-restoring"
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Digest:
+    """Files, bytes, and one checksum over all names and contents in their order."""
+
+    def __init__(self):
+        self.files, self.bytes, self.whole = 0, 0, hashlib.sha256()
+
+    def add(self, name, size, content):
+        self.files, self.bytes = self.files + 1, self.bytes + size
+        self.whole.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))
+
+    def report(self):
+        return {"files": self.files, "bytes": self.bytes, "sha256": self.whole.hexdigest()}
+
+
+class Exactly:
+    """As many bytes as the header promises: what was appended meanwhile is left out, what was cut off is filled with zeros."""
+
+    def __init__(self, file, size):
+        self.file, self.left, self.hash = file, size, hashlib.sha256()
+
+    def read(self, size):
+        data = self.file.read(min(size, self.left))
+        if not data and self.left:
+            data = b"\0" * min(size, self.left)
+        self.left -= len(data)
+        self.hash.update(data)
+        return data
+
+
+def pack(tops, stream, steady=None):
+    """Write the folders to the stream; the report. Whether `steady`, a file, stays the same meanwhile, is for the caller to judge."""
+    digest, before = Digest(), content(steady)
+    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        for top in tops:
+            try:
+                folder = os.open(top, READ | os.O_DIRECTORY)
+            except FileNotFoundError:
+                continue
+            _pack_folder(archive, digest, folder, top)
+    if content(steady) != before:
+        raise RuntimeError(f"{steady} has changed meanwhile")
+    return digest.report()
+
+
+def content(path):
+    if not path:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 20)
+    except FileNotFoundError:
+        return b""
+
+
+def _pack_folder(archive, digest, folder, path):
+    try:
+        archive.addfile(_header(os.fstat(folder), path, tarfile.DIRTYPE))
+        names = sorted(os.listdir(folder))
+        databases = {name for name in names if _is_database(folder, name)}
+        for name in names:
+            if not any(name.endswith(suffix) and name[: -len(suffix)] in databases for suffix in BESIDE):
+                _pack_entry(archive, digest, folder, name, f"{path}/{name}", name in databases)
+    finally:
+        os.close(folder)
+
+
+def _pack_entry(archive, digest, folder, name, path, is_database):
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISLNK(found.st_mode):
+            header = _header(found, path, tarfile.SYMTYPE)
+            header.linkname = os.readlink(name, dir_fd=folder)
+            archive.addfile(header)
+        elif stat.S_ISDIR(found.st_mode):
+            if name != STAGING:
+                _pack_folder(archive, digest, os.open(name, READ | os.O_DIRECTORY, dir_fd=folder), path)
+        elif stat.S_ISREG(found.st_mode):
+            descriptor = os.open(name, READ, dir_fd=folder)
+            with open(descriptor, "rb") as file:
+                if is_database:
+                    with tempfile.NamedTemporaryFile() as copy:
+                        copy_database(path, copy.name)
+                        _pack_file(archive, digest, copy, path, os.fstat(file.fileno()))
+                else:
+                    _pack_file(archive, digest, file, path, os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return  # gone since the folder was read
+
+
+def _pack_file(archive, digest, file, path, found):
+    header = _header(found, path, tarfile.REGTYPE)
+    header.size = os.fstat(file.fileno()).st_size
+    exact = Exactly(file, header.size)
+    archive.addfile(header, exact)
+    digest.add(header.name, header.size, exact.hash.hexdigest())
+
+
+def _header(found, path, kind):
+    header = tarfile.TarInfo(path.lstrip("/"))
+    header.type, header.mode, header.mtime = kind, stat.S_IMODE(found.st_mode), int(found.st_mtime)
+    header.uid, header.gid = found.st_uid, found.st_gid
+    return header
+
+
+def _is_database(folder, name):
+    try:
+        descriptor = os.open(name, READ, dir_fd=folder)
+    except OSError:
+        return False  # a link, a socket, or gone; what may not be read is told when it is packed
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and os.pread(descriptor, len(SQLITE), 0) == SQLITE
+    finally:
+        os.close(descriptor)
+
+
+def copy_database(path, target):
+    """SQLite's own online backup, and its own word that the copy is whole."""
+    source = sqlite3.connect(f"file:{urllib.parse.quote(path)}?mode=rw", uri=True, timeout=60)
+    copy = sqlite3.connect(target)
+    try:
+        source.backup(copy)
+        said = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if said != "ok":
+            raise RuntimeError(f"{path} is damaged: {said}")
+    finally:
+        copy.close()
+        source.close()
+
+
+def verify(stream):
+    """The report of a stream, from what is really in it."""
+    digest = Digest()
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            if member.isreg():
+                hashed, file = hashlib.sha256(), archive.extractfile(member)
+                while data := file.read(1 << 20):
+                    hashed.update(data)
+                digest.add(member.name, member.size, hashed.hexdigest())
+    return digest.report()
+
+
+def unpack(tops, stream):
+    """Put the folders back: first all of it beside what is there, then in its place."""
+    for top in tops:
+        shutil.rmtree(f"{top}/{STAGING}", ignore_errors=True)
+    there = [top for top in tops if os.path.isdir(top)]
+    found = set()
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            path = f"/{member.name}"
+            top = next((top for top in tops if path == top or path.startswith(f"{top}/")), None)
+            if top is None or ".." in path.split("/"):
+                raise RuntimeError(f"{path} is in none of the folders")
+            if top not in there:
+                raise RuntimeError(f"{top} is not there; run site.yml, which makes it, and restore again")
+            found.add(top)
+            if path == top:
+                os.makedirs(f"{top}/{STAGING}", 0o700)
+                continue
+            member.name = path[len(top) + 1 :]
+            keywords = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
+            archive.extract(member, f"{top}/{STAGING}", **keywords)
+    for top in sorted(found):
+        _take_place(top)
+
+
+def _take_place(top):
+    for entry in os.scandir(top):
+        if entry.name != STAGING:
+            shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+    for name in os.listdir(f"{top}/{STAGING}"):
+        os.rename(f"{top}/{STAGING}/{name}", f"{top}/{name}")
+    os.rmdir(f"{top}/{STAGING}")
+
+
+def main(words):
+    """VERB REPORT STEADY FOLDER...: the report goes to the descriptor REPORT, where there is one."""
+    verb, report, steady, *tops = words
+    if verb == "pack":
+        said = pack(tops, sys.stdout.buffer, steady)
+    elif verb == "verify":
+        said = verify(sys.stdin.buffer)
+    else:
+        said = unpack(tops, sys.stdin.buffer)
+    if said:
+        os.write(int(report), json.dumps(said).encode())
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (OSError, RuntimeError, RecursionError, sqlite3.Error, tarfile.TarError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -11,8 +11,11 @@ from ..stack.redis_ports import instance_name
 from ..stack.tiers import tiers_of
 from .redis import DATA
 
-# What is root's alone, and what a host would have to be told again without it. The password would be of use to nobody here.
+# What is root's alone, and what a host would have to be told again without it; in it the agent's folder, which the agent's user reads.
 OWN_FOLDERS = ("/etc/mainstay", "/var/lib/mainstay")
+AGENT, AGENT_FOLDER = "mainstay", "/var/lib/mainstay/agent"
+# The password would be of use to nobody inside of what it opens.
+LEFT_OUT = ("/etc/mainstay/backup", "/var/lib/mainstay/backup")
 
 
 def backup_parts(apps, plan=None, hostname=None, folders=()):
@@ -25,7 +28,10 @@ def backup_parts(apps, plan=None, hostname=None, folders=()):
         parts += [_queue(app) for app in apps.values() if "queue" in app["redis"]]
     if "backend" in tiers:
         parts += [_folders(app) for app in apps.values()]
-    return [*parts, {"name": "host", "kind": "folders", "user": "root", "paths": [*OWN_FOLDERS, *folders]}]
+    if apps:
+        parts.append({"name": "agent", "kind": "folders", "user": AGENT, "paths": [AGENT_FOLDER]})
+    own = {"paths": [*OWN_FOLDERS, *folders], "without": [AGENT_FOLDER, *LEFT_OUT]}
+    return [*parts, {"name": "host", "kind": "folders", "user": "root", **own}]
 
 
 def _databases(apps):

@@ -43,4 +43,8 @@ def check_backups(variables):
                 refuse(name, value, f"that is a line of cron; write a calendar event of systemd, {example}")
     password = variables.get("backup_password")
     if password is not None and (not isinstance(password, str) or len(password) < SHORTEST_PASSWORD or "\n" in password):
-        refuse("backup_password", MASK, f"write one line of at least {SHORTEST_PASSWORD} characters, or none: one is then made and kept in secrets/")
+        refuse(
+            "backup_password",
+            MASK,
+            f"write one line of at least {SHORTEST_PASSWORD} characters, or none: one is then made and kept in secrets/",
+        )

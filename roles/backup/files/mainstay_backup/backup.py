@@ -86,7 +86,7 @@ def _keep(restic, part, tags, moment):
         return mariadb.keep(restic, part["database"], file, tags, moment)
     if part["kind"] == "queue":
         return keep_queue(restic, part, file, tags, moment)
-    return keep_folders(restic, part["paths"], part["user"], file, tags, moment)
+    return keep_folders(restic, part, file, tags, moment)
 
 
 def keep_queue(restic, part, file, tags, moment):
@@ -94,7 +94,7 @@ def keep_queue(restic, part, file, tags, moment):
     (folder,) = part["paths"]
     for left in reversed(range(TRIES)):
         try:
-            return keep_folders(restic, [folder], part["user"], file, tags, moment, steady=f"{folder}/{MANIFEST}")
+            return keep_folders(restic, part, file, tags, moment, steady=f"{folder}/{MANIFEST}")
         except BackupError as error:
             if "has changed meanwhile" not in str(error) or not left:
                 raise
@@ -105,11 +105,11 @@ def keep_queue(restic, part, file, tags, moment):
 MANIFEST = "appendonlydir/appendonly.aof.manifest"
 
 
-def keep_folders(restic, paths, user, file, tags, moment, steady=""):
+def keep_folders(restic, part, file, tags, moment, steady=""):
     """Folders, read by the user whose they are."""
     with tempfile.TemporaryFile() as report:
-        command = [sys.executable, "-I", TREE, "pack", str(report.fileno()), steady, *paths]
-        found = restic.keep(command, file, tags, moment, user=user, env=child_env(), pass_fds=(report.fileno(),))
+        command = [sys.executable, "-I", TREE, "pack", str(report.fileno()), steady, ":".join(part.get("without", ())), *part["paths"]]
+        found = restic.keep(command, file, tags, moment, user=part["user"], env=child_env(), pass_fds=(report.fileno(),))
         return {**found, **read_report(report)}
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -64,7 +65,7 @@ def verify_folders(restic, part, kept):
     with tempfile.TemporaryFile() as report:
         pipes.feed(
             restic.dump_command(kept["snapshot"], backup.filename(part)),
-            [sys.executable, "-I", backup.TREE, "verify", str(report.fileno()), ""],
+            [sys.executable, "-I", backup.TREE, "verify", str(report.fileno()), "", ""],
             source_env=restic.env,
             sink_user="nobody",
             sink_env=backup.child_env(),
@@ -85,19 +86,16 @@ def prove_database(settings, restic, part, kept):
         server.drop(scratch)
 
 
+@contextlib.contextmanager
 def fetched(restic, part, kept):
     """The dump as a file on disk that nobody else may read, where there is room for it and as much again."""
     folder = os.environ.get("TMPDIR", "/var/tmp")
     free = shutil.disk_usage(folder).free
     if 2 * kept["bytes"] > free:
         raise BackupError(f"it has {kept['bytes'] >> 20} MB and {folder} has {free >> 20} MB free: twice the size is needed")
-    file = tempfile.NamedTemporaryFile(dir=folder)
-    try:
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
         restic.file(kept["snapshot"], backup.filename(part), file)
-    except BaseException:
-        file.close()
-        raise
-    return file
+        yield file
 
 
 def compare(recorded, found):
@@ -107,4 +105,3 @@ def compare(recorded, found):
         if there is None or table not in recorded or wanted not in (None, there):
             raise BackupError(f"{table} has {'no table' if there is None else there} where {wanted} rows were recorded")
     return found
-

@@ -42,7 +42,7 @@ class Session:
     """psql that stays open, and with it a snapshot that pg_dump can share."""
 
     def __init__(self, database):
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the session
         self.process = subprocess.Popen(
             [*PSQL, f"--dbname={database}"],
             stdin=subprocess.PIPE,

@@ -43,7 +43,9 @@ def run(settings, restic, app, what, wanted):
 
 
 def _asked(part, what):
-    return {"database": part["kind"] in drill.SERVERS, "files": part["kind"] == "folders"}.get(what, part["kind"] in (*drill.SERVERS, "folders"))
+    return {"database": part["kind"] in drill.SERVERS, "files": part["kind"] == "folders"}.get(
+        what, part["kind"] in (*drill.SERVERS, "folders")
+    )
 
 
 def save(command, place, name, user=None, env=None):
@@ -103,10 +105,10 @@ def into_folders(restic, part, kept, place):
         fds = (report.fileno(),)
         path = os.path.join(place, backup.filename(part))
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            pipes.run([*tree, "pack", str(fds[0]), "", *part["paths"]], user=part["user"], env=env, stdout=file, pass_fds=fds)
+            pipes.run([*tree, "pack", str(fds[0]), "", "", *part["paths"]], user=part["user"], env=env, stdout=file, pass_fds=fds)
         pipes.feed(
             restic.dump_command(kept["snapshot"], backup.filename(part)),
-            [*tree, "unpack", str(fds[0]), "", *part["paths"]],
+            [*tree, "unpack", str(fds[0]), "", "", *part["paths"]],
             source_env=restic.env,
             sink_user=part["user"],
             sink_env=env,

@@ -55,8 +55,11 @@ class Exactly:
         return data
 
 
-def pack(tops, stream, steady=None):
-    """Write the folders to the stream; the report. Whether `steady`, a file, stays the same meanwhile, is for the caller to judge."""
+def pack(tops, stream, steady=None, without=()):
+    """Write the folders to the stream, but for those of `without`; the report.
+
+    :raises RuntimeError: when the file `steady` changes meanwhile, or something cannot be read.
+    """
     digest, before = Digest(), content(steady)
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         for top in tops:
@@ -64,7 +67,7 @@ def pack(tops, stream, steady=None):
                 folder = os.open(top, READ | os.O_DIRECTORY)
             except FileNotFoundError:
                 continue
-            _pack_folder(archive, digest, folder, top)
+            _pack_folder(archive, digest, folder, top, without)
     if content(steady) != before:
         raise RuntimeError(f"{steady} has changed meanwhile")
     return digest.report()
@@ -80,19 +83,22 @@ def content(path):
         return b""
 
 
-def _pack_folder(archive, digest, folder, path):
+def _pack_folder(archive, digest, folder, path, without):
     try:
-        archive.addfile(_header(os.fstat(folder), path, tarfile.DIRTYPE))
+        found = os.fstat(folder)
+        if os.geteuid() == 0 and found.st_uid != 0:
+            raise RuntimeError(f"{path} is not root's: its own user has to read it")
+        archive.addfile(_header(found, path, tarfile.DIRTYPE))
         names = sorted(os.listdir(folder))
         databases = {name for name in names if _is_database(folder, name)}
         for name in names:
             if not any(name.endswith(suffix) and name[: -len(suffix)] in databases for suffix in BESIDE):
-                _pack_entry(archive, digest, folder, name, f"{path}/{name}", name in databases)
+                _pack_entry(archive, digest, folder, name, f"{path}/{name}", name in databases, without)
     finally:
         os.close(folder)
 
 
-def _pack_entry(archive, digest, folder, name, path, is_database):
+def _pack_entry(archive, digest, folder, name, path, is_database, without):
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISLNK(found.st_mode):
@@ -100,8 +106,8 @@ def _pack_entry(archive, digest, folder, name, path, is_database):
             header.linkname = os.readlink(name, dir_fd=folder)
             archive.addfile(header)
         elif stat.S_ISDIR(found.st_mode):
-            if name != STAGING:
-                _pack_folder(archive, digest, os.open(name, READ | os.O_DIRECTORY, dir_fd=folder), path)
+            if name != STAGING and path not in without:
+                _pack_folder(archive, digest, os.open(name, READ | os.O_DIRECTORY, dir_fd=folder), path, without)
         elif stat.S_ISREG(found.st_mode):
             descriptor = os.open(name, READ, dir_fd=folder)
             with open(descriptor, "rb") as file:
@@ -113,6 +119,8 @@ def _pack_entry(archive, digest, folder, name, path, is_database):
                     _pack_file(archive, digest, file, path, os.fstat(file.fileno()))
     except FileNotFoundError:
         return  # gone since the folder was read
+    except PermissionError:
+        raise RuntimeError(f"{path} may not be read by its folder's user") from None
 
 
 def _pack_file(archive, digest, file, path, found):
@@ -203,10 +211,10 @@ def _take_place(top):
 
 
 def main(words):
-    """VERB REPORT STEADY FOLDER...: the report goes to the descriptor REPORT, where there is one."""
-    verb, report, steady, *tops = words
+    """VERB REPORT STEADY WITHOUT FOLDER...: the report goes to the descriptor REPORT; WITHOUT are paths with colons between them."""
+    verb, report, steady, without, *tops = words
     if verb == "pack":
-        said = pack(tops, sys.stdout.buffer, steady)
+        said = pack(tops, sys.stdout.buffer, steady, without.split(":"))
     elif verb == "verify":
         said = verify(sys.stdin.buffer)
     else:

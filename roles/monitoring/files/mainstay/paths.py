@@ -19,3 +19,4 @@ class Paths:
     deploys: str = "/var/lib/mainstay/deploys.jsonl"
     plan: str = "/etc/mainstay/plan.json"
     run: str = "/run"
+    backup: str = "/var/lib/mainstay/backup"

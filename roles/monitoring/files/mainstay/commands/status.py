@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 
+from .. import backups
 from ..records import read_state
 from ..text import span, table
 
@@ -34,14 +35,15 @@ def run(options, context):
     live = context.systemd.show([unit for process in chosen for unit in dict.fromkeys((process.unit, process.job))])
     entries = collect(chosen, state, live, watching(state, now))
     agent = describe_agent(state, now)
+    backup = backups.look(context.paths.backup, now)
     if options.json:
         servers, processes = ([entry for entry in entries if ("server" in entry) is wanted] for wanted in (True, False))
-        print(json.dumps({"agent": agent, "processes": processes, "servers": servers}, indent=2))
+        print(json.dumps({"agent": agent, "processes": processes, "servers": servers, "backup": backup}, indent=2))
     else:
-        print(render(agent, entries, now))
+        print("\n\n".join([render(agent, entries, now), *([backup["sentence"]] if backup else [])]))
     if not agent["watching"]:
         return 3
-    return 0 if all(entry["health"] in WELL for entry in entries) else 1
+    return 0 if all(entry["health"] in WELL for entry in entries) and not (backup and backup["problems"]) else 1
 
 
 def watching(state, now):

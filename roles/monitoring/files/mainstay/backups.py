@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role backup has left on record: whether there is a backup, how old it is, and when it was proved. Reading only."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from .text import span
+
+HOUR, DAY = 3600, 86400
+
+
+def read(path):
+    """A record of root's; {} where there is none or it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def look(folder, now):
+    """None where nobody asked for backups; else their records, what is wrong with them, and a sentence for `mainstay status`."""
+    limits = os.path.join(folder, "limits.json")
+    wanted = read(limits)
+    if not wanted:
+        return None
+    since, public = os.stat(limits).st_mtime, read(os.path.join(folder, "status.json"))
+    last, good = public.get("last"), public.get("last_good")
+    drill, proved = public.get("drill"), public.get("drill_good")
+    problems = []
+    if last and not last["ok"]:
+        problems.append(f"the last backup failed {span(now - last['time'])} ago: {', '.join(last['failed'])}")
+    if now - (good["time"] if good else since) > wanted["max_age_hours"] * HOUR:
+        problems.append(f"no backup for {span(now - (good['time'] if good else since))}")
+    if drill and not drill["ok"]:
+        problems.append(f"the last drill failed {span(now - drill['time'])} ago: {', '.join(drill['failed'])}")
+    if now - (proved["time"] if proved else since) > wanted["drill_max_age_days"] * DAY:
+        problems.append(f"not proved restorable for {span(now - (proved['time'] if proved else since))}")
+    upkeep = public.get("upkeep")
+    if upkeep and not upkeep["ok"]:
+        problems.append(f"the last upkeep failed {span(now - upkeep['time'])} ago: {', '.join(upkeep['failed'])}")
+    return {**public, "problems": problems, "sentence": _sentence(good, proved, problems, now)}
+
+
+def _sentence(good, proved, problems, now):
+    parts = [f"backup {span(now - good['time'])} ago, {size(good['bytes'])}" if good else "no backup yet"]
+    if proved:
+        parts.append(f"proved restorable {span(now - proved['time'])} ago, {span(proved['seconds'])}, {proved['rows']:,} rows")
+    elif good:
+        parts.append("not proved yet")
+    said = f"Backup: {', '.join(parts)}"
+    return "\n".join([said, *(f"Backup problem: {problem}; see mainstay backups" for problem in problems)])
+
+
+def size(number):
+    for limit, unit in ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB")):
+        if number >= limit:
+            return f"{number / limit:.1f} {unit}"
+    return f"{number} B"

@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backup, its drill and a restore; and a dump that fails, a wrong password and a truncated dump, each of which is told.
+
+After the other tests, as the file's name says: a restore stops the app, whose readers and instances they look at.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from plays import play, words
+
+PASSWORD = "/etc/mainstay/backup/password"
+SQL = "cd / && runuser -u postgres -- psql -XAtq chat --command=%s"
+# Puts a truncated dump into the repository as the newest backup: no run of ours leaves one there.
+TRUNCATE = """
+import sys, time, tempfile
+sys.path.insert(0, '/usr/local/lib/mainstay/backup')
+from mainstay_backup import backup, restic, settings
+repository = restic.Restic(settings.load())
+run, moment = backup.choose(repository), time.strftime('%Y-%m-%d %H:%M:%S')
+kept, run['id'] = run['parts']['postgresql-chat'], time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())
+with tempfile.NamedTemporaryFile() as dump:
+    repository.file(kept['snapshot'], 'postgresql-chat.dump', dump)
+    head = ['/usr/bin/head', '--bytes=-500', dump.name]
+    kept['snapshot'] = repository.keep(head, 'postgresql-chat.dump', ('run=' + run['id'],), moment)['snapshot']
+backup.keep_record(repository, run, moment)
+"""
+
+
+def _start(host, unit, is_well=True):
+    """Run a unit to its end; what `mainstay status` says then."""
+    ended = host.run(f"systemctl start {unit}.service")
+    assert (ended.rc == 0) is is_well, host.run(f"journalctl --no-pager --lines=20 --unit={unit}.service").stdout
+    return host.run("mainstay status").stdout
+
+
+def _sums(host):
+    return host.check_output("cd /srv/chat/shared && find . -type f -exec sha256sum {} + | sort"), host.check_output(
+        SQL, "SELECT md5(string_agg(m::text, '' ORDER BY m::text)) FROM messages m"
+    )
+
+
+@pytest.fixture(scope="module")
+def taken(host):
+    """The checksums of what a backup was made of."""
+    host.check_output("curl --silent --insecure --fail --json %s https://localhost/messages", json.dumps({"author": "Ann", "text": "kept"}))
+    host.check_output("cd / && runuser -u chat -- sh -c 'head -c 3000000 /dev/urandom > /srv/chat/shared/picture'")
+    sums = _sums(host)
+    assert "Backup: backup " in _start(host, "mainstay-backup")
+    return sums
+
+
+def test_a_backup_is_whole_and_its_password_is_nowhere_to_be_seen(host, taken):
+    record = json.loads(host.file("/var/lib/mainstay/backup/last.json").content_string)
+    assert record["ok"] and set(record["parts"]) == {"postgresql-chat", "roles", "files-chat", "agent", "host"}
+    assert record["parts"]["postgresql-chat"]["rows"]["public.messages"] == int(host.check_output(SQL, "SELECT count(*) FROM messages"))
+    assert host.file(PASSWORD).mode == 0o600 and host.file("/etc/mainstay/backup").mode == 0o700
+    password = host.file(PASSWORD).content_string.strip()
+    assert len(password) == 86
+    assert password not in host.check_output("journalctl --no-pager --boot; cat /etc/systemd/system/mainstay-backup*")
+
+
+def test_a_drill_proves_the_backup_and_leaves_nothing(host, taken):
+    assert "proved restorable" in _start(host, "mainstay-backup-drill")
+    left = (
+        "SELECT count(*) FROM pg_database WHERE datname LIKE 'mainstay%' UNION SELECT count(*) FROM pg_roles WHERE rolname LIKE 'mainstay%'"
+    )
+    assert host.check_output(SQL, left) == "0"
+
+
+def test_a_destroyed_table_and_file_come_back(host, taken):
+    host.check_output(SQL, "DROP TABLE messages")
+    host.check_output("rm /srv/chat/shared/picture")
+    wanted = {"mainstay_app": "chat", "mainstay_restore": "all"}
+    unconfirmed = play("playbooks/restore.yml", variables=wanted)
+    assert unconfirmed.returncode != 0 and "-e mainstay_confirm=chat" in words(unconfirmed)
+    run = play("playbooks/restore.yml", variables={**wanted, "mainstay_confirm": "chat"})
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert _sums(host) == taken
+    assert json.loads(host.check_output("curl --silent --insecure --fail https://localhost/ready"))["status"] == "healthy"
+    assert host.check_output("ls /var/backups/mainstay/restored/*").split() == ["files-chat.tar", "postgresql-chat.dump"]
+
+
+def test_a_truncated_dump_fails_the_drill(host, taken):
+    host.check_output("python3 -I -c %s", TRUNCATE)
+    assert "the last drill failed" in _start(host, "mainstay-backup-drill", is_well=False)
+
+
+def test_a_table_that_cannot_be_dumped_fails_the_backup_and_is_in_no_snapshot(host, taken):
+    host.check_output(SQL, "CREATE TABLE broken AS SELECT generate_series(1, 1000) AS i")
+    path = host.check_output(SQL, "CHECKPOINT; SELECT current_setting('data_directory') || '/' || pg_relation_filepath('broken')")
+    host.check_output(f"mv {path} {path}.away")
+    try:
+        assert "the last backup failed" in _start(host, "mainstay-backup", is_well=False)
+    finally:
+        host.check_output(f"mv {path}.away {path}")
+        host.check_output(SQL, "DROP TABLE broken")
+    parts = json.loads(host.file("/var/lib/mainstay/backup/last.json").content_string)["parts"]
+    assert [name for name, part in parts.items() if not part["ok"]] == ["postgresql-chat"] and "broken" in parts["postgresql-chat"]["error"]
+
+
+def test_a_wrong_password_fails_the_backup(host, taken):
+    host.check_output(f"cp --preserve {PASSWORD} {PASSWORD}.right && echo another-password > {PASSWORD}")
+    try:
+        assert "the last backup failed" in _start(host, "mainstay-backup", is_well=False)
+    finally:
+        host.check_output(f"mv {PASSWORD}.right {PASSWORD}")
+    assert "wrong password" in host.run("mainstay backups").stdout

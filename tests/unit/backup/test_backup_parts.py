@@ -1,0 +1,227 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands between a dump and the repository, without a server: pipes, folders, counts, lists, locks and records."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sqlite3
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from mainstay_backup import backup, drill, lock, pipes, postgres, restic, tree
+from mainstay_backup.settings import BackupError, Settings
+
+SINK = "import sys; data = sys.stdin.buffer.read(); open({path!r}, 'wb').write(data); print(len(data)); sys.exit({status})"
+
+
+def _sink(path, status=0):
+    return [sys.executable, "-c", SINK.format(path=str(path), status=status)]
+
+
+def _source(text, status=0, times=1):
+    return [sys.executable, "-c", f"import sys; sys.stdout.write({text!r} * {times}); sys.stdout.flush(); sys.exit({status})"]
+
+
+def test_what_ends_well_goes_through_whole(tmp_path):
+    said, size = pipes.feed(_source("abc", times=1000000), _sink(tmp_path / "kept"))
+    assert (int(said), size, (tmp_path / "kept").stat().st_size) == (3000000, 3000000, 3000000)
+
+
+@pytest.mark.parametrize("text", ["", "half of it"])
+def test_a_source_that_fails_shows_the_sink_no_end(tmp_path, text):
+    with pytest.raises(BackupError, match="ended with 3"):
+        pipes.feed(_source(text, 3), _sink(tmp_path / "kept"))
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_sink_that_fails_is_told_with_its_own_words(tmp_path):
+    with pytest.raises(BackupError, match="no space left"):
+        pipes.feed(_source("x", times=5000000), [sys.executable, "-c", "import sys; sys.exit('no space left')"])
+
+
+@pytest.mark.parametrize(
+    ("recorded", "found", "refusal"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1, "b": 2}, None),
+        ({"a": None}, {"a": 7}, None),
+        ({}, {}, None),
+        ({"a": 2}, {"a": 1}, "a has 1 where 2"),
+        ({"a": 0}, {}, "a has no table"),
+        ({"a": None}, {}, "a has no table"),
+        ({}, {"b": 0}, "b has 0"),
+    ],
+)
+def test_rows_are_compared_table_by_table(recorded, found, refusal):
+    if refusal:
+        with pytest.raises(BackupError, match=refusal):
+            drill.compare(recorded, found)
+    else:
+        assert drill.compare(recorded, found) == found
+
+
+LIST = """;
+; Archive created at 2026-11-28
+3; 3079 16386 EXTENSION - pg_stat_statements
+3410; 0 0 COMMENT - EXTENSION pg_stat_statements
+5; 2615 2200 SCHEMA - public pg_database_owner
+3409; 0 0 ACL - SCHEMA public postgres
+6; 2615 16400 SCHEMA - sales chat
+214; 1259 16388 TABLE public messages chat
+"""
+
+
+def test_what_only_a_superuser_may_restore_is_left_to_him():
+    assert postgres.extensions(LIST) == ["pg_stat_statements"]
+    assert [line.split(";")[0] for line in postgres.restore_list(LIST).splitlines()[2:]] == ["6", "214"]
+
+
+@pytest.mark.parametrize(("text", "quoted"), [("a-b", '"a-b"'), ('a"; DROP', '"a""; DROP"')])
+def test_names_are_quoted(text, quoted):
+    assert postgres.name(text) == quoted
+
+
+@pytest.fixture
+def folder(tmp_path):
+    top = tmp_path / "shared"
+    (top / "deep").mkdir(parents=True)
+    (top / "deep/file").write_bytes(b"x" * 100)
+    (top / "link").symlink_to("/etc/shadow")
+    os.mkfifo(top / "pipe")
+    database = sqlite3.connect(top / "a.db")
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("CREATE TABLE t (x)")
+    database.executemany("INSERT INTO t VALUES (?)", [(number,) for number in range(50)])
+    database.commit()
+    yield top
+    database.close()
+
+
+def _packed(top, **options):
+    stream = io.BytesIO()
+    report = tree.pack([str(top)], stream, **options)
+    stream.seek(0)
+    return report, stream
+
+
+def test_a_folder_comes_back_as_it_was_with_links_as_links_and_a_database_whole(folder):
+    report, stream = _packed(folder)
+    assert report["files"] == 2 and tree.verify(stream) == report
+    (folder / "deep/file").unlink()
+    (folder / "new").write_text("later")
+    (folder / "a.db-wal").unlink()
+    stream.seek(0)
+    tree.unpack([str(folder)], stream)
+    assert sorted(os.listdir(folder)) == ["a.db", "deep", "link"]
+    assert (folder / "deep/file").read_bytes() == b"x" * 100 and os.readlink(folder / "link") == "/etc/shadow"
+    assert sqlite3.connect(folder / "a.db").execute("SELECT count(*) FROM t").fetchone() == (50,)
+
+
+def test_a_changed_byte_is_another_checksum(folder):
+    report, stream = _packed(folder)
+    data = stream.getvalue().replace(b"x" * 100, b"x" * 99 + b"y")
+    assert tree.verify(io.BytesIO(data))["sha256"] != report["sha256"]
+
+
+def test_a_stream_that_is_cut_off_changes_nothing(folder):
+    _report, stream = _packed(folder)
+    with pytest.raises(tarfile.TarError):
+        tree.unpack([str(folder)], io.BytesIO(stream.getvalue()[:1500]))
+    assert (folder / "deep/file").exists() and (folder / "a.db").exists()
+
+
+def test_what_is_left_out_is_not_there(folder):
+    assert _packed(folder, without=[f"{folder}/deep"])[0]["files"] == 1
+
+
+def test_a_damaged_database_fails_the_folder(folder):
+    (folder / "b.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 4000)
+    with pytest.raises((RuntimeError, sqlite3.Error)):
+        _packed(folder)
+
+
+def test_root_reads_no_folder_of_somebody_else(folder, monkeypatch):
+    monkeypatch.setattr(tree.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(tree.os, "fstat", lambda _descriptor: os.stat_result((0o40755, 1, 1, 1, 1234, 1234, 0, 0, 0, 0)))
+    with pytest.raises(RuntimeError, match="not root's"):
+        _packed(folder)
+
+
+def test_a_file_that_shrinks_is_filled_up():
+    assert tree.Exactly(io.BytesIO(b"ab"), 4).read(10) == b"ab"
+    short = tree.Exactly(io.BytesIO(b""), 4)
+    assert short.read(10) == b"\0" * 4 and short.read(10) == b""
+
+
+def test_there_is_one_at_a_time(tmp_path):
+    path = str(tmp_path / "lock")
+    with lock.locked(path), pytest.raises(BackupError, match="another backup"), lock.locked(path, wait=0):
+        pass
+    with lock.locked(path, wait=0):
+        pass
+
+
+class Calls(restic.Restic):
+    """A repository of the test's: what restic would say to each word."""
+
+    def __init__(self, state, answers):
+        super().__init__(Settings(repository="/mnt/backups", host="web1", parts=[], keep={}, state=str(state)))
+        self.answers, self.asked = answers, []
+
+    def call(self, *words):
+        self.asked.append(words[0])
+        answer = self.answers[words[0]].pop(0) if self.answers.get(words[0]) else ""
+        if isinstance(answer, BackupError):
+            raise answer
+        return answer
+
+
+ABSENT = BackupError("restic ended with 1: Fatal: unable to open config file. Is there a repository at the following location?")
+WRONG = BackupError("restic ended with 1: Fatal: wrong password or no key found")
+ONE, OTHER = json.dumps({"id": "1" * 64}), json.dumps({"id": "2" * 64})
+
+
+@pytest.mark.parametrize(
+    ("before", "answers", "refusal", "made"),
+    [
+        (None, {"cat": [ABSENT, ONE]}, None, True),
+        (None, {"cat": [ONE]}, None, False),
+        (None, {"cat": [WRONG]}, "wrong password", False),
+        (ONE, {"cat": [ONE]}, None, False),
+        (ONE, {"cat": [ABSENT]}, "cannot be opened", False),
+        (ONE, {"cat": [OTHER]}, "another one than before", False),
+    ],
+    ids=["new", "adopted", "wrong password", "known", "gone", "another"],
+)
+def test_a_repository_is_made_once_and_never_in_the_place_of_one_that_is_gone(tmp_path, before, answers, refusal, made):
+    if before:
+        Calls(tmp_path, {"cat": [before]}).open()
+    repository = Calls(tmp_path, answers)
+    if refusal:
+        with pytest.raises(BackupError, match=refusal):
+            repository.open()
+    else:
+        repository.open()
+    assert ("init" in repository.asked) == made
+
+
+def test_one_part_that_fails_fails_the_backup_and_no_other_part():
+    record = backup.total({"parts": {"a": {"ok": True, "bytes": 5, "rows": {"t": 3, "u": None}}, "b": {"ok": False, "error": "x"}}})
+    assert (record["ok"], record["bytes"], record["rows"]) == (False, 5, 3)
+
+
+def test_no_secret_is_in_a_command_line():
+    settings = Settings(
+        repository="rest:https://u:hidden@x/", host="web1", parts=[], keep={}, environment={"AWS_SECRET_ACCESS_KEY": "hidden"}
+    )
+    assert "hidden" not in " ".join(restic.Restic(settings).dump_command("abc", "x"))
+    assert restic.Restic(settings).env["AWS_SECRET_ACCESS_KEY"] == "hidden"
+
+
+def test_programs_on_the_host_are_plain_files():
+    assert Path(backup.TREE).is_file()

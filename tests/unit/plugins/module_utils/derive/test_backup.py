@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From declared apps to the parts of a backup, and what is refused of its variables."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import backup
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.backups import check_backups
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
+
+APPS = {
+    "shop": {
+        "source": {"path": "x"},
+        "database": "postgresql",
+        "redis": ["cache", "queue"],
+        "processes": {"web": {"command": "x", "port": 1}},
+    },
+    "blog": {"source": {"path": "x"}, "database": "mariadb", "processes": {"web": {"command": "x", "port": 9}}},
+    "wiki": {
+        "runtime": "container",
+        "source": {"image": "docker.io/library/wiki:1"},
+        "volumes": {"data": "/data"},
+        "processes": {"web": {"command": "x", "port": 8300}},
+    },
+}
+for number, app in enumerate(APPS.values()):
+    app["processes"]["web"]["port"] = 8000 + 100 * number
+
+
+def _plan(*tiers):
+    return {"hosts": {"web1": {"tiers": list(tiers)}}}
+
+
+@pytest.mark.parametrize(
+    ("tiers", "names"),
+    [
+        (("database",), ["mariadb-blog", "postgresql-shop", "roles", "agent", "host"]),
+        (("cache",), ["redis-shop-queue", "agent", "host"]),
+        (("backend",), ["files-blog", "files-shop", "files-wiki", "agent", "host"]),
+        (("proxy",), ["agent", "host"]),
+    ],
+)
+def test_a_host_backs_up_what_it_holds(tiers, names):
+    assert [part["name"] for part in backup.backup_parts(APPS, _plan(*tiers), "web1")] == names
+
+
+def test_each_folder_is_read_by_its_own_user_and_caches_by_nobody():
+    parts = {part["name"]: part for part in backup.backup_parts(APPS, None, "web1", ["/srv/more"])}
+    assert parts["files-wiki"]["user"] == "wiki" and "/srv/wiki/volumes/data" in parts["files-wiki"]["paths"]
+    assert parts["host"]["user"] == "root" and "/srv/more" in parts["host"]["paths"]
+    assert not [part for part in parts.values() if part.get("user") == "root" and "app" in part]
+    assert not [name for name in parts if "cache" in name]
+    assert "/srv/shop/shared" in backup.backup_writable(parts.values())
+    assert "/etc/mainstay" not in backup.backup_writable(parts.values())
+
+
+def test_without_apps_a_host_backs_up_what_is_root_s():
+    assert [part["name"] for part in backup.backup_parts({})] == ["host"]
+
+
+GOOD = {"backup_repository": "/mnt/backups"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"backup_repository": "", "backup_keep": "nonsense"},
+        GOOD,
+        {"backup_repository": "sftp:me@host:/srv/backups", "backup_keep": {"daily": 3}},
+        {"backup_repository": "s3:https://s3.example.com/bucket", "backup_schedule": "03:00", "backup_password": "x" * 16},
+    ],
+)
+def test_what_works_is_taken(variables):
+    check_backups(variables)
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"backup_repository": "backups"}, "backup_repository"),
+        ({"backup_repository": "/srv/shop/shared/backups"}, "backup_repository"),
+        ({"backup_repository": "/tmp"}, "backup_repository"),
+        ({"backup_repository": "/mnt/a b"}, "backup_repository"),
+        ({**GOOD, "backup_keep": {"daly": 7}}, "backup_keep.daly"),
+        ({**GOOD, "backup_keep": {"daily": 0}}, "backup_keep"),
+        ({**GOOD, "backup_keep": {"daily": -1}}, "backup_keep.daily"),
+        ({**GOOD, "backup_schedule": "0 3 * * *"}, "backup_schedule"),
+        ({**GOOD, "backup_drill_schedule": "'; x"}, "backup_drill_schedule"),
+        ({**GOOD, "backup_password": "short"}, "backup_password"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_its_name(variables, named):
+    with pytest.raises(DeclarationError) as refused:
+        check_backups(variables)
+    assert refused.value.variable == named
+    assert "short" not in str(refused.value)

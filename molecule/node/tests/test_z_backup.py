@@ -82,7 +82,10 @@ def test_a_destroyed_table_and_file_come_back(host, taken):
     assert run.returncode == 0, run.stdout[-4000:]
     assert _sums(host) == taken
     assert json.loads(host.check_output("curl --silent --insecure --fail https://localhost/ready"))["status"] == "healthy"
-    assert host.check_output("ls $(ls -d /var/backups/mainstay/restored/* | tail --lines=1)").split() == ["files-chat.tar", "postgresql-chat.dump"]
+    assert host.check_output("ls $(ls -d /var/backups/mainstay/restored/* | tail --lines=1)").split() == [
+        "files-chat.tar",
+        "postgresql-chat.dump",
+    ]
 
 
 def test_a_truncated_dump_fails_the_drill(host, taken):

@@ -62,7 +62,7 @@ def test_a_name_that_leads_elsewhere_is_told_and_holds_back_no_other(host):
     assert run.returncode != 0
     assert "The A record of wrong.test, 192.0.2.9, is no address of this host" in words(run)
     assert "Pebble" in _served(host, "second.test")
-    assert "issuer=CN = wrong.test" in _served(host, "wrong.test")
+    assert re.search(r"(?s)issuer=CN ?= ?wrong.test.*DNS:wrong.test", _served(host, "wrong.test"))
 
 
 def test_an_authority_that_is_down_is_told_and_everything_is_served(host):
@@ -71,7 +71,7 @@ def test_an_authority_that_is_down_is_told_and_everything_is_served(host):
     run = play("playbooks/deploy.yml", "--tags", "certificates,nginx", variables=variables)
     assert run.returncode != 0 and "Nothing answers at certificates_acme_server" in words(run)
     assert "Pebble" in _served(host, "acme.test")
-    assert "issuer=CN = third.test" in _served(host, "third.test")
+    assert re.search(r"(?s)issuer=CN ?= ?third.test.*DNS:third.test", _served(host, "third.test"))
     for name in ("acme.test", "third.test"):
         assert host.check_output(VISIT.format(f"https://{name}/")).startswith("200")
     back = play("playbooks/deploy.yml", "--tags", "certificates,nginx")

@@ -15,6 +15,18 @@ from plays import play, words
 
 PASSWORD = "/etc/mainstay/backup/password"
 SQL = "cd / && runuser -u postgres -- psql -XAtq chat --command=%s"
+# What an app may put into its own database, to run as whoever restores it.
+TRAP = """
+SET ROLE chat;
+CREATE FUNCTION trap(i int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+  EXECUTE 'RESET ROLE';
+  IF current_setting('is_superuser')::bool AND current_database() <> 'chat' THEN RAISE EXCEPTION 'a superuser fell for it'; END IF;
+  EXECUTE 'SET ROLE chat';
+  RETURN true;
+END $$;
+CREATE TABLE trapped (i int CHECK (trap(i)));
+INSERT INTO trapped VALUES (1);
+"""
 # Puts a truncated dump into the repository as the newest backup: no run of ours leaves one there.
 TRUNCATE = """
 import sys, time, tempfile
@@ -49,6 +61,7 @@ def taken(host):
     """The checksums of what a backup was made of."""
     host.check_output("curl --silent --insecure --fail --json %s https://localhost/messages", json.dumps({"author": "Ann", "text": "kept"}))
     host.check_output("cd / && runuser -u chat -- sh -c 'head -c 3000000 /dev/urandom > /srv/chat/shared/picture'")
+    host.check_output(SQL, TRAP)
     sums = _sums(host)
     assert "Backup: backup " in _start(host, "mainstay-backup")
     return sums

@@ -30,7 +30,7 @@ def test_a_third_is_left_at_the_next_renewal(tmp_path, monkeypatch, days, hours)
     subprocess.run([*request, "-days", str(days), *files], check=True, capture_output=True)
     settings = tmp_path / "a.conf"
     settings.write_text(SETTINGS)
-    for _ in range(2):  # once is enough
+    for _turn in range(2):  # once is enough
         hook.renew_at_a_third(str(tmp_path), str(settings))
         assert settings.read_text() == f"renew_before_expiry = {hours} hours\nversion = 2.1.0\n[renewalparams]\nserver = https://a/dir\n"
     settings.write_text(SETTINGS.replace("# renew_before_expiry = 30 days\n", f"renew_before_expiry = {hours + 1} hours\n"))

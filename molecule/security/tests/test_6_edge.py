@@ -42,7 +42,11 @@ def outside(host):
 def requests(host):
     """What has reached the app since the test began."""
     host.check_output("rm -f /var/lib/edge/requests")
-    return lambda: host.run("cat /var/lib/edge/requests").stdout.splitlines()
+
+    def seen():
+        return host.run("cat /var/lib/edge/requests").stdout.splitlines()
+
+    return seen
 
 
 @pytest.fixture

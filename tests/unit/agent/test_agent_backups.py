@@ -22,9 +22,9 @@ def _run(age, ok=True, failed=()):
     return {"id": "x", "time": NOW - age, "seconds": 12, "ok": ok, "bytes": 12 << 20, "rows": 1204311, "failed": list(failed)}
 
 
-def _folder(tmp_path, public, limits=LIMITS, since=0):
-    if limits:
-        (tmp_path / "limits.json").write_text(json.dumps(limits))
+def _folder(tmp_path, public, limited=True, since=0):
+    if limited:
+        (tmp_path / "limits.json").write_text(json.dumps(LIMITS))
         os.utime(tmp_path / "limits.json", (NOW - since, NOW - since))
     (tmp_path / "status.json").write_text(json.dumps(public))
     return str(tmp_path)
@@ -56,7 +56,7 @@ def test_the_sentence_says_age_size_and_proof(tmp_path):
 
 
 def test_nobody_is_told_of_backups_that_nobody_asked_for(tmp_path):
-    folder = _folder(tmp_path, WELL, limits=None)
+    folder = _folder(tmp_path, WELL, limited=False)
     assert backups.look(folder, NOW) is None
     context = SimpleNamespace(paths=SimpleNamespace(backup=folder), clock=SimpleNamespace(time=lambda: NOW))
     with pytest.raises(cli.Refusal):

@@ -70,8 +70,8 @@ KNOWN = {"paths": {f"/etc/mainstay/{name}/env": {} for name in ("shop", "old", "
 BARE = {"homes": {"root": "/root"}, "paths": {}}
 
 
-def _removal(name="old", data=False, found=HOST, hosts=(KNOWN,)):
-    return removal.removal({"app": name, "data": data}, SHOP, found, hosts)
+def _removal(name="old", data=False, found=None, hosts=(KNOWN,)):
+    return removal.removal({"app": name, "data": data}, SHOP, found or HOST, hosts)
 
 
 def test_everything_that_runs_an_app_goes_and_nothing_of_its_neighbours():

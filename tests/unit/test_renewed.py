@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
-HOOK = Path(__file__).parents[2] / "roles/certificates/files/deploy-hook"
+HOOK = Path(__file__).parents[2] / "roles/certificates/files/renewed.py"
 SETTINGS = "# renew_before_expiry = 30 days\nversion = 2.1.0\n[renewalparams]\nserver = https://a/dir\n"
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
@@ -22,9 +21,9 @@ pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs opens
 @pytest.mark.parametrize(("days", "hours"), [(90, 720), (64, 512), (45, 360), (6, 48)])
 def test_a_third_is_left_at_the_next_renewal(tmp_path, monkeypatch, days, hours):
     monkeypatch.setattr("sys.dont_write_bytecode", True)
-    loader = SourceFileLoader("deploy_hook", str(HOOK))
-    hook = module_from_spec(spec_from_loader("deploy_hook", loader))
-    loader.exec_module(hook)
+    spec = spec_from_file_location("renewed", HOOK)
+    hook = module_from_spec(spec)
+    spec.loader.exec_module(hook)
     request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=a"]
     files = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "fullchain.pem")]
     subprocess.run([*request, "-days", str(days), *files], check=True, capture_output=True)

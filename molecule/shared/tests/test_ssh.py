@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from plays import changes, play, words
 
 GUARD = "/usr/local/lib/mainstay/ssh-guard"
+# Each is a run of a playbook, or waits for a guard.
+slow = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "trixie") == "default", reason="runs on Debian 13")
 CONF = "/etc/ssh/sshd_config.d/00-mainstay.conf"
 
 
@@ -55,6 +59,7 @@ def test_what_sshd_offers_on_the_wire_is_what_was_declared(host):
     assert any(f"kex: algorithm: {name}" in said for name in ("sntrup761x25519-sha512", "mlkem768x25519-sha256")), said
 
 
+@slow
 def test_a_line_of_somebody_s_that_would_win_is_refused_and_nothing_changes(host):
     host.check_output("cp -a /etc/ssh/sshd_config /root/sshd_config && sed -i '1i MaxAuthTries 3' /etc/ssh/sshd_config")
     try:
@@ -66,18 +71,21 @@ def test_a_line_of_somebody_s_that_would_win_is_refused_and_nothing_changes(host
         host.check_output("mv /root/sshd_config /etc/ssh/sshd_config")
 
 
+@slow
 def test_a_list_without_the_operator_is_refused(host):
     run = play("playbooks/site.yml", "--tags", "ssh", variables={"ssh_allow_users": ["ann", "bob@10.0.0.0/8"]})
     assert run.returncode != 0 and "ssh_allow_users: ann, bob@10.0.0.0/8 does not name" in words(run)
     assert changes(run) == 0
 
 
+@slow
 def test_a_configuration_with_which_nobody_gets_in_takes_itself_back(host):
     run = play("tests/integration/ssh_guard.yml", "--limit", "vps", variables={"wrong_users": ["nobody*"]})
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     assert host.check_output("systemctl list-units --all --no-legend 'mainstay-ssh-rollback*'") == ""
 
 
+@slow
 def test_a_run_that_is_cut_off_leaves_the_old_configuration(host):
     """The control node is gone between the change and its proof."""
     host.check_output(

@@ -112,6 +112,39 @@ with context.wrap_socket(socket.create_connection(("127.0.0.1", 443)), server_ho
     assert least <= seconds <= most
 
 
+def test_the_plan_s_numbers_of_connections_are_in_use(host):
+    plan = json.loads(host.file("/etc/mainstay/plan.json").content_string)["plan"]
+    waiting = {
+        line.split()[2] for line in host.check_output("ss --no-header --listening --tcp '( sport = :80 or sport = :443 )'").splitlines()
+    }
+    assert waiting == {str(min(plan["sysctl"]["net.core.somaxconn"], int(host.check_output("sysctl --values net.core.somaxconn"))))}
+    shown = host.check_output("nginx -T 2>/dev/null")
+    for line in (
+        f"keepalive_timeout {plan['nginx']['keepalive_timeout_s']}s;",
+        f"keepalive_requests {plan['nginx']['keepalive_requests']};",
+        f"keepalive {plan['nginx']['keepalive_connections']};",
+    ):
+        assert line in shown, line
+
+
+def test_a_trusted_proxy_is_believed_and_nobody_else(ask, outside):
+    forged = ("--header", "X-Forwarded-For: 203.0.113.9, 203.0.113.10", "--header", "X-Forwarded-Proto: http")
+
+    def seen():
+        said = json.loads(ask("/echo", *forged, curl=outside)[2])["headers"]
+        return said["x-forwarded-for"], said["x-real-ip"], said["x-forwarded-proto"]
+
+    address = outside.rpartition(":")[2]
+    assert seen() == (address, address, "https")
+    trusted = play("playbooks/site.yml", "--tags", "nginx", variables={"mainstay_trusted_proxies": [address]})
+    try:
+        assert trusted.returncode == 0, trusted.stdout[-3000:]
+        assert seen() == ("203.0.113.10", "203.0.113.10", "http")
+    finally:
+        assert play("playbooks/site.yml", "--tags", "nginx").returncode == 0
+    assert seen() == (address, address, "https")
+
+
 def test_a_prefix_is_stripped_and_told(ask):
     for path, seen in (("/api", "/"), ("/api/", "/"), ("/api/a%20b?q=1", "/a%20b?q=1")):
         status, _head, body = ask(path)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
-from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, backups, names, remains, tiers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, alerts, backups, names, remains, tiers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import networks_of
 
@@ -44,6 +44,7 @@ def _plan(apps, users, removed, task_vars):
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
         networks_of(variables.get("mainstay_trusted_proxies", []), "mainstay_trusted_proxies")
         backups.check_backups(variables)
+        alerts.alert_channels(variables.get("monitoring_alerts", []))
         adopted = variables.get("mainstay_adopt", [])
         adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
         adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)

@@ -24,6 +24,26 @@ WAIT_FOR_ANSWER = (
     "start=$(date +%s.%N); for i in $(seq {tries}); do curl --silent --fail --output /dev/null --max-time 1 {url} && "
     "{{ echo $(date +%s.%N) $start; exit 0; }}; sleep 0.2; done; exit 1"
 )
+# A chat: it keeps what it is told.
+RECEIVER = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        with open("/run/told", "ab") as file:
+            file.write(self.rfile.read(int(self.headers["Content-Length"])) + b"\\n")
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 9911), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _listening(host):
+    """Somebody who is told of all that the tests break."""
+    host.check_output("systemd-run --quiet --unit=mainstay-receiver python3 -c %s", RECEIVER)
+    yield
+    host.run("systemctl stop mainstay-receiver.service")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -256,3 +276,27 @@ def test_frozen_servers_answer_again_within_30_seconds(host):
         _eventually(lambda unit=unit: _history(host, unit)[-1]["state"] == "recovered", 30, f"a remembered recovery of {unit}")
         assert (_history(host, unit)[-1]["kind"], _history(host, unit)[-1]["actions"]) == ("hang", done)
     assert _lives(host) == lives
+
+
+def test_people_were_told_of_each_cause_once_and_of_its_end(host):
+    """Of everything above, as the last test: what was recorded, and what has arrived of it."""
+
+    def told():
+        lines = host.run("cat /run/told").stdout.splitlines()
+        return [event for line in lines for event in json.loads(line)["events"]]
+
+    def missing():
+        events = told()
+        known = {event["id"] for event in events}
+        affected = {name for event in events for name in event["affects"]}
+        recorded = json.loads(host.check_output("mainstay history --json -n 1000"))["incidents"]
+        places = {incident["id"]: "/".join(incident.get(key, "") for key in ("app", "process", "instance")) for incident in recorded}
+        return [name for name, place in places.items() if name not in known and place not in affected]
+
+    # What could not be sent is tried again each minute.
+    _eventually(lambda: not missing(), 100, "an alert for every incident")
+    kinds = [(event["id"], "end" if event["kind"] == "ended" else event["kind"]) for event in told()]
+    assert len(kinds) == len(set(kinds)), kinds
+    assert {"postgresql", "redis/shop-cache", "nginx"} <= {event["where"] for event in told()}
+    assert host.run("sudo -u nobody cat /etc/mainstay/alerts.json").rc != 0
+    assert host.check_output("mainstay alert --test") == "webhook: sent"

@@ -22,6 +22,7 @@ from .units import Systemd, SystemdError, run
 COMMANDS = {
     "status": "what runs, how it is, and what happened last",
     "history": "deploys and incidents: what went wrong, what was done, how long it took",
+    "alert": "tell people what has happened; --test tries every channel",
     "backups": "the backups there are, and whether they have been proved",
     "plan": "the capacity plan, and how far reality is from it",
     "queries": "the database's statements that take the most time",

@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How an alert leaves the host. Each way raises OSError where it could not, in words that hold no token."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import smtplib
+import ssl
+import urllib.error
+import urllib.request
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+
+TIMEOUT = 10  # seconds
+
+
+def key(channel):
+    """A name for a channel's queue that tells nothing of it."""
+    return hashlib.sha256(json.dumps(channel, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def send(channel, host, alert):
+    """Send one alert, as `alerts.compose` makes it.
+
+    :raises OSError: with the reason.
+    """
+    try:
+        {"webhook": webhook, "ntfy": ntfy, "email": email}[channel["kind"]](channel, host, alert)
+    except urllib.error.HTTPError as error:
+        raise OSError(f"{channel['kind']}: the answer was {error.code}") from None
+    except urllib.error.URLError as error:
+        raise OSError(f"{channel['kind']}: {error.reason}") from None
+    except smtplib.SMTPException as error:
+        code = getattr(error, "smtp_code", "")
+        raise OSError(f"email: the mail server refused it: {type(error).__name__} {code}".rstrip()) from None
+    except (OSError, ValueError) as error:
+        raise OSError(f"{channel['kind']}: {error}") from None
+
+
+def webhook(channel, host, alert):
+    """One JSON object; chats show its ``text`` (Slack, Mattermost) or its ``content`` (Discord)."""
+    text = f"{alert['title']}\n{alert['text']}"
+    body = {
+        "host": host,
+        "title": alert["title"],
+        "text": text,
+        "content": text[:1900],
+        "urgent": alert["urgent"],
+        "events": alert["events"],
+    }
+    _post(channel["url"], json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+
+def ntfy(channel, host, alert):
+    headers = {
+        "Title": alert["title"].encode("ascii", "replace").decode(),
+        "Priority": "high" if alert["urgent"] else "default",
+        "Tags": host,
+    }
+    if channel.get("token"):
+        headers["Authorization"] = f"Bearer {channel['token']}"
+    _post(channel["url"], alert["text"].encode(), headers)
+
+
+def _post(url, body, headers):
+    request = urllib.request.Request(url, body, {"User-Agent": "mainstay", **headers})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        answer.read(1024)
+
+
+def email(channel, host, alert):
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = alert["title"], channel["from"], ", ".join(channel["to"])
+    message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain=channel["from"].rpartition("@")[2])
+    message.set_content(alert["text"])
+    context = ssl.create_default_context()
+    kind = smtplib.SMTP_SSL if channel["tls"] == "tls" else smtplib.SMTP
+    options = {"context": context} if channel["tls"] == "tls" else {}
+    with kind(channel["host"], channel["port"], timeout=TIMEOUT, **options) as server:
+        if channel["tls"] == "starttls":
+            server.starttls(context=context)
+        if channel.get("username"):
+            server.login(channel["username"], channel["password"])
+        server.send_message(message)

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import alerts
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
+
+MAIL = {"email": ["ops@example.com"], "from": "vps@example.com", "host": "smtp.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "channel"),
+    [
+        ({"webhook": "https://a.example/T0"}, {"kind": "webhook", "url": "https://a.example/T0"}),
+        ({"ntfy": "https://ntfy.sh/x", "token": "t"}, {"kind": "ntfy", "url": "https://ntfy.sh/x", "token": "t"}),
+        (
+            {**MAIL, "username": "u", "password": "p"},
+            {
+                "kind": "email",
+                "to": ["ops@example.com"],
+                "from": "vps@example.com",
+                "host": "smtp.example.com",
+                "port": 587,
+                "tls": "starttls",
+                "username": "u",
+                "password": "p",
+            },
+        ),
+    ],
+)
+def test_channels_are_completed(declared, channel):
+    assert alerts.alert_channels([declared]) == [channel]
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ("https://a.example/hidden", ["monitoring_alerts", "write a list"]),
+        ([{"webhook": "hidden"}], ["monitoring_alerts[0].webhook", "https://"]),
+        ([{"webhook": "https://a/hidden", "ntfy": "https://b/hidden"}], ["monitoring_alerts[0]", "exactly one of webhook, ntfy, email"]),
+        ([{"webhok": "https://a/hidden"}], ["monitoring_alerts[0]", "exactly one of"]),
+        ([{"ntfy": "https://a/hidden", "tokn": "hidden"}], ["monitoring_alerts[0].tokn", "no such key"]),
+        ([{"ntfy": "https://a/hidden", "token": "hidden\nx"}], ["monitoring_alerts[0].token", "one line"]),
+        ([{"email": ["ops@example.com"], "from": "a@b"}], ["monitoring_alerts[0].host", "required"]),
+        ([{**MAIL, "email": "ops@example.com"}], ["monitoring_alerts[0].email", "list of texts"]),
+        ([{**MAIL, "email": ["a, b"]}], ["monitoring_alerts[0].email[0]", "such as ops@example.com"]),
+        ([{**MAIL, "tls": "ssl"}], ["monitoring_alerts[0].tls", "starttls"]),
+        ([{**MAIL, "password": "hidden"}], ["monitoring_alerts[0].username", "username and password"]),
+    ],
+)
+def test_what_cannot_work_is_refused_and_no_token_shown(declared, words):
+    with pytest.raises(DeclarationError) as refusal:
+        alerts.alert_channels(declared)
+    said = str(refusal.value)
+    assert all(word.lower() in said.lower() for word in words) and "hidden" not in said, said

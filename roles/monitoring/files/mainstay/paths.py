@@ -17,7 +17,7 @@ class Paths:
     locks: str = "/run/lock/mainstay"
     helper: str = "/run/mainstay-act.socket"
     deploys: str = "/var/lib/mainstay/deploys.jsonl"
-    alerts: str = "/etc/mainstay/alerts.json"
     plan: str = "/etc/mainstay/plan.json"
     run: str = "/run"
     backup: str = "/var/lib/mainstay/backup"
+    alerts: str = "/etc/mainstay/alerts.json"

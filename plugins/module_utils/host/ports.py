@@ -24,7 +24,7 @@ Request = namedtuple("Request", "ports protocol address allowed_units allowed_us
 PROTECT = ["sshd*", "ssh.service", "ssh.socket", "systemd*", "dbus*"]
 INTERVAL = 0.1
 AFTER_KILL = 3.0
-SETTLE = 0.5
+SETTLE = 2
 
 
 class PortError(Exception):
@@ -306,8 +306,10 @@ def _stays_free(others, request, system, found):
     units = sorted({holder["unit"] for holder in others if _is_service(holder["unit"])})
     if request.stop_with != "signal" or not units:
         return
-    system.clock.sleep(SETTLE)
-    back = foreign(holders(request, system))
+    end, back = system.clock.monotonic() + SETTLE, []
+    while not back and system.clock.monotonic() < end:
+        system.clock.sleep(INTERVAL)
+        back = foreign(holders(request, system))
     if back:
         held = "; ".join(f"port {label(holder)} by {describe(holder)}" for holder in back)
         raise PortError(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,6 +31,7 @@ WRONG_VARIABLES = [({"mainstay_apps": broken(path, value)}, expected) for path, 
 ]
 
 
+@pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "default") != "default", reason="the control node refuses, for any release")
 def test_wrong_input_stops_before_the_host_changes():
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(lambda case: play("playbooks/site.yml", variables=case[0]), WRONG_VARIABLES))

@@ -101,6 +101,7 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
         probes += [
             {"name": f"redis {app} {purpose}", "kind": "redis", "host": LOOPBACK, "port": port}
             for app, ports in redis_ports(declared, plan, hostname).items()
+            if app in declared  # the plan may know others, where one app is proved alone
             for purpose, port in ports.items()
         ]
     if "backend" in tiers:

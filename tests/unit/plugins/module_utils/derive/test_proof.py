@@ -43,6 +43,11 @@ def test_a_host_proves_its_own_tier_only(tier, kinds):
     assert [probe["kind"] for probe in proof.proof_probes(SHOP, _plan([tier], 1), "web1")] == kinds
 
 
+def test_one_app_is_proved_without_what_another_has_in_the_plan():
+    plan = {"hosts": {"a": {"tiers": ["cache"], "redis": {"shop": {"queue": {"port": 6380}}, "old": {"queue": {"port": 6381}}}}}}
+    assert [probe["name"] for probe in proof.proof_probes(SHOP, plan, "a")] == ["redis shop queue"]
+
+
 def test_each_database_is_proved_in_its_own_words():
     apps = broken(("shop", "database"), "mariadb")
     assert [probe["kind"] for probe in proof.proof_probes(apps, _plan(["database"]), "web1")] == ["mysql"]

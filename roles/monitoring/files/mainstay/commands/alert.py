@@ -16,6 +16,7 @@ import os
 import sys
 
 from .. import alerts, channels
+from ..backups import read
 from ..cli import Refusal
 from ..records import fold, read_events, write_state
 
@@ -31,7 +32,7 @@ def arguments(parser):
 def run(options, context):
     if options.test:
         context.need_root("a test of the channels, whose addresses are root's,")
-        settings = _read(context.paths.alerts)
+        settings = read(context.paths.alerts)
         if not settings:
             raise Refusal("nobody is told: declare monitoring_alerts and run site.yml")
         return _test(settings)
@@ -41,15 +42,6 @@ def run(options, context):
     settings = json.load(sys.stdin)
     context.clock.sleep(GATHER)
     return 1 if deliver(settings, f"{folder}/told.json", context) else 0
-
-
-def _read(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _test(settings):
@@ -69,7 +61,7 @@ def deliver(settings, path, context):
 
     Queued first and sent then: where the power goes in between, an alert comes twice and not never.
     """
-    state = _read(path)
+    state = read(path)
     queues = {channels.key(channel): state.get("queues", {}).get(channels.key(channel), []) for channel in settings["channels"]}
     needs = {process.unit: process.needs for process in context.config().processes}
     incidents = fold(read_events(context.paths.incidents))

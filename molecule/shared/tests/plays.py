@@ -11,12 +11,19 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 
 # molecule asks for colours where it is called at a prompt.
 PLAIN = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true"}
+
+
+def only_on(scenario, reason):
+    """Mark what one release of Debian is enough for in `make test`; with MAINSTAY_PROVE all of them run it."""
+    elsewhere = os.environ.get("MOLECULE_SCENARIO_NAME", scenario) != scenario and not os.environ.get("MAINSTAY_PROVE")
+    return pytest.mark.skipif(elsewhere, reason=f"{reason}; it runs in molecule-{scenario}")
 
 
 def play(playbook, *arguments, variables=None):

@@ -13,16 +13,15 @@ import time
 from pathlib import Path
 
 import pytest
-from plays import ROOT, play, words
+from plays import ROOT, only_on, play, words
 from visits import Shop, Visit, assert_unharmed
 
-# The longest of all tests; one release of Debian is enough for them.
-pytestmark = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "default") != "default", reason="runs on Debian 12")
+pytestmark = only_on("default", "these are the longest of all tests")
 
 # `make prove` runs more of each, and keeps what was seen.
 DEPLOYS = int(os.environ.get("MAINSTAY_DEPLOYS", "2"))
 CYCLES = int(os.environ.get("MAINSTAY_CYCLES", "3"))
-KILL_AT = os.environ.get("MAINSTAY_KILL_AT", "Tell the proxies,Wait until nobody is connected").split(",")
+KILL_AT = os.environ.get("MAINSTAY_KILL_AT", "Tell the proxies,Stop what served before").split(",")
 RESULTS = os.environ.get("MAINSTAY_RESULTS")
 # Short enough for a test; what a hanging release costs is the start timeout.
 FAST = {"backend_start_timeout": 20}

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.mainstay.vps.tests.unit.declarations import WRONG, broken
-from plays import ROOT, changes, play, words
+from plays import ROOT, changes, only_on, play, words
 
 # Names that belong to any Debian host: of a target, of a group that people are in, of a packaged service.
 TAKEN = {"network": "unit network.target", "users": "a group of that name", "systemd-network": "that name"}
@@ -31,7 +30,7 @@ WRONG_VARIABLES = [({"mainstay_apps": broken(path, value)}, expected) for path, 
 ]
 
 
-@pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "default") != "default", reason="the control node refuses, for any release")
+@only_on("default", "the control node refuses, for any release")
 def test_wrong_input_stops_before_the_host_changes():
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(lambda case: play("playbooks/site.yml", variables=case[0]), WRONG_VARIABLES))

@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from plays import changes, play, words
+from plays import changes, only_on, play, words
 
 GUARD = "/usr/local/lib/mainstay/ssh-guard"
-# Each is a run of a playbook, or waits for a guard.
-slow = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "trixie") == "default", reason="runs on Debian 13")
+slow = only_on("trixie", "it is a run of a playbook, or waits for a guard")
 CONF = "/etc/ssh/sshd_config.d/00-mainstay.conf"
 
 

@@ -17,6 +17,8 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.release.identity import LOCKS
 
 AUDIT = "/var/lib/mainstay/deploys.jsonl"
+# Seconds between two looks at the locks of other runs.
+PAUSE = 2
 # All locks or none. A file counts until its time of modification. Prints what a lock holds that somebody else has, with the seconds
 # that it still counts before it.
 TAKE = r"""
@@ -51,20 +53,23 @@ class ActionModule(ActionBase):
         options = self.validate_argument_spec(
             {
                 "apps": {"type": "dict", "required": True},
-                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                "state": {"type": "str", "choices": ["present", "absent", "free"], "default": "present"},
                 "max_age": {"type": "int", "default": 1800},
+                "wait": {"type": "int", "default": 0},
             }
         )[1]
         apps = options["apps"]
         if not apps:
             return {**result, "changed": False}
+        if options["state"] == "free":
+            self._await(apps, options["wait"])
+            return {**result, "changed": False}
         if self._task.check_mode:
-            return {**result, "changed": True}
+            return {**result, "changed": True, "deploys": []}
         if options["state"] == "present":
             self._take(apps, options["max_age"])
-        else:
-            self._give_back(apps)
-        return {**result, "changed": True}
+            return {**result, "changed": True}
+        return {**result, "changed": True, "deploys": self._give_back(apps)}
 
     def _shell(self, command):
         answer = self._low_level_execute_command(command)
@@ -85,10 +90,29 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail(refusal(app, int(seconds or 0), text))
             left[app] = text
 
+    def _await(self, apps, seconds):
+        """Until no other run holds one of the locks; the last answer of one that goes on holding it is the error."""
+        end = time.monotonic() + seconds
+        while held := self._held(apps):
+            if time.monotonic() >= end:
+                raise AnsibleActionFail(f"{refusal(*held[0])} This run has waited for {seconds} s.")
+            time.sleep(min(PAUSE, max(0.1, end - time.monotonic())))
+
+    def _held(self, apps):
+        """The locks of other runs that live: their app, the seconds they still count and what they say."""
+        names = shlex.join(sorted(apps))
+        found = self._shell(
+            f'now=$(date +%s); for app in {names}; do file={LOCKS}/$app.deploy; [ -e "$file" ] || continue; '
+            'echo "$app $(($(stat -c %Y "$file") - now)) $(cat "$file")"; done'
+        )
+        locks = [(app, int(left), text) for app, left, text in (line.split(" ", 2) for line in found)]
+        return [lock for lock in locks if lock[1] > 0 and not is_over(lock[2])]
+
     def _give_back(self, apps):
+        """The sentences about the deploys that have ended."""
         names = shlex.join(sorted(apps))
         now = time.time()
-        lines, mine = [], []
+        lines, mine, told = [], [], []
         found = self._shell(f"for app in {names}; do printf '%s ' $app; cat {LOCKS}/$app.deploy 2>/dev/null || echo; done")
         for app, text in (line.partition(" ")[::2] for line in found):
             with contextlib.suppress(ValueError):
@@ -97,10 +121,12 @@ class ActionModule(ActionBase):
                     mine.append(f"{LOCKS}/{app}.deploy")
                     entry = {"time": round(now), "app": app, "by": held["by"], **apps[app], "seconds": round(now - held["since"], 1)}
                     lines.append(json.dumps(entry))
+                    told.append(sentence(entry))
         if mine:
             self._shell(
                 f"umask 027; mkdir -p {os.path.dirname(AUDIT)}; printf '%s\\n' {shlex.join(lines)} >>{AUDIT} && rm -f {shlex.join(mine)}"
             )
+        return told
 
 
 def identity():
@@ -135,6 +161,13 @@ def is_over(text):
     if held.get("host") != socket.gethostname():
         return False
     return same_run(held) or started(held.get("pid")) != held.get("started")
+
+
+def sentence(entry):
+    """One line about a deploy: what, how it ended, and where its time went."""
+    steps = ", ".join(f"{name} {seconds:g}" for name, seconds in entry.get("steps", {}).items() if seconds)
+    way = f"{entry.get('from') or 'nothing'} -> {entry.get('to') or 'nothing'}"
+    return f"{entry['app']}: {way} {entry.get('result', 'ended')} in {entry['seconds']:g} s" + (f" ({steps})" if steps else "")
 
 
 def refusal(app, seconds, text):

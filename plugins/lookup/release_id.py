@@ -57,6 +57,6 @@ class LookupModule(LookupBase):
     def _id(self, name, app, node):
         try:
             digest = sources.resolve(app["source"], **node)["digest"]
-            return release_id(digest, app["runtime"], app["build"], app["public"], app["directory"], app["shared"])
+            return release_id(digest, app["runtime"], app["build"], app["public"], app["directory"], app["shared"], app["node"])
         except sources.ReleaseError as error:
             raise AnsibleLookupError(f"mainstay_apps.{name}.{error}") from error

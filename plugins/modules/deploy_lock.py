@@ -27,14 +27,21 @@ options:
     type: dict
     required: true
   state:
-    description: Whether to hold the locks. Only locks of this very run are given back.
+    description:
+      - Whether to hold the locks. Only locks of this very run are given back.
+      - V(free) takes none and waits until no other run holds one, for O(wait) seconds at most. What a run has read of the host
+        before it waited would be out of date.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, free]
     default: present
   max_age:
     description: Seconds that the lock counts, unless it is given back, taken again, or prolonged by M(mainstay.vps.release) before a step.
     type: int
     default: 1800
+  wait:
+    description: Seconds that O(state=free) waits for another run.
+    type: int
+    default: 0
 attributes:
   check_mode:
     description: Takes no lock and says that it would.
@@ -53,6 +60,19 @@ EXAMPLES = r"""
   mainstay.vps.deploy_lock:
     apps: {shop: {from: 0c1d2e3f4a5b, to: 3f9a1c20d4be, result: succeeded}}
     state: absent
+
+- name: Wait until nobody else deploys it
+  mainstay.vps.deploy_lock:
+    apps: {shop: ""}
+    state: free
+    wait: 300
 """
 
-RETURN = r""" # """
+RETURN = r"""
+deploys:
+  description: One sentence for each deploy that ended - the app, from which release to which, how long, and the time its steps took.
+  returned: with O(state=absent)
+  type: list
+  elements: str
+  sample: ["shop: 0c1d2e3f4a5b -> 3f9a1c20d4be succeeded in 14.2 s (build 6.1, migrate 0.8, start 4, watch 3.1)"]
+"""

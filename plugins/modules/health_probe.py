@@ -344,6 +344,8 @@ tls_days_left:
   sample: 61
 """
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.deploy import starting
@@ -402,12 +404,13 @@ def main():
     try:
         for spec in specs:
             module.no_log_values.update(declared.secrets(spec))
+        began = time.monotonic()
         results = repeat.run_all(specs, judge=starting.Starting())
     except declared.ProbeError as error:
         module.fail_json(msg=str(error), healthy=False)
     sick = [result for result in results if not result["healthy"]]
     outcome = {"results": results} if many else dict(results[0])
-    outcome.update(changed=False, healthy=not sick)
+    outcome.update(changed=False, healthy=not sick, seconds=round(time.monotonic() - began, 1))
     if sick and module.params["fail"]:
         module.fail_json(msg="\n".join(map(repeat.explain, sick)), **outcome)
     module.exit_json(**outcome)

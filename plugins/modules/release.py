@@ -49,6 +49,11 @@ options:
     type: str
     choices: [python, node, command, container]
     default: python
+  node:
+    description:
+      - Version of Node that the release is built and run with, such as V(22) for the newest of that line, or V(22.11.0). It comes from
+        the npm registry and stays in the release. By default the one that Debian has.
+    type: str
   build:
     description:
       - Commands to run in the new release, after its packages are installed. Each is a text, or a mapping with C(command) and C(env).
@@ -209,6 +214,7 @@ def main():
             "source": {"type": "dict", "required": True},
             "id": {"type": "str"},
             "runtime": {"type": "str", "choices": ["python", "node", "command", "container"], "default": "python"},
+            "node": {"type": "str"},
             "build": {"type": "list", "elements": "raw", "default": []},
             "public": {"type": "list", "elements": "str", "default": []},
             "migrate": {"type": "str"},

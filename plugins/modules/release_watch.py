@@ -30,6 +30,13 @@ options:
       just done so.
     type: float
     default: 3
+  drains:
+    description:
+      - Probes of kind V(command) that pass when nobody is connected any more to what served before.
+      - The watch lasts until all have passed, or the C(deadline) of each is over.
+    type: list
+    elements: dict
+    default: []
   access_log:
     description: Log of nginx in the format of the role C(nginx), which ends each line with C($upstream_addr $upstream_status
       $upstream_response_time). Without such a file only units and probes count.
@@ -83,6 +90,11 @@ requests:
   returned: always
   type: int
   sample: 150
+seconds:
+  description: How long it was watched.
+  returned: always
+  type: float
+  sample: 3.1
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -94,6 +106,7 @@ def main():
         argument_spec={
             "probes": {"type": "list", "elements": "dict", "required": True},
             "seconds": {"type": "float", "default": 3},
+            "drains": {"type": "list", "elements": "dict", "default": []},
             "access_log": {"type": "path"},
             "max_error_rate": {"type": "float", "default": 0.05},
             "max_latency_ms": {"type": "int", "default": 2000},
@@ -107,6 +120,7 @@ def main():
         watch.Log(options["access_log"]),
         options["max_error_rate"],
         options["max_latency_ms"],
+        options["drains"],
     )
     if found["reasons"]:
         module.fail_json(msg="While it was watched: " + "; ".join(found["reasons"]), **found)

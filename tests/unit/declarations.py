@@ -192,6 +192,7 @@ WRONG = [
     (("shop", "sites", "shop.example.com", "aliases"), ["WWW.example.com"], ["aliases[0]", "'WWW.example.com'", "small letters"]),
     (("shop", "sites", "shop.example.com", "aliases"), "www.example.com", ["aliases", "list of texts"]),
     (("shop",), ["web"], ["mainstay_apps.shop", "write a mapping"]),
+    (("shop", "node"), "22", ["mainstay_apps.shop.node", "22", "runtime: python"]),
 ]
 
 

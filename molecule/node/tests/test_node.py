@@ -68,12 +68,23 @@ def test_units_are_confined(host):
         assert float(re.search(r": (\d+\.\d)", said)[1]) <= EXPOSURE, said
 
 
-def test_a_deploy_sends_the_readers_on(host, reader):
+def _serving_node(host):
+    """The version of Node that the app runs on, as the kernel has it."""
+    pid = host.check_output(f"systemctl show --property=MainPID --value {_units(host)[0]}")
+    return host.check_output(f"/proc/{pid}/exe --version")
+
+
+def test_a_deploy_onto_another_node_sends_the_readers_on(host, reader):
     before = _units(host)
     apps = declared()
     apps["chat"]["env"] = {"LOG_LEVEL": "warning"}
+    apps["chat"]["node"] = "22"
+    assert _serving_node(host).startswith("v18.")
     run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
     assert run.returncode == 0, run.stdout[-4000:]
+    assert re.search(r"chat: [0-9a-f-]+ -> [0-9a-f-]+ succeeded in [0-9.]+ s \(build ", run.stdout)
+    assert _serving_node(host).startswith("v22.")
+    assert host.check_output("mainstay run chat -- node --version").strip().startswith("v22.")
     assert not set(before) & set(_units(host))
     assert "closed with 1001" in reader()
     back = play("playbooks/deploy.yml")

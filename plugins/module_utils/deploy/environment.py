@@ -147,6 +147,7 @@ def assignments(app, process, variables, own):
     # What systemd starts by a timer outlives a deploy: it finds its programs from its working directory, which stays the release it began in.
     release = "." if process["schedule"] else f"{app['root']}/instances/{process['name']}@%i/{app['directory']}".rstrip("/")
     programs = {"python": f"{release}/.venv/bin:", "node": f"{release}/node_modules/.bin:"}.get(app["runtime"], "")
+    programs = f"{release}/.node/bin:{programs}" if app["node"] else programs
     places = ["PYTHONPATH=."] if app["runtime"] == "python" else []
     return [
         assignment("PATH", f"{programs}/usr/local/bin:/usr/bin:/bin", specifiers=True),

@@ -96,15 +96,33 @@ def takeover(described, changed_files=()):
     return found
 
 
-def completion(described):
-    """What puts the new state on record and ends the old one; ``drains`` wait until nobody is connected to it any more."""
+def _times(app, built, start, watch):
+    """Seconds of each step of an app's deploy, in their order."""
+    done = [step for result in built if result.get("item") == app["name"] for step in result.get("steps", [])]
+    migrating = sum(step["seconds"] for step in done if step["name"] == app["migrate"])
+    building = sum(step["seconds"] for step in done) - migrating
+    return {"build": round(building, 1), "migrate": round(migrating, 1), "start": start, "watch": watch}
+
+
+def completion(described, built=(), start=0, watch=0):
+    """What puts the new state on record and ends the old one; ``drains`` wait until nobody is connected to it any more.
+
+    :param built: what the module ``release`` returned for the apps, with the seconds of its steps.
+    :param start: seconds until what started beside the old was healthy.
+    :param watch: seconds that it was watched.
+    """
     found = {"files": [], "drains": [], "stopped": [], "audit": {}}
     for app in described["apps"].values():
         found["stopped"] += app["orphans"]
         found["files"] += [{"dest": path, "state": "absent"} for path in app["stale_records"]]
         if not app["changing"]:
             continue
-        found["audit"][app["name"]] = {"from": app["previous"], "to": app["release"], "result": "succeeded"}
+        found["audit"][app["name"]] = {
+            "from": app["previous"],
+            "to": app["release"],
+            "result": "succeeded",
+            "steps": _times(app, built, start, watch),
+        }
         if app["previous"] not in ("", app["release"]):
             # After a rollback the way back would lead to the release that had to go.
             way_back = {"state": "absent"} if app["rollback"] else {"link": f"releases/{app['previous']}"}

@@ -97,7 +97,7 @@ def judge_latency(found, max_latency_ms):
     return [f"95 of 100 requests took up to {slow[0]} ms, and {max_latency_ms} ms are allowed"]
 
 
-def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, check=once.check_once, count=restarts):
+def watch(probes, seconds, log, max_error_rate, max_latency_ms, drains=(), clock=time, check=once.check_once, count=restarts):
     """Watch for a while, and stop at the first thing that is wrong. Returns the reasons, the units they concern and what was seen.
 
     Only slow answers are no reason to stop: they are judged at the end, and what was slow is watched for as long again.
@@ -105,12 +105,16 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, chec
     :param probes: the names of probes are names of units. Those of kind ``http`` are asked each second, the others must
         pass at the end, which waits for them: what systemd is still to restart ends in its own time, which systemd limits.
     :param log: a :class:`Log` opened when the release took over.
+    :param drains: probes that pass when nobody is connected to what served before. Until then, or until the deadline of each,
+        everything can still return to it, so for so long the watch lasts.
     """
     asked = [declared.normalise(item) for item in probes if item["kind"] == "http"]
     awaited = [declared.normalise(item) for item in probes if item["kind"] != "http"]
     ports = {urlsplit(item["url"]).port for item in asked}
     units, before = sorted({item["name"] for item in probes}), {}
-    failures, tries, end = {}, 0, clock.monotonic() + seconds
+    start = clock.monotonic()
+    drained = [(item, start + item["deadline"]) for item in map(declared.normalise, drains)]
+    failures, tries, end = {}, 0, start + seconds
     since, more = 0, MORE_TIMES
     while True:
         began = clock.monotonic()
@@ -129,6 +133,7 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, chec
         overloaded = judge_errors(found, max_error_rate)
         late = clock.monotonic() >= end
         done = late and all(check(item)["healthy"] for item in awaited)
+        done = done and all(clock.monotonic() >= latest or check(item)["healthy"] for item, latest in drained)
         slow = judge_latency(found[since:], max_latency_ms) if done else []
         if slow and more:
             done, late, more = False, False, more - 1
@@ -138,5 +143,11 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, clock=time, chec
         reasons += [*unwell.values(), *overloaded]
         sick |= {*unwell, *(item["name"] for item in asked if overloaded)}
         if reasons or done:
-            return {"reasons": reasons, "units": sorted(sick), "probes": tries, "requests": len(found)}
+            return {
+                "reasons": reasons,
+                "units": sorted(sick),
+                "probes": tries,
+                "requests": len(found),
+                "seconds": round(clock.monotonic() - start, 1),
+            }
         clock.sleep(max(0.0, (began + 0.5 if late else min(began + 1, end)) - clock.monotonic()))

@@ -295,6 +295,8 @@ class Builder:
         """Make what runs out of the source, and return the name of the Python environment it is made with."""
         if self.params["shared"]:
             self.build_step(Step("link the shared folders", recipes.LINK_SHARED, f"{self.root}/shared", *self.params["shared"]))
+        for step in recipes.node_runtime_steps(self.params["node"]):
+            self.build_step(step)
         names, above = self._names()
         environment = self._python(names, above) if self.params["runtime"] == "python" else None
         before, after = recipes.node_steps(names, above) if self.params["runtime"] == "node" else ([], [])

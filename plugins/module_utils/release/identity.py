@@ -40,7 +40,7 @@ def excluded(name):
     return name.endswith(EXCLUDED_SUFFIXES) or not EXCLUDED_NAMES.isdisjoint(name.split("/"))
 
 
-def release_id(digest, runtime="python", build=(), public=(), directory="", shared=()):
+def release_id(digest, runtime="python", build=(), public=(), directory="", shared=(), node=None):
     """Twelve digits of what the source is; a recipe that makes something else of it adds six of the recipe.
 
     ``public`` are the folders nginx may read, ``shared`` those that are links out of it: both are part of a sealed release.
@@ -48,7 +48,14 @@ def release_id(digest, runtime="python", build=(), public=(), directory="", shar
     if runtime in ("python", "container") and not (build or public or directory or shared):
         return digest[:12]
     recipe = json.dumps(
-        [runtime, *map(build_item, build), sorted(public), *([directory] if directory or shared else []), *shared], sort_keys=True
+        [
+            f"{runtime} {node}" if node else runtime,
+            *map(build_item, build),
+            sorted(public),
+            *([directory] if directory or shared else []),
+            *shared,
+        ],
+        sort_keys=True,
     )
     return f"{digest[:12]}-{hashlib.sha256(recipe.encode()).hexdigest()[:6]}"
 

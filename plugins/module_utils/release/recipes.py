@@ -32,7 +32,7 @@ def build_environment(cache, release, environment):
     base = {
         "HOME": cache,
         "LANG": "C.UTF-8",
-        "PATH": f"{release}/.venv/bin:{release}/node_modules/.bin:{UV_HOME}/bin:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{release}/.venv/bin:{release}/.node/bin:{release}/node_modules/.bin:{UV_HOME}/bin:/usr/local/bin:/usr/bin:/bin",
         "TMPDIR": "/var/tmp",
         "XDG_CACHE_HOME": cache,
         "VIRTUAL_ENV": f"{release}/.venv",
@@ -227,6 +227,27 @@ def package_step(packages, runtime):
         return Step(name, 'printf "%s\n" "$@" >requirements.txt', *packages, whole=True)
     manifest = json.dumps({"private": True, "dependencies": dict(package.rsplit("@", 1) for package in packages)})
     return Step(name, 'printf "%s\n" "$1" >package.json', manifest, whole=True)
+
+
+# The registry's own packages of Node hold its program alone, and Debian's npm does not run on it: it looks for its parts where Debian's
+# Node does. The registry says what their digests are, and npm compares.
+INSTALL_NODE = """
+case $(uname -m) in x86_64) arch=x64 ;; aarch64) arch=arm64 ;; *) echo "Node has no package for $(uname -m)" >&2; exit 1 ;; esac
+rm -rf .node
+/usr/bin/npm install --prefix .node --ignore-scripts --no-audit --no-fund --no-save --no-package-lock "node-linux-$arch@$1" "$2"
+mkdir .node/bin
+ln -s "../node_modules/node-linux-$arch/bin/node" ../node_modules/.bin/npm ../node_modules/.bin/npx .node/bin/
+rm -rf ".node/node_modules/node-linux-$arch/include" ".node/node_modules/node-linux-$arch/share"
+.node/bin/node --version
+"""
+
+
+def node_runtime_steps(node):
+    """What gives a release a Node of its own, before anything else is built with it."""
+    if node is None:
+        return []
+    npm = "npm@10" if int(node.partition(".")[0]) >= 20 else "npm@9"
+    return [Step(f"install Node {node}", INSTALL_NODE, node, npm)]
 
 
 def node_steps(names, above=()):

@@ -21,6 +21,8 @@ from .variables import ENV_NAME, env_of, generated_names, variable_names
 
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# As Node's releases are numbered, or the newest of a line: 22, 22.11 or 22.11.0.
+NODE = re.compile(r"(1[89]|[2-9]\d)(\.\d{1,3}){0,2}")
 CONTAINER_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
 
 RUNTIMES = ("python", "node", "command", "container")
@@ -95,6 +97,15 @@ def _volumes(value, where, runtime):
     return dict(sorted(value.items()))
 
 
+def _node(value, where, runtime):
+    """The version of Node that comes from the npm registry; None for the one that Debian has."""
+    if value is None:
+        return None
+    if runtime != "node":
+        refuse(where, value, f"only runtime: node runs on it, and this is runtime: {runtime}; remove one of them")
+    return text_of(value, where, NODE, 'write a version of Node from 18 on in quotes, such as "22" or "22.11.0"')
+
+
 def _shared(value, where, runtime, sites):
     """Folders of a release that all releases have in common: what the app writes there stays."""
     if value and runtime == "container":
@@ -110,6 +121,7 @@ def _shared(value, where, runtime, sites):
 
 APP_KEYS = (
     "runtime",
+    "node",
     "source",
     "build",
     "migrate",
@@ -167,6 +179,7 @@ def _app(name, value):
         "root": f"/srv/{name}",
         "env_file": f"/etc/mainstay/{name}/env",
         "runtime": runtime,
+        "node": _node(value.get("node"), f"{where}.node", runtime),
         "source": source,
         "directory": source.get("directory", ""),
         "build": build_steps(value.get("build", []), f"{where}.build", variable_names(env, secrets, database, redis, prefix)),

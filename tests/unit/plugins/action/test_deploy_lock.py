@@ -109,3 +109,36 @@ def test_check_mode_takes_nothing(run, locks):
     assert run(check=True, apps={"shop": "abc"})["changed"]
     assert not run(apps={})["changed"]
     assert _names(locks) == []
+
+
+def test_a_run_waits_until_nobody_else_deploys(run, locks, monkeypatch):
+    lock = locks / "shop.deploy"
+    lock.write_text(json.dumps(RUNNING) + "\n")
+    os.utime(lock, (time.time() + 100,) * 2)
+    with pytest.raises(AnsibleActionFail, match=r"has been deploying release xyz .* This run has waited for 0 s"):
+        run(apps={"shop": ""}, state="free")
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            lock.unlink()
+
+    monkeypatch.setattr(deploy_lock.time, "sleep", sleep)
+    assert run(apps={"shop": "", "job": ""}, state="free", wait=60)["changed"] is False
+    assert waits == [deploy_lock.PAUSE] * 3 and _names(locks) == []
+
+
+@pytest.mark.parametrize("held", [json.dumps(DEAD), json.dumps({**STRANGER, "release": "old"})])
+def test_a_lock_that_does_not_count_is_not_waited_for(run, locks, held):
+    (locks / "shop.deploy").write_text(held + "\n")
+    left = 100 if "old" not in held else -1
+    os.utime(locks / "shop.deploy", (time.time() + left,) * 2)
+    assert run(apps={"shop": ""}, state="free")["changed"] is False
+
+
+def test_what_was_deployed_is_told(run, locks):
+    run(apps={"shop": "abc"})
+    steps = {"build": 6.1, "migrate": 0, "start": 4.0, "watch": 3.1}
+    told = run(apps={"shop": {"from": "", "to": "abc", "result": "succeeded", "steps": steps}}, state="absent")["deploys"]
+    assert re.fullmatch(r"shop: nothing -> abc succeeded in [0-9.]+ s \(build 6.1, start 4, watch 3.1\)", told[0])

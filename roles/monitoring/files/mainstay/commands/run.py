@@ -32,7 +32,7 @@ from ..core.stack import containers, sandbox
 MEMORY = "512M"
 # What systemd-run ends with when a signal ended the command.
 KILLED = 255
-PROGRAMS = {"python": ".venv/bin", "node": "node_modules/.bin"}
+PROGRAMS = {"python": [".venv/bin"], "node": [".node/bin", "node_modules/.bin"]}
 
 
 def memory(text):
@@ -141,7 +141,7 @@ def variables(path):
 
 
 def search_path(app, release):
-    programs = [f"{release}/{PROGRAMS[app.runtime]}"] if app.runtime in PROGRAMS else []
+    programs = [f"{release}/{folder}" for folder in PROGRAMS.get(app.runtime, [])]
     return [
         f"--setenv=PATH={':'.join([*programs, '/usr/local/bin', '/usr/bin', '/bin'])}",
         *(["--setenv=PYTHONPATH=."] if app.runtime == "python" else []),

@@ -275,6 +275,8 @@ def test_node_finds_its_own_packages():
     apps = _with(("shop", "runtime"), "node")
     env = _env(_unit("web", apps=apps))
     assert env["PATH"].startswith("/srv/shop/instances/web@%i/node_modules/.bin:") and "PYTHONPATH" not in env
+    apps["shop"]["node"] = "22"
+    assert _env(_unit("web", apps=apps))["PATH"].startswith("/srv/shop/instances/web@%i/.node/bin:/srv/shop/instances/web@%i/node_modules")
     assert deploy_environment.environment(apps, SECRETS)["shop"]["NODE_ENV"] == "production"
 
 
@@ -703,8 +705,22 @@ def test_the_lock_of_a_run_that_was_cut_off_is_brought_to_an_end():
     described = _model(host=host)
     assert _steps(described) == NOTHING and described["locks"] == {"shop": "abc"}
     completion = deploy_steps.completion(described)
-    assert completion["audit"] == {"shop": {"from": "abc", "to": "abc", "result": "succeeded"}}
+    steps = {"build": 0, "migrate": 0, "start": 0, "watch": 0}
+    assert completion["audit"] == {"shop": {"from": "abc", "to": "abc", "result": "succeeded", "steps": steps}}
     assert not completion["stopped"] + completion["drains"]
+
+
+def test_the_audit_tells_where_the_time_went():
+    described = _todo(wanted="def")[0]
+    built = [
+        {"item": "shop", "steps": [{"name": "unpack", "seconds": 0.5}, {"name": "alembic upgrade head", "seconds": 2.0}]},
+        {"item": "other", "steps": [{"name": "unpack", "seconds": 9.0}]},
+        {"item": "shop", "steps": [{"name": "finish", "seconds": 0.7}]},
+        {"item": "shop", "failed": True},
+    ]
+    described["apps"]["shop"]["migrate"] = "alembic upgrade head"
+    steps = deploy_steps.completion(described, built, 4.0, 3.1)["audit"]["shop"]["steps"]
+    assert steps == {"build": 1.2, "migrate": 2.0, "start": 4.0, "watch": 3.1}
 
 
 def test_a_new_release_is_put_on_record_with_the_way_back():
@@ -720,7 +736,7 @@ def test_a_new_release_is_put_on_record_with_the_way_back():
     assert files[f"{instances.RECORDS}/shop-web"]["link"].endswith(":8002,8003")
     for gone in (f"{WANTS}/shop-web@8000.service", "/srv/shop/instances/web@8001"):
         assert files[gone]["state"] == "absent"
-    assert completion["audit"] == {"shop": {"from": "abc", "to": "def", "result": "succeeded"}}
+    assert completion["audit"]["shop"].items() >= {"from": "abc", "to": "def", "result": "succeeded"}.items()
     (drain,) = completion["drains"]
     assert drain["deadline"] == 30 and "sport = :8000 or sport = :8001" in drain["command"][2]
     assert len(deploy_steps.takeover(described)["watched"]) == 7

@@ -9,6 +9,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.deploy import watch
 LINE = '192.0.2.1 - - [22/Nov/2026:14:00:00 +0000] "GET / HTTP/1.1" {status} 5 "-" "curl" {upstream} {upstream_status} {time}'
 HTTP = {"name": "shop-web@8002.service", "kind": "http", "url": "http://127.0.0.1:8002/health"}
 WORKER = {"name": "shop-worker@1.service", "kind": "command", "command": ["systemctl", "is-active", "shop-worker@1.service"]}
+DRAIN = {"name": "shop-web", "kind": "command", "command": ["true"], "deadline": 10}
 WEB = {"shop-web@8002.service": (0, "active")}
 WELL = {**WEB, "shop-worker@1.service": (1, "active")}
 
@@ -64,9 +65,11 @@ class Clock:
         self.now += max(seconds, 0.01)
 
 
-def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), paced=False):
+def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), drained=(), paced=False):
     """Watch with scripted answers of probes, counts of restarts and lines of the log; the last of each goes on."""
     clock, answers, counts, settled = Clock(), list(answers) or [True], list(counts) or [WELL], list(settled) or [True]
+    drained = list(drained)
+    drains = [DRAIN] if drained else []
 
     class Log:
         def lines(self):
@@ -76,10 +79,10 @@ def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), paced=False):
         return items.pop(0) if len(items) > 1 else items[0]
 
     def check(spec):
-        healthy = script(answers if spec["kind"] == "http" else settled)
+        healthy = script({HTTP["name"]: answers, WORKER["name"]: settled, DRAIN["name"]: drained}[spec["name"]])
         return {"healthy": healthy, "reasons": [] if healthy else ["status 500, expected 200"]}
 
-    found = watch.watch([HTTP, WORKER], seconds, Log(), 0.05, 500, clock, check, lambda _units: script(counts))
+    found = watch.watch([HTTP, WORKER], seconds, Log(), 0.05, 500, drains, clock, check, lambda _units: script(counts))
     return found, clock.now
 
 
@@ -92,6 +95,10 @@ def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), paced=False):
         ({"settled": [False], "counts": [WELL] * 6 + [{**WELL, "shop-worker@1.service": (2, "active")}]}, "was restarted 1 times", 4.5),
         ({"counts": [WEB, {**WEB, "shop-worker@1.service": (0, "failed")}]}, "shop-worker@1.service is failed", 1),
         ({"seconds": 0}, "", 0),
+        ({"drained": [True]}, "", 3),
+        ({"drained": [False, False, True]}, "", 4),
+        ({"drained": [False]}, "", 10),
+        ({"drained": [False], "counts": [WELL] * 9 + [{**WELL, "shop-web@8002.service": (1, "active")}]}, "was restarted 1 times", 6),
         ({"answers": [True, False, True, False, True]}, "", 3),
         ({"answers": [True, False, False, True]}, "shop-web@8002.service: http://127.0.0.1:8002/health: status 500", 2),
         ({"counts": [WELL, {**WELL, "shop-worker@1.service": (3, "active")}]}, "shop-worker@1.service was restarted 2 times", 1),

@@ -51,6 +51,7 @@ def builder(tmp_path, monkeypatch):
             "archive_bytes": 0,
             "authorization": None,
             "runtime": "command",
+            "node": None,
             "build": [],
             "migrate": None,
             "shared": [],

@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils.derive import proof
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import outside, proof
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
 class FilterModule:
     def filters(self):
         filters = {
+            "outside": outside.outside,
             "proof_probes": proof.proof_probes,
             "summary": proof.summary,
             "undeclared_listeners": proof.undeclared_listeners,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 
-from plays import play
+from plays import only_on, play, words
 
 CURL = "curl --ipv4 --silent --show-error --insecure --max-time 10"
 SITE = "https://localhost"
@@ -69,3 +69,22 @@ def test_without_ipv6_in_the_kernel_nginx_does_not_listen_on_it():
     assert run.returncode == 0, run.stdout
     removed = [line for line in run.stdout.splitlines() if line.lstrip().startswith("-") and "listen [::]" in line]
     assert len(removed) >= 4 and "+    listen [::]" not in run.stdout
+
+
+@only_on("default", "each is a run of a playbook")
+def test_the_control_node_proves_that_visitors_get_in(host):
+    """From outside, as the lab's hosts are reached by ssh through a forwarded port: at the host's own address."""
+
+    def prove():
+        return play("playbooks/site.yml", "--tags", "prove", variables={"mainstay_outside_address": address})
+
+    address = host.check_output("hostname -I").split()[0]
+    run = prove()
+    assert run.returncode == 0 and f"the control node reaches 80/tcp, 443/tcp at {address}" in words(run), run.stdout[-3000:]
+    host.check_output("nft insert rule inet mainstay input tcp dport 443 drop")
+    try:
+        run = prove()
+    finally:
+        host.check_output("systemctl reload nftables.service")
+    assert run.returncode != 0, run.stdout[-3000:]
+    assert f"{address} 443/tcp is open on the host and the control node cannot connect to it: timed out" in words(run), run.stdout[-3000:]

@@ -25,6 +25,8 @@ VARIABLES = (
     "mainstay_secret",
     "mainstay_snapshot",
     "mainstay_trusted_proxies",
+    "mainstay_outside",
+    "mainstay_outside_address",
     "mainstay_users",
 )
 FACTS = (

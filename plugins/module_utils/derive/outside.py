@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the control node should reach on a host that is open to the world, and when it cannot tell."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+# ssh's own words for a way over another host.
+INDIRECT = re.compile(r"(^|\s)-J|ProxyJump|ProxyCommand", re.IGNORECASE)
+
+
+def _is_loopback(address):
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _why_not(address, connection, ssh_arguments, asked):
+    """Why the control node cannot tell what the world sees; empty where it can."""
+    if not asked:
+        return "mainstay_outside is false"
+    if connection not in ("ssh", "smart", "paramiko"):
+        return "Ansible runs on the host itself"
+    if _is_loopback(address):
+        return f"SSH comes by a forwarded port of {address}; mainstay_outside_address names the host's own address"
+    if INDIRECT.search(ssh_arguments):
+        return "SSH goes over another host"
+    return ""
+
+
+def outside(rules, listeners, address, connection="ssh", ssh_arguments="", asked=True):
+    """The TCP ports that anybody may connect to and something listens on, to be asked from the control node.
+
+    :param rules: the host's ``firewall_rules``; those with ``from`` or a range of ports are for some only.
+    :param listeners: what listens on the host, as :mod:`host_resources` tells it.
+    :returns: ``{"address", "ports", "told"}``; no ports where there is a reason not to ask, which the line in ``told`` says.
+    """
+    why_not = _why_not(address, connection, ssh_arguments, asked)
+    heard = {item["port"] for item in listeners if item["protocol"].startswith("tcp") and not _is_loopback(item["address"])}
+    world = {
+        int(rule["port"])
+        for rule in rules
+        if rule.get("protocol", "tcp") == "tcp" and not rule.get("from") and re.fullmatch(r"\d+", str(rule["port"]))
+    }
+    ports = [] if why_not else sorted(world & heard)
+    reached = f"the control node reaches {', '.join(f'{port}/tcp' for port in ports)} at {address}"
+    return {
+        "address": address,
+        "ports": ports,
+        "told": f"not asked: {why_not}" if why_not else reached if ports else "nothing but SSH is open to everybody",
+    }

@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.outside import outside
+
+RULES = [
+    {"port": 80, "protocol": "tcp", "comment": "web sites"},
+    {"port": "443"},
+    {"port": 443, "protocol": "udp"},
+    {"port": 5432, "protocol": "tcp", "from": ["10.0.0.2"]},
+    {"port": "8000-8003", "protocol": "tcp"},
+    {"port": 9000, "protocol": "tcp"},
+    {"port": 25, "protocol": "tcp"},
+]
+LISTENERS = [
+    {"port": port, "protocol": protocol, "address": address}
+    for port, protocol, address in (
+        (80, "tcp", "0.0.0.0"),
+        (443, "tcp6", "::"),
+        (443, "udp", "0.0.0.0"),
+        (5432, "tcp", "10.0.0.1"),
+        (8000, "tcp", "10.0.0.1"),
+        (25, "tcp", "127.0.0.1"),
+        (22, "tcp", "0.0.0.0"),
+    )
+]
+
+
+def test_what_everybody_may_connect_to_is_asked():
+    found = outside(RULES, LISTENERS, "203.0.113.5")
+    assert found == {"address": "203.0.113.5", "ports": [80, 443], "told": "the control node reaches 80/tcp, 443/tcp at 203.0.113.5"}
+    assert outside(RULES[3:5], LISTENERS, "web1")["told"] == "nothing but SSH is open to everybody"
+
+
+@pytest.mark.parametrize(
+    ("asking", "told"),
+    [
+        ({"address": "127.0.0.1"}, "not asked: SSH comes by a forwarded port of 127.0.0.1; mainstay_outside_address names"),
+        ({"address": "localhost"}, "not asked: SSH comes by a forwarded port"),
+        ({"address": "web1", "connection": "local"}, "not asked: Ansible runs on the host itself"),
+        ({"address": "web1", "ssh_arguments": "-C -o ProxyJump=gate"}, "not asked: SSH goes over another host"),
+        ({"address": "web1", "ssh_arguments": "-o ProxyCommand='ssh -W %h:%p gate'"}, "not asked: SSH goes over another host"),
+        ({"address": "web1", "ssh_arguments": "-J gate"}, "not asked: SSH goes over another host"),
+        ({"address": "web1", "asked": False}, "not asked: mainstay_outside is false"),
+    ],
+)
+def test_where_the_control_node_cannot_tell_it_says_so(asking, told):
+    found = outside(RULES, LISTENERS, **asking)
+    assert found["ports"] == [] and found["told"].startswith(told)

@@ -225,6 +225,11 @@ healthy:
   description: Whether it is healthy. With O(probes), whether all are.
   returned: always
   type: bool
+seconds:
+  description: Seconds until all was known.
+  returned: always
+  type: float
+  sample: 2.1
 results:
   description: One entry for each of O(probes), in their order, with RV(healthy) and all keys below.
   returned: with O(probes)

@@ -23,8 +23,8 @@ STACK = ROOT / "molecule/security/group_vars/all/stack.yml"
 def ask(host):
     """Ask the site; the status, the head in small letters, and the body."""
 
-    def asked(path, *options, curl=CURL):
-        said = host.check_output(f"{curl} --include {shlex.join(options)} {shlex.quote(SITE + path)}").replace("\r\n", "\n")
+    def asked(path, *options, curl=CURL, site=SITE):
+        said = host.check_output(f"{curl} --include {shlex.join(options)} {shlex.quote(site + path)}").replace("\r\n", "\n")
         head, _empty, body = said.removeprefix("HTTP/1.1 100 Continue\n\n").partition("\n\n")
         return int(head.split()[1]), head.lower(), body
 
@@ -185,6 +185,33 @@ def test_a_page_is_asked_for_again_and_its_parts_are_kept(ask):
 
 def test_an_app_s_own_debian_packages_are_there(host):
     assert host.package("tree").is_installed
+
+
+def test_who_meets_a_site_without_its_app_is_told_in_his_own_language(host, ask, well):
+    host.check_output("mainstay stop edge")
+    try:
+        page, program = ask("/"), ask("/", "--header", "Accept: application/json")
+        sent = ask("/", "--request", "PUT", "--data", "x")
+    finally:
+        host.check_output("mainstay start edge")
+        well()
+    for status, head, body in (page, sent):
+        assert status in (502, 504) and "<h1>Back in a moment</h1>" in body
+        assert "retry-after: 30" in head and "content-type: text/html" in head and "content-security-policy:" in head
+    assert program[0] in (502, 504) and json.loads(program[2])["error"] == "unavailable" and "application/json" in program[1]
+    assert ask("/.mainstay-sorry.html")[0] == 404
+
+
+def test_a_site_under_maintenance_is_open_to_the_host_and_its_health_to_all(host, ask, outside):
+    address = host.check_output("hostname -I").split()[0]
+    stranger = f"curl --silent --show-error --insecure --max-time 20 --resolve closed.example.com:443:{address}"
+    for path in ("/", "/app/", "/anything"):
+        status, head, body = ask(path, curl=stranger, site="https://closed.example.com")
+        assert (status, "retry-after: 30" in head, "Back in a moment" in body) == (503, True, True), path
+    assert ask("/health", curl=stranger, site="https://closed.example.com")[0] == 200
+    own = stranger.replace(address, "127.0.0.1")
+    assert ask("/", curl=own, site="https://closed.example.com")[0] == 200
+    assert ask("/", curl=outside)[0] == 200  # the other site of the app
 
 
 def test_a_page_still_open_finds_its_parts_after_a_deploy(ask, tmp_path):

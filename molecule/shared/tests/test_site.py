@@ -87,4 +87,6 @@ def test_the_control_node_proves_that_visitors_get_in(host):
     finally:
         host.check_output("systemctl reload nftables.service")
     assert run.returncode != 0, run.stdout[-3000:]
-    assert f"{address} 443/tcp is open on the host and the control node cannot connect to it: no connection within 5 s" in words(run), run.stdout[-3000:]
+    assert f"{address} 443/tcp is open on the host and the control node cannot connect to it: no connection within 5 s" in words(run), (
+        run.stdout[-3000:]
+    )

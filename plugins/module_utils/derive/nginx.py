@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..stack.apps import normalise
 from ..stack.instances import numbers
+from ..stack.routes import asked_path, covering_route
 from ..stack.tiers import at, hosts_of, reached_at
 
 TLS_DIRECTORY = "/etc/mainstay/tls"
@@ -60,6 +61,13 @@ def _connections(zone, limit):
     return {"zone": zone, "limit": limit, "per_source": min(limit, max(LEAST_PER_SOURCE, limit // SOURCES_PER_ROUTE))}
 
 
+def _health(app, site, path, route):
+    """The path at which the route's process says how it is, where the route leads there; also visitors ask it, such as a monitor."""
+    health = app["processes"][route["process"]]["health"]
+    asked = asked_path(path, route, health["path"])
+    return asked if asked != path and covering_route(site, asked) == route else None
+
+
 def _location(app, site, path, route, max_websockets):
     location = {"path": path, "kind": route["kind"], "allow": route.get("allow", [])}
     bare = path.rstrip("/")
@@ -77,6 +85,7 @@ def _location(app, site, path, route, max_websockets):
             connections=_connections(zone, limit) if limit else None,
             rate_limit={"zone": f"{zone}.rate", **route["rate_limit"]} if route["rate_limit"] else None,
             strip_prefix=bare if route["strip_prefix"] else None,
+            health=_health(app, site, path, route),
             **{key: route[key] for key in ("websocket", "timeout", "buffering", "request_buffering", "max_body")},
         )
     else:
@@ -103,6 +112,7 @@ def nginx_sites(apps, plan=None, hostname=None):
                     "max_body": site["max_body"],
                     "rate_limit": site["rate_limit"],
                     "headers": site["headers"],
+                    "maintenance": site["maintenance"],
                     "locations": [_location(app, site, path, route, max_websockets) for path, route in site["routes"].items()],
                 }
             )

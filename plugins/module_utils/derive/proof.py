@@ -9,6 +9,7 @@ import ipaddress
 
 from ..stack.apps import normalise
 from ..stack.instances import names, numbers
+from ..stack.routes import asked_path, covering_route
 from ..stack.services import DATABASE_PORTS
 from ..stack.tiers import LOOPBACK, asked_at, tiers_of, web_address
 from .probes import checks
@@ -48,12 +49,6 @@ def _process_probes(app, process, address, ports):
             yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **probe}
 
 
-def _covering_route(site, path):
-    """The route nginx would choose for a path: the longest one that it is or lies below."""
-    fitting = [route for route in site["routes"] if path == route or path.startswith(f"{route.rstrip('/')}/")]
-    return site["routes"][max(fitting, key=len)] if fitting else None
-
-
 def _site_probes(app, site):
     scheme, port = ("http", 80) if site["tls"]["kind"] == "none" else ("https", 443)
     common = {"connect_to": f"127.0.0.1:{port}", "validate_certs": False}
@@ -65,8 +60,8 @@ def _site_probes(app, site):
             yield {"name": name, "kind": "websocket", "url": f"{scheme.replace('http', 'ws')}://{site['name']}{path}", **common}
             continue
         health = app["processes"][route["process"]]["health"]
-        asked = f"{path.rstrip('/')}{health['path']}" if route["strip_prefix"] else health["path"]
-        if _covering_route(site, asked) == route:
+        asked = asked_path(path, route, health["path"])
+        if covering_route(site, asked) == route:
             yield {
                 "name": name,
                 "kind": "http",

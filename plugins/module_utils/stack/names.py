@@ -21,12 +21,13 @@ VARIABLES = (
     "mainstay_confirm",
     "mainstay_data",
     "mainstay_environment",
+    "mainstay_lock_wait",
+    "mainstay_outside",
+    "mainstay_outside_address",
     "mainstay_restore",
     "mainstay_secret",
     "mainstay_snapshot",
     "mainstay_trusted_proxies",
-    "mainstay_outside",
-    "mainstay_outside_address",
     "mainstay_users",
 )
 FACTS = (

@@ -31,7 +31,7 @@ STATUSES = (403, 404, 410)
 BODY = re.compile(r"\d+[KMG]?")
 # How gunicorn is told after how many seconds it ends a worker with its request.
 GUNICORN_TIMEOUT = re.compile(r"\bgunicorn\b.*?\s(?:--timeout[= ]|-t ?)(\d+)")
-SITE_KEYS = ("tls", "routes", "aliases", "rate_limit", "max_body", "headers")
+SITE_KEYS = ("tls", "routes", "aliases", "rate_limit", "max_body", "headers", "maintenance")
 
 
 def public_folders(sites):
@@ -175,6 +175,7 @@ def site_of(name, value, where, processes, runtime):
         "rate_limit": _rate_limit(value["rate_limit"], f"{where}.rate_limit") if value.get("rate_limit") else None,
         "max_body": _max_body(value.get("max_body", "10M"), f"{where}.max_body"),
         "headers": _headers(value.get("headers", {}), f"{where}.headers"),
+        "maintenance": boolean(value.get("maintenance", False), f"{where}.maintenance"),
     }
 
 
@@ -189,3 +190,14 @@ def check_sites(apps):
                 if name in owners:
                     refuse(variable, name, f"{owners[name]} serves it already; serve a host name once")
                 owners[name] = app["name"]
+
+
+def asked_path(path, route, below):
+    """Where visitors find what the route's process answers at the path ``below``."""
+    return f"{path.rstrip('/')}{below}" if route["strip_prefix"] else below
+
+
+def covering_route(site, path):
+    """The route nginx would choose for a path: the longest one that it is or lies below."""
+    fitting = [route for route in site["routes"] if path == route or path.startswith(f"{route.rstrip('/')}/")]
+    return site["routes"][max(fitting, key=len)] if fitting else None

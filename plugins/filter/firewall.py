@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.mainstay.vps.plugins.module_utils.derive import firewall, ufw
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import refusal
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
@@ -11,6 +12,7 @@ class FilterModule:
     def filters(self):
         filters = {
             "firewall_rules": firewall.firewall_rules,
+            "networks": refusal.networks_of,
             "nft_rules": firewall.nft_rules,
             "nft_sets": firewall.nft_sets,
             "nft_ssh_rules": firewall.nft_ssh_rules,

@@ -220,6 +220,11 @@ users:
   type: dict
   sample:
     root: 0
+client_address:
+  description: Address from which the module's user has logged in by SSH; empty where it runs without a login.
+  returned: always
+  type: str
+  sample: 192.0.2.7
 ipv6:
   description: Whether the kernel has IPv6.
   returned: always

@@ -125,7 +125,7 @@ def test_one_transaction_installs_what_the_roles_would():
         for name, database, pooler, port in (("shop", "postgresql", "pgbouncer", 8000), ("blog", "mariadb", "none", 8100))
     }
     together = set(derive_packages.stack_packages(apps, stack_tiers.TIERS))
-    for role in ("nginx", "redis", "postgresql", "pgbouncer", "mariadb", "firewall", "logrotate"):
+    for role in ("nginx", "redis", "postgresql", "pgbouncer", "mariadb", "firewall", "fail2ban", "logrotate"):
         packages = _defaults(ROLES[0].parent / role)[f"{role}_packages"]
         assert set(packages) <= together, role
 

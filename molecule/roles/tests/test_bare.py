@@ -17,5 +17,5 @@ def test_nothing_listens_for_sites_that_nobody_declared(host):
 
 
 def test_the_servers_run(host):
-    for unit in ("nginx", "postgresql", "pgbouncer", "mariadb", "mainstay-agent", "nftables"):
+    for unit in ("nginx", "postgresql", "pgbouncer", "mariadb", "mainstay-agent", "nftables", "fail2ban"):
         assert host.service(unit).is_running, unit

@@ -6,29 +6,20 @@
 from __future__ import annotations
 
 import pytest
+import strangers
 from plays import only_on, play
-
-STRANGER = "mainstay-stranger"
 
 
 @pytest.fixture(scope="module")
 def knock(host):
-    """Whether a stranger gets a connection to a port: from a network namespace of its own, over a pair of interfaces."""
-    host.check_output(
-        f"ip netns add {STRANGER} && ip link add mainstay-in type veth peer name mainstay-out netns {STRANGER}"
-        " && sysctl --quiet --write net.ipv6.conf.mainstay-in.disable_ipv6=0"
-        " && ip address add 198.51.100.1/24 dev mainstay-in && ip address add 2001:db8:f::1/64 dev mainstay-in nodad"
-        f" && ip link set mainstay-in up && ip -n {STRANGER} address add 198.51.100.2/24 dev mainstay-out"
-        f" && ip netns exec {STRANGER} sysctl --quiet --write net.ipv6.conf.mainstay-out.disable_ipv6=0"
-        f" && ip -n {STRANGER} address add 2001:db8:f::2/64 dev mainstay-out nodad && ip -n {STRANGER} link set mainstay-out up"
-    )
+    """Whether a stranger gets a connection to a port."""
+    with strangers.stranger(host) as run:
 
-    def knock(port, address="198.51.100.1"):
-        program = f"import socket; socket.create_connection(('{address}', {port}), 2)"
-        return host.run(f'ip netns exec {STRANGER} python3 -c "{program}"').rc == 0
+        def knock(port, address=strangers.HOST):
+            program = f"import socket; socket.create_connection(('{address}', {port}), 2)"
+            return run(f'python3 -c "{program}"').rc == 0
 
-    yield knock
-    host.check_output(f"ip link delete mainstay-in; ip netns delete {STRANGER}")
+        yield knock
 
 
 @pytest.fixture
@@ -46,7 +37,7 @@ def test_ruleset_is_loaded_and_comes_back_at_boot(host):
     assert service.is_enabled
 
 
-@pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8:f::1"])
+@pytest.mark.parametrize("address", [strangers.HOST, strangers.HOST_IPV6])
 def test_strangers_reach_ssh_and_nothing_undeclared(host, knock, listener, address):
     assert host.socket(f"tcp://{listener}").is_listening
     assert knock(22, address)
@@ -59,10 +50,10 @@ def test_the_host_reaches_itself(host, listener):
 
 def test_too_many_ssh_connections_of_one_address_are_dropped(host, knock):
     # Through a second address of the stranger's, so that the other tests are not slowed down.
-    host.check_output(f"ip -n {STRANGER} address add 198.51.100.3/24 dev mainstay-out")
+    host.check_output(f"ip -n {strangers.NAME} address add 198.51.100.3/24 dev mainstay-out")
     program = "import socket\nfor number in range(80):\n    socket.create_connection(('198.51.100.1', 22), 1, ('198.51.100.3', 0)).close()"
     # sshd itself needs a moment until it takes unknown visitors again.
-    assert host.run(f'ip netns exec {STRANGER} python3 -c "{program}" && exit; sleep 5; exit 1').rc == 1
+    assert host.run(f'ip netns exec {strangers.NAME} python3 -c "{program}" && exit; sleep 5; exit 1').rc == 1
     assert knock(22)
 
 

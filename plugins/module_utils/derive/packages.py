@@ -12,7 +12,7 @@ from ..stack.services import app_packages
 def stack_packages(apps, tiers, part="all"):
     """The Debian packages of all roles that serve a host: ``tools`` that builds need, and ``servers``, which take longer."""
     declared = normalise(apps).values()
-    tools, servers = ["nftables", "logrotate"], []
+    tools, servers = ["nftables", "logrotate"], ["fail2ban", "python3-systemd"]
     if "proxy" in tiers:
         servers += ["nginx"]
         if any(site["tls"]["kind"] == "letsencrypt" for app in declared for site in app["sites"].values()):

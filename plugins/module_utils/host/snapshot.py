@@ -21,6 +21,7 @@ from . import listeners, packet_filters, processes, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
 from .limits import MB, cpu, kernel_limits, memory, names_in
 from .units import SHOW_UNITS, states, unit_files, unit_links
+from .visitor import client_address
 
 CONTAINERS = {
     "docker",
@@ -268,6 +269,7 @@ def collect(want, root="/", start=Started, euid=None):
         "kernel": os.uname().release,
         "systemd_version": systemd_version(root),
         "ipv6": os.path.exists(f"{root}/proc/net/if_inet6"),
+        "client_address": client_address(root),
         "users": users(root),
         "homes": homes(root),
         "groups": groups(root),

@@ -8,8 +8,8 @@ from __future__ import annotations
 from .figures import Figure, clamp, divide_up, power_of_two
 from .rules_processes import CONNECTIONS_PER_USER
 
-# Operating system, journald, sshd, cron, kernel memory: 150 MB on a quiet Debian, and 10 % for what grows with the
-# machine.
+# Operating system, journald, sshd, cron, fail2ban (14 MB with its jails), kernel memory: 150 MB on a quiet Debian, and 10 % for what
+# grows with the machine.
 RESERVE_MB = 150
 RESERVE_PERCENT = 10
 # The on-host agent's own MemoryMax.

@@ -118,3 +118,18 @@ def complete(file):
         os.unlink(marker(file))
         return True
     return False
+
+
+def exposed(directory, files):
+    """{missing, open}: the files that are not there, and those, with their folders, that others than their owner may read."""
+    folders = {directory, *(os.path.dirname(file) for file in files)}
+    found = {place: os.stat(place).st_mode & 0o7777 for place in (*files, *folders) if os.path.exists(place)}
+    return {
+        "missing": [file for file in files if file not in found],
+        "open": {
+            place: f"{mode:04o}"
+            for place, mode in found.items()
+            # The folder of all of them may be seen by others as long as they find nothing in it to read.
+            if mode & (0o022 if place == directory else 0o077)
+        },
+    }

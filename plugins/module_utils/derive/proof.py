@@ -114,7 +114,7 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
     return [{"deadline": deadline, **probe} for probe in probes]
 
 
-def _is_public(address):
+def is_public(address):
     try:
         return not ipaddress.ip_address(address.split("%")[0]).is_loopback
     except ValueError:
@@ -133,7 +133,7 @@ def undeclared_listeners(listeners, ports):
     return [
         f"{item['protocol']} {item['address']}:{item['port']} by {_owner(item['name'])}"
         for item in listeners
-        if _is_public(item["address"])
+        if is_public(item["address"])
         and not any(bound[0] <= item["port"] <= bound[-1] for bound in bounds)
         and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
     ]
@@ -161,7 +161,7 @@ def summary(apps, plan, hostname, host, report=(), live=None):
         lines.append(f"  unit      {unit} {'active' if unit in active else 'NOT ACTIVE'}")
     lines.append(f"  versions  {_versions(host['packages'])}")
     public = sorted(
-        {f"{item['port']}/{item['protocol'].rstrip('6')} {item['name']}" for item in host["listeners"] if _is_public(item["address"])}
+        {f"{item['port']}/{item['protocol'].rstrip('6')} {item['name']}" for item in host["listeners"] if is_public(item["address"])}
     )
     lines.append(f"  open      {', '.join(public)}")
     return lines + [f"  {line}" for line in report]

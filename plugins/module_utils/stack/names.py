@@ -29,6 +29,13 @@ VARIABLES = (
     "mainstay_snapshot",
     "mainstay_trusted_proxies",
     "mainstay_users",
+    "mainstay_verify_alert",
+    "mainstay_verify_drift",
+    "mainstay_verify_limits",
+    "mainstay_verify_load",
+    "mainstay_verify_load_limits",
+    "mainstay_verify_report",
+    "mainstay_verify_waived",
 )
 FACTS = (
     "mainstay_host",

@@ -10,6 +10,7 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refus
 class FilterModule:
     def filters(self):
         filters = {
+            "drift": report.drift,
             "verification": report.verification,
             "verification_message": report.message,
             "verification_page": report.page,

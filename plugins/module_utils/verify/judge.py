@@ -492,7 +492,7 @@ def incidents(at):
         for entry in at.found["agent"].get("watched") or ()
         if entry.get("health") not in ("up", "starting", "waiting")
     ]
-    if at.found["maintenance"]:
+    if float(at.found["maintenance"].get("until") or 0) > at.now:
         sick.append("maintenance is on: nothing is healed meanwhile")
     return _judged(
         f"{len(at.found['history'].get('incidents') or ())} incidents on record",

@@ -6,12 +6,33 @@
 from __future__ import annotations
 
 import html
+import re
 
 from ..text import printable
 from .judge import CHECKLISTS, ITEMS
 
 SIGNS = {"ok": "✓", "failed": "✗", "skipped": "–"}
 REQUIREMENTS = sorted({number for entry in ITEMS for number in entry["requirements"]})
+
+
+def drift(run, host):
+    """What ``site.yml --check`` has told of a host, for the item of that name: ``{status, changed, tasks, said}``; empty where it did not run.
+
+    :param run: the result of the command that called ansible-playbook.
+    """
+    if not isinstance(run, dict) or "rc" not in run:
+        return {}
+    tasks, task = [], ""
+    for line in run.get("stdout", "").splitlines():
+        found = re.match(r"(?:TASK|RUNNING HANDLER) \[(.*?)\] \*", line)
+        if found:
+            task = found[1]
+        elif re.match(rf"changed: \[{re.escape(host)}[] ]", line) and task not in tasks:
+            tasks.append(task)
+    recap = re.search(rf"^{re.escape(host)} +: ok=\d+ +changed=(\d+)", run.get("stdout", ""), re.MULTILINE)
+    fatal = re.search(r"^\[ERROR\]: (.*)$", f"{run.get('stderr', '')}\n{run.get('stdout', '')}", re.MULTILINE)
+    status = run["rc"] if recap else run["rc"] or 1
+    return {"status": status, "changed": int(recap[1]) if recap else 0, "tasks": tasks, "said": fatal[1][:300] if fatal else ""}
 
 
 def verification(results, taken, evidence=False):

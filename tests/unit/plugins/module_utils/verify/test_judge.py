@@ -176,7 +176,12 @@ BROKEN = [
     ("agent", lambda r: r["found"]["agent"].update(dry_run=True), "heals nothing", "--tags monitoring"),
     ("agent", lambda r: r["want"]["servers"].append("mariadb.service"), "it does not watch mariadb.service", "--tags monitoring"),
     ("incidents", lambda r: _watched(r, WEB).update(health="down", reason="timeout"), f"{WEB} is down (timeout)", "mainstay history"),
-    ("incidents", lambda r: r["found"].update(maintenance={"until": 1}), "maintenance is on", "mainstay maintenance off"),
+    (
+        "incidents",
+        lambda r: r["found"].update(maintenance={"until": r["found"]["now"] + 60}),
+        "maintenance is on",
+        "mainstay maintenance off",
+    ),
     ("restarts", lambda r: _watched(r, WEB).update(restarts_24h=7), f"{WEB} 7 times", "mainstay history"),
     ("failed-units", lambda r: r["host"].update(failed_units=["certbot.service"]), "certbot.service", "systemctl status"),
     (
@@ -300,6 +305,11 @@ def test_a_waived_item_says_why_and_does_not_count(recorded):
     found = _items(recorded, waived={"backup": "the data is a copy", "disk": "not needed"})
     assert (found["backup"]["verdict"], found["disk"]["verdict"]) == ("skipped", "ok")
     assert found["backup"]["reason"] == "waived: the data is a copy (nobody asked for backups)"
+
+
+def test_a_maintenance_that_is_over_is_none(recorded):
+    recorded["found"]["maintenance"] = {"until": recorded["found"]["now"] - 1}
+    assert _items(recorded)["incidents"]["verdict"] == "ok"
 
 
 def test_a_limit_of_the_user_s_counts(recorded):

@@ -125,3 +125,31 @@ def test_a_host_without_apps_sites_and_backups_is_asked_for_less():
     assert (want["apps"], want["sites"], want["services"], want["beats"]) == ([], [], {}, [])
     assert "certbot.timer" not in want["timers"] and "mainstay-backup.timer" not in want["timers"]
     assert want["open"] == {"world": [[22, 22]], "some": [[5432, 5432]]}
+
+
+DRIFTED = """
+TASK [mainstay.vps.nginx : Configure nginx] ************************************
+changed: [web1]
+changed: [web10]
+
+RUNNING HANDLER [Reload nginx] *************************************************
+changed: [web10]
+
+PLAY RECAP *********************************************************************
+web1                       : ok=90   changed=1    unreachable=0    failed=0
+web10                      : ok=90   changed=0    unreachable=0    failed=0
+"""
+
+
+@pytest.mark.parametrize(
+    "run, told",
+    [
+        ({}, {}),
+        ({"skipped": True}, {}),
+        ({"rc": 0, "stdout": DRIFTED}, {"status": 0, "changed": 1, "tasks": ["mainstay.vps.nginx : Configure nginx"], "said": ""}),
+        ({"rc": 4, "stdout": "", "stderr": "[ERROR]: no such host"}, {"status": 4, "changed": 0, "tasks": [], "said": "no such host"}),
+        ({"rc": 0, "stdout": "nothing of web1"}, {"status": 1, "changed": 0, "tasks": [], "said": ""}),
+    ],
+)
+def test_what_a_run_in_check_mode_has_told(run, told):
+    assert report.drift(run, "web1") == told

@@ -1,0 +1,315 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: http_load
+short_description: Bounded load on one of the host's own sites, compared with limits
+version_added: 0.1.0
+author: mainstay contributors (@mainstay)
+description:
+  - Sends requests to a site of the host it runs on with ApacheBench (C(ab) of the Debian package C(apache2-utils)), and compares the
+    share of successes, the mean and the 99th percentile with limits.
+  - An answer with another status than 2xx is a failure, and so is a connection that is closed without one; a length that differs from
+    the first answer's is none.
+  - Whatever address the name in O(url) has, it is 127.0.0.1 for this module, so no other host is ever asked.
+  - On an address of the host itself the role nginx limits neither requests nor connections. ApacheBench takes a part of the CPUs that
+    the site has to do without, and speaks HTTP/1.0 with or without kept connections, no HTTP/2.
+options:
+  url:
+    description: What is asked for, with the name of a site of this host.
+    type: str
+    required: true
+  requests:
+    description: Requests to send, at most 1000000.
+    type: int
+    default: 10000
+  concurrency:
+    description: Requests under way at once, at most 1000.
+    type: int
+    default: 100
+  warmup:
+    description: Requests that are sent before and do not count.
+    type: int
+    default: 200
+  keep_alive:
+    description: Whether a connection serves many requests. Without it each request over HTTPS costs a handshake.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds after which a request without an answer has failed.
+    type: int
+    default: 10
+  deadline:
+    description: Seconds after which all of it is ended and counts as failed.
+    type: int
+    default: 300
+  headers:
+    description: Headers to send. Their values are kept out of the log, but other users of the host see them in its list of processes
+      meanwhile.
+    type: dict
+    default: {}
+  success_percent:
+    description: More than this share of the requests has to succeed.
+    type: float
+    default: 99
+  mean_ms:
+    description: The mean has to be less, in milliseconds.
+    type: float
+    default: 100
+  p99_ms:
+    description: 99 % of the requests have to take less, in milliseconds.
+    type: float
+    default: 500
+  fail:
+    description: Whether a limit that is not held fails the task.
+    type: bool
+    default: true
+requirements:
+  - ab of apache2-utils on the host
+  - root, and unshare of util-linux, where the name does not lead to 127.0.0.1 anyway
+attributes:
+  check_mode:
+    description: Sends nothing in check mode, and is skipped.
+    support: full
+  diff_mode:
+    description: Nothing is changed, so there is nothing to compare.
+    support: none
+  platform:
+    description: The target is Linux.
+    support: full
+    platforms: posix
+seealso:
+  - module: mainstay.vps.health_probe
+  - module: mainstay.vps.host_checklist
+"""
+
+EXAMPLES = r"""
+- name: Ten thousand requests, a hundred at a time
+  mainstay.vps.http_load:
+    url: https://shop.example.com/health
+
+- name: An endpoint that asks the database may take longer
+  mainstay.vps.http_load:
+    url: https://shop.example.com/orders
+    requests: 2000
+    concurrency: 20
+    mean_ms: 200
+"""
+
+RETURN = r"""
+url:
+  description: What was asked for.
+  returned: success or failure of a limit
+  type: str
+  sample: https://shop.example.com/health
+requests:
+  description: Requests that came to an end.
+  returned: success or failure of a limit
+  type: int
+  sample: 10000
+succeeded:
+  description: Requests with an answer of status 2xx.
+  returned: success or failure of a limit
+  type: int
+  sample: 10000
+success_percent:
+  description: Their share.
+  returned: success or failure of a limit
+  type: float
+  sample: 100.0
+failures:
+  description:
+    - Failures by class. V(no_answer) are connections that ended before an answer began, V(non_2xx) answers of another status, V(connect)
+      and V(receive) what ApacheBench itself counts.
+  returned: success or failure of a limit
+  type: dict
+  sample: {connect: 0, no_answer: 0, non_2xx: 0, receive: 0}
+statuses:
+  description: How many answers had which status.
+  returned: success or failure of a limit
+  type: dict
+  sample: {"200": 10000}
+seconds:
+  description: How long it took.
+  returned: success or failure of a limit
+  type: float
+  sample: 9.8
+requests_per_second:
+  description: Requests per second.
+  returned: success or failure of a limit
+  type: float
+  sample: 1020.4
+mean_ms:
+  description: The mean time of a request.
+  returned: success or failure of a limit
+  type: float
+  sample: 97.9
+p50_ms:
+  description: Half of the requests took no longer. RV(p95_ms), RV(p99_ms) and RV(max_ms) are the same for 95 %, 99 % and all of them.
+  returned: success or failure of a limit
+  type: float
+  sample: 91
+p95_ms:
+  description: See RV(p50_ms).
+  returned: success or failure of a limit
+  type: float
+  sample: 130
+p99_ms:
+  description: See RV(p50_ms).
+  returned: success or failure of a limit
+  type: float
+  sample: 180
+max_ms:
+  description: See RV(p50_ms).
+  returned: success or failure of a limit
+  type: float
+  sample: 250
+keep_alive:
+  description: Whether connections were kept.
+  returned: success or failure of a limit
+  type: bool
+  sample: true
+keep_alive_requests:
+  description: Requests for which the server kept the connection.
+  returned: success or failure of a limit
+  type: int
+  sample: 9900
+cpu_percent:
+  description: How busy the machine's CPUs were meanwhile, ApacheBench included.
+  returned: success or failure of a limit
+  type: float
+  sample: 93.5
+missed:
+  description: The limits that were not held.
+  returned: success or failure of a limit
+  type: list
+  elements: str
+  sample: []
+bound:
+  description: What gave way - a rate V(limit), the V(app), V(connections), the V(cpu), the V(pool), or V(none).
+  returned: success or failure of a limit
+  type: str
+  sample: none
+advice:
+  description: What would change it.
+  returned: success or failure of a limit
+  type: str
+  sample: ""
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.host import limits as host_limits
+from ..module_utils.text import printable, read
+from ..module_utils.verify import load
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "requests": {"type": "int", "default": 10000},
+            "concurrency": {"type": "int", "default": 100},
+            "warmup": {"type": "int", "default": 200},
+            "keep_alive": {"type": "bool", "default": True},
+            "timeout": {"type": "int", "default": 10},
+            "deadline": {"type": "int", "default": 300},
+            "headers": {"type": "dict", "default": {}, "no_log": True},
+            "success_percent": {"type": "float", "default": 99},
+            "mean_ms": {"type": "float", "default": 100},
+            "p99_ms": {"type": "float", "default": 500},
+            "fail": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    try:
+        name = load.check(options["url"], options["requests"], options["concurrency"], options["headers"])
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    if module.check_mode:
+        module.exit_json(changed=False, skipped=True, msg="no request is sent in check mode")
+    if not module.get_bin_path("ab"):
+        module.fail_json(msg="ab is not installed: install the package apache2-utils.")
+    try:
+        with own_names(name) as beginning:
+            result = _run(beginning, options)
+    except ValueError as error:
+        module.fail_json(msg=f"{options['url']}: {error}")
+    lines = load.missed(result, {key: options[key] for key in load.LIMITS})
+    cpus = host_limits.cpu()["cpus"]
+    result["bound"], result["advice"] = load.bound(result, lines, result["cpu_percent"], cpus, options["concurrency"])
+    result.update(url=options["url"], missed=lines, keep_alive=options["keep_alive"], changed=False)
+    if lines and options["fail"]:
+        module.fail_json(msg=f"{options['url']}: {'; '.join(lines)}. {result['advice']}", **result)
+    module.exit_json(**result)
+
+
+def _run(beginning, options):
+    asked = {key: options[key] for key in ("keep_alive", "timeout", "headers")}
+    if options["warmup"] > 0:
+        _ab(
+            [*beginning, *load.command(options["url"], options["warmup"], min(options["warmup"], options["concurrency"]), **asked)], options
+        )
+    before = read("/proc/stat")
+    statuses, text = _ab([*beginning, *load.command(options["url"], options["requests"], options["concurrency"], **asked)], options)
+    return {**load.parse(text, statuses), "cpu_percent": load.busy(before, read("/proc/stat"))}
+
+
+def _ab(words, options):
+    """What ApacheBench has told; of the answers that it shows on its way nothing is kept but their statuses."""
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, env={**os.environ, "LC_ALL": "C"})
+        late = threading.Timer(options["deadline"], process.kill)
+        late.start()
+        try:
+            found = load.read_output(iter(lambda: process.stdout.readline(65536), b""))
+            status = process.wait()
+        finally:
+            is_late = not late.is_alive()
+            late.cancel()
+            process.stdout.close()
+        if status != 0:
+            if is_late:
+                raise ValueError(f"the load did not come to its end within {options['deadline']} s; send fewer requests, or raise deadline")
+            complaints.seek(0)
+            said = complaints.read(4096).decode("utf-8", "replace").strip().splitlines()
+            raise ValueError(f"ab failed: {printable(said[0])[:200] if said else f'exit status {status}'}")
+    return found
+
+
+def _leads_here(name):
+    with contextlib.suppress(OSError):
+        # ab takes the first address; every one of them has to be the host's own.
+        return all(item[4][0].startswith("127.") or item[4][0] == "::1" for item in socket.getaddrinfo(name, None))
+    return False
+
+
+@contextlib.contextmanager
+def own_names(name):
+    """The beginning of a command for which a name leads to 127.0.0.1: it sees a file of hosts of its own, and no other host is asked."""
+    if _leads_here(name):
+        yield []
+        return
+    if os.geteuid() != 0:
+        raise ValueError(f"{name} does not lead to 127.0.0.1; only root can ask this host under that name. Run the task with become: true")
+    with tempfile.NamedTemporaryFile("w", prefix="hosts-") as hosts:
+        hosts.write(f"127.0.0.1 localhost {name}\n")
+        hosts.flush()
+        os.chmod(hosts.name, 0o644)
+        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        yield ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, hosts.name]
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ import re
 from .refusal import one_of, texts_of
 
 SERVERS = ("mariadb", "nginx", "postgresql", "redis")
+ADOPTABLE = (*SERVERS, "firewall")
 # The first file that the stack gives each server; where it is, the server is the stack's own.
 OWN_FILES = {
     "mariadb": re.compile(r"/etc/mysql/mariadb\.conf\.d/90-mainstay\.cnf"),
@@ -89,7 +90,7 @@ def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
     :param apps: the apps in their normal form.
     :param host: the host's snapshot.
     """
-    adopted = [one_of(item, "mainstay_adopt", (*SERVERS, "firewall")) for item in texts_of(adopted, "mainstay_adopt")]
+    adopted = [one_of(item, "mainstay_adopt", ADOPTABLE) for item in texts_of(adopted, "mainstay_adopt")]
     own = {server for server, pattern in OWN_FILES.items() if any(pattern.fullmatch(path) for path in host.get("paths") or {})}
     found = {server: FOUND[server](host) for server in sorted(_needed(apps, tiers) - own - set(adopted))}
     found = {server: words for server, words in found.items() if words}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ..text import MASK
-from .refusal import integer, mapping, one_of, refuse, text_of, texts_of
+from .refusal import integer, mapping, one_of, refuse, text_of, texts_of, unlike
 
 KINDS = {
     "webhook": ("webhook",),
@@ -38,7 +38,8 @@ def _channel(item, where):
     kind = kinds[0]
     for key in item:
         if key not in KINDS[kind]:
-            refuse(f"{where}.{key}", MASK, f"there is no such key; known keys are {', '.join(KINDS[kind])}")
+            known = f"known keys are {', '.join(KINDS[kind])}"
+            refuse(f"{where}.{key}", MASK, unlike(key, KINDS[kind], f"there is no such key; {known}"))
     if kind == "email":
         return _email(item, where)
     if not isinstance(item[kind], str) or not URL.fullmatch(item[kind]):

@@ -13,11 +13,12 @@ import ipaddress
 import re
 
 from ..text import MASK
-from .processes import NAME, check_ports, process_of
-from .refusal import integer, mapping, one_of, refuse, text_of, texts_of
-from .routes import check_sites, public_folders, site_of
-from .source import build_steps, path_below, source_of
-from .variables import ENV_NAME, env_of, generated_names, variable_names
+from .fields import Choice, Field, Items, Keys, Named, Special, Text, Whole, Words
+from .processes import NAME, PROCESS_KEYS, check_ports, process_of
+from .refusal import mapping, refuse, text_of, texts_of, unlike
+from .routes import HOST_NAME, SITE_KEYS, check_sites, public_folders, site_of
+from .source import BUILD, SOURCE_KEYS, PathBelow, build_steps, path_below, source_of
+from .variables import ENV, ENV_NAME, env_of, generated_names, variable_names
 
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -76,7 +77,7 @@ def _egress(value, where):
     if value is None or value in EGRESS:
         return value
     if isinstance(value, str):
-        refuse(where, value, f"use {', '.join(EGRESS)}, or a list of networks such as [203.0.113.0/24]")
+        refuse(where, value, unlike(value, EGRESS, f"use {', '.join(EGRESS)}, or a list of networks such as [203.0.113.0/24]"))
     networks = []
     for index, item in enumerate(texts_of(value, where)):
         try:
@@ -92,8 +93,8 @@ def _volumes(value, where, runtime):
     if value and runtime != "container":
         refuse(where, value, "only a container needs them; every other process finds its files below shared")
     for folder, place in value.items():
-        text_of(folder, f"{where}.{folder}", FOLDER, "name one folder, such as uploads")
-        text_of(place, f"{where}.{folder}", CONTAINER_PATH, "write the absolute path in the container, such as /app/uploads")
+        VOLUMES.name.read(folder, f"{where}.{folder}")
+        VOLUMES.item.read(place, f"{where}.{folder}")
     return dict(sorted(value.items()))
 
 
@@ -103,7 +104,7 @@ def _node(value, where, runtime):
         return None
     if runtime != "node":
         refuse(where, value, f"only runtime: node runs on it, and this is runtime: {runtime}; remove one of them")
-    return text_of(value, where, NODE, 'write a version of Node from 18 on in quotes, such as "22" or "22.11.0"')
+    return APP_KEYS["node"].read(value, where)
 
 
 def _shared(value, where, runtime, sites):
@@ -119,37 +120,47 @@ def _shared(value, where, runtime, sites):
     return sorted(folders)
 
 
-APP_KEYS = (
-    "runtime",
-    "node",
-    "source",
-    "build",
-    "migrate",
-    "env_prefix",
-    "env",
-    "secrets",
-    "database",
-    "pooler",
-    "redis",
-    "processes",
-    "sites",
-    "logs",
-    "shared",
-    "volumes",
-    "packages",
-    "egress",
+VOLUMES = Named(
+    Text(FOLDER, "name one folder, such as uploads"),
+    Text(CONTAINER_PATH, "write the absolute path in the container, such as /app/uploads"),
 )
+ENV_NAMES = Text(ENV_NAME, "name environment variables, such as SECRET_KEY")
+PROCESS_NAME = Text(NAME, "a process name has small letters, digits and '-', and begins with a letter")
+APP_NAME = Text(NAME, "an app's name has at most 25 small letters, digits and '-', and begins with a letter")
+APP_KEYS = Keys(
+    {
+        "runtime": Choice(RUNTIMES, default="python"),
+        "node": Text(NODE, 'write a version of Node from 18 on in quotes, such as "22" or "22.11.0"'),
+        "source": Special(*SOURCE_KEYS.values()),
+        "build": BUILD,
+        "migrate": Text(),
+        "env_prefix": Text(ENV_NAME, "write letters, digits and '_', such as APP_"),
+        "env": ENV,
+        "secrets": Items(ENV_NAMES),
+        "database": Choice(DATABASES, default="none"),
+        "pooler": Choice(POOLERS, default="none"),
+        "redis": Words(Choice(REDIS_INSTANCES)),
+        "processes": Named(PROCESS_NAME, PROCESS_KEYS),
+        "sites": Named(HOST_NAME, SITE_KEYS),
+        "logs": Items(PathBelow()),
+        "shared": Items(PathBelow()),
+        "volumes": VOLUMES,
+        "packages": Items(Text(PACKAGE, "name a Debian package, such as libpq5")),
+        "egress": Special(Choice(EGRESS), Items(Field())),
+    },
+    required=("source", "processes"),
+)
+APPS = Named(APP_NAME, APP_KEYS, about="What runs, by name.")
+USERS = Whole(1, 10000000, about="People online at once; the capacity plan is sized for them.")
 
 
 def _app(name, value):
     where = f"mainstay_apps.{name}"
-    text_of(name, where, NAME, "an app's name has at most 25 small letters, digits and '-', and begins with a letter")
+    APP_NAME.read(name, where)
     if name in RESERVED_NAMES:
         refuse(where, name, f"it is the name of a system account; call the app something else, such as {name}-app")
-    mapping(value, where, APP_KEYS, required=("source", "processes"))
-    runtime = one_of(value.get("runtime", "python"), f"{where}.runtime", RUNTIMES)
-    database = one_of(value.get("database", "none"), f"{where}.database", DATABASES)
-    pooler = one_of(value.get("pooler", "none"), f"{where}.pooler", POOLERS)
+    APP_KEYS.checked(value, where)
+    runtime, database, pooler = (APP_KEYS.take(value, where, key) for key in ("runtime", "database", "pooler"))
     if pooler != "none" and database != "postgresql":
         refuse(f"{where}.pooler", pooler, "it stands before PostgreSQL only; declare database: postgresql, or remove pooler")
     declared = mapping(value["processes"], f"{where}.processes")
@@ -158,12 +169,12 @@ def _app(name, value):
         refuse(f"{where}.build", value["build"], "an image is built already; build it where you make it")
     prefix = value.get("env_prefix", "")
     if prefix:
-        text_of(prefix, f"{where}.env_prefix", ENV_NAME, "write letters, digits and '_', such as APP_")
+        APP_KEYS["env_prefix"].read(prefix, f"{where}.env_prefix")
     sites = mapping(value.get("sites", {}), f"{where}.sites")
     secrets = texts_of(value.get("secrets", []), f"{where}.secrets")
     for secret in secrets:
-        text_of(secret, f"{where}.secrets", ENV_NAME, "name environment variables, such as SECRET_KEY")
-    redis = sorted({one_of(item, f"{where}.redis", REDIS_INSTANCES) for item in texts_of(value.get("redis", []), f"{where}.redis")})
+        ENV_NAMES.read(secret, f"{where}.secrets")
+    redis = APP_KEYS.take(value, where, "redis")
     env = env_of(value.get("env", {}), f"{where}.env", generated_names(secrets, database, redis))
     for secret in sorted(set(secrets) & set(env)):
         refuse(f"{where}.env.{secret}", MASK, "it is declared as a secret and as plain text; keep it in secrets only")
@@ -193,12 +204,9 @@ def _app(name, value):
         "processes": processes,
         "sites": sites,
         "public": public_folders(sites),
-        "logs": [path_below(item, f"{where}.logs[{index}]") for index, item in enumerate(texts_of(value.get("logs", []), f"{where}.logs"))],
+        "logs": APP_KEYS.take(value, where, "logs"),
         "shared": _shared(value.get("shared", []), f"{where}.shared", runtime, sites),
-        "packages": [
-            text_of(item, f"{where}.packages[{index}]", PACKAGE, "name a Debian package, such as libpq5")
-            for index, item in enumerate(texts_of(value.get("packages", []), f"{where}.packages"))
-        ],
+        "packages": APP_KEYS.take(value, where, "packages"),
         "volumes": _volumes(value.get("volumes", {}), f"{where}.volumes", runtime),
         "egress": _egress(value.get("egress"), f"{where}.egress"),
     }
@@ -235,4 +243,4 @@ def is_normal(apps):
 
 def users(value):
     """``mainstay_users``: the number of people online at once."""
-    return integer(value, "mainstay_users", 1, 10000000)
+    return USERS.read(value, "mainstay_users")

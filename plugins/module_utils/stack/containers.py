@@ -13,6 +13,10 @@ REFERENCE = re.compile(
     r"/(?P<repository>[a-z0-9]+([._/-]+[a-z0-9]+)*)(:(?P<tag>\w[\w.-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
+# A file of the control node, or a registry's image with a tag or a digest.
+IMAGE = re.compile(
+    rf".*({'|'.join(map(re.escape, ARCHIVES))})|(?=.*(:[^/@]+|@sha256:[0-9a-f]{{64}})$){REFERENCE.pattern}",
+)
 
 # In each release: the image it runs, and the numbers of its user, who is not in the image.
 RELEASE_FILE = "container.env"
@@ -46,8 +50,7 @@ def is_archive(image):
 
 def usable(image):
     """Whether an image can be found: a file, or a registry's image with a tag or a digest."""
-    found = REFERENCE.fullmatch(image)
-    return is_archive(image) or bool(found and (found["tag"] or found["digest"]))
+    return IMAGE.fullmatch(image) is not None
 
 
 def image_name(app, release):

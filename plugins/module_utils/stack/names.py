@@ -5,38 +5,48 @@
 
 from __future__ import annotations
 
-import difflib
-
-from .apps import normalise
-from .refusal import refuse
+from .adoption import ADOPTABLE
+from .apps import APPS, USERS, normalise
+from .fields import Choice, Field, Flag, Items, Text, Whole, Words
+from .refusal import nearest, refuse
+from .routes import Networks
+from .variables import ENV
 
 PREFIX = "mainstay_"
 # What a user may set, and what the plays tell each other.
-VARIABLES = (
-    "mainstay_address",
-    "mainstay_adopt",
-    "mainstay_app",
-    "mainstay_apps",
-    "mainstay_ca_certificates",
-    "mainstay_confirm",
-    "mainstay_data",
-    "mainstay_environment",
-    "mainstay_lock_wait",
-    "mainstay_outside",
-    "mainstay_outside_address",
-    "mainstay_restore",
-    "mainstay_secret",
-    "mainstay_snapshot",
-    "mainstay_trusted_proxies",
-    "mainstay_users",
-    "mainstay_verify_alert",
-    "mainstay_verify_drift",
-    "mainstay_verify_limits",
-    "mainstay_verify_load",
-    "mainstay_verify_load_limits",
-    "mainstay_verify_report",
-    "mainstay_verify_waived",
-)
+VARIABLES = {
+    "mainstay_address": Text(about="The host's address in the private network by which the hosts find each other."),
+    "mainstay_adopt": Words(
+        Choice(ADOPTABLE), about="Servers and the firewall that were on a host before, and may be taken over; their data stays."
+    ),
+    "mainstay_app": Text(about="With -e: the app that remove.yml, restore.yml or new.yml is about."),
+    "mainstay_apps": APPS,
+    "mainstay_ca_certificates": Items(Text(), about="Files of the control node with certificates of further authorities, for all hosts."),
+    "mainstay_confirm": Text(about="With -e: the name of the app again, where restore.yml replaces the data that it has."),
+    "mainstay_data": Flag(default=False, about="With -e: whether remove.yml removes the app's data, too, after a dump."),
+    "mainstay_environment": ENV,
+    "mainstay_lock_wait": Whole(
+        0, 86400, default=0, about="Seconds that a run waits for another one that deploys, instead of being refused."
+    ),
+    "mainstay_outside": Flag(
+        default=True, about="Whether the proof at the end of a run connects from the control node as a visitor would."
+    ),
+    "mainstay_outside_address": Text(about="The address at which visitors reach the host, where Ansible uses another one."),
+    "mainstay_restore": Choice(("database", "files", "all"), about="With -e: what restore.yml puts back."),
+    "mainstay_secret": Text(about="With -e: the secret that rotate.yml replaces, such as shop/SECRET_KEY."),
+    "mainstay_snapshot": Text(about="With -e: the backup that restore.yml takes, without it the newest."),
+    "mainstay_trusted_proxies": Networks(
+        default=(), about="Networks of a content delivery network or a proxy before the sites: what they say of a client is true."
+    ),
+    "mainstay_users": USERS,
+    "mainstay_verify_alert": Flag(default=False, about="Whether verify.yml sends a test alert."),
+    "mainstay_verify_drift": Flag(default=False, about="Whether verify.yml asks site.yml in check mode what it would change."),
+    "mainstay_verify_limits": Field(about="Limits of the checklists of verify.yml that are not the usual ones, by name."),
+    "mainstay_verify_load": Flag(default=False, about="Whether verify.yml sends load to the sites."),
+    "mainstay_verify_load_limits": Field(about="What verify.yml demands of a site under load, by name."),
+    "mainstay_verify_report": Text(about="Folder on the control node for the reports of verify.yml."),
+    "mainstay_verify_waived": Field(about="Items of the checklists that need not hold, by id, each with the reason."),
+}
 FACTS = (
     "mainstay_host",
     "mainstay_left",
@@ -54,8 +64,8 @@ def refuse_unknown_variables(names):
     known = {name.removeprefix(PREFIX): name for name in VARIABLES}
     for name in sorted(set(names) - set(VARIABLES) - set(FACTS)):
         if name.startswith(PREFIX):
-            near = difflib.get_close_matches(name.removeprefix(PREFIX), known, 1)
-            remedy = f"Did you mean {known[near[0]]}?" if near else f"There are {', '.join(VARIABLES)}."
+            near = nearest(name.removeprefix(PREFIX), known)
+            remedy = f"Did you mean {known[near]}?" if near else f"There are {', '.join(VARIABLES)}."
             raise ValueError(f"{name}: nothing reads this variable. {remedy}")
 
 

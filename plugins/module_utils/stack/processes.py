@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import re
 
-from .refusal import boolean, integer, integer_or_auto, mapping, one_of, refuse, text_of, texts_of
+from .fields import Choice, Field, Flag, Keys, Named, Text, Whole, Words
+from .refusal import mapping, refuse, text_of
 from .sandbox import ALLOWANCES
 from .services import RESERVED_PORTS
-from .source import path_below
-from .variables import env_of
+from .source import PathBelow
+from .variables import ENV, env_of
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,24}")
 SIZE = re.compile(r"(\d+)([KMG])")
 KINDS = ("web", "celery", "worker")
-HEALTH_KEYS = ("path", "status", "timeout", "host", "headers")
 HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+CALENDAR = re.compile(r"[A-Za-z0-9*:,./~ -]{1,100}")
+CRON = re.compile(r"(@\w+|[\d*/,-]+( [\d*/,A-Za-z-]+){4})")
+CALENDAR_EXAMPLE = "such as daily, Mon 06:30 or *-*-* 03:00:00; systemd-analyze calendar '…' on a host tells when that is"
+SMALLEST_MB = 16
+
+PATH = Text(re.compile(r"/[^\s?#]*"), "write a path that begins with '/', such as /health", about="The path that is asked for.")
 
 
 def megabytes(value, where="memory"):
@@ -30,73 +36,98 @@ def megabytes(value, where="memory"):
         number = int(value)
     else:
         number = 0
-    if number < 16:
-        refuse(where, value, "write a size of at least 16M, such as 300M or 1G")
+    if number < SMALLEST_MB:
+        refuse(where, value, f"write a size of at least {SMALLEST_MB}M, such as 300M or 1G")
     return int(number)
 
 
+class Memory(Field):
+    """An amount of memory, in megabytes."""
+
+    def read(self, value, where):
+        return megabytes(value, where)
+
+
+HEALTH = Keys(
+    {
+        "path": PATH,
+        "status": Whole(100, 599, default=200, about="The status of a good answer."),
+        "timeout": Whole(1, 60, default=2, about="Seconds to wait for the answer."),
+        "host": Text(
+            HOST,
+            "write the name a visitor asks for, such as shop.example.com",
+            about="The Host header; the first site with a route to the process without it.",
+        ),
+        "headers": Named(
+            Text(HEADER, "name a header, such as X-Probe"), Text(), about="Further headers of the question, such as {X-Probe: mainstay}."
+        ),
+    },
+    required=("path",),
+    default={"path": "/health"},
+)
+READINESS = Keys(
+    {"path": PATH, "json": Named(Text(), Field(), about="What the answer holds, such as {status: healthy}.")}, required=("path",)
+)
+POOL = Keys(
+    {
+        "size": Whole(0, 1000, auto=True, default="auto", about="Connections that are kept, as DB_POOL_SIZE."),
+        "overflow": Whole(0, 1000, auto=True, default="auto", about="Further connections at a peak, as DB_MAX_OVERFLOW."),
+    },
+    default={},
+)
+HEARTBEAT = Keys(
+    {
+        "file": PathBelow(about="A file below /run/<app> that the process touches; HEARTBEAT_FILE is its path."),
+        "max_age": Whole(5, 86400, default=180, about="Seconds after which the process counts as hung."),
+    },
+    required=("file",),
+)
+PROCESS_KEYS = Keys(
+    {
+        "command": Text(),
+        "kind": Choice(KINDS),
+        "port": Whole(1024, 65535, taken=RESERVED_PORTS),
+        "instances": Whole(1, 64, auto=True),
+        "workers": Whole(1, 64, default=1),
+        "singleton": Flag(default=False),
+        "health": HEALTH,
+        "readiness": READINESS,
+        "memory": Memory(),
+        "pool": POOL,
+        "heartbeat": HEARTBEAT,
+        "drain": Whole(0, 3600, default=30),
+        "notify": Flag(default=False),
+        "env": ENV,
+        "allow": Words(Choice(ALLOWANCES)),
+        "schedule": Text(CALENDAR, f"write a calendar event of systemd, {CALENDAR_EXAMPLE}"),
+        "time_limit": Whole(1, 604800, default=3600),
+    }
+)
+# What only a web process has, and what a process on a schedule is not: it starts, does its work and ends.
+WEB_ONLY = ("port", "health", "readiness", "drain")
+NEVER_SCHEDULED = ("port", "instances", "singleton", "heartbeat", "notify", "workers")
+
+
 def _health(value, where):
-    mapping(value, where, HEALTH_KEYS, required=("path",))
-    headers = mapping(value.get("headers", {}), f"{where}.headers")
+    HEALTH.checked(value, where)
+    name = HEALTH["headers"].name
     return {
-        "path": url_path(value["path"], f"{where}.path"),
-        "status": integer(value.get("status", 200), f"{where}.status", 100, 599),
-        "timeout": integer(value.get("timeout", 2), f"{where}.timeout", 1, 60),
-        "host": text_of(value["host"], f"{where}.host", HOST, "write the name a visitor asks for, such as shop.example.com")
-        if value.get("host")
-        else None,
+        **{key: HEALTH.take(value, where, key) for key in ("path", "status", "timeout")},
+        "host": HEALTH["host"].read(value["host"], f"{where}.host") if value.get("host") else None,
         "headers": {
-            text_of(key, f"{where}.headers", HEADER, "name a header, such as X-Probe"): text_of(content, f"{where}.headers.{key}")
-            for key, content in sorted(headers.items())
+            name.read(key, f"{where}.headers"): text_of(content, f"{where}.headers.{key}")
+            for key, content in sorted(mapping(value.get("headers", {}), f"{where}.headers").items())
         },
     }
 
 
 def _readiness(value, where):
-    mapping(value, where, ("path", "json"), required=("path",))
-    return {"path": url_path(value["path"], f"{where}.path"), "json": dict(mapping(value.get("json", {}), f"{where}.json"))}
+    READINESS.checked(value, where)
+    return {"path": READINESS.take(value, where, "path"), "json": dict(mapping(value.get("json", {}), f"{where}.json"))}
 
 
 def url_path(value, where):
-    return text_of(value, where, re.compile(r"/[^\s?#]*"), "write a path that begins with '/', such as /health")
-
-
-def _pool(value, where):
-    mapping(value, where, ("size", "overflow"))
-    return {key: integer_or_auto(value.get(key, "auto"), f"{where}.{key}", 0, 1000) for key in ("size", "overflow")}
-
-
-def _heartbeat(value, where):
-    mapping(value, where, ("file", "max_age"), required=("file",))
-    return {
-        "file": path_below(value["file"], f"{where}.file"),
-        "max_age": integer(value.get("max_age", 180), f"{where}.max_age", 5, 86400),
-    }
-
-
-PROCESS_KEYS = (
-    "command",
-    "kind",
-    "port",
-    "instances",
-    "workers",
-    "singleton",
-    "health",
-    "readiness",
-    "memory",
-    "pool",
-    "heartbeat",
-    "drain",
-    "notify",
-    "env",
-    "allow",
-    "schedule",
-    "time_limit",
-)
-# What a process on a schedule is not: it starts, does its work and ends.
-NEVER_SCHEDULED = ("port", "instances", "singleton", "heartbeat", "notify", "workers")
-CALENDAR = re.compile(r"[A-Za-z0-9*:,./~ -]{1,100}")
-CRON = re.compile(r"(@\w+|[\d*/,-]+( [\d*/,A-Za-z-]+){4})")
+    return PATH.read(value, where)
 
 
 def _schedule(value, where, runtime):
@@ -105,10 +136,9 @@ def _schedule(value, where, runtime):
         if "time_limit" in value:
             refuse(f"{where}.time_limit", value["time_limit"], "only a process with a schedule ends by itself; remove it")
         return None, None
-    example = "such as daily, Mon 06:30 or *-*-* 03:00:00; systemd-analyze calendar '…' on a host tells when that is"
-    schedule = text_of(value["schedule"], f"{where}.schedule", CALENDAR, f"write a calendar event of systemd, {example}")
+    schedule = PROCESS_KEYS.take(value, where, "schedule")
     if CRON.fullmatch(schedule):
-        refuse(f"{where}.schedule", schedule, f"that is a line of cron; write a calendar event of systemd, {example}")
+        refuse(f"{where}.schedule", schedule, f"that is a line of cron; write a calendar event of systemd, {CALENDAR_EXAMPLE}")
     if runtime == "container":
         refuse(f"{where}.schedule", schedule, "a container cannot be started by a timer yet; let a process of the image keep the time")
     for key in NEVER_SCHEDULED:
@@ -116,48 +146,46 @@ def _schedule(value, where, runtime):
             refuse(f"{where}.{key}", value[key], "a process with a schedule starts, does its work once and ends; remove one of the two")
     if value.get("kind", "worker") != "worker":
         refuse(f"{where}.kind", value["kind"], "a process with a schedule is a worker; remove kind")
-    return schedule, integer(value.get("time_limit", 3600), f"{where}.time_limit", 1, 604800)
+    return schedule, PROCESS_KEYS.take(value, where, "time_limit")
 
 
 def process_of(name, value, where, database, runtime):
     text_of(name, where, NAME, "a process name has small letters, digits and '-', and begins with a letter")
-    mapping(value, where, PROCESS_KEYS, required=() if runtime == "container" else ("command",))
-    port = value.get("port")
-    if port is not None:
-        port = integer(port, f"{where}.port", 1024, 65535)
-        if port in RESERVED_PORTS:
-            refuse(f"{where}.port", port, f"{RESERVED_PORTS[port]} listens there; choose another port, such as 8000")
-    kind = one_of(value.get("kind", "web" if port else "worker"), f"{where}.kind", KINDS)
+    mapping(value, where, tuple(PROCESS_KEYS), required=() if runtime == "container" else ("command",))
+    port = PROCESS_KEYS.take_if(value, where, "port")
+    if port in RESERVED_PORTS:
+        refuse(f"{where}.port", port, f"{RESERVED_PORTS[port]} listens there; choose another port, such as 8000")
+    kind = PROCESS_KEYS["kind"].read(value.get("kind", "web" if port else "worker"), f"{where}.kind")
     if kind == "web" and not port:
         refuse(f"{where}.port", port, "a web process needs a port; add port: 8000")
     if kind != "web":
-        for key in ("port", "health", "readiness", "drain"):
+        for key in WEB_ONLY:
             if value.get(key):
                 refuse(f"{where}.{key}", value[key], f"only a web process answers requests; remove it from this {kind} process")
     schedule, time_limit = _schedule(value, where, runtime)
-    singleton = boolean(value.get("singleton", False), f"{where}.singleton") or schedule is not None
-    instances = integer_or_auto(value.get("instances", 1 if singleton else "auto"), f"{where}.instances", 1, 64)
+    singleton = PROCESS_KEYS.take(value, where, "singleton") or schedule is not None
+    instances = PROCESS_KEYS["instances"].read(value.get("instances", 1 if singleton else "auto"), f"{where}.instances")
     if singleton and instances != 1:
         refuse(f"{where}.instances", instances, "a singleton runs exactly once; remove instances or singleton")
     return {
         "name": name,
         "kind": kind,
-        "command": text_of(value["command"], f"{where}.command") if value.get("command") else None,
+        "command": PROCESS_KEYS.take(value, where, "command") if value.get("command") else None,
         "port": port,
         "instances": instances,
-        "workers": integer(value.get("workers", 1), f"{where}.workers", 1, 64),
+        "workers": PROCESS_KEYS.take(value, where, "workers"),
         "singleton": singleton,
-        "health": _health(value.get("health", {"path": "/health"}), f"{where}.health") if kind == "web" else None,
+        "health": _health(value.get("health", HEALTH.default), f"{where}.health") if kind == "web" else None,
         "readiness": _readiness(value["readiness"], f"{where}.readiness") if value.get("readiness") else None,
-        "memory_mb": megabytes(value["memory"], f"{where}.memory") if value.get("memory") is not None else None,
-        "pool": _pool(value.get("pool", {}), f"{where}.pool") if database != "none" else {"size": 0, "overflow": 0},
-        "heartbeat": _heartbeat(value["heartbeat"], f"{where}.heartbeat") if value.get("heartbeat") else None,
-        "drain": integer(value.get("drain", 30), f"{where}.drain", 0, 3600) if kind == "web" else 0,
-        "notify": boolean(value.get("notify", False), f"{where}.notify"),
+        "memory_mb": PROCESS_KEYS.take_if(value, where, "memory"),
+        "pool": PROCESS_KEYS.take(value, where, "pool") if database != "none" else {"size": 0, "overflow": 0},
+        "heartbeat": PROCESS_KEYS.take(value, where, "heartbeat") if value.get("heartbeat") else None,
+        "drain": PROCESS_KEYS.take(value, where, "drain") if kind == "web" else 0,
+        "notify": PROCESS_KEYS.take(value, where, "notify"),
         "schedule": schedule,
         "time_limit": time_limit,
         "env": env_of(value.get("env", {}), f"{where}.env"),
-        "allow": sorted({one_of(item, f"{where}.allow", tuple(ALLOWANCES)) for item in texts_of(value.get("allow", []), f"{where}.allow")}),
+        "allow": PROCESS_KEYS.take(value, where, "allow"),
     }
 
 

@@ -21,17 +21,48 @@ def refuse(variable, value, remedy):
     raise DeclarationError(variable, value, f"{remedy[0].upper()}{remedy[1:]}.")
 
 
+# What people call things elsewhere.
+ALSO_CALLED = {
+    "cron": "schedule",
+    "docker": "container",
+    "javascript": "node",
+    "js": "node",
+    "mysql": "mariadb",
+    "oci": "container",
+    "pg": "postgresql",
+    "podman": "container",
+    "py": "python",
+    "static": "directory",
+}
+
+
+def nearest(word, known):
+    """The known word that somebody meant who wrote another one, or None."""
+    by_text = {str(item).lower(): item for item in known}
+    word = str(word).lower()
+    if word in by_text or ALSO_CALLED.get(word) in by_text:
+        return by_text.get(word, by_text.get(ALSO_CALLED.get(word)))
+    near = difflib.get_close_matches(word, by_text, 1)
+    return by_text[near[0]] if near else None
+
+
+def unlike(value, choices, remedy):
+    """The remedy for a value that is none of a few words, with the nearest of them before it."""
+    near = nearest(value, choices) if isinstance(value, str) else None
+    return remedy if near is None else f"did you mean {near}? {remedy[0].upper()}{remedy[1:]}"
+
+
 def mapping(value, where, keys=None, required=()):
     """The value as a dict whose keys are all known; an unknown key is answered with the nearest known one."""
     if not isinstance(value, dict):
         refuse(where, value, f"write a mapping{' with the keys ' + ', '.join(keys) if keys else ''}")
     for key in value:
         if keys is not None and key not in keys:
-            near = difflib.get_close_matches(str(key), keys, 1)
+            near = nearest(key, keys)
             refuse(
                 f"{where}.{key}",
                 value[key],
-                f"did you mean {near[0]!r}? Known keys are {', '.join(keys)}"
+                f"did you mean {near!r}? Known keys are {', '.join(keys)}"
                 if near
                 else f"there is no such key; known keys are {', '.join(keys)}",
             )
@@ -41,10 +72,19 @@ def mapping(value, where, keys=None, required=()):
     return value
 
 
+def exactly_one(value, where, kinds):
+    """The one of the keys of a mapping that says what it is."""
+    found = [kind for kind in kinds if isinstance(value, dict) and kind in value]
+    if len(found) != 1:
+        near = next((near for key in (value if isinstance(value, dict) and not found else ()) if (near := nearest(key, kinds))), None)
+        refuse(where, value, f"{f'did you mean {near!r}? Name' if near else 'name'} exactly one of {', '.join(kinds)}")
+    return found[0]
+
+
 def one_of(value, where, choices):
-    if value not in choices:
-        near = difflib.get_close_matches(str(value), choices, 1)
-        refuse(where, value, (f"did you mean {near[0]}? It is one of {', '.join(choices)}") if near else f"use one of {', '.join(choices)}")
+    """The value, one of a few words or numbers; another one is answered with the nearest of them."""
+    if isinstance(value, (dict, list, bool)) or value not in choices:
+        refuse(where, value, unlike(value, choices, f"use one of {', '.join(map(str, choices))}"))
     return value
 
 
@@ -66,12 +106,16 @@ def integer(value, where, low, high):
 
 
 def integer_or_auto(value, where, low, high):
+    if isinstance(value, str) and not value.strip().isdigit() and nearest(value, ["auto"]) and value != "auto":
+        refuse(where, value, f"did you mean auto? Use auto or a whole number from {low} to {high}")
     return "auto" if value == "auto" else integer(value, where, low, high)
 
 
 def boolean(value, where):
+    """True or false; yes, no and their like are texts, as YAML 1.2 has it."""
     if not isinstance(value, bool):
-        refuse(where, value, "use true or false")
+        meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower())
+        refuse(where, value, f"did you mean {meant}? Use true or false" if meant else "use true or false")
     return value
 
 

@@ -7,31 +7,86 @@ from __future__ import annotations
 
 import re
 
-from .processes import HEADER, url_path
-from .refusal import boolean, integer, mapping, networks_of, one_of, refuse, text_of, texts_of
-from .source import path_below
+from .fields import Choice, Field, Flag, Items, Keys, Named, Special, Text, Whole
+from .processes import HEADER, PATH, url_path
+from .refusal import exactly_one, mapping, networks_of, refuse
+from .source import PathBelow
 
 DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 RATE = re.compile(r"[1-9]\d*r/[sm]")
 TLS = ("selfsigned", "letsencrypt", "none")
-ROUTES = ("process", "spa", "directory", "redirect", "status")
-PROCESS_ROUTE_KEYS = (
-    "process",
-    "websocket",
-    "max_connections",
-    "timeout",
-    "buffering",
-    "request_buffering",
-    "strip_prefix",
-    "max_body",
-    "rate_limit",
-    "allow",
-)
 STATUSES = (403, 404, 410)
-BODY = re.compile(r"\d+[KMG]?")
+BODY = Text(re.compile(r"\d+[KMG]?"), "write a size such as 10M", default="10M")
 # How gunicorn is told after how many seconds it ends a worker with its request.
 GUNICORN_TIMEOUT = re.compile(r"\bgunicorn\b.*?\s(?:--timeout[= ]|-t ?)(\d+)")
-SITE_KEYS = ("tls", "routes", "aliases", "rate_limit", "max_body", "headers", "maintenance")
+
+
+class Networks(Field):
+    """A list of addresses and networks."""
+
+    def read(self, value, where):
+        return networks_of(value, where)
+
+
+ALLOW = Networks(default=(), about="Addresses and networks that are let in; everybody without it.")
+HOST_NAME = Text(DOMAIN, "write a host name in small letters, such as shop.example.com")
+RATE_LIMIT = Keys(
+    {
+        "rate": Text(RATE, "write requests per second or minute, such as 10r/s", about="Requests of one client per second or minute."),
+        "burst": Whole(0, 100000, default=20, about="Requests of one client that may come at once."),
+    },
+    required=("rate",),
+)
+_FILES = {"expires": Text(re.compile(r"\d+[smhd]"), "write a time such as 1h or 30d", default="1h"), "allow": ALLOW}
+_FILES["expires"].about = "How long browsers may keep a file."
+_LINK = Text(re.compile(r"(https?://|/)\S*"), "write a URL or a path that begins with '/'", about="Answers 301 to there.")
+# What belongs to each kind of route.
+ROUTE_KEYS = {
+    "process": Keys(
+        {
+            "process": Text(about="A process of the app that has a port."),
+            "websocket": Flag(default=False),
+            "max_connections": Whole(1, 1000000),
+            "timeout": Whole(1, 86400),
+            "buffering": Flag(default=True),
+            "request_buffering": Flag(default=True),
+            "strip_prefix": Flag(default=False),
+            "max_body": BODY,
+            "rate_limit": RATE_LIMIT,
+            "allow": ALLOW,
+        },
+        required=("process",),
+    ),
+    "spa": Keys(
+        {"spa": PathBelow(about="A folder of the release, and its index.html for every path that has no file."), **_FILES},
+        required=("spa",),
+    ),
+    "directory": Keys({"directory": PathBelow(about="A folder of the release."), **_FILES}, required=("directory",)),
+    "redirect": Keys({"redirect": _LINK}, required=("redirect",)),
+    "status": Keys({"status": Choice(STATUSES, about="Nothing but this status.")}, required=("status",)),
+}
+ROUTES = tuple(ROUTE_KEYS)
+PROCESS_ROUTE_KEYS = tuple(ROUTE_KEYS["process"])
+_PEM = "give the absolute path of a PEM file on the host"
+TLS_FILES = Keys(
+    {key: Text(re.compile(r"/\S+"), _PEM, about="The absolute path of a PEM file on the host.") for key in ("certificate", "key")},
+    required=("certificate", "key"),
+)
+SITE_KEYS = Keys(
+    {
+        "tls": Special(Choice(TLS), TLS_FILES, default="selfsigned"),
+        "routes": Named(PATH, Special(*ROUTE_KEYS.values(), about="What answers below a path.")),
+        "aliases": Items(HOST_NAME),
+        "rate_limit": RATE_LIMIT,
+        "max_body": BODY,
+        "headers": Named(
+            Text(HEADER, "name a header, such as Content-Security-Policy"),
+            Text(re.compile(r'[^"\\$]+'), "write the value without quotation marks, backslashes and dollars"),
+        ),
+        "maintenance": Flag(default=False),
+    },
+    required=("routes",),
+)
 
 
 def public_folders(sites):
@@ -42,7 +97,7 @@ def public_folders(sites):
 
 def _timeout(value, where, process):
     """Seconds between two bytes of an answer, which neither a deploy nor the app's own server may cut short."""
-    seconds = integer(value, where, 1, 86400)
+    seconds = ROUTE_KEYS["process"]["timeout"].read(value, where)
     if seconds > process["drain"]:
         refuse(
             where,
@@ -56,6 +111,7 @@ def _timeout(value, where, process):
 
 
 def _process_route(value, where, path, processes):
+    keys = ROUTE_KEYS["process"]
     mapping(value, where, PROCESS_ROUTE_KEYS)
     process = value["process"]
     if process not in processes or not processes[process]["port"]:
@@ -65,117 +121,71 @@ def _process_route(value, where, path, processes):
             process,
             f"route to a process that has a port: {', '.join(web)}" if web else "declare a process with a port first",
         )
-    websocket = boolean(value.get("websocket", False), f"{where}.websocket")
+    websocket = keys.take(value, where, "websocket")
     if websocket and value.get("timeout"):
         refuse(f"{where}.timeout", value["timeout"], "a websocket may be silent for nginx_websocket_timeout; remove timeout")
     if value.get("strip_prefix") and path == "/":
         refuse(f"{where}.strip_prefix", value["strip_prefix"], "the path / has no prefix; remove strip_prefix")
-    limit = value.get("max_connections")
     return {
         "kind": "process",
         "process": process,
         "websocket": websocket,
-        "max_connections": None if limit is None else integer(limit, f"{where}.max_connections", 1, 1000000),
+        "max_connections": keys.take_if(value, where, "max_connections"),
         "timeout": _timeout(value["timeout"], f"{where}.timeout", processes[process]) if value.get("timeout") is not None else None,
-        "buffering": boolean(value.get("buffering", True), f"{where}.buffering"),
-        "request_buffering": boolean(value.get("request_buffering", True), f"{where}.request_buffering"),
-        "strip_prefix": boolean(value.get("strip_prefix", False), f"{where}.strip_prefix"),
-        "max_body": _max_body(value["max_body"], f"{where}.max_body") if value.get("max_body") is not None else None,
-        "rate_limit": _rate_limit(value["rate_limit"], f"{where}.rate_limit") if value.get("rate_limit") else None,
+        "buffering": keys.take(value, where, "buffering"),
+        "request_buffering": keys.take(value, where, "request_buffering"),
+        "strip_prefix": keys.take(value, where, "strip_prefix"),
+        "max_body": keys.take_if(value, where, "max_body"),
+        "rate_limit": RATE_LIMIT.read(value["rate_limit"], f"{where}.rate_limit") if value.get("rate_limit") else None,
     }
 
 
 def _route(value, where, path, processes, runtime):
-    kinds = [kind for kind in ROUTES if isinstance(value, dict) and kind in value]
-    if len(kinds) != 1:
-        refuse(where, value, f"name exactly one of {', '.join(ROUTES)}")
-    kind = kinds[0]
+    kind = exactly_one(value, where, ROUTES)
     allow = networks_of(value.get("allow", []), f"{where}.allow")
     if kind == "process":
         return {**_process_route(value, where, path, processes), "allow": allow}
-    if kind == "redirect":
-        mapping(value, where, ("redirect",))
-        return {
-            "kind": kind,
-            kind: text_of(value[kind], f"{where}.{kind}", re.compile(r"(https?://|/)\S*"), "write a URL or a path that begins with '/'"),
-        }
-    if kind == "status":
-        mapping(value, where, ("status",))
-        if value["status"] not in STATUSES:
-            refuse(f"{where}.status", value["status"], f"use one of {', '.join(map(str, STATUSES))}")
-        return {"kind": kind, "status": value["status"]}
-    mapping(value, where, (kind, "expires", "allow"))
+    keys = ROUTE_KEYS[kind]
+    keys.checked(value, where)
+    if kind in ("redirect", "status"):
+        return {"kind": kind, kind: keys.take(value, where, kind)}
     if runtime == "container":
         refuse(where, value, "nginx sees no file of an image; let a process of the app answer there")
-    return {
-        "kind": kind,
-        kind: path_below(value[kind], f"{where}.{kind}"),
-        "expires": text_of(value.get("expires", "1h"), f"{where}.expires", re.compile(r"\d+[smhd]"), "write a time such as 1h or 30d"),
-        "allow": allow,
-    }
+    return {"kind": kind, **{key: keys.take(value, where, key) for key in (kind, "expires")}, "allow": allow}
 
 
 def _tls(value, where):
     if isinstance(value, dict):
-        mapping(value, where, ("certificate", "key"), required=("certificate", "key"))
-        pem = re.compile(r"/\S+")
-        return {
-            "kind": "files",
-            **{
-                key: text_of(value[key], f"{where}.{key}", pem, "give the absolute path of a PEM file on the host")
-                for key in ("certificate", "key")
-            },
-        }
-    return {"kind": one_of(value, where, TLS)}
-
-
-def _rate_limit(value, where):
-    mapping(value, where, ("rate", "burst"), required=("rate",))
-    return {
-        "rate": text_of(value["rate"], f"{where}.rate", RATE, "write requests per second or minute, such as 10r/s"),
-        "burst": integer(value.get("burst", 20), f"{where}.burst", 0, 100000),
-    }
-
-
-def _max_body(value, where):
-    return text_of(value, where, BODY, "write a size such as 10M")
+        return {"kind": "files", **TLS_FILES.read(value, where)}
+    return {"kind": SITE_KEYS["tls"].ways[0].read(value, where)}
 
 
 def _headers(value, where):
     """Headers of every answer of a site; in quotes of nginx's, so that no value ends its line."""
+    field = SITE_KEYS["headers"]
     return {
-        text_of(name, where, HEADER, "name a header, such as Content-Security-Policy"): text_of(
-            content, f"{where}.{name}", re.compile(r'[^"\\$]+'), "write the value without quotation marks, backslashes and dollars"
-        )
-        for name, content in sorted(mapping(value, where).items())
+        field.name.read(name, where): field.item.read(content, f"{where}.{name}") for name, content in sorted(mapping(value, where).items())
     }
 
 
-def _host_name(name, where):
-    return text_of(name, where, DOMAIN, "write a host name in small letters, such as shop.example.com")
-
-
 def site_of(name, value, where, processes, runtime):
-    _host_name(name, where)
-    mapping(value, where, SITE_KEYS, required=("routes",))
+    HOST_NAME.read(name, where)
+    SITE_KEYS.checked(value, where)
     routes = mapping(value["routes"], f"{where}.routes")
     if not routes:
         refuse(f"{where}.routes", routes, "declare at least one route, such as /: {process: web}")
     return {
         "name": name,
-        "aliases": [
-            _host_name(alias, f"{where}.aliases[{index}]")
-            for index, alias in enumerate(texts_of(value.get("aliases", []), f"{where}.aliases"))
-        ],
+        "aliases": SITE_KEYS.take(value, where, "aliases"),
         "tls": _tls(value.get("tls", "selfsigned"), f"{where}.tls"),
         "routes": {
             url_path(path, f"{where}.routes"): _route(routes[path], f"{where}.routes.{path}", path, processes, runtime)
             for path in sorted(routes)
         },
-        "rate_limit": _rate_limit(value["rate_limit"], f"{where}.rate_limit") if value.get("rate_limit") else None,
-        "max_body": _max_body(value.get("max_body", "10M"), f"{where}.max_body"),
+        "rate_limit": RATE_LIMIT.read(value["rate_limit"], f"{where}.rate_limit") if value.get("rate_limit") else None,
+        "max_body": SITE_KEYS.take(value, where, "max_body"),
         "headers": _headers(value.get("headers", {}), f"{where}.headers"),
-        "maintenance": boolean(value.get("maintenance", False), f"{where}.maintenance"),
+        "maintenance": SITE_KEYS.take(value, where, "maintenance"),
     }
 
 

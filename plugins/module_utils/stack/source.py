@@ -9,17 +9,18 @@ import base64
 import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from .containers import usable
-from .refusal import mapping, refuse, text_of, texts_of
-from .variables import env_of
+from .containers import IMAGE, usable
+from .fields import Field, Items, Keys, Special, Text
+from .refusal import exactly_one, mapping, refuse, text_of, texts_of
+from .variables import ENV, env_of
 
 # A package with one version, as PyPI and npm write it: datasette==1.0, @scope/name@1.0.0.
 PACKAGES = {
     "python": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?==[A-Za-z0-9.!+_-]+"),
     "node": re.compile(r"(@[a-z0-9._~-]+/)?[a-z0-9][a-z0-9._~-]*@\d[A-Za-z0-9.+-]*"),
 }
-SOURCES = ("path", "git", "archive", "package", "image")
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
+ARCHIVE = re.compile(rf"[^?]*({'|'.join(map(re.escape, ARCHIVE_SUFFIXES))})(\?.*)?")
 CHECKSUM = re.compile(r"sha256:([0-9a-f]{64})")
 # git would take what begins with a dash for an option.
 VERSION = re.compile(r"[^-\s].*")
@@ -33,16 +34,67 @@ def path_below(value, where):
     return text
 
 
+class PathBelow(Field):
+    """Such a path."""
+
+    def read(self, value, where):
+        return path_below(value, where)
+
+
+DIRECTORY = PathBelow(about="The folder of the source that the app is in, as in a monorepo.")
+CHECKSUM_REMEDY = "give the archive's digest as sha256:<64 hexadecimal digits>"
+# What belongs to each kind of source, besides the kind itself.
+SOURCE_KEYS = {
+    "path": Keys(
+        {"path": Text(about="A folder of the control node, relative to the inventory, else to the playbook."), "directory": DIRECTORY},
+        required=("path",),
+    ),
+    "git": Keys(
+        {
+            "git": Text(about="The repository's URL; a login in it stays on the control node."),
+            "version": Text(VERSION, about="A tag, a branch or a commit, in quotes where it is a number."),
+            "directory": DIRECTORY,
+        },
+        required=("git", "version"),
+    ),
+    "archive": Keys(
+        {
+            "archive": Text(ARCHIVE, about=f"A URL, or a file of the control node, whose name ends in {', '.join(ARCHIVE_SUFFIXES)}."),
+            "checksum": Text(CHECKSUM, CHECKSUM_REMEDY, about="The archive's digest, as sha256sum prints it after sha256:"),
+            "directory": DIRECTORY,
+        },
+        required=("archive", "checksum"),
+    ),
+    "package": Keys(
+        {
+            "package": Text(about="A package of PyPI with its version, datasette==1.0, or of npm, http-server@14.1.1."),
+            "requirements": Items(Text(), about="Further packages beside it, such as gunicorn==23.0.0."),
+        },
+        required=("package",),
+    ),
+    "image": Keys(
+        {"image": Text(IMAGE, about="A registry's image with a tag or a digest, or a file that docker save wrote.")},
+        required=("image",),
+    ),
+}
+SOURCES = tuple(SOURCE_KEYS)
+EXTRAS = ("version", "checksum", "directory", "requirements")
+BUILD_KEYS = Keys(
+    {"command": Text(about="The command, run in the new release."), "env": ENV},
+    required=("command",),
+)
+BUILD = Items(Special(Text(), BUILD_KEYS))
+
+
 def source_of(value, where="source", runtime=None):
     """The source with its kind: exactly one of :data:`SOURCES`, with what belongs to it. The result is accepted, too.
 
     Without a ``runtime`` it is not asked whether that one takes such a source.
     """
-    mapping(value, where, ("kind", *SOURCES, "version", "checksum", "directory", "requirements"))
-    kinds = [kind for kind in SOURCES if kind in value]
-    if len(kinds) != 1 or value.get("kind", kinds[0]) != kinds[0]:
+    mapping(value, where, ("kind", *SOURCES, *EXTRAS))
+    kind = exactly_one(value, where, SOURCES)
+    if value.get("kind", kind) != kind:
         refuse(where, value, f"name exactly one of {', '.join(SOURCES)}")
-    kind = kinds[0]
     source = {"kind": kind, kind: text_of(value[kind], f"{where}.{kind}")}
     shown = split_credentials(source[kind])[0]
     if runtime and (kind == "image") != (runtime == "container"):
@@ -51,9 +103,8 @@ def source_of(value, where="source", runtime=None):
         remedy = f"pin a tag, a branch or a commit of {shown}, in quotes; a deploy without a version is a surprise"
         source["version"] = text_of(value.get("version"), f"{where}.version", VERSION, remedy)
     if kind == "archive":
-        remedy = "give the archive's digest as sha256:<64 hexadecimal digits>"
-        source["checksum"] = text_of(value.get("checksum"), f"{where}.checksum", CHECKSUM, remedy)
-        if not source[kind].split("?")[0].endswith(ARCHIVE_SUFFIXES):
+        source["checksum"] = SOURCE_KEYS[kind].take(value, where, "checksum")
+        if not ARCHIVE.fullmatch(source[kind]):
             refuse(f"{where}.archive", shown, f"its name must end in {', '.join(ARCHIVE_SUFFIXES)}")
     if kind == "package" and runtime:
         if runtime not in PACKAGES:
@@ -72,7 +123,7 @@ def source_of(value, where="source", runtime=None):
         refuse(f"{where}.image", value[kind], remedy)
     if value.get("directory") and kind in ("path", "git", "archive"):
         source["directory"] = path_below(value["directory"], f"{where}.directory").strip("/")
-    for key in ("version", "checksum", "directory", "requirements"):
+    for key in EXTRAS:
         if value.get(key) and key not in source:
             refuse(f"{where}.{key}", value[key], f"it has no meaning for a source of kind {kind}; remove it")
     return source
@@ -86,7 +137,7 @@ def build_steps(value, where, known):
     for index, item in enumerate(value):
         place = f"{where}[{index}]"
         item = build_item(text_of(item, place) if isinstance(item, str) else item)
-        mapping(item, place, ("command", "env"), required=("command",))
+        BUILD_KEYS.checked(item, place)
         env = env_of(item["env"], f"{place}.env", known)
         items.append({"command": text_of(item["command"], f"{place}.command"), "env": env})
     return items

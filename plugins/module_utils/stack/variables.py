@@ -9,11 +9,22 @@ import re
 
 from ..text import MASK
 from . import references
+from .fields import Field, Named, Text
 from .placeholders import is_secret, placeholder, url_password
-from .refusal import ReleaseError, mapping, refuse, text_of
+from .refusal import ReleaseError, mapping, refuse
 
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+
+class Plain(Field):
+    """A text, a number, true or false."""
+
+
+ENV = Named(
+    Text(ENV_NAME, "a variable's name has letters, digits and '_', and does not begin with a digit"),
+    Plain(),
+    about="Variables and their values.",
+)
 
 DATABASE_PARTS = ("URL", "HOST", "PORT", "NAME", "USER", "PASSWORD")
 # What libpq, and every client that is made with it, looks for.
@@ -51,7 +62,7 @@ def env_of(value, where, known=None):
     """Variables of a declaration; where there are ``known`` ones, a value may refer to them as ``$NAME``."""
     env = {}
     for name, content in mapping(value, where).items():
-        text_of(name, f"{where}.{name}", ENV_NAME, "a variable's name has letters, digits and '_', and does not begin with a digit")
+        ENV.name.read(name, f"{where}.{name}")
         if content is None or isinstance(content, (dict, list)):
             refuse(f"{where}.{name}", content, "write a text, a number, true or false")
         referred = references.names(content) if known is not None and isinstance(content, str) else set()

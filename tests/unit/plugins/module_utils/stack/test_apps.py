@@ -17,6 +17,42 @@ def test_wrong_input_is_refused_with_variable_value_and_remedy(path, value, word
         assert word.lower() in str(refusal.value).lower()
 
 
+WEB, SITE = ("shop", "processes", "web"), ("shop", "sites", "shop.example.com")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "meant"),
+    [
+        (("shop", "database"), "postgres", "postgresql"),
+        (("shop", "database"), "mysql", "mariadb"),
+        (("shop", "database"), "PostgreSQL", "postgresql"),
+        (("shop", "runtime"), "nodejs", "node"),
+        (("shop", "runtime"), "docker", "container"),
+        (("shop", "pooler"), "pgbounce", "pgbouncer"),
+        (("shop", "redis"), ["cached"], "cache"),
+        (("shop", "egress"), "internl", "internal"),
+        ((*WEB, "kind"), "celry", "celery"),
+        ((*WEB, "instances"), "Auto", "auto"),
+        ((*WEB, "allow"), ["exce"], "exec"),
+        ((*WEB, "notify"), "yes", "true"),
+        ((*WEB, "schedul"), "daily", "'schedule'"),
+        ((*SITE, "tls"), "lets-encrypt", "letsencrypt"),
+        ((*SITE, "routes", "/x"), {"static": "static"}, "'directory'"),
+        ((*SITE, "routes", "/x"), {"proces": "web"}, "'process'"),
+        (("shop", "source"), {"pth": "../shop"}, "'path'"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(path, value, meant):
+    with pytest.raises(stack_refusal.DeclarationError, match=f"Did you mean {meant}"):
+        apps.normalise(broken(path, value))
+
+
+@pytest.mark.parametrize("choices", [apps.RUNTIMES, apps.DATABASES, apps.REDIS_INSTANCES, apps.EGRESS, processes.KINDS, ("auto",)])
+def test_a_letter_too_few_is_answered_with_every_word(choices):
+    assert [stack_refusal.nearest(word[:-1], choices) for word in choices] == list(choices)
+    assert stack_refusal.nearest("xyz", choices) is None
+
+
 def test_defaults_are_filled_in():
     shop = apps.normalise(SHOP)["shop"]
     assert shop["root"] == "/srv/shop"

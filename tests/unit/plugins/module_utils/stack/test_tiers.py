@@ -104,7 +104,7 @@ def app(**options):
     ("part", "packages"),
     [
         ("tools", ["nftables", "logrotate", "git", "python3-venv"]),
-        ("servers", ["nginx", "postgresql", "python3-psycopg2", "redis-server"]),
+        ("servers", ["fail2ban", "python3-systemd", "nginx", "postgresql", "python3-psycopg2", "redis-server"]),
     ],
 )
 def test_packages_of_the_stack_come_in_two_parts(part, packages):

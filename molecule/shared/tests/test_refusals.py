@@ -26,6 +26,8 @@ WRONG_VARIABLES = [({"mainstay_apps": broken(path, value)}, expected) for path, 
     ({"nginx_proxy_read_timeout": "soon"}, ["nginx_proxy_read_timeout", "soon", "int"]),
     ({"redis_bind": {"a": 1}}, ["redis_bind", "list"]),
     ({"mainstay_trusted_proxies": ["10.0.0.1/8"]}, ["mainstay_trusted_proxies[0]", "10.0.0.1/8", "host bits"]),
+    ({"system_login_umask": "27"}, ["system_login_umask", "27", "is not a umask in quotes"]),
+    ({"fail2ban_trusted_networks": ["office"]}, ["fail2ban_trusted_networks[0]", "office", "192.0.2.0/24"]),
     ({"postgresql_client_hosts": ["web1"]}, ["postgresql_client_hosts[0]", "web1", "192.0.2.0/24"]),
 ]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,17 @@ class TestStatus:
             "shop  beat     1         active (running)  up      2 h    0         40 MB of 192  -",
             "shop  web      8000      active (running)  up      2 h    0         84 MB of 300  -",
         ]
+
+    def test_a_reboot_that_is_due(self, host):
+        due = Path(host.paths.run, "reboot-required")
+        due.write_text("")
+        os.utime(due, (host.clock.time() - 7200,) * 2)
+        assert host.run("status")[1].splitlines()[-1] == "Reboot due since 2 h"
+        due.with_suffix(".pkgs").write_text("linux-image-6\nlibc6\nlibc6\ndbus\x1b[2J\nsystemd\n")
+        status, out, _err = host.run("status")
+        assert status == 0  # nothing is unwell
+        assert out.splitlines()[-1] == "Reboot due since 2 h for dbus\\x1b[2J, libc6, linux-image-6, 1 more"
+        assert json.loads(host.run("status", "--json")[1])["reboot"]["packages"][1] == "libc6"
 
     def test_something_is_down(self, host):
         now = host.clock.time()

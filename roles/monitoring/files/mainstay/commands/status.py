@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 
-from .. import backups
+from .. import backups, reboot
 from ..records import read_state
 from ..text import span, table
 
@@ -36,11 +36,12 @@ def run(options, context):
     entries = collect(chosen, state, live, watching(state, now))
     agent = describe_agent(state, now)
     backup = backups.look(context.paths.backup, now)
+    due = reboot.look(context.paths.run, now)
     if options.json:
         servers, processes = ([entry for entry in entries if ("server" in entry) is wanted] for wanted in (True, False))
-        print(json.dumps({"agent": agent, "processes": processes, "servers": servers, "backup": backup}, indent=2))
+        print(json.dumps({"agent": agent, "processes": processes, "servers": servers, "backup": backup, "reboot": due}, indent=2))
     else:
-        print("\n\n".join([render(agent, entries, now), *([backup["sentence"]] if backup else [])]))
+        print("\n\n".join([render(agent, entries, now), *(told["sentence"] for told in (backup, due) if told)]))
     if not agent["watching"]:
         return 3
     return 0 if all(entry["health"] in WELL for entry in entries) and not (backup and backup["problems"]) else 1

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sandbox of whatever belongs to an app, in the words of systemd.exec(5): of its processes, of commands run beside them, and of
-its builds. Decisions, no effects."""
+its builds; and that of the host's servers. Decisions, no effects."""
 
 from __future__ import annotations
 
@@ -39,6 +39,64 @@ PROCESS = (
     "SystemCallFilter=~@privileged @resources",
     "SystemCallErrorNumber=EPERM",
 )
+# Of the servers each has its own word in these; the rest is as for apps.
+OWN_WORD = ("CapabilityBoundingSet", "PrivateTmp", "ProtectHome", "ProtectProc", "ProtectSystem")
+SERVER = (
+    *(line for line in COMMON if line.split("=")[0] not in OWN_WORD),
+    "SystemCallFilter=@system-service",
+    "SystemCallErrorNumber=EPERM",
+)
+NETWORK = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
+# What each needs of what root may, and where it writes. What operators do with a database reaches further than with a proxy: tablespaces
+# and archives anywhere but in /usr, /boot and /etc, files in /tmp for COPY and LOAD DATA, and code that a JIT compiles (nowhere forbidden).
+SERVERS = {
+    "fail2ban": (
+        # adm and systemd-journal read the logs, so that it has no use for what lets root read everything.
+        "CapabilityBoundingSet=CAP_NET_ADMIN CAP_DAC_READ_SEARCH",
+        "SupplementaryGroups=adm systemd-journal",
+        "PrivateTmp=yes",
+        "ProtectHome=yes",
+        "ProtectProc=invisible",
+        "ProtectSystem=strict",
+        "StateDirectory=fail2ban",
+        "ReadWritePaths=-/var/log/fail2ban.log",
+        f"{NETWORK} AF_NETLINK",
+    ),
+    "mariadb": (
+        "CapabilityBoundingSet=CAP_IPC_LOCK CAP_DAC_OVERRIDE CAP_AUDIT_WRITE",
+        "ProtectHome=yes",
+        "ProtectProc=invisible",
+        "ProtectSystem=full",
+        NETWORK,
+    ),
+    "nginx": (
+        # The master is root: it binds, opens logs and keys, and starts and signals workers of another user.
+        "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_KILL CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETUID",
+        "PrivateTmp=yes",
+        "ProtectHome=read-only",
+        "ProtectProc=invisible",
+        "ProtectSystem=strict",
+        "ReadWritePaths=/run /var/log -/var/cache -/var/lib/nginx",
+        NETWORK,
+    ),
+    "pgbouncer": (
+        "CapabilityBoundingSet=",
+        "PrivateTmp=yes",
+        "ProtectHome=yes",
+        "ProtectProc=invisible",
+        "ProtectSystem=strict",
+        "ReadWritePaths=/run/postgresql -/var/log/postgresql",
+        NETWORK,
+    ),
+    "postgresql": (
+        # pg_ctlcluster is root before it becomes the cluster's owner.
+        "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETUID",
+        "ProtectHome=yes",
+        "ProtectSystem=full",
+        NETWORK,
+    ),
+}
+
 # What tells of the other apps: their units, with what stands in them, and the bus on which systemd tells the same.
 HIDDEN = ("/etc/systemd/system", "/run/dbus", "/run/systemd/transient", "/var/backups")
 
@@ -57,3 +115,8 @@ def process(app, root, allow=()):
         f"TemporaryFileSystem=/dev/shm:mode=1777,nosuid{'' if is_executable else ',noexec'}",
         *([] if is_executable else [f"NoExecPaths=/tmp /var/tmp -{root}/shared -/var/lib/{app} -/run/{app}"]),
     ]
+
+
+def server(name):
+    """The sandbox of a server of the host's."""
+    return [*SERVER, *SERVERS[name]]

@@ -43,11 +43,14 @@ systemctl start apt-daily.timer
 systemctl stop verify-foreign.service
 rm -f /run/verify.*
 """
-WAIVED = {"backup": "this scenario makes none", "errors": "other tests make them", "restarts": "other tests make them"}
+OTHERS = "other tests of this host make them"
+WAIVED = {"backup": "this scenario makes none", "errors": OTHERS, "failed-units": OTHERS, "restarts": OTHERS}
+# The disk is the machine's, whatever else is on it.
+LIMITS = {"disk_percent": 99, "inodes_free": 1}
 
 
 def _verify(folder, **variables):
-    return play("playbooks/verify.yml", variables={"mainstay_verify_report": str(folder), **variables})
+    return play("playbooks/verify.yml", variables={"mainstay_verify_report": str(folder), "mainstay_verify_limits": LIMITS, **variables})
 
 
 def _verdicts(folder):
@@ -64,6 +67,7 @@ def broken(host):
         host.check_output(HEAL)
 
 
+@pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME") == "trixie", reason="as on Debian 12")
 def test_each_fault_is_named_with_its_remedy_and_no_secret_is_made(host, broken, tmp_path):
     declared = yaml.safe_load((ROOT / "inventory.example/group_vars/all.yml").read_text())["mainstay_apps"]
     declared["shop"]["secrets"].append("NEW_TOKEN")

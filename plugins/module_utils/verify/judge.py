@@ -679,15 +679,17 @@ def backup(at):
         return skipped("this host keeps nothing that would be lost with it")
     if not at.want["backup"]:
         return failed("no repository", "nobody asked for backups", "Declare backup_repository (docs/backups.md) and run site.yml.")
-    last = at.found["backup"].get("backup") or {}
+    told = at.found["backup"]
+    last, good, upkeep = told.get("last") or {}, told.get("last_good") or {}, told.get("upkeep") or {}
     limit = float(at.found["backup_limits"].get("max_age_hours") or at.limits["backup_hours"])
-    remedy = "systemctl start mainstay-backup, then journalctl -u mainstay-backup says what hinders it."
+    remedy = "systemctl start mainstay-backup (or mainstay-backup-upkeep), then journalctl -u mainstay-backup says what hinders it."
     if not last:
         return failed("no backup yet", "no backup was made yet", remedy)
-    age = at.age(last.get("time"))
-    seen = f"{span(age)} old, {(last.get('bytes') or 0) / MB:.0f} MB"
-    wrong = [f"the last backup is {span(age)} old, more than {limit:g} h"] if age is None or age > limit * HOUR else []
+    age = at.age(good.get("time"))
+    seen = f"{span(age)} old, {(good.get('bytes') or 0) / MB:.1f} MB"
+    wrong = [f"the last good backup is {span(age)} old, more than {limit:g} h"] if age is None or age > limit * HOUR else []
     wrong += [] if last.get("ok") else [f"the last backup failed ({listed(last.get('failed') or ['no part named'])})"]
+    wrong += [f"the last upkeep failed ({listed(upkeep.get('failed') or ['no part named'])})"] if upkeep and not upkeep.get("ok") else []
     return _judged(seen, wrong, remedy)
 
 
@@ -695,14 +697,14 @@ def backup(at):
 def backup_drill(at):
     if not at.want["has_data"] or not at.want["backup"]:
         return skipped("there is no backup to prove")
-    last = at.found["backup"].get("drill") or {}
+    last, good = at.found["backup"].get("drill") or {}, at.found["backup"].get("drill_good") or {}
     limit = float(at.found["backup_limits"].get("drill_max_age_days") or at.limits["drill_days"])
     remedy = "systemctl start mainstay-backup-drill, then journalctl -u mainstay-backup-drill says what hinders it."
     if not last:
         return failed("no drill yet", "no backup was ever restored to prove it", remedy)
-    age = at.age(last.get("time"))
-    seen = f"proved restorable {span(age)} ago, {last.get('rows') or 0} rows, {last.get('seconds') or 0:.0f} s"
-    wrong = [f"the last drill was {span(age)} ago, more than {limit:g} days"] if age is None or age > limit * DAY else []
+    age = at.age(good.get("time"))
+    seen = f"proved restorable {span(age)} ago, {good.get('rows') or 0} rows, {good.get('seconds') or 0:.0f} s"
+    wrong = [f"the last good drill was {span(age)} ago, more than {limit:g} days"] if age is None or age > limit * DAY else []
     wrong += [] if last.get("ok") else [f"the last drill failed ({listed(last.get('failed') or ['no part named'])})"]
     return _judged(seen, wrong, remedy)
 

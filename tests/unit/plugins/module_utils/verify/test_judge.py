@@ -43,19 +43,21 @@ def _listener(port, name, address="0.0.0.0"):
 
 
 def _with_backup(recorded, **news):
+    """As the role backup leaves its record; ``news`` changes entries of it, and times count from now."""
     recorded["want"]["backup"] = True
     now = recorded["found"]["now"]
-    recorded["found"]["backup"] = {
-        "backup": {"time": now - 5 * HOUR, "ok": True, "bytes": 5 << 20, "failed": []},
-        "drill": {"time": now - 2 * DAY, "ok": True, "rows": 1204311, "seconds": 41, "failed": []},
-    }
+    backup = {"time": now - 5 * HOUR, "ok": True, "bytes": 5 << 20, "failed": []}
+    drill = {"time": now - 2 * DAY, "ok": True, "rows": 1204311, "seconds": 41, "failed": []}
+    told = {"last": backup, "last_good": dict(backup), "drill": drill, "drill_good": dict(drill), "upkeep": {"ok": True}}
     for key, change in news.items():
-        recorded["found"]["backup"][key].update({name: now + value if name == "time" else value for name, value in change.items()})
+        told[key].update({name: now + value if name == "time" else value for name, value in change.items()})
+    recorded["found"]["backup"] = told
 
 
-def _no_drill(recorded):
+def _without(recorded, *names):
     _with_backup(recorded)
-    del recorded["found"]["backup"]["drill"]
+    for name in names:
+        del recorded["found"]["backup"][name]
 
 
 def _public_site(recorded, resolved):
@@ -237,11 +239,12 @@ BROKEN = [
     ("updates", lambda r: r["found"]["updates"].update(asked_s=None), "apt was last asked for news never", "apt-get update"),
     ("updates", lambda r: r["found"]["updates"].update(reboot_s=20 * DAY), "a reboot is wanted since 20 d", "reboot in a quiet hour"),
     ("backup", lambda r: None, "nobody asked for backups", "backup_repository"),
-    ("backup", lambda r: (_with_backup(r), r["found"]["backup"].pop("backup")), "no backup was made yet", "mainstay-backup"),
-    ("backup", lambda r: _with_backup(r, backup={"time": -60 * HOUR}), "is 2 d old, more than 36 h", "mainstay-backup"),
-    ("backup", lambda r: _with_backup(r, backup={"ok": False, "failed": ["shop.database"]}), "failed (shop.database)", "journalctl"),
-    ("backup-drill", _no_drill, "no backup was ever restored", "mainstay-backup-drill"),
-    ("backup-drill", lambda r: _with_backup(r, drill={"time": -20 * DAY}), "20 d ago, more than 9 days", "mainstay-backup-drill"),
+    ("backup", lambda r: _with_backup(r, upkeep={"ok": False, "failed": ["check"]}), "the last upkeep failed (check)", "upkeep"),
+    ("backup", lambda r: _without(r, "last", "last_good"), "no backup was made yet", "mainstay-backup"),
+    ("backup", lambda r: _with_backup(r, last_good={"time": -60 * HOUR}), "is 2 d old, more than 36 h", "mainstay-backup"),
+    ("backup", lambda r: _with_backup(r, last={"ok": False, "failed": ["shop.database"]}), "failed (shop.database)", "journalctl"),
+    ("backup-drill", lambda r: _without(r, "drill", "drill_good"), "no backup was ever restored", "mainstay-backup-drill"),
+    ("backup-drill", lambda r: _with_backup(r, drill_good={"time": -20 * DAY}), "20 d ago, more than 9 days", "mainstay-backup-drill"),
     ("backup-drill", lambda r: _with_backup(r, drill={"ok": False}), "the last drill failed", "mainstay-backup-drill"),
     ("alerts", lambda r: r["found"].update(alerts=[]), "nobody is told of incidents", "monitoring_alerts"),
     ("alerts", lambda r: r["want"].update(alerts=2), "1 channels, 2 are declared", "--tags monitoring"),

@@ -224,7 +224,7 @@ def debug(at):
     )
 
 
-@item("rate-limits", "Every site that leads to a process limits requests", ["S4-20", "S2-06"], ["pre-launch"])
+@item("rate-limits", "Every site that leads to a process limits requests", ["S4-20", "S2-16"], ["pre-launch"])
 def rate_limits(at):
     sites = [site for site in at.want["sites"] if site["process"]]
     if not sites and "proxy" not in at.want["tiers"]:

@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
         answer = self._execute_module(
-            "mainstay.vps.host_checklist", module_args={"look": wanted.look(want, options["alert"])}, task_vars=task_vars
+            "mainstay.vps.host_evidence", module_args={"look": wanted.look(want, options["alert"])}, task_vars=task_vars
         )
         self._remove_tmp_path(self._connection._shell.tmpdir)
         if answer.get("failed") or "found" not in answer:

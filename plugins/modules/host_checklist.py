@@ -161,20 +161,3 @@ notes:
   elements: str
   sample: []
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.verify import gather
-
-
-def main():
-    # The action plugin of the same name asks for this and judges the answer.
-    module = AnsibleModule(argument_spec={"look": {"type": "dict", "required": True}}, supports_check_mode=True)
-    want = dict(module.params["look"])
-    if module.check_mode:
-        want["alert_test"] = False
-    module.exit_json(changed=False, found=gather.collect(want))
-
-
-if __name__ == "__main__":
-    main()

@@ -200,18 +200,10 @@ advice:
   sample: ""
 """
 
-import contextlib
-import os
-import socket
-import subprocess
-import tempfile
-import threading
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.host import limits as host_limits
-from ..module_utils.text import printable, read
-from ..module_utils.verify import load
+from ..module_utils.verify import apachebench, load
 
 
 def main():
@@ -242,8 +234,7 @@ def main():
     if not module.get_bin_path("ab"):
         module.fail_json(msg="ab is not installed: install the package apache2-utils.")
     try:
-        with own_names(name) as beginning:
-            result = _run(beginning, options)
+        result = apachebench.run(name, options)
     except ValueError as error:
         module.fail_json(msg=f"{options['url']}: {error}")
     lines = load.missed(result, {key: options[key] for key in load.LIMITS})
@@ -253,62 +244,6 @@ def main():
     if lines and options["fail"]:
         module.fail_json(msg=f"{options['url']}: {'; '.join(lines)}. {result['advice']}", **result)
     module.exit_json(**result)
-
-
-def _run(beginning, options):
-    asked = {key: options[key] for key in ("keep_alive", "timeout", "headers")}
-    if options["warmup"] > 0:
-        _ab(
-            [*beginning, *load.command(options["url"], options["warmup"], min(options["warmup"], options["concurrency"]), **asked)], options
-        )
-    before = read("/proc/stat")
-    statuses, text = _ab([*beginning, *load.command(options["url"], options["requests"], options["concurrency"], **asked)], options)
-    return {**load.parse(text, statuses), "cpu_percent": load.busy(before, read("/proc/stat"))}
-
-
-def _ab(words, options):
-    """What ApacheBench has told; of the answers that it shows on its way nothing is kept but their statuses."""
-    with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, env={**os.environ, "LC_ALL": "C"})
-        late = threading.Timer(options["deadline"], process.kill)
-        late.start()
-        try:
-            found = load.read_output(iter(lambda: process.stdout.readline(65536), b""))
-            status = process.wait()
-        finally:
-            is_late = not late.is_alive()
-            late.cancel()
-            process.stdout.close()
-        if status != 0:
-            if is_late:
-                raise ValueError(f"the load did not come to its end within {options['deadline']} s; send fewer requests, or raise deadline")
-            complaints.seek(0)
-            said = complaints.read(4096).decode("utf-8", "replace").strip().splitlines()
-            raise ValueError(f"ab failed: {printable(said[0])[:200] if said else f'exit status {status}'}")
-    return found
-
-
-def _leads_here(name):
-    with contextlib.suppress(OSError):
-        # ab takes the first address; every one of them has to be the host's own.
-        return all(item[4][0].startswith("127.") or item[4][0] == "::1" for item in socket.getaddrinfo(name, None))
-    return False
-
-
-@contextlib.contextmanager
-def own_names(name):
-    """The beginning of a command for which a name leads to 127.0.0.1: it sees a file of hosts of its own, and no other host is asked."""
-    if _leads_here(name):
-        yield []
-        return
-    if os.geteuid() != 0:
-        raise ValueError(f"{name} does not lead to 127.0.0.1; only root can ask this host under that name. Run the task with become: true")
-    with tempfile.NamedTemporaryFile("w", prefix="hosts-") as hosts:
-        hosts.write(f"127.0.0.1 localhost {name}\n")
-        hosts.flush()
-        os.chmod(hosts.name, 0o644)
-        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
-        yield ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, hosts.name]
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def wanted(apps, plan, hostname, host, live=None, variables=None):
         "host": hostname,
         "tiers": tiers,
         "apps": [_app(app) for app in declared.values()] if is_backend else [],
-        "services": {unit: settings for unit, settings in limits.items()},
+        "services": limits,
         "servers": [server["unit"] for server in servers.servers_of(declared, plan, hostname, version)],
         "firewall": "ufw.service" if variables.get("firewall_backend") == "ufw" else "nftables.service",
         "timers": list(dict.fromkeys(timers)),

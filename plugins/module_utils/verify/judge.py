@@ -289,7 +289,10 @@ def _size(text, size):
 def server_limits(at):
     told = at.found["plan"]
     if not told:
-        return failed("no answer", "mainstay plan does not answer", "Run site.yml --tags monitoring, then sudo mainstay plan on the host.")
+        why = next((f" ({note})" for note in at.found["notes"] if note.startswith("plan: ")), "")
+        return failed(
+            "no answer", f"mainstay plan does not answer{why}", "Run site.yml --tags monitoring, then sudo mainstay plan on the host."
+        )
     planned = at.want["plan"]
     seen = [f"max_connections {planned[name]['max_connections']} ({name})" for name in ("postgresql", "mariadb") if name in planned]
     seen += [

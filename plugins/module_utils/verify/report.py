@@ -78,6 +78,7 @@ def table(report):
         for check in host["checks"]:
             told = check["seen"] if check["verdict"] == "ok" else check["reason"]
             lines.append(printable(f"  {SIGNS[check['verdict']]} {check['id']:<{width}}  {told}"))
+        lines += [printable(f"  ! {note}") for note in host["notes"]]
     counts = report["counts"]
     return [*lines, f"{counts['ok']} ok, {counts['failed']} failed, {counts['skipped']} skipped"]
 

@@ -149,3 +149,24 @@ def test_nobody_who_answers_is_told():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert "refused" in gather.certificate("x", ["x"], port=port)["error"]
+
+
+class Program:
+    """A program as snapshot.Started runs one; `answers` are what it tells, one for each time it is started."""
+
+    def __init__(self, answers, command):
+        self.command, self.process, self.reason = command, None, "it was busy"
+        self.text = answers[" ".join(command[:2])].pop(0) if answers.get(" ".join(command[:2])) else None
+
+    def finish(self, _seconds):
+        return self.text
+
+
+def test_a_command_that_was_too_busy_is_asked_once_more(tmp_path):
+    answers = {
+        "/usr/local/bin/mainstay plan": [None, '{"differs": []}'],
+        "ip -json": ['[{"addr_info": [{"scope": "global", "local": "203.0.113.7"}]}]'],
+    }
+    found = gather.collect({}, str(tmp_path), lambda command: Program(answers, command))
+    assert (found["plan"], found["addresses"]) == ({"differs": []}, ["203.0.113.7"])
+    assert found["notes"] == ["history: it was busy"]

@@ -114,7 +114,12 @@ BROKEN = [
     ("unit-limits", lambda r: r["found"]["units"][WEB].update(TasksMax="infinity"), "TasksMax is infinity instead of", "site.yml"),
     ("unit-limits", lambda r: r["found"]["units"][WEB].update(LoadState="not-found"), f"{WEB} does not exist", "site.yml"),
     ("unit-limits", lambda r: r["found"]["units"].pop(MAILER), f"{MAILER} does not exist", "site.yml"),
-    ("server-limits", lambda r: r["found"].update(plan={}), "mainstay plan does not answer", "--tags monitoring"),
+    (
+        "server-limits",
+        lambda r: r["found"].update(plan={}, notes=["plan: gave no answer within 60 s"]),
+        "mainstay plan does not answer (plan: gave no answer within 60 s)",
+        "--tags monitoring",
+    ),
     (
         "server-limits",
         lambda r: r["found"]["plan"].update(differs=["postgresql: max_connections is 100, planned are 46"]),

@@ -90,6 +90,7 @@ def test_statuses_are_counted_as_they_come_and_bodies_are_not():
 HTTP/1.1 200 OK
 X: LOG: header received
 
+HTTP/1.1 503 says a body
 {"HTTP/1.1 500": 1}LOG: header received:
 HTTP/1.1 429 Too Many Requests
 

@@ -4,13 +4,17 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .SILENT:
-.PHONY: help setup demo demo-down test lint unit docs sanity galaxy molecule bench prove clean
+.PHONY: help setup new demo demo-down test lint unit docs sanity galaxy molecule bench prove clean
 
 help:  ## This list
 	sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup:  ## Prepare .venv and the collection path
 	scripts/setup
+
+new: setup  ## Draft the declaration of an app: make new APP=shop SOURCE=../shop FILE=inventory/group_vars/all.yml
+	ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false ansible-playbook playbooks/new.yml \
+		-e '{"mainstay_app": "$(APP)", "mainstay_source": "$(SOURCE)", "mainstay_app_file": "$(FILE)"}'
 
 demo: setup  ## Start a disposable VPS, provision it and print its URL
 	scripts/demo

@@ -20,6 +20,7 @@ VARIABLES = {
         Choice(ADOPTABLE), about="Servers and the firewall that were on a host before, and may be taken over; their data stays."
     ),
     "mainstay_app": Text(about="With -e: the app that remove.yml, restore.yml or new.yml is about."),
+    "mainstay_app_file": Text(about="With -e: the file that new.yml writes a declaration to; without it, it prints it."),
     "mainstay_apps": APPS,
     "mainstay_ca_certificates": Items(Text(), about="Files of the control node with certificates of further authorities, for all hosts."),
     "mainstay_confirm": Text(about="With -e: the name of the app again, where restore.yml replaces the data that it has."),
@@ -35,6 +36,7 @@ VARIABLES = {
     "mainstay_restore": Choice(("database", "files", "all"), about="With -e: what restore.yml puts back."),
     "mainstay_secret": Text(about="With -e: the secret that rotate.yml replaces, such as shop/SECRET_KEY."),
     "mainstay_snapshot": Text(about="With -e: the backup that restore.yml takes, without it the newest."),
+    "mainstay_source": Text(about="With -e: the folder that new.yml looks at."),
     "mainstay_trusted_proxies": Networks(
         default=(), about="Networks of a content delivery network or a proxy before the sites: what they say of a client is true."
     ),

@@ -13,7 +13,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils import text
 
 ROOMS = Path(text.__file__).parent
 # From the ground up. Rooms of one floor know nothing of each other, and text.py is the ground.
-FLOORS = [{""}, {"stack", "host", "probe"}, {"plan", "files"}, {"derive", "release"}, {"deploy", "verify"}]
+FLOORS = [{""}, {"stack", "host", "probe"}, {"plan", "files"}, {"derive", "release"}, {"deploy", "verify"}, {"draft"}]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(file.relative_to(ROOMS).with_suffix("") for file in ROOMS.rglob("*.py"))
 

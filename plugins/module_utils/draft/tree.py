@@ -1,0 +1,149 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A source as a draft looks at it: the files that tell what an app is, read once, and what they say. Nothing of it is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10 and older, on which no control node runs
+    tomllib = None
+
+CODE = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")
+TOLD = (*CODE, ".toml", ".txt", ".ini", ".prisma", ".json")
+NAMES = ("Procfile", "Dockerfile", "Containerfile", "Pipfile", ".env.example", ".env.sample", "env.example")
+# What is no part of the app, or was made of it.
+SKIPPED = frozenset(
+    (".git", ".venv", "venv", "node_modules", "__pycache__", "tests", "test", "docs", "dist", "build", "coverage", "site-packages", ".next")
+)
+MOST_FILES, MOST_BYTES, DEEPEST = 4000, 300_000, 6
+
+ASKED = re.compile(
+    r"""(?:environ(?:\.get)?|getenv|\benv(?:\.[a-z]\w*)?|\bconfig)\s*[\[(]\s*["']([A-Z][A-Z0-9_]+)["']"""
+    r"""|\benv\.([A-Z][A-Z0-9_]+)\b|process\.env\[["']([A-Z][A-Z0-9_]+)["']"""
+)
+# What a WSGI server or CGI tells of a request, in a mapping that is called environ, too.
+OF_A_REQUEST = re.compile(r"(HTTP|CONTENT|SERVER|REMOTE|REQUEST|PATH|SCRIPT|QUERY|GATEWAY)_[A-Z_]+")
+ASSIGNED = re.compile(r"^(?:export )?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
+SETTING = re.compile(r"^ +([a-z][a-z0-9_]+)\s*:", re.MULTILINE)
+REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*(?:[=<>!~;@ #]|$)")
+
+
+def read(root):
+    """The texts of a folder's files by their relative paths; of other files the name alone, with None. Links are not followed."""
+    found = {}
+    for folder, folders, names in os.walk(root):
+        below = os.path.relpath(folder, root)
+        depth = 0 if below == "." else below.count("/") + 1
+        folders[:] = sorted(
+            name for name in folders if depth < DEEPEST and (name not in SKIPPED or (depth == 0 and name in ("dist", "build")))
+        )
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if len(found) >= MOST_FILES or os.path.islink(path) or not os.path.isfile(path):
+                continue
+            wanted = (name.endswith(TOLD) or name in NAMES) and below.split("/")[0] not in ("dist", "build")
+            found[os.path.normpath(os.path.join(below, name))] = _text(path) if wanted and name != "package-lock.json" else None
+    return found
+
+
+def _text(path):
+    with open(path, "rb") as file:
+        return file.read(MOST_BYTES).decode(errors="replace")
+
+
+class Tree:
+    """What the files of a source say."""
+
+    def __init__(self, files):
+        self.files = files
+        self.code = {name: text for name, text in files.items() if name.endswith(CODE) and text}
+
+    def has(self, *names):
+        """The first of some names that is there, or None."""
+        return next((name for name in names if name in self.files), None)
+
+    def text(self, name):
+        return self.files.get(name) or ""
+
+    def search(self, pattern, files=None):
+        """Every match in the code with its file, files near the top first."""
+        texts = self.code if files is None else files
+        for name in sorted(texts, key=lambda name: (name.count("/"), name)):
+            for match in pattern.finditer(texts[name]):
+                yield name, match
+
+    def first(self, pattern, files=None):
+        return next(self.search(pattern, files), (None, None))
+
+    def table(self, name):
+        """A file of JSON or TOML as a dict; empty where it is none."""
+        try:
+            value = json.loads(self.text(name)) if name.endswith(".json") else tomllib.loads(self.text(name))
+        except (ValueError, AttributeError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def asked(self):
+        """The variables of the environment that the source asks for, each with the file that does."""
+        found = {}
+        for name, match in self.search(ASKED):
+            variable = next(filter(None, match.groups()))
+            if not OF_A_REQUEST.fullmatch(variable):
+                found.setdefault(variable, name)
+        settings = {name: text for name, text in self.code.items() if "BaseSettings" in text}
+        for name, match in self.search(SETTING, settings):
+            found.setdefault(match[1].upper(), name)
+        for name in (".env.example", ".env.sample", "env.example"):
+            for variable in ASSIGNED.findall(self.text(name)):
+                found.setdefault(variable, name)
+        return found
+
+    def python_packages(self):
+        """What a Python source requires, ``{name: (extras, file)}``."""
+        found = {}
+
+        def add(line, file):
+            match = REQUIREMENT.match(line)
+            if match:
+                found.setdefault(re.sub(r"[._]+", "-", match[1].lower()), (match[2] or "", file))
+
+        for file in sorted(name for name in self.files if re.fullmatch(r"(requirements[^/]*|requirements/[^/]+)\.(txt|lock|in)", name)):
+            if not re.search(r"dev|test|lint|doc", file):
+                for line in self.text(file).splitlines():
+                    add(line, file)
+        project = self.table("pyproject.toml")
+        listed = project.get("project", {}).get("dependencies", [])
+        for line in listed if isinstance(listed, list) else []:
+            add(str(line), "pyproject.toml")
+        for name, value in (project.get("tool", {}).get("poetry", {}).get("dependencies") or {}).items():
+            extras = ",".join(map(str, value.get("extras", []))) if isinstance(value, dict) else ""
+            found.setdefault(name.lower().replace("_", "-"), (extras, "pyproject.toml"))
+        for name in re.findall(
+            r'^"?([A-Za-z0-9_.-]+)"? *=', self.text("Pipfile").partition("[packages]")[2].partition("\n[")[0], re.MULTILINE
+        ):
+            found.setdefault(name.lower().replace("_", "-"), ("", "Pipfile"))
+        found.pop("python", None)
+        return found
+
+    def node_packages(self):
+        """What a Node source requires, ``{name: (version, file)}``."""
+        found = {}
+        for part in ("dependencies", "devDependencies"):
+            listed = self.table("package.json").get(part)
+            for name in listed if isinstance(listed, dict) else ():
+                found.setdefault(name, ("", "package.json"))
+        return found
+
+    def scripts(self):
+        listed = self.table("package.json").get("scripts")
+        return {str(name): str(command) for name, command in listed.items()} if isinstance(listed, dict) else {}
+
+    def procfile(self):
+        """The lines of a Procfile, ``{process type: command}``."""
+        return dict(re.findall(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*?)[ \t]*$", self.text("Procfile"), re.MULTILINE))

@@ -292,7 +292,7 @@ def agent(state):
     ]
     own = state["agent"]
     return {
-        "written": own.get("written"),
+        "written": own.get("written") if isinstance(own.get("written"), (int, float)) else None,
         "interval": own.get("interval"),
         "dry_run": own.get("dry_run"),
         "problem": own.get("problem"),

@@ -398,7 +398,8 @@ def dns(at):
     return _judged(
         seen,
         wrong,
-        f"Set the A and AAAA records to this host ({listed(sorted(own))}); where a router or a proxy leads an address here, name it in certificates_acme_addresses.",
+        f"Set the A and AAAA records to this host ({listed(sorted(own))}); where a router or a proxy leads an address "
+        "here, name it in certificates_acme_addresses.",
     )
 
 
@@ -632,7 +633,8 @@ def redis(at):
     return _judged(
         seen,
         wrong,
-        "See whether the workers keep up (mainstay logs <app>/worker) and whether the app shares its connections; more users or memory in the plan give it more room.",
+        "See whether the workers keep up (mainstay logs <app>/worker) and whether the app shares its connections; more "
+        "users or memory in the plan give it more room.",
     )
 
 
@@ -764,7 +766,8 @@ def load(at):
     if not runs:
         return skipped("not asked for: -e mainstay_verify_load=true sends requests")
     seen = [
-        f"{run['url']}: {run['success_percent']:g} % of {run['requests']}, mean {run['mean_ms']:g} ms, p99 {run['p99_ms']:g} ms, {run['requests_per_second']:.0f}/s"
+        f"{run['url']}: {run['success_percent']:g} % of {run['requests']}, mean {run['mean_ms']:g} ms, "
+        f"p99 {run['p99_ms'] or 0:g} ms, {run['requests_per_second']:.0f}/s"
         for run in runs
     ]
     return _judged(

@@ -95,12 +95,21 @@ def message(report):
 
 
 STYLE = """
-:root{color-scheme:light dark;--page:#fff;--text:#1d2129;--dim:#5b6472;--line:#d9dde3;--ok:#116b39;--failed:#b3261e;--skipped:#5b6472;--card:#f6f7f9}
-@media(prefers-color-scheme:dark){:root{--page:#14171c;--text:#e6e9ee;--dim:#a3acb9;--line:#333a45;--ok:#5fcf90;--failed:#ff8a80;--skipped:#a3acb9;--card:#1c2027}}
+:root{color-scheme:light dark;--page:#fff;--text:#1d2129;--dim:#5b6472;
+  --line:#d9dde3;
+  --ok:#116b39;--failed:#b3261e;--skipped:#5b6472;--card:#f6f7f9}
+@media(prefers-color-scheme:dark){:root{--page:#14171c;--text:#e6e9ee;--dim:#a3acb9;
+  --line:#333a45;
+  --ok:#5fcf90;--failed:#ff8a80;--skipped:#a3acb9;--card:#1c2027}}
 body{background:var(--page);color:var(--text);font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:62rem;padding:1rem}
 h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.2rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:1.2rem 0 .3rem;color:var(--dim)}
-p{margin:.2rem 0}.dim{color:var(--dim);font-size:.88rem}.ok b,.ok .sign{color:var(--ok)}.failed b,.failed .sign{color:var(--failed)}.skipped b,.skipped .sign{color:var(--skipped)}
-ul{list-style:none;margin:0;padding:0}li{background:var(--card);border:1px solid var(--line);border-left-width:4px;border-radius:4px;margin:.4rem 0;padding:.5rem .7rem;overflow-wrap:anywhere}
+p{margin:.2rem 0}
+.dim{color:var(--dim);font-size:.88rem}
+.ok b,.ok .sign{color:var(--ok)}.failed b,.failed .sign{color:var(--failed)}
+.skipped b,.skipped .sign{color:var(--skipped)}
+ul{list-style:none;margin:0;padding:0}
+li{background:var(--card);border:1px solid var(--line);border-left-width:4px;
+  border-radius:4px;margin:.4rem 0;padding:.5rem .7rem;overflow-wrap:anywhere}
 li.failed{border-left-color:var(--failed)}li.ok{border-left-color:var(--ok)}.sign{display:inline-block;width:1.2em;font-weight:700}
 """.strip()
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from ..stack.apps import normalise
 from ..stack.instances import names, numbers, planned_instances, planned_settings
 from ..stack.processes import port_range
-from ..stack.tiers import asked_at, tiers_of
+from ..stack.redis_ports import instance_name
+from ..stack.tiers import asked_at, hosts_of, tiers_of
 from .probes import liveness
+from .redis import celery_queues
 from .servers import needs, servers_of
 
 VERSION = 1
@@ -30,11 +32,12 @@ def agent_config(apps, plan, hostname, address="127.0.0.1", live=None, postgresq
     processes, described = [], {}
     if "backend" in tiers_of(plan, hostname):
         for app in declared.values():
-            described[app["name"]] = _app(app, plan, hostname)
+            described[app["name"]] = _app(app, plan, hostname, servers)
             needed = needs(app, servers)
             for process in app["processes"].values():
                 processes += [{**entry, "needs": needed} for entry in _instances(app, process, plan, hostname, address, live)]
-    return {"version": VERSION, "host": hostname, "processes": processes, "servers": servers, "apps": described}
+    told = {"version": VERSION, "host": hostname, "processes": processes, "servers": servers, "apps": described}
+    return {**told, "sites": _sites(declared, plan, hostname)}
 
 
 def applied_plan(plan, hostname):
@@ -46,14 +49,46 @@ def applied_plan(plan, hostname):
     return {"version": VERSION, "host": hostname, "users": plan["users"], "plan": planned, "connections": plan["connections"]}
 
 
-def _app(app, plan, hostname):
+def _patience(app, process):
+    """Seconds that a request to a process may take, where its routes say so; None leaves it to the agent's settings."""
+    routes = [route for site in app["sites"].values() for route in site["routes"].values() if route.get("process") == process["name"]]
+    return max((route["timeout"] for route in routes if route.get("timeout")), default=None)
+
+
+def _sites(apps, plan, hostname):
+    """The sites whose certificates nginx serves on this host."""
+    if "proxy" not in tiers_of(plan, hostname):
+        return []
+    return [site["name"] for app in apps.values() for site in app["sites"].values() if site["tls"]["kind"] != "none"]
+
+
+def _connections(app, plan):
+    """The connections to its database that an app may have from here; None where its other hosts have a part that nobody counts."""
+    if len(hosts_of(plan, None, "backend")) > 1:
+        return None
+    return (
+        plan.get("connections", {}).get(app["database"] if app["pooler"] == "none" else app["pooler"], {}).get("roles", {}).get(app["name"])
+    )
+
+
+def _queue(app, servers):
+    """Where the agent of this host sees how long an app's Celery queues are."""
+    names = celery_queues(app)
+    ports = {server["name"]: server["probe"]["port"] for server in servers if server["name"].startswith("redis/")}
+    port = ports.get(f"redis/{instance_name(app['name'], 'queue')}")
+    return {"port": port, "names": names} if names and port else None
+
+
+def _app(app, plan, hostname, servers):
     """What commands for one app need; ``ports`` are all that each of its processes owns, whichever of them serve."""
     ports = {
         name: list(port_range(process, planned_instances(plan, hostname, app, process)))
         for name, process in app["processes"].items()
         if process["port"]
     }
-    return {**{key: app[key] for key in ("user", "root", "directory", "env_file", "runtime", "volumes")}, "ports": ports}
+    seen = {"connections": _connections(app, plan), "queue": _queue(app, servers)}
+    described = {key: app[key] for key in ("user", "root", "directory", "env_file", "runtime", "volumes")}
+    return {**described, "ports": ports, **{key: value for key, value in seen.items() if value}}
 
 
 def _instances(app, process, plan, hostname, address, live):
@@ -68,6 +103,7 @@ def _instances(app, process, plan, hostname, address, live):
             "kind": process["kind"],
             "probe": liveness(app, process, asked_at(address), number),
             "memory_max_mb": planned.get("memory_max_mb", process["memory_mb"]),
+            "patience": _patience(app, process),
         }
         for number, unit in zip(chosen, names(app, process, chosen))
     ]

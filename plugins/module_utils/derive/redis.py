@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from ..stack.apps import normalise
 from ..stack.redis_ports import RECORDS, assigned_ports, instance_name, recorded_ports
@@ -15,7 +16,20 @@ DATA = "/var/lib/redis"
 # An earlier version had one instance of these names for all apps, with its data here.
 FORMER, FORMER_DATA = ("cache", "queue"), f"{DATA}/mainstay"
 DEFAULTS = {"maxmemory_mb": 64, "maxclients": 1000, "nofile": 1032, "memory_max_mb": 0}
+# What a Celery worker is told to take from: -Q high,low
+QUEUES = re.compile(r"\s(?:-Q|--queues)[= ]?\s*(\S+)")
+PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 POLICIES = {"cache": "allkeys-lru", "queue": "noeviction"}
+
+
+def celery_queues(app):
+    """The lists from which the Celery workers of an app in normal form take their tasks; none where it has no such worker."""
+    names = set()
+    for process in app["processes"].values():
+        if process["kind"] == "celery" and "queue" in app["redis"]:
+            named = QUEUES.findall(process["command"] or "")
+            names |= {name for words in named for name in words.split(",") if name} if named else {"celery"}
+    return sorted(name for name in names if PLAIN.fullmatch(name))
 
 
 def redis_ports(apps, plan=None, hostname=None):
@@ -44,6 +58,7 @@ def redis_instances(apps, secrets, plan=None, hostname=None):
                         "name": instance_name(app["name"], purpose),
                         "port": ports[app["name"]][purpose],
                         "durable": purpose == "queue",
+                        "lists": celery_queues(app) if purpose == "queue" else [],
                         **{key: settings[key] for key in (*DEFAULTS, "maxmemory_policy")},
                         "users": [{"name": app["name"], "password_sha256": hashlib.sha256(password.encode()).hexdigest()}],
                     }

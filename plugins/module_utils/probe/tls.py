@@ -59,26 +59,33 @@ def days_left(certificate, now):
 
 
 def not_after(certificate):
-    """Seconds since the epoch at which a DER certificate expires.
+    """Seconds since the epoch at which a DER certificate expires."""
+    return validity(certificate)[1]
+
+
+def validity(certificate):
+    """Seconds since the epoch from which and until which a DER certificate is valid.
 
     ssl.getpeercert() gives the date for validated certificates only, so this walks the few fields that come before it:
     Certificate { tbsCertificate { [0] version?, serial, signature, issuer, validity { notBefore, notAfter } } }.
     """
-    import calendar
-
     position = _enter(certificate, _enter(certificate, 0, 0x30), 0x30)
     if certificate[position] == 0xA0:
         position = _field(certificate, position)[2]
     for _skipped in ("serial", "signature", "issuer"):
         position = _field(certificate, position)[2]
-    position = _enter(certificate, position, 0x30)
-    position = _field(certificate, position)[2]
-    start, tag, end = _field(certificate, position)
+    begin = _field(certificate, _enter(certificate, position, 0x30))
+    return _moment(certificate, *begin), _moment(certificate, *_field(certificate, begin[2]))
+
+
+def _moment(certificate, start, tag, end):
+    import calendar
+
     text = certificate[start:end].decode("ascii")
     if tag == 0x17:  # UTCTime: two digits of the year, 50 and above are 19xx
         text = ("19" if text[:2] >= "50" else "20") + text
     elif tag != 0x18:  # GeneralizedTime
-        raise ValueError("no date where notAfter should be")
+        raise ValueError("no date where one should be")
     return calendar.timegm(time.strptime(text, "%Y%m%d%H%M%SZ"))
 
 

@@ -25,7 +25,7 @@ from mainstay.paths import Paths
 from mainstay.records import Incidents, fold, read_events, write_state
 from mainstay.signs import DEAF, STARTING, Activity
 from mainstay.units import UnitState
-from mainstay.watch import ERROR, HANG, Outcome
+from mainstay.watch import ERROR, HANG, STALE, Outcome
 
 
 class Clock:
@@ -71,6 +71,7 @@ class World:
             for name in (*names, *servers)
         }
         self.requests = {}  # unit: what the journal says about a stop on request
+        self.ends = {}  # unit: how the journal says it ended, (result, words)
         self.cured = True  # whether a restart helps
         self.continues = True  # whether a signal to go on helps
         self.start_time = 3.0
@@ -95,7 +96,7 @@ class World:
         self.agent = None
         self.start_agent()
 
-    def start_agent(self, state=None):
+    def start_agent(self, state=None, resources=None):
         """A new agent; the one before has left its state, or what the test says."""
         if state is not None:
             Path(self.paths.state).write_text(state)
@@ -113,6 +114,7 @@ class World:
             guards=Guards(self.config.settings, self.paths, self.clock, self.booted_at),
             inbox=inbox,
             paths=self.paths,
+            resources=resources,
             log=lambda text, level=6: None,
         )
         self.agent.restore()
@@ -137,6 +139,9 @@ class World:
             changed=facts["changed"],
         )
 
+    def ended(self, unit):
+        return self.ends.get(unit)
+
     def stopped_on_request(self, unit):
         return self.requests.get(unit)
 
@@ -154,6 +159,11 @@ class World:
                 "stuck": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(7, "S"))),
                 "busy": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(int(self.clock.now), "S"))),
                 "deaf": (0.01, Outcome(False, DEAF, "connection refused", activity=Activity(7, "S"))),
+                "stale": (0.01, Outcome(False, STALE, "no heartbeat", activity=Activity(7, "S"))),
+                "burning": (0.01, Outcome(False, STALE, "no heartbeat", activity=Activity(int(self.clock.now * 50), "R"))),
+                "ticking": (0.01, Outcome(False, STALE, "no heartbeat", activity=Activity(int(self.clock.now), "S"))),
+                "working": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(int(self.clock.now * 50), "S"))),
+                "serving": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(7, "S", clients=1))),
                 "starting": (0.01, Outcome(False, STARTING, "it is still loading its data")),
             }
             delay, outcome = outcomes[behaves]

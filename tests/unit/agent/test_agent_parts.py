@@ -438,9 +438,12 @@ class TestHelper:
 
     @pytest.mark.parametrize("verb", list(act.VERBS))
     def test_what_is_granted(self, verb):
-        argv = act.command(json.dumps({"verb": verb, "unit": self.UNITS[0]}), self.UNITS)
+        unit, other = (act.RECLAIM, self.UNITS[0]) if verb == "reclaim" else (self.UNITS[0], act.RECLAIM)
+        argv = act.command(json.dumps({"verb": verb, "unit": unit}), self.UNITS)
         assert argv[0] == "systemctl"
-        assert argv[-2:] == ["--", self.UNITS[0]]
+        assert argv[-2:] == ["--", unit]
+        with pytest.raises(ValueError, match="is not declared"):
+            act.command(json.dumps({"verb": verb, "unit": other}), self.UNITS)
 
     @pytest.mark.parametrize(
         "line",

@@ -5,7 +5,7 @@
 
 systemd starts it for each connection to its socket, which only the agent's user can open. It reads one line of JSON,
 {"verb": …, "unit": …}, and runs systemctl if the verb is known and the unit is declared in the configuration (which only
-root can write).
+root can write). One more unit is known, for one verb: the one that throws away what nobody misses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ VERBS = {
     "restart": ("restart", "--no-block"),
     "start": ("start", "--no-block"),
     "reset-failed": ("reset-failed",),
+    "reclaim": ("start", "--no-block"),
 }
+# Besides the declared units, for its own verb alone.
+RECLAIM = "mainstay-reclaim.service"
 
 
 def command(line, units):
@@ -34,7 +37,7 @@ def command(line, units):
     verb, unit = request["verb"], request["unit"]
     if verb not in VERBS:
         raise ValueError(f"verb {verb!r} is not known")
-    if unit not in units:
+    if unit not in ([RECLAIM] if verb == "reclaim" else units):
         raise ValueError(f"unit {unit!r} is not declared")
     return ["systemctl", "--no-ask-password", *VERBS[verb], "--", unit]
 

@@ -68,9 +68,9 @@ class Actuator:
     def perform(self, action, process, invocation):
         done = Done(True)
         try:
-            if action not in ("observe", "reset"):
+            if action not in ("observe", "reset", "reclaim"):
                 self._check(action, process, invocation)
-            if action != "reset":
+            if action not in ("reset", "reclaim"):
                 done.evidence = collect(self.systemd, process.unit, self.settings.evidence_lines)
             getattr(self, f"_{action}")(process.unit, invocation, done.steps)
         except (HelperError, SystemdError) as error:
@@ -116,6 +116,15 @@ class Actuator:
                 return
         self.helper("kill", unit)
         steps.append(f"SIGKILL after {self.settings.stop_grace:g} s")
+
+    def _renew(self, unit, invocation, steps):
+        """It is well, but grows: it may take all the time that it needs to end."""
+        self.helper("restart", unit)
+        steps.append("graceful restart")
+
+    def _reclaim(self, unit, invocation, steps):
+        """What was freed is on record when it has been."""
+        self.helper("reclaim", unit)
 
     def _revive(self, unit, invocation, steps):
         """systemd gave up: one more start."""

@@ -15,13 +15,17 @@ import time
 from collections import Counter
 
 from . import __version__, config
+from .act import RECLAIM
 from .actuator import Actuator, Helper
 from .guards import Guards
 from .limits import Hold, Limits
 from .notify import notify
 from .paths import Paths
 from .prober import Prober
-from .records import Incidents, read_state, write_state
+from .records import Incidents, open_resources, read_state, write_state
+from .resource_watch import ResourceWatch
+from .resources import INTERVAL as RESOURCES_EVERY
+from .resources import Resources
 from .server_watch import ServerWatch
 from .units import Systemd, SystemdError
 from .watch import Watch
@@ -29,6 +33,13 @@ from .watch import Watch
 DRY_RUN = Hold("dry run: nothing is done")
 LONGEST_WAIT = 10  # seconds; systemd's watchdog wants a sign of life every 30
 STATE_VERSION = 1
+SOON = 10  # seconds until what was done about a disk is looked at
+
+
+class Cleaner:
+    """What throws away, as the actuator knows it."""
+
+    unit = RECLAIM
 
 
 def log(text, level=6):
@@ -36,7 +47,7 @@ def log(text, level=6):
 
 
 class Agent:
-    def __init__(self, cfg, *, clock, systemd, prober, actuator, incidents, guards, inbox, paths, log=log):
+    def __init__(self, cfg, *, clock, systemd, prober, actuator, incidents, guards, inbox, paths, resources=None, log=log):
         self.config, self.settings = cfg, cfg.settings
         self.clock, self.systemd, self.prober, self.actuator = clock, systemd, prober, actuator
         self.incidents, self.guards, self.inbox, self.paths, self.log = incidents, guards, inbox, paths, log
@@ -45,7 +56,10 @@ class Agent:
         self.watches |= {watch.process.unit: watch for watch in servers.values()}
         guards.servers = servers
         self.limits = Limits(cfg.settings)
+        self.resources, self.resource_watches, self.reclaimed = resources, {}, None
         now = clock.monotonic()
+        self.resources_due = now if resources else math.inf
+        self.states = {}  # of the units, as last seen
         self.started, self.started_wall = now, clock.time()
         self.due = dict.fromkeys(self.watches, now)
         self.probing = {}  # unit: time of the probe under way
@@ -58,6 +72,7 @@ class Agent:
 
     def restore(self):
         """Go on where the agent was before its own restart; a state that cannot be read is no state."""
+        self._adopt()
         state = read_state(self.paths.state)
         try:
             memory = state["memory"]
@@ -70,6 +85,15 @@ class Agent:
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             if state:
                 self.log(f"the state of before cannot be used ({type(error).__name__}: {error}); starting afresh", 4)
+
+    def _adopt(self):
+        """Incidents of resources outlive the host's own restart: what was full is full."""
+        try:
+            for name, found in open_resources(self.paths.incidents).items() if self.resources else ():
+                self.resource_watches[name] = ResourceWatch(name, self.clock)
+                self.resource_watches[name].adopt(found)
+        except OSError as error:
+            self.log(f"the incidents of before cannot be read: {error}", 4)
 
     def memory(self):
         return {
@@ -92,11 +116,14 @@ class Agent:
         due = [unit for unit, moment in self.due.items() if moment <= now]
         if due:
             self._look(now, due)
+        if self.resources and self.resources_due <= now:
+            self.resources_due = math.inf  # until this look is over
+            self.resources.submit(dict(self.states))
         self._decide()
         if due or not self.probing:
             self._tell()
         now = self.clock.monotonic()
-        wait = max(0.0, min([*self.due.values(), now + LONGEST_WAIT]) - now)
+        wait = max(0.0, min([*self.due.values(), self.resources_due, now + LONGEST_WAIT]) - now)
         self.wake = now + wait
         return wait
 
@@ -104,6 +131,8 @@ class Agent:
         kind, token, result = message
         if kind == "probe":
             self._probed(token, result)
+        elif kind == "resources":
+            self._looked(result)
         else:
             self._acted(token, result)
 
@@ -117,6 +146,37 @@ class Agent:
         if outcome.healthy is False or (outcome.healthy and watch.health != "up"):
             self._again_soon(unit, sent)
 
+    def _looked(self, done):
+        """The readings of all resources, from the thread that has taken them."""
+        self.resources_due = self.clock.monotonic() + RESOURCES_EVERY
+        error = done.exception()
+        if error:  # the agent's own fault, which must not end the watch over all else
+            self.log(f"the resources cannot be read: {type(error).__name__}: {error}", 3)
+            return
+        readings = done.result()
+        for reading in readings:
+            watch = self.resource_watches.setdefault(reading.name, ResourceWatch(reading.name, self.clock))
+            self._note(reading.name, watch.observe(reading))
+        for name in set(self.resource_watches) - {reading.name for reading in readings}:
+            self._note(name, self.resource_watches.pop(name).gone())
+        self._note_reclaimed()
+
+    def _note(self, name, events):
+        for event in events:
+            self._write(event)
+            details = " ".join(f"{key}={event[key]}" for key in ("kind", "level", "action", "reason", "seconds") if key in event)
+            self.log(f"{name}: {event['event']} {details}".rstrip(), 4 if event["event"] in ("opened", "again", "action") else 5)
+
+    def _note_reclaimed(self):
+        """What the helper has thrown away, told with the incidents for which it was asked to."""
+        freed = self.resources.reclaimed()
+        if not freed or freed == self.reclaimed:
+            return
+        first, self.reclaimed = self.reclaimed is None, freed
+        for name, watch in self.resource_watches.items():
+            if watch.acted_at is not None and watch.incident and not (first and freed["time"] < watch.opened):
+                self._note(name, watch.done([f"{step}: {number >> 20} MB freed" for step, number in freed["freed"].items()]))
+
     def _again_soon(self, unit, sent):
         self.due[unit] = min(self.due[unit], max(self.clock.monotonic(), sent + self.settings.retry_interval))
 
@@ -129,10 +189,11 @@ class Agent:
                 self.log(f"systemd cannot be asked: {error}", 3)
             self.complaint = str(error)
             states = {}
+        self.states = states or self.states
         for unit, watch in self.watches.items():
             if unit in states and unit not in self.acting:
                 self._record(watch, watch.observe_unit(states[unit]))
-                if watch.health in ("up", "failed", "stopped", "missing"):
+                if watch.health in ("up", "looping", "failed", "stopped", "missing"):
                     self.limits.answered(unit)
         for unit in due:
             self.due[unit] = self._next(now)
@@ -173,21 +234,46 @@ class Agent:
                 self.limits.forget(unit)
                 self._start("reset", watch)
 
-    def _start(self, action, watch):
+        for name, resource in self.resource_watches.items():
+            action = resource.wants()
+            if action:
+                self._answer(now, name, resource, action)
+
+    def _answer(self, now, name, resource, action):
+        """A disk is cleared, or a process that leaks is started anew, within the limits of all restarts."""
+        watch = self.watches.get(resource.reading.unit)
+        if action == "renew" and (watch is None or watch.health != "up" or watch.process.unit in self.acting):
+            return
+        hold = self.guards.hold(watch.process if watch else None)
+        if not hold and action == "renew":
+            hold = self.limits.hold(now, watch.process.unit, action)
+        if hold or self.settings.dry_run:
+            self._note(name, resource.hold(hold or DRY_RUN))
+            return
+        self._note(name, resource.acted(action))
+        if action == "renew":
+            self.limits.acted(now, watch.process.unit, action)
+            self._record(watch, watch.acted(action), evidence=False)
+            self._start(action, watch, resource.incident)
+        else:
+            self.actuator.submit(action, Cleaner, None, (RECLAIM, action, resource.incident))
+            self.resources_due = min(self.resources_due, now + SOON)
+
+    def _start(self, action, watch, incident=None):
         unit = watch.process.unit
         if action not in ("reset", "observe"):
             self.acting.add(unit)
-        incident = watch.incident.id if watch.incident else None
+        incident = incident or (watch.incident.id if watch.incident else None)
         self.actuator.submit(action, watch.process, watch.invocation, (unit, action, incident))
 
     def _acted(self, token, done):
         unit, action, incident = token
-        if action not in ("reset", "observe"):
+        if action not in ("reset", "observe", "reclaim"):
             self.acting.discard(unit)
             self.due[unit] = self.clock.monotonic()
         if not done.ok:
             self.log(f"{unit}: {action}: {done.error}", 4)
-        if incident and action != "reset":
+        if incident and action != "reset" and not (action == "reclaim" and done.ok):
             event = {
                 "incident": incident,
                 "event": "evidence" if action == "observe" else "done",
@@ -239,6 +325,7 @@ class Agent:
             },
             "processes": [self._entry(self.watches[process.unit]) for process in self.config.processes],
             "servers": [self._entry(self.watches[server.unit]) for server in self.config.servers],
+            "resources": [watch.entry() for _name, watch in sorted(self.resource_watches.items()) if watch.reading],
             "memory": self.memory(),
         }
 
@@ -298,6 +385,7 @@ def build(cfg, paths, clock=time, systemd=None):
         guards=Guards(cfg.settings, paths, clock, systemd.booted()),
         inbox=inbox,
         paths=paths,
+        resources=Resources(cfg, paths, inbox, clock),
     )
     agent.restore()
     return agent

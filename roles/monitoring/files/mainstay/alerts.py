@@ -13,7 +13,7 @@ from .text import iso, span
 
 OLD = 86400  # seconds after which what began is no news, as for a host that had no alerts before
 TOGETHER = 60  # seconds in which what happens to an app is its server's doing
-OPENED, LASTING, ENDED, PASSED = "opened", "lasting", "ended", "passed"
+OPENED, WARNED, LASTING, ENDED, PASSED = "opened", "warned", "lasting", "ended", "passed"
 VERBS = {
     "hang": "gives no answer",
     "error": "answers wrongly",
@@ -21,6 +21,18 @@ VERBS = {
     "crash": "ended and was started again",
     "failed": "is down",
     "deaf": "refuses connections",
+    "oom": "was killed for want of memory",
+    "loop": "ends again and again",
+    "flapping": "is up and down again and again",
+    "disk": "is nearly full",
+    "inodes": "is nearly full",
+    "memory": "is at its limit",
+    "leak": "grows without a pause",
+    "connections": "are nearly used up",
+    "certificate": "ends soon",
+    "backup": "has a problem",
+    "reboot": "needs a reboot",
+    "stuck": "is not worked on",
 }
 
 
@@ -43,7 +55,7 @@ def due(incidents, told, needs, now, escalate_after):
             if over:
                 kept[name] = ENDED
             continue
-        kind = _kind(last, over, now - opened, escalate_after)
+        kind = _kind(last, over, now - opened, escalate_after, incident.get("level") == "warning")
         if kind:
             kept[name] = kind
             if last is not None or now - opened < OLD or not over:
@@ -54,17 +66,20 @@ def due(incidents, told, needs, now, escalate_after):
     return kept, messages
 
 
-def _kind(last, over, age, escalate_after):
+def _kind(last, over, age, escalate_after, warning):
+    """A warning is told once, and once more where it has become worse than that."""
     if last is None:
-        return PASSED if over else OPENED
+        return PASSED if over else WARNED if warning else OPENED
     if over:
-        return ENDED if last in (OPENED, LASTING) else None
+        return ENDED if last in (OPENED, WARNED, LASTING) else None
+    if last == WARNED:
+        return None if warning else OPENED
     return LASTING if last != LASTING and age >= escalate_after else None
 
 
 def _cause(incident, incidents, needs):
     """The incident of a server that an app needs, which explains the app's own."""
-    if incident.get("server"):
+    if incident.get("server") or incident.get("resource"):
         return None
     opened, wanted = iso(incident["opened"]), needs.get(incident.get("unit"), ())
     for other in incidents:
@@ -96,7 +111,7 @@ def sentence(message):
     name, verb = message["where"], VERBS.get(message["problem"], message["problem"])
     seconds = message["seconds"]
     after = f" after {span(seconds)}" if seconds is not None else ""
-    if message["kind"] == OPENED:
+    if message["kind"] in (OPENED, WARNED):
         return f"{name} {verb}"
     if message["kind"] == LASTING:
         return f"{name} still {verb.removeprefix('is ')}{after}"

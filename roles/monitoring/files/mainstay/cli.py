@@ -37,7 +37,7 @@ COMMANDS = {
     "version": "the version of this command and of the agent",
 }
 # Started by systemd, not by people.
-SERVICES = ("agent", "act")
+SERVICES = ("agent", "act", "certificates", "reclaim")
 
 USAGE = """\
 usage: mainstay COMMAND [options]

@@ -39,6 +39,10 @@ class Settings:
     incidents_max_mb: int = 5
     evidence_lines: int = 50
     dry_run: bool = False
+    busy_limit: float = 25
+    queue_stuck_after: int = 300
+    memory_restarts: bool = True
+    disk_reclaim: bool = True
 
 
 LIMITS = {
@@ -59,6 +63,8 @@ LIMITS = {
     "restart_global": (0, 1000),
     "incidents_max_mb": (1, 100),
     "evidence_lines": (0, 500),
+    "busy_limit": (0, 3600),
+    "queue_stuck_after": (60, 86400),
 }
 
 
@@ -74,6 +80,7 @@ class Process:
     probe: dict | None = field(default=None, hash=False)
     memory_max_mb: int | None = None
     needs: tuple[str, ...] = ()  # the names of this host's servers that it uses
+    patience: int | None = None  # seconds that a request to it may take
 
     @property
     def name(self):
@@ -102,6 +109,8 @@ class App:
     ports: dict = field(default_factory=dict, hash=False)
     volumes: dict = field(default_factory=dict, hash=False)
     directory: str = ""
+    connections: int | None = None  # to its database, that the plan gives it
+    queue: dict | None = field(default=None, hash=False)  # {port, names}: the lists of Celery in its Redis here
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,7 @@ class Config:
     processes: tuple[Process, ...]
     apps: dict = field(default_factory=dict, hash=False)
     servers: tuple[Server, ...] = ()
+    sites: tuple[str, ...] = ()  # those that nginx serves here with a certificate
 
     @property
     def watched(self):
@@ -171,7 +181,7 @@ def load(path):
 
 def parse(data):
     """The configuration from its JSON form."""
-    mapping(data, "the configuration", {"version", "host", "settings", "processes", "servers", "apps"}, {"processes"})
+    mapping(data, "the configuration", {"version", "host", "settings", "processes", "servers", "apps", "sites"}, {"processes"})
     if data.get("version", VERSION) != VERSION:
         raise ConfigError(f"version is {data['version']!r}; this agent reads version {VERSION}; run the role again")
     processes, servers = _entries(data, "processes", _process), _entries(data, "servers", server)
@@ -184,7 +194,10 @@ def parse(data):
     if not isinstance(apps, dict):
         raise ConfigError(f"apps is {apps!r}; write a mapping")
     apps = {name: _app(name, item, f"apps.{name}") for name, item in apps.items()}
-    return Config(str(data.get("host", "")), _settings(data.get("settings", {})), processes, apps, servers)
+    sites = data.get("sites", [])
+    if not isinstance(sites, list) or not all(isinstance(site, str) and site and not site.startswith("-") for site in sites):
+        raise ConfigError(f"sites is {sites!r}; write a list of names")
+    return Config(str(data.get("host", "")), _settings(data.get("settings", {})), processes, apps, servers, tuple(sites))
 
 
 def _entries(data, key, read):
@@ -200,7 +213,7 @@ def _settings(data):
     values = {}
     for key, value in data.items():
         where = f"settings.{key}"
-        if key == "dry_run":
+        if isinstance(known[key].default, bool):
             if not isinstance(value, bool):
                 raise ConfigError(f"{where} is {value!r}; use true or false")
             values[key] = value
@@ -227,6 +240,14 @@ def _app(name, data, where):
     for process, numbers in ports.items():
         for port in numbers:
             number(port, f"{where}.ports.{process}", 1, 65535, whole=True)
+    if data.get("connections") is not None:
+        number(data["connections"], f"{where}.connections", 1, 100000, whole=True)
+    queue = data.get("queue")
+    if queue is not None:
+        mapping(queue, f"{where}.queue", {"port", "names"}, {"port", "names"})
+        number(queue["port"], f"{where}.queue.port", 1, 65535, whole=True)
+        if not isinstance(queue["names"], list) or not all(isinstance(item, str) and item for item in queue["names"]):
+            raise ConfigError(f"{where}.queue.names is {queue['names']!r}; write a list of names")
     return App(name=name, **data)
 
 
@@ -241,6 +262,8 @@ def _process(data, where):
     values["needs"] = tuple(values.get("needs") or ())
     if values.get("memory_max_mb") is not None:
         number(values["memory_max_mb"], f"{where}.memory_max_mb", 1, 2**40, whole=True)
+    if values.get("patience") is not None:
+        number(values["patience"], f"{where}.patience", 1, 86400)
     if values.get("probe") is not None:
         _probe(values["probe"], f"{where}.probe")
     return Process(**values)

@@ -11,16 +11,48 @@ from __future__ import annotations
 import os
 import socket
 
-from .core.host.limits import in_use
+from .core.host.limits import NO_LIMIT, in_use
 from .core.text import read
 
 ESTABLISHED = "01"
+REDIS_ANSWER = 1 << 20  # bytes
 
 
 def memory(group, root="/"):
     """Bytes a control group uses that the kernel cannot take back at once, or None: without the file cache it could drop."""
     found = (in_use(f"{root}/sys/fs/cgroup{controller}{group}") for controller in ("", "/memory"))
     return next((used for used in found if used is not None), None)
+
+
+def memory_limit(group, root="/"):
+    """Bytes from which the kernel slows a control group down, or ends it; None where it has no limit."""
+    for folder, names in (("", ("memory.high", "memory.max")), ("/memory", ("memory.limit_in_bytes",))):
+        for name in names:
+            text = read(f"{root}/sys/fs/cgroup{folder}{group}/{name}").strip()
+            if text.isdigit() and int(text) < NO_LIMIT:
+                return int(text)
+    return None
+
+
+def processor_time(group, root="/"):
+    """Microseconds that the processes of a control group have run so far, or None."""
+    for line in read(f"{root}/sys/fs/cgroup{group}/cpu.stat").splitlines():
+        name, _space, number = line.partition(" ")
+        if name == "usage_usec":
+            return int(number)
+    # Version 1 does not count by service unless it is told to: then the processes that there are, with those they have waited for.
+    ticks = [read(f"{root}/proc/{pid}/stat").rpartition(")")[2].split()[11:15] for pid in processes(group, root)]
+    return sum(int(number) for numbers in ticks for number in numbers) * 1_000_000 // os.sysconf("SC_CLK_TCK") if ticks else None
+
+
+def oom_kills(group, root="/"):
+    """Processes of a control group that the kernel has killed for want of memory."""
+    for path in (f"{group}/memory.events", f"/memory{group}/memory.oom_control"):
+        for line in read(f"{root}/sys/fs/cgroup{path}").splitlines():
+            name, _space, number = line.partition(" ")
+            if name == "oom_kill":
+                return int(number)
+    return 0
 
 
 def processes(group, root="/"):
@@ -32,12 +64,36 @@ def processes(group, root="/"):
     return []
 
 
+def _tcp(root):
+    """The rows of the kernel's tables of TCP sockets."""
+    for protocol in ("tcp", "tcp6"):
+        for line in read(f"{root}/proc/net/{protocol}").splitlines()[1:]:
+            row = line.split()
+            if len(row) > 9:
+                yield row
+
+
+def _port(address):
+    return int(address.rpartition(":")[2], 16)
+
+
+def connections_by_user(ports, root="/"):
+    """{uid: number} of the established connections to servers at these ports, as their clients on this host hold them."""
+    counted = {}
+    for row in _tcp(root):
+        if row[3] == ESTABLISHED and _port(row[2]) in ports:
+            counted[int(row[7])] = counted.get(int(row[7]), 0) + 1
+    return counted
+
+
+def clients(port, root="/"):
+    """Established connections of clients to a port of this host."""
+    return sum(row[3] == ESTABLISHED and _port(row[1]) == port for row in _tcp(root))
+
+
 def connections(pids, root="/"):
     """Established TCP connections that some processes hold."""
-    inodes = set()
-    for protocol in ("tcp", "tcp6"):
-        rows = [line.split() for line in read(f"{root}/proc/net/{protocol}").splitlines()[1:]]
-        inodes |= {row[9] for row in rows if len(row) > 9 and row[3] == ESTABLISHED}
+    inodes = {row[9] for row in _tcp(root) if row[3] == ESTABLISHED}
     held = set()
     for pid in pids:
         folder = f"{root}/proc/{pid}/fd"
@@ -51,18 +107,33 @@ def connections(pids, root="/"):
 
 def redis_info(address, port, timeout=2):
     """What Redis says of itself, {name: text}; OSError where it does not answer. INFO needs no password here."""
-    received = b""
-    with socket.create_connection((address, port), timeout) as connection:
-        connection.sendall(b"*1\r\n$4\r\nINFO\r\n")
-        while True:
-            head, _dummy, body = received.partition(b"\r\n")
-            if head.startswith(b"-"):
-                raise OSError(head[1:].decode(errors="replace"))
-            if head[:1] == b"$" and len(body) >= int(head[1:] or 0) > 0:
-                break
-            part = connection.recv(65536)
-            if not part:
-                raise OSError("it closed the connection")
-            received += part
-    lines = body.decode(errors="replace").splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+    return redis_lines(redis_ask(address, port, [("INFO",)], timeout)[0])
+
+
+def redis_lines(text):
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
+
+
+def redis_ask(address, port, commands, timeout=2):
+    """The answer to each command, a number or a text; OSError where Redis gives none, or refuses one."""
+    sent = b"".join(
+        b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words) for words in commands
+    )
+    with socket.create_connection((address, port), timeout) as connection, connection.makefile("rb") as answers:
+        connection.sendall(sent)
+        return [_redis_answer(answers) for _command in commands]
+
+
+def _redis_answer(answers):
+    line = answers.readline(65536)
+    kind, rest = line[:1], line[1:].strip()
+    if not line.endswith(b"\r\n"):
+        raise OSError("it closed the connection")
+    if kind == b":" and rest.lstrip(b"-").isdigit():
+        return int(rest)
+    if kind == b"$" and rest.isdigit() and int(rest) <= REDIS_ANSWER:
+        body = answers.read(int(rest) + 2)
+        if len(body) == int(rest) + 2:
+            return body[:-2].decode(errors="replace")
+        raise OSError("it closed the connection")
+    raise OSError(rest.decode(errors="replace") if kind == b"-" else "that is no answer of Redis")

@@ -21,3 +21,4 @@ class Paths:
     run: str = "/run"
     backup: str = "/var/lib/mainstay/backup"
     alerts: str = "/etc/mainstay/alerts.json"
+    reclaimed: str = "/var/lib/mainstay/reclaimed.json"

@@ -67,6 +67,32 @@ def read_events(path):
     return events
 
 
+def open_resources(path):
+    """Of the incidents of resources those that nobody has closed, by the resource; read line by line, as the file may be long."""
+    found = {}
+    for name in (f"{path}.1", path):
+        try:
+            with _opened(name) as file:
+                for line in file:
+                    if '"resource"' in line:
+                        with contextlib.suppress(ValueError, LookupError, TypeError):
+                            _follow(found, json.loads(line))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _follow(found, event):
+    resource, kind = event["resource"], event["event"]
+    if kind == "opened":
+        opened = datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
+        found[resource] = {"incident": event["incident"], "opened": opened, "level": event["level"], "kind": event["kind"]}
+    elif kind == "again" and resource in found:
+        found[resource].update(level=event["level"], kind=event["kind"], times=event["times"])
+    elif kind == "closed":
+        found.pop(resource, None)
+
+
 def fold(events):
     """Events as incidents, oldest first, each with the list of its events."""
     incidents = {}
@@ -76,7 +102,9 @@ def fold(events):
             continue
         entry = incidents.setdefault(name, {"id": name, "state": "open", "times": 1, "actions": [], "events": []})
         entry["events"].append(event)
-        entry.update({key: event[key] for key in ("app", "process", "instance", "server", "unit", "times") if key in event})
+        entry.update(
+            {key: event[key] for key in ("app", "process", "instance", "server", "resource", "unit", "times", "level") if key in event}
+        )
         kind = event["event"]
         if kind in ("opened", "again"):
             entry.setdefault("opened", event["time"])

@@ -27,6 +27,7 @@ PROPERTIES = (
     "StateChangeTimestampMonotonic",
     "MemoryCurrent",
     "MemoryMax",
+    "ControlGroup",
 )
 RUNNING = ("active", "reloading")
 UNSET = 2**64 - 1
@@ -35,6 +36,9 @@ UNSET = 2**64 - 1
 MESSAGE_STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"
 MESSAGE_STARTED = "39f53479d3a045ac8e11786248231fbf"
 MESSAGE_STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
+# How a process ended, and what systemd makes of it.
+MESSAGE_EXIT = "98e322203f7a4ed290d09fe03c09fe15"
+MESSAGE_FAILURE = "d9b373ed55a64feb8242e02dbe79a49c"
 
 
 class SystemdError(Exception):
@@ -56,6 +60,7 @@ class UnitState:
     exit: str = ""
     memory_mb: int | None = None
     memory_max_mb: int | None = None
+    group: str = ""
 
     @property
     def running(self):
@@ -104,6 +109,7 @@ def _state(values):
         exit=ended,
         memory_mb=_megabytes(values.get("MemoryCurrent")),
         memory_max_mb=_megabytes(values.get("MemoryMax")),
+        group=values.get("ControlGroup", ""),
     )
 
 
@@ -153,6 +159,23 @@ class Systemd:
     def journal(self, unit, lines):
         text = self._run(["journalctl", "--quiet", "--no-pager", "--output=short-iso", f"--lines={lines}", f"--unit={unit}"])
         return text.splitlines()
+
+    def ended(self, unit, since=60):
+        """(result, words) of a unit's last failure within so many seconds, as ("oom-kill", "ended by SIGKILL"); None when the journal does
+        not say, as where its process ended well."""
+        match = [f"UNIT={unit}", f"MESSAGE_ID={MESSAGE_EXIT}", f"MESSAGE_ID={MESSAGE_FAILURE}"]
+        fields = "--output-fields=UNIT_RESULT,EXIT_CODE,EXIT_STATUS"
+        try:
+            text = self._run(
+                ["journalctl", "--quiet", "--no-pager", "--output=json", fields, "--lines=2", f"--since=-{since}s", "_PID=1", *match]
+            )
+            found = {key: str(value) for line in text.splitlines() for key, value in json.loads(line).items()}
+        except (SystemdError, ValueError, AttributeError):
+            return None
+        status, words = _integer(found.get("EXIT_STATUS")), ""
+        if "EXIT_CODE" in found:
+            words = f"exit status {status}" if found["EXIT_CODE"] == "exited" else f"ended by {_signal(status)}"
+        return (found.get("UNIT_RESULT", ""), words) if words or "UNIT_RESULT" in found else None
 
     def stopped_on_request(self, unit):
         """Whether the last thing that happened to a unit was a stop job, not a crash; None when the journal does not say.

@@ -105,3 +105,30 @@ def test_the_plan_on_the_host_is_its_own_part():
     assert applied["plan"] == PLAN["hosts"]["db1"] and applied["connections"] == PLAN["connections"]
     assert (applied["host"], applied["users"]) == ("db1", 100)
     assert applied_plan(PLAN, "web9") == applied_plan({}, "web1") == {}
+
+
+WHOLE = {"web1": {"tiers": ["proxy", "backend", "database", "cache"], "memory_mb": 4096, "cpus": 2}}
+
+
+def test_what_the_agent_sees_of_an_app_s_servers():
+    plan = capacity.plan(apps.normalise(SHOP), 100, WHOLE)
+    config = agent_config(SHOP, plan, "web1")
+    shop = config["apps"]["shop"]
+    assert config["sites"] == [name for name, site in apps.normalise(SHOP)["shop"]["sites"].items() if site["tls"]["kind"] != "none"]
+    assert shop["connections"] == plan["connections"]["postgresql"]["roles"]["shop"]
+    assert shop["queue"] == {"port": plan["hosts"]["web1"]["redis"]["shop"]["queue"]["port"], "names": ["celery"]}
+    assert "queue" not in agent_config(SHOP, PLAN, "web1")["apps"]["shop"]  # its Redis is another host's
+
+
+def test_of_several_backends_none_counts_all_connections():
+    hosts = {**WHOLE, "web2": {"tiers": ["backend"], "memory_mb": 4096, "cpus": 2}}
+    config = agent_config(SHOP, capacity.plan(apps.normalise(SHOP), 100, hosts), "web1")
+    assert "connections" not in config["apps"]["shop"]
+
+
+def test_how_long_a_request_may_take():
+    shop = apps.normalise(SHOP)
+    for seconds, route in zip((90, 120), next(iter(shop["shop"]["sites"].values()))["routes"].values()):
+        route.update(timeout=seconds, process="web")
+    found = {item["process"]: item["patience"] for item in agent_config(shop, {}, "x")["processes"]}
+    assert found["web"] in (90, 120) and found["worker"] is None

@@ -34,8 +34,8 @@ def run(options, context):
     except FileNotFoundError:
         incidents = []
     if options.target:
-        units = {watched.unit for watched in context.config().find(options.target)}
-        incidents = [incident for incident in incidents if incident.get("unit") in units]
+        chosen = context.config().find(options.target)
+        incidents = [incident for incident in incidents if concerns(incident, chosen)]
     if options.id:
         incidents = [incident for incident in incidents if incident["id"] == options.id]
         if not incidents:
@@ -52,6 +52,15 @@ def run(options, context):
     else:
         print(render(deploys, incidents))
     return 0
+
+
+def concerns(incident, chosen):
+    """Whether an incident is one of these processes and servers, or of an app of theirs as a whole."""
+    if "unit" in incident:
+        return incident["unit"] in {watched.unit for watched in chosen}
+    if "process" in incident:
+        return any(incident.items() >= watched.place.items() for watched in chosen)
+    return "app" in incident and incident["app"] in {watched.app for watched in chosen if watched.kind != "server"}
 
 
 def find_deploys(options, context):
@@ -95,7 +104,7 @@ def deploy_row(deploy):
 
 
 def where(incident):
-    return incident.get("server") or "/".join(incident.get(key, "?") for key in ("app", "process", "instance"))
+    return incident.get("server") or incident.get("resource") or "/".join(incident.get(key, "?") for key in ("app", "process", "instance"))
 
 
 def row(incident):

@@ -15,6 +15,7 @@ import json
 from .. import backups, reboot
 from ..records import read_state
 from ..text import span, table
+from .history import concerns
 
 WELL = ("up", "stopped", "starting")
 COMMON = ["UNIT", "HEALTH", "SINCE", "RESTARTS", "MEMORY", "LAST INCIDENT"]
@@ -37,14 +38,29 @@ def run(options, context):
     agent = describe_agent(state, now)
     backup = backups.look(context.paths.backup, now)
     due = reboot.look(context.paths.run, now)
+    resources = of_these(state.get("resources", []), chosen, options.target) if agent["watching"] else []
     if options.json:
         servers, processes = ([entry for entry in entries if ("server" in entry) is wanted] for wanted in (True, False))
-        print(json.dumps({"agent": agent, "processes": processes, "servers": servers, "backup": backup, "reboot": due}, indent=2))
+        told = {"agent": agent, "processes": processes, "servers": servers, "resources": resources, "backup": backup, "reboot": due}
+        print(json.dumps(told, indent=2))
     else:
-        print("\n\n".join([render(agent, entries, now), *(told["sentence"] for told in (backup, due) if told)]))
+        # Of the backup and of a reboot all is said below.
+        short = [
+            f"{entry['resource']}: {entry['reason']}"
+            for entry in resources
+            if entry["level"] != "ok" and entry["kind"] not in ("backup", "reboot")
+        ]
+        below = [told["sentence"] for told in (backup, due) if told]
+        print("\n\n".join([render(agent, entries, now), *(["\n".join(short)] if short else []), *below]))
     if not agent["watching"]:
         return 3
-    return 0 if all(entry["health"] in WELL for entry in entries) and not (backup and backup["problems"]) else 1
+    well = all(entry["health"] in WELL for entry in entries) and not any(entry["level"] == "critical" for entry in resources)
+    return 0 if well and not (backup and backup["problems"]) else 1
+
+
+def of_these(resources, chosen, target):
+    """The resources of the processes that were asked for; without a target all."""
+    return [entry for entry in resources if not target or "app" in entry and concerns(entry, chosen)]
 
 
 def watching(state, now):

@@ -74,6 +74,23 @@ def test_apps_share_what_a_purpose_may_have():
     assert both["shop"]["cache"]["maxmemory_mb"] == both["blog"]["cache"]["maxmemory_mb"] <= alone // 2
 
 
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("celery -A shop.tasks worker", ["celery"]),
+        ("celery -A shop.tasks worker -Q high,low -c 2", ["high", "low"]),
+        ("celery -A shop.tasks worker --queues=mail", ["mail"]),
+        ("celery -A shop.tasks worker -Q '~*'", []),  # never a pattern in the server's own configuration
+    ],
+)
+def test_the_lists_whose_length_is_no_secret(command, names):
+    declared = apps.normalise(SHOP)
+    declared["shop"]["processes"]["worker"]["command"] = command
+    assert redis.celery_queues(declared["shop"]) == names
+    lists = {item["name"]: item["lists"] for item in redis.redis_instances(declared, SECRETS)}
+    assert lists == {"shop-cache": [], "shop-queue": names}
+
+
 def test_without_a_plan_small_numbers_hold():
     (cache, queue) = redis.redis_instances(SHOP, SECRETS)
     assert (cache["port"], cache["maxmemory_mb"], cache["memory_max_mb"]) == (6379, 64, 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,109 @@ def test_a_crash_loop_is_told_once_a_minute(world):
     (incident,) = host.incidents()
     assert len([event for event in incident["events"] if event["event"] in ("opened", "again")]) == 2
     assert host.agent.watches[WEB].incident.times > 50
+
+
+@pytest.mark.parametrize("ends", [("signal", "ended by SIGSEGV"), ("exit-code", "exit status 3"), ("oom-kill", "ended by SIGKILL"), None])
+def test_how_it_ended_is_told(world, ends):
+    host = world()
+    host.live(20)
+    host.ends[WEB] = ends
+    host.begin(WEB, crashed=True)
+    host.live(20)
+    (incident,) = host.incidents()
+    assert incident["kind"] == ("oom" if ends and ends[0] == "oom-kill" else "crash")
+    assert ("want of memory" if incident["kind"] == "oom" else ends[1] if ends else "the process ended and") in incident["reason"]
+
+
+def test_a_process_that_ends_every_8_seconds_is_not_up(world):
+    host = world()
+    host.live(20)
+    for _crash in range(40):
+        host.begin(WEB, crashed=True)
+        host.live(9)
+    assert host.health(WEB) == "looping"
+    assert host.agent.report()["processes"][0]["reason"].startswith("it has ended or been down ")
+    (incident,) = host.incidents()
+    assert incident["kind"] == "loop" and incident["reason"].startswith("it has ended 5 times within 1 min")
+    told = [event["kind"] for event in incident["events"] if event["event"] in ("opened", "again")]
+    assert told.count("loop") == 1 and len(told) <= 4
+    assert incident["state"] == "open"
+    assert host.actions == []
+    assert host.until(WEB, "up") <= 130
+    host.live(5)
+    assert host.incidents()[0]["state"] == "recovered"
+
+
+def test_four_crashes_are_no_loop(world):
+    host = world()
+    host.live(20)
+    for _crash in range(4):
+        host.begin(WEB, crashed=True)
+        host.live(20)
+    assert host.health(WEB) == "up"
+    assert host.incidents()[0]["kind"] == "crash"
+
+
+def test_flapping_is_told_once(world):
+    host = world(dry_run=True)
+    host.live(20)
+    for _time in range(10):
+        host.units[WEB]["behaves"] = "error"
+        host.live(15)
+        host.units[WEB]["behaves"] = "up"
+        host.live(15)
+    (incident,) = host.incidents()
+    told = [event["kind"] for event in incident["events"] if event["event"] in ("opened", "again")]
+    assert told.count("flapping") == 1 and host.health(WEB) == "looping"
+
+
+@pytest.mark.parametrize(
+    ("behaves", "seconds", "actions"),
+    [
+        ("burning", 600, []),  # ten minutes in one task: left alone
+        ("stale", 30, ["restart"]),
+        ("ticking", 30, ["restart"]),  # a loop's own timers are no work
+        ("working", 30, []),  # a request that takes 25 s
+        ("serving", 30, []),
+        ("working", 50, ["kill"]),
+        ("serving", 50, ["kill"]),
+        ("stopped", 20, ["kill"]),
+        ("stuck", 20, ["kill"]),
+    ],
+)
+def test_who_is_at_work_is_left_alone(world, behaves, seconds, actions):
+    host = world()
+    host.live(20)
+    host.units[WEB]["behaves"] = behaves
+    host.live(seconds)
+    assert [action for _when, action, _unit in host.actions] == actions
+    if not actions:
+        assert host.incidents()[0]["reason"].endswith("but it is at work: it is left alone")
+        host.units[WEB]["behaves"] = "up"
+        host.live(10)
+        assert host.health(WEB) == "up" and host.actions == []
+
+
+def test_a_worker_that_has_computed_and_then_sticks_is_restarted(world):
+    host = world()
+    host.live(20)
+    host.units[WEB]["behaves"] = "burning"
+    host.live(600)
+    host.units[WEB]["behaves"] = "stale"
+    host.live(20)
+    assert [action for _when, action, _unit in host.actions] == ["restart"]
+
+
+def test_a_route_says_how_long_a_request_may_take(world):
+    host = world()
+    host.live(20)
+    watch = host.agent.watches[WEB]
+    watch.process = replace(watch.process, patience=120)
+    host.units[WEB]["behaves"] = "serving"
+    host.live(115)
+    assert host.actions == []
+    host.live(30)
+    assert [action for _when, action, _unit in host.actions] == ["kill"]
 
 
 def test_the_operator_s_restart_is_no_incident(world):

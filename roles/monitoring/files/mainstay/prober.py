@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 from . import signs
 from .watch import ERROR, HANG, STALE, Outcome
@@ -62,7 +63,8 @@ class Prober:
         kind = KINDS.get(result["cause"])
         if late or kind is None:
             return Outcome(None, "", f"cannot tell: {'this host is too busy to probe' if late else reason}", latency)
-        return Outcome(False, kind, reason, latency)
+        port = urlsplit(process.probe.get("url", "")).port or process.probe.get("port")
+        return Outcome(False, kind, reason, latency, signs.work(unit.main_pid, port) if kind == HANG else None)
 
     def server(self, server, unit):
         """Whether it answers at all, and if not, what its processes do instead."""
@@ -106,4 +108,4 @@ class Prober:
             if stamp is not None
             else f"{probe['file']} does not exist"
         )
-        return Outcome(False, STALE, what)
+        return Outcome(False, STALE, what, activity=signs.work(unit.main_pid))

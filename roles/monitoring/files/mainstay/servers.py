@@ -23,6 +23,7 @@ class Server:
 
     kind = "server"
     needs = ()
+    patience = None
     memory_max_mb = None  # systemd knows it
 
     @property

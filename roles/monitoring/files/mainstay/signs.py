@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .core.text import read
 from .evidence import tree
+from .measure import clients
 from .servers import PROBES
 from .watch import ERROR, HANG
 
@@ -31,6 +32,7 @@ class Activity:
 
     ticks: int
     states: str
+    clients: int = 0  # established connections to its port
 
     @property
     def stopped(self):
@@ -60,8 +62,18 @@ def ask(probe):
 
 def activity(probe, main_pid, proc="/proc"):
     """What the processes that answer for a server have done so far."""
+    return _done(tree(main_pid, proc) if PROBES[probe["kind"]] else [main_pid], proc)
+
+
+def work(main_pid, port=None, root="/"):
+    """What all processes of a unit have done so far, and how many clients there are at its port."""
+    done = _done(tree(main_pid, f"{root}/proc"), f"{root}/proc")
+    return replace(done, clients=clients(port, root)) if port else done
+
+
+def _done(pids, proc):
     ticks, states = 0, ""
-    for pid in tree(main_pid, proc) if PROBES[probe["kind"]] else [main_pid]:
+    for pid in pids:
         words = read(f"{proc}/{pid}/stat").rpartition(")")[2].split()
         if len(words) > 12 and words[0] != "Z":
             ticks += int(words[11]) + int(words[12])

@@ -7,15 +7,24 @@ Fed with what systemd says (`observe_unit`) and what the probe found (`observe_p
 recording. `wants` says what should be done now; whether it may be done is decided elsewhere (guards, limits).
 
 health: unknown → starting → up ⇄ failing → down → (restart) → starting …
+        looping: it answers, but has ended or been down again and again; up only when that has stopped
         beside it, as systemd says: restarting, stopped (on request), failed (systemd gave up), missing
 """
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from dataclasses import asdict, dataclass, field
 
 # How an outcome is answered. A process that gives no answer at all will not hear SIGTERM either.
 HANG, ERROR, STALE, CRASH, FAILED = "hang", "error", "stale", "crash", "failed"
+OOM = "oom"  # a crash that is the kernel's doing, for want of memory
+LOOP, FLAPPING = "loop", "flapping"
+LOOP_TIMES = 5  # ends, or times down, within `restart_window`
+LOOP_OVER = 120  # seconds without another one
+BUSY = 0.05  # of one processor: it computes
+TICK = 1 / os.sysconf("SC_CLK_TCK")
 OWN_RESTART = 10  # seconds in which a new life of a unit is still the work of our own restart
 TELL_AGAIN = 60  # seconds
 DAY = 86400
@@ -29,7 +38,7 @@ class Outcome:
     kind: str = ""
     reason: str = ""
     latency_ms: float | None = None
-    activity: object = None  # of a server that gave no answer: what its processes did
+    activity: object = None  # of what gave no answer: what its processes did
 
 
 @dataclass
@@ -69,6 +78,8 @@ class Watch:
     judged: float | None = None  # the change of a failed unit that has been looked into
     revivals: int = 0
     restarts: list = field(default_factory=list)  # monotonic times, the last 24 h
+    falls: list = field(default_factory=list)  # monotonic times at which it ended or went down by itself
+    looks: deque = field(default_factory=lambda: deque(maxlen=4))  # (monotonic time, activity) at the last failures
     incident: Incident | None = None
     held: tuple | None = None
 
@@ -85,7 +96,7 @@ class Watch:
         "counted",
         "kind",
     )
-    KEPT += ("healthy_since", "acted_at", "failed_at", "judged", "revivals", "restarts")
+    KEPT += ("healthy_since", "acted_at", "failed_at", "judged", "revivals", "restarts", "falls")
 
     def dump(self):
         kept = {key: getattr(self, key) for key in self.KEPT}
@@ -141,7 +152,28 @@ class Watch:
         if before is None or unit.restarts <= before or self._own_work(now):
             return []
         self.restarts += [now] * (unit.restarts - before)
-        return self._open(CRASH, "the process ended and systemd started it again")
+        result, words = self.systemd.ended(unit.unit) or ("", "")
+        kind, reason = CRASH, f"the process ended{f' ({words})' if words else ''} and systemd started it again"
+        if result == "oom-kill":
+            limit = self.process.memory_max_mb or unit.memory_max_mb
+            limited = f" (its limit is {limit} MB)" if limit else ""
+            kind, reason = OOM, f"the kernel killed it for want of memory{limited}, and systemd started it again"
+        self._fall(now, unit.restarts - before)
+        if not self._looping(now):
+            return self._open(kind, reason)
+        return self._open(LOOP, f"{self._loop_words(now, 'ended')}; the last time {reason}")
+
+    def _fall(self, now, times=1):
+        window = self.settings.restart_window
+        self.falls = [moment for moment in [*self.falls, *[now] * times] if now - moment < window][-100:]
+
+    def _looping(self, now):
+        """A state of its own: it comes back each time, and is not well for that."""
+        recent = [moment for moment in self.falls if now - moment < self.settings.restart_window]
+        return len(recent) >= LOOP_TIMES and now - recent[-1] < LOOP_OVER
+
+    def _loop_words(self, now, verb):
+        return f"it has {verb} {len(self.falls)} times within {max(1, round((now - self.falls[0]) / 60))} min"
 
     def _own_work(self, now):
         return self.acted_at is not None and now - self.acted_at < OWN_RESTART
@@ -151,6 +183,7 @@ class Watch:
         if unit.invocation != self.invocation:
             self.invocation = unit.invocation
             self.failures = self.successes = 0
+            self.looks.clear()
             self.grace_until = (unit.active_since or now) + self.settings.start_grace
             self._become("starting" if now < self.grace_until else "unknown")
         elif self.health in ("restarting", "stopped", "failed", "missing"):
@@ -161,7 +194,11 @@ class Watch:
         self.grace_until = 0.0
         self.failures = 0
         self.successes += 1
-        if self.health == "up" or (self.health != "failing" and self.successes < self.settings.successes):
+        self.looks.clear()
+        if self.health == "up" or (self.health not in ("failing", "looping") and self.successes < self.settings.successes):
+            return []
+        if self._looping(now):
+            self._become("looping", self._loop_words(now, "ended or been down"))
             return []
         self._become("up")
         self.held = None
@@ -178,12 +215,34 @@ class Watch:
         self.failures += 1
         self.failing_at = now if self.failures == 1 else self.failing_at
         self.kind = outcome.kind
+        if outcome.activity is not None:
+            self.looks.append((now, outcome.activity))
         if self.failures < self.settings.failures:
             self._become("down" if self.health == "down" else "failing", outcome.reason)
             return []
         fresh = self.health != "down"
         self._become("down", outcome.reason)
-        return self._open(outcome.kind, outcome.reason, self.failing_at) if fresh else []
+        if self.process.kind != "server" and self.at_work():
+            self.reason = f"{outcome.reason}, but it is at work: it is left alone"
+        if not fresh:
+            return []
+        self._fall(now)
+        if self._looping(now):
+            return self._open(FLAPPING, f"{self._loop_words(now, 'been down')}; now {outcome.reason}", self.failing_at)
+        return self._open(outcome.kind, self.reason, self.failing_at)
+
+    def at_work(self):
+        """Whether a restart would take more than it gives: it computes, or somebody waits for its answer, and not for too long yet."""
+        if self.kind not in (HANG, STALE) or len(self.looks) < 2:
+            return False
+        (start, first), (end, last) = self.looks[0], self.looks[-1]
+        if last.stopped:
+            return False
+        computes = (last.ticks - first.ticks) * TICK >= BUSY * (end - start)
+        if self.kind == STALE:
+            return computes
+        patience = self.process.patience or self.settings.busy_limit
+        return (computes or last.clients > 0) and self.clock.monotonic() - self.failing_at < patience
 
     def _failed(self, now, unit):
         if unit.changed == self.judged:  # nothing new: a revival that had no effect, at most
@@ -232,7 +291,7 @@ class Watch:
             self.incident = Incident(f"{int(wall)}-{self.process.unit.rpartition('.')[0]}", kind, reason, wall, now, now)
             return [self._event("opened", kind=kind, reason=reason)]
         # A crash loop is one story: it is told again once a minute.
-        told = kind == incident.kind == CRASH and now - incident.told_at < TELL_AGAIN
+        told = kind == incident.kind and (kind in (LOOP, FLAPPING) or (kind in (CRASH, OOM) and now - incident.told_at < TELL_AGAIN))
         incident.times += 1
         incident.kind, incident.reason = kind, reason
         if incident.recovered_after is not None:
@@ -250,6 +309,8 @@ class Watch:
     def wants(self):
         """`kill`, `restart` or `revive`, or None when there is nothing to do or it is systemd's or the operator's turn."""
         if self.health == "down":
+            if self.successes or self.at_work():  # it has just answered, or will
+                return None
             return "kill" if self.kind == HANG else "restart"
         if self.health == "failed" and self.clock.monotonic() >= self.revive_at():
             return "revive"

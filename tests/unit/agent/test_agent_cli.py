@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from mainstay import cli, config, text
+from mainstay.commands import logs
 from mainstay.paths import Paths
 from mainstay.records import Incidents, write_state
 from mainstay.units import UnitState
@@ -389,12 +390,29 @@ class TestSteering:
             (("shop/web", "-f", "-n", "5"), ["--follow", "--unit=shop-web@*.service"]),
             (("shop/web/8000",), ["--no-pager", "--unit=shop-web@8000.service"]),
             (("shop-web@8000",), ["--no-pager", "--unit=shop-web@8000.service"]),
+            (("agent",), ["--no-pager", *(f"--unit={unit}" for unit in logs.AGENT)]),
         ],
     )
     def test_logs(self, host, argv, command):
         assert host.run("logs", *argv)[0] == 0
         assert host.calls[0][0] == "journalctl"
         assert host.calls[0][3:] == command
+
+    @pytest.mark.parametrize(
+        ("argv", "commands"),
+        [
+            (("nginx",), [["journalctl", "--output=short-iso", "--lines=100"], ["tail", "--lines=100"]]),
+            (("nginx", "-f", "-n", "5"), [["tail", "-F", "--lines=5"]]),
+        ],
+    )
+    def test_logs_of_a_server_with_a_file(self, host, tmp_path, monkeypatch, argv, commands):
+        file = tmp_path / "error.log"
+        file.write_text("")
+        host.configure(servers=[{"name": "nginx", "unit": "nginx.service"}])
+        monkeypatch.setitem(logs.FILES, "nginx", str(file).lstrip("/"))
+        assert host.run("logs", *argv)[0] == 0
+        assert [call[: len(words)] for call, words in zip(host.calls, commands)] == commands
+        assert host.calls[-1][-1] == str(file)
 
     def test_maintenance(self, host):
         assert host.run("maintenance")[1] == "Maintenance is off: the agent acts.\n"

@@ -131,6 +131,10 @@ def test_agent_watches_every_process(host):
     assert {WEB, MAILER} <= {entry["unit"] for entry in declared["processes"]}
     servers = {entry["server"]: entry["health"] for entry in _status(host)["servers"]}
     assert servers == dict.fromkeys(["nginx", "postgresql", "redis/shop-cache", "redis/shop-queue"], "up")
+    resources = {entry["resource"]: entry for entry in _status(host)["resources"]}
+    assert {"disk /", "connections of shop", "queue of shop", "system"} <= set(resources)
+    assert any(name.startswith("memory of shop/web/") for name in resources)
+    assert resources["queue of shop"]["value"] >= 0 and 0 < resources["disk /"]["value"] < 100
 
 
 def test_its_group_may_look_and_only_root_may_act(host):
@@ -202,6 +206,52 @@ def test_hanging_process_answers_again_within_30_seconds(host):
     assert (incident["kind"], incident["actions"][-1]) == ("hang", "SIGKILL, restart")
     evidence = host.check_output(f"mainstay history --id {incident['id']}")
     assert "stopped by a signal" in evidence
+    told = host.check_output("mainstay why shop/web")
+    assert "Done: SIGKILL, restart" in told and "stopped by a signal" in told and "To do:" in told
+
+
+def test_a_full_disk_is_told_and_cleared(host):
+    fill = "head --bytes=16M /dev/zero > /var/cache/apt/archives/filler.deb"
+    host.check_output("rm -f /var/lib/mainstay/reclaimed.json && mount -t tmpfs -o size=16m,mode=755 tmpfs /var/cache")
+
+    def incidents():
+        told = json.loads(host.check_output("mainstay history --json -n 1000"))["incidents"]
+        return [incident for incident in told if incident.get("resource") == "disk /var/cache"]
+
+    before = len(incidents())
+    try:
+        host.run(f"mkdir -p /var/cache/apt/archives/partial && {fill}; systemctl restart {AGENT}")
+        _eventually(lambda: len(incidents()) > before and incidents()[-1]["actions"], 60, "something thrown away")
+        assert incidents()[-1]["actions"] == ["packages: 16 MB freed"]
+        assert not host.file("/var/cache/apt/archives/filler.deb").exists
+        # Once an hour, whoever asks for it.
+        host.run(f"{fill}; systemctl start mainstay-reclaim.service")
+        assert host.file("/var/cache/apt/archives/filler.deb").exists
+    finally:
+        # In a container mounts do not reach the agent's own view of the file systems, and neither do their ends.
+        host.check_output(f"umount /var/cache && systemctl restart {AGENT}")
+
+
+def test_a_worker_that_computes_without_a_heartbeat_is_left_alone_until_it_rests(host):
+    folder, config = f"/run/systemd/system/{MAILER}.d", "/etc/mainstay/agent.json"
+    fault = '[Service]\\nExecStart=\\nExecStart=/usr/bin/python3 -c "while True: pass"\\n'
+    host.check_output(f"mkdir -p {folder} && printf '{fault}' > {folder}/fault.conf && systemctl daemon-reload")
+    # Its heartbeat is never renewed; it may be three minutes old, which nobody wants to wait for here.
+    host.check_output(f"cp -p {config} /run/agent.json && sed -i '/max_age/s/[0-9][0-9]*/8/' {config}")
+    try:
+        # Its first sign of life ends the grace of its start.
+        host.check_output(
+            f"systemctl stop {AGENT} && rm -f /run/mainstay/state.json && systemctl start {AGENT} && systemctl restart {MAILER}"
+        )
+        before = _property(host, MAILER, "MainPID")
+        _eventually(lambda: "it is at work" in (_entry(host, MAILER)["reason"] or ""), 40, "a verdict of two signs")
+        time.sleep(4)
+        assert _property(host, MAILER, "MainPID") == before
+        host.check_output(f"kill -STOP {before}")
+        _eventually(lambda: _property(host, MAILER, "MainPID") not in ("0", before), 30, "a restart of what rests")
+    finally:
+        host.check_output(f"rm -r {folder}; mv /run/agent.json {config}; systemctl daemon-reload")
+        host.check_output(f"systemctl restart {MAILER} {AGENT}")
 
 
 @slow

@@ -76,7 +76,7 @@ def test_many(run, url, closed_port):
     assert result["failed"]
     assert result["msg"] == f"queue (127.0.0.1:{closed_port}) is not healthy after 1 attempt: connection refused"
     assert [item["healthy"] for item in result["results"]] == [True, False]
-    assert all(set(item) >= RETURNED - {"changed"} for item in result["results"])
+    assert all(set(item) >= RETURNED - {"changed", "seconds"} for item in result["results"])
     result = run(probes=[good, good])
     assert (result["failed"], result["healthy"], len(result["results"])) == (False, True, 2)
     assert run(probes=[])["healthy"] is True

@@ -146,4 +146,5 @@ class Tree:
 
     def procfile(self):
         """The lines of a Procfile, ``{process type: command}``."""
-        return dict(re.findall(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*?)[ \t]*$", self.text("Procfile"), re.MULTILINE))
+        found = re.findall(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*)", self.text("Procfile"), re.MULTILINE)
+        return {name: command.rstrip() for name, command in found}

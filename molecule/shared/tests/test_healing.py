@@ -71,9 +71,8 @@ def _entry(host, unit):
 
 
 def _history(host, unit):
-    return [
-        incident for incident in json.loads(host.check_output("mainstay history --json -n 1000"))["incidents"] if incident["unit"] == unit
-    ]
+    recorded = json.loads(host.check_output("mainstay history --json -n 1000"))["incidents"]
+    return [incident for incident in recorded if incident.get("unit") == unit]  # a disk has none
 
 
 def _eventually(condition, seconds, what):

@@ -71,7 +71,7 @@ def test_status_tells_of_a_reboot_that_is_due(host):
 
 @on_trixie
 def test_updates_and_reboots_come_in_their_windows(host):
-    """Those of molecule.yml."""
+    """Those of group_vars."""
     assert 'Unattended-Upgrade::Automatic-Reboot-Time "04:30";' in host.check_output("apt-config dump")
     assert " 03:" in host.check_output("systemctl show apt-daily-upgrade.timer --property=NextElapseUSecRealtime --value")
 

@@ -231,6 +231,7 @@ def test_a_full_disk_is_told_and_cleared(host):
         host.check_output(f"umount /var/cache && systemctl restart {AGENT}")
 
 
+@slow
 def test_a_worker_that_computes_without_a_heartbeat_is_left_alone_until_it_rests(host):
     folder, config = f"/run/systemd/system/{MAILER}.d", "/etc/mainstay/agent.json"
     fault = '[Service]\\nExecStart=\\nExecStart=/usr/bin/python3 -c "while True: pass"\\n'

@@ -42,7 +42,7 @@ PROCESS = (
 # Of the servers each has its own word in these; the rest is as for apps.
 OWN_WORD = ("CapabilityBoundingSet", "PrivateTmp", "ProtectHome", "ProtectProc", "ProtectSystem")
 SERVER = (
-    *(line for line in COMMON if line.split("=")[0] not in OWN_WORD),
+    *(line for line in COMMON if line.split("=", maxsplit=1)[0] not in OWN_WORD),
     "SystemCallFilter=@system-service",
     "SystemCallErrorNumber=EPERM",
 )

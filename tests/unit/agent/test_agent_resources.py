@@ -404,7 +404,7 @@ def test_a_queue_without_a_running_worker_is_its_unit_s_matter(clock, tmp_path, 
 
 
 def _steps(root, done):
-    return {"a": (str(root), lambda folder: done.append(folder)), "b": (f"{root}/none", lambda folder: done.append(folder))}
+    return {"a": (str(root), done.append), "b": (f"{root}/none", done.append)}
 
 
 @pytest.mark.parametrize(("percent", "age", "runs"), [(96, None, 1), (94, None, 0), (96, 3599, None), (96, 3601, 1)])

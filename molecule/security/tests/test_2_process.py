@@ -82,7 +82,7 @@ def test_root_follows_no_link_of_its_own(host, mole, shop):
         "mainstay run mole -- true",
         "mainstay clean mole --yes",
         "mainstay restart mole",
-        "systemd-tmpfiles --create --remove",
+        "systemd-tmpfiles --create --remove /etc/tmpfiles.d/mainstay.conf",
     ):
         host.run(command)
     assert host.check_output("stat -c '%n %U:%G %a %s' /etc /etc/shadow /etc/passwd /etc/hosts; ls /etc") == before

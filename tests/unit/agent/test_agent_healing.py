@@ -101,6 +101,20 @@ def test_a_crash_is_systemd_s_but_remembered(world):
     assert host.agent.report()["processes"][0]["restarts_24h"] == 1
 
 
+@pytest.mark.parametrize(("state", "ends"), [(None, "open"), ("{}", "closed")], ids=["remembered", "forgotten"])
+def test_an_incident_that_nobody_remembers_is_over(world, state, ends):
+    """As after a start of the host, whose /run is new."""
+    host = world(dry_run=True)  # nothing is done about it
+    host.live(20)
+    host.units[WEB]["behaves"] = "error"
+    host.live(20)
+    host.start_agent(state)
+    (incident,) = host.incidents()
+    assert (incident["state"], incident["unit"]) == (ends, WEB)
+    host.live(30)
+    assert [incident["state"] for incident in host.incidents()][-1] == "open", "what is not well is seen anew"
+
+
 def test_a_crash_loop_is_told_once_a_minute(world):
     host = world()
     host.live(20)

@@ -22,7 +22,7 @@ from .limits import Hold, Limits
 from .notify import notify
 from .paths import Paths
 from .prober import Prober
-from .records import Incidents, open_resources, read_state, write_state
+from .records import Incidents, open_resources, open_units, read_state, write_state
 from .resource_watch import ResourceWatch
 from .resources import INTERVAL as RESOURCES_EVERY
 from .resources import Resources
@@ -73,6 +73,10 @@ class Agent:
     def restore(self):
         """Go on where the agent was before its own restart; a state that cannot be read is no state."""
         self._adopt()
+        self._remember()
+        self._let_go()
+
+    def _remember(self):
         state = read_state(self.paths.state)
         try:
             memory = state["memory"]
@@ -92,6 +96,16 @@ class Agent:
             for name, found in open_resources(self.paths.incidents).items() if self.resources else ():
                 self.resource_watches[name] = ResourceWatch(name, self.clock)
                 self.resource_watches[name].adopt(found)
+        except OSError as error:
+            self.log(f"the incidents of before cannot be read: {error}", 4)
+
+    def _let_go(self):
+        """Incidents of processes end where nobody remembers them, as after a start of the host: what is not well is seen anew."""
+        known = {watch.incident.id for watch in self.watches.values() if watch.incident}
+        try:
+            for incident, place in open_units(self.paths.incidents).items():
+                if incident not in known:
+                    self._write({"incident": incident, "event": "closed", **place, "reason": "the agent began anew without it"})
         except OSError as error:
             self.log(f"the incidents of before cannot be read: {error}", 4)
 

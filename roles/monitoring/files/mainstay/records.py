@@ -26,6 +26,11 @@ def _opened(path):
     return open(descriptor, encoding="utf-8", errors="replace")
 
 
+# What says where an incident is, and the events after which it is not open.
+PLACE = ("app", "process", "instance", "server", "unit")
+OVER = ("recovered", "closed", "stopped")
+
+
 class Incidents:
     """An append-only file of events that never grows past its size; the previous file is kept once."""
 
@@ -77,6 +82,24 @@ def open_resources(path):
                     if '"resource"' in line:
                         with contextlib.suppress(ValueError, LookupError, TypeError):
                             _follow(found, json.loads(line))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def open_units(path):
+    """Of the incidents of processes and servers those that are not over, by their id, with what says where they are."""
+    found = {}
+    for name in (f"{path}.1", path):
+        try:
+            with _opened(name) as file:
+                for line in file:
+                    with contextlib.suppress(ValueError, LookupError, TypeError):
+                        event = json.loads(line)
+                        if "resource" not in event and event["event"] in ("opened", "again"):
+                            found[event["incident"]] = {key: event[key] for key in PLACE if key in event}
+                        elif event["event"] in OVER:
+                            found.pop(event["incident"], None)
         except FileNotFoundError:
             continue
     return found

@@ -210,7 +210,8 @@ def test_root_wins_every_race_for_a_place(host, mole, shop):
     try:
         host.run(
             f"for i in $(seq {RACES}); do logrotate --force --state /run/race.state /etc/logrotate.d/mainstay-mole; "
-            "test $((i % 20)) -ne 0 || { systemd-tmpfiles --create --remove /etc/tmpfiles.d/mainstay.conf; mainstay clean mole --yes; mainstay run mole -- true; }; "
+            "test $((i % 20)) -ne 0 || { systemd-tmpfiles --create --remove /etc/tmpfiles.d/mainstay.conf; "
+            "mainstay clean mole --yes; mainstay run mole -- true; }; "
             "done > /run/race.log 2>&1"
         )
     finally:

@@ -52,9 +52,8 @@ class Incidents:
                 os.replace(self.path, f"{self.path}.1")
 
 
-def read_events(path):
-    """All events, oldest first. Lines that cannot be read (a crash while writing) are passed over."""
-    events = []
+def events(path):
+    """All events, oldest first, one at a time, as the file may be long. Lines that cannot be read (a crash while writing) are passed over."""
     found = False
     for name in (f"{path}.1", path):
         try:
@@ -64,44 +63,36 @@ def read_events(path):
                     with contextlib.suppress(ValueError):
                         event = json.loads(line)
                         if isinstance(event, dict) and "event" in event:
-                            events.append(event)
+                            yield event
         except FileNotFoundError:
             continue
     if not found:
         os.stat(os.path.dirname(path))  # tells "may not look" from "nothing there yet"
-    return events
+
+
+def read_events(path):
+    """All events at once."""
+    return list(events(path))
 
 
 def open_resources(path):
-    """Of the incidents of resources those that nobody has closed, by the resource; read line by line, as the file may be long."""
+    """Of the incidents of resources those that nobody has closed, by the resource."""
     found = {}
-    for name in (f"{path}.1", path):
-        try:
-            with _opened(name) as file:
-                for line in file:
-                    if '"resource"' in line:
-                        with contextlib.suppress(ValueError, LookupError, TypeError):
-                            _follow(found, json.loads(line))
-        except FileNotFoundError:
-            continue
+    for event in events(path):
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            _follow(found, event)
     return found
 
 
 def open_units(path):
     """Of the incidents of processes and servers those that are not over, by their id, with what says where they are."""
     found = {}
-    for name in (f"{path}.1", path):
-        try:
-            with _opened(name) as file:
-                for line in file:
-                    with contextlib.suppress(ValueError, LookupError, TypeError):
-                        event = json.loads(line)
-                        if "resource" not in event and event["event"] in ("opened", "again"):
-                            found[event["incident"]] = {key: event[key] for key in PLACE if key in event}
-                        elif event["event"] in OVER:
-                            found.pop(event["incident"], None)
-        except FileNotFoundError:
-            continue
+    for event in events(path):
+        with contextlib.suppress(LookupError, TypeError):
+            if "resource" not in event and event["event"] in ("opened", "again"):
+                found[event["incident"]] = {key: event[key] for key in PLACE if key in event}
+            elif event["event"] in OVER:
+                found.pop(event["incident"], None)
     return found
 
 

@@ -5,25 +5,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.outside import is_loopback
+from ansible_collections.mainstay.vps.plugins.module_utils.verify.gather import addresses_of
 
 SECONDS = 2
 
 
 def resolve(name):
-    try:
-        return sorted({item[4][0] for item in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
-    except OSError:
-        return []
-
-
-def _is_loopback(address):
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    """The addresses of a host name, as the control node resolves it."""
+    return addresses_of(name) or []
 
 
 def answers(address, port, seconds=SECONDS):
@@ -47,13 +40,13 @@ def look(host, private, own, ports):
     where nothing answers there, the control node has no way to see it from outside.
     """
     reached = resolve(host)
-    candidates = [address for address in (*reached, *([private] if private else []), *own) if not _is_loopback(address)]
+    candidates = [address for address in (*reached, *([private] if private else []), *own) if not is_loopback(address)]
     for address in dict.fromkeys(candidates):
         open_ports = answering(address, ports)
         if open_ports:
             return {
                 "address": address,
-                "addresses": [item for item in reached if not _is_loopback(item)],
+                "addresses": [item for item in reached if not is_loopback(item)],
                 "open": open_ports,
                 "closed": [port for port in ports if port not in open_ports],
             }

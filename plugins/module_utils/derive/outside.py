@@ -12,7 +12,8 @@ import re
 INDIRECT = re.compile(r"(^|\s)-J|ProxyJump|ProxyCommand", re.IGNORECASE)
 
 
-def _is_loopback(address):
+def is_loopback(address):
+    """Whether an address leads nowhere but to the machine that asks."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -25,7 +26,7 @@ def _why_not(address, connection, ssh_arguments, asked):
         return "mainstay_outside is false"
     if connection not in ("ssh", "smart", "paramiko"):
         return "Ansible runs on the host itself"
-    if _is_loopback(address):
+    if is_loopback(address):
         return f"SSH comes by a forwarded port of {address}; mainstay_outside_address names the host's own address"
     if INDIRECT.search(ssh_arguments):
         return "SSH goes over another host"
@@ -40,7 +41,7 @@ def outside(rules, listeners, address, connection="ssh", ssh_arguments="", asked
     :returns: ``{"address", "ports", "told"}``; no ports where there is a reason not to ask, which the line in ``told`` says.
     """
     why_not = _why_not(address, connection, ssh_arguments, asked)
-    heard = {item["port"] for item in listeners if item["protocol"].startswith("tcp") and not _is_loopback(item["address"])}
+    heard = {item["port"] for item in listeners if item["protocol"].startswith("tcp") and not is_loopback(item["address"])}
     world = {
         int(rule["port"])
         for rule in rules

@@ -15,7 +15,7 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils import from_outside, 
 @pytest.fixture
 def listening(monkeypatch):
     """A port that answers; for once a loopback address counts as one of another host."""
-    monkeypatch.setattr(from_outside, "_is_loopback", lambda address: address == "127.0.0.9")
+    monkeypatch.setattr(from_outside, "is_loopback", lambda address: address == "127.0.0.9")
     with socket.create_server(("0.0.0.0", 0)) as listener, socket.create_server(("127.0.0.1", 0)) as other:
         closed = other.getsockname()[1]
         other.close()

@@ -153,12 +153,12 @@ def namespaces(tmp_path_factory, monkeypatch):
 @pytest.mark.parametrize("cover", ["overlay", "copy"])
 def test_a_rehearsal_leaves_no_trace(namespaces, tmp_path, monkeypatch, cover):
     monkeypatch.setattr(rehearsal, "COVERS", (cover,))
-    mounts = mountpoints()
     (tmp_path / "kept").write_text("x")
     verdict = rehearse([place(f"{tmp_path}/new", "y")], [["sh", "-c", f"cat {tmp_path}/new {tmp_path}/kept; exit 1"]], 60)
     assert (verdict.outcome, verdict.output) == ("failed", "yx")
     assert os.listdir(tmp_path) == ["kept"]
-    assert mountpoints() == mounts
+    # Only what lies here: others mount and unmount on this machine, too, such as who builds an image beside the test.
+    assert [mount for mount in mountpoints() if mount.startswith((str(tmp_path), rehearsal.SCRATCH))] == []
 
 
 def test_what_is_mounted_below_stays_visible(namespaces):

@@ -12,7 +12,6 @@ import tarfile
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 
-from ansible.module_utils.urls import open_url
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.containers import REFERENCE
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 
@@ -109,15 +108,22 @@ def _ask(reference, authorization):
     return _digest(url, f"Bearer {_token(challenge, reference, authorization)}")
 
 
+def _fetch(url, **options):
+    """An answer over HTTP; what it takes is loaded when it is needed, a fifth of a second that every run would pay."""
+    from ansible.module_utils.urls import open_url
+
+    return open_url(url, timeout=TIMEOUT, http_agent="mainstay", **options)
+
+
 def _digest(url, authorization):
     headers = {"Accept": MANIFESTS, **({"Authorization": authorization} if authorization else {})}
-    with open_url(url, method="HEAD", headers=headers, timeout=TIMEOUT, http_agent="mainstay") as answer:
+    with _fetch(url, method="HEAD", headers=headers) as answer:
         return answer.headers.get("Docker-Content-Digest")
 
 
 def _token(challenge, reference, authorization):
     wanted = {"service": challenge.get("service", ""), "scope": f"repository:{reference['repository']}:pull"}
     headers = {"Authorization": authorization} if authorization else {}
-    with open_url(f"{challenge['realm']}?{urlencode(wanted)}", headers=headers, timeout=TIMEOUT, http_agent="mainstay") as answer:
+    with _fetch(f"{challenge['realm']}?{urlencode(wanted)}", headers=headers) as answer:
         said = json.load(answer)
     return said.get("token") or said.get("access_token")

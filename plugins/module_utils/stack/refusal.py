@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 
 
 class DeclarationError(ValueError):
@@ -137,6 +138,25 @@ def network_of(text, where):
 def networks_of(value, where):
     """A list of addresses and networks, each as text in its normal form."""
     return [str(network_of(item, f"{where}[{index}]")) for index, item in enumerate(texts_of(value, where))]
+
+
+def unfit(rules):
+    """A sentence for each variable of a role that cannot be used, from rows of its name, its value and what it must be.
+
+    That is a whole number from ``least`` to ``most``, or a text of the ``form`` of a regular expression, in words ``what``.
+    """
+    sentences = []
+    for rule in rules:
+        name, value = rule["name"], rule["value"]
+        if "form" in rule:
+            if not re.fullmatch(rule["form"], str(value)):
+                sentences.append(f"{name}: {value} is not {rule['what']}.")
+            continue
+        least, most = int(rule.get("least", 0)), int(rule.get("most", 2**63))
+        if not least <= int(value) <= most:
+            wanted = f"at least {least}" if "most" not in rule else f"from {least} to {most}"
+            sentences.append(f"{name}: {value} must be {wanted}{rule.get('why', '')}.")
+    return sentences
 
 
 class ReleaseError(ValueError):

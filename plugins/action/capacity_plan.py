@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy.unit_commands import refuse_commands
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, alerts, backups, names, remains, tiers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import networks_of
+from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
 
 
 class ActionModule(ActionBase):
@@ -21,10 +23,13 @@ class ActionModule(ActionBase):
                 "apps": {"type": "raw", "required": True},
                 "users": {"type": "raw", "default": 100},
                 "removed": {"type": "str", "default": ""},
+                "sources": {"type": "bool", "default": False},
             }
         )[1]
         try:
-            return {**result, "changed": False, **_plan(options["apps"], options["users"], options["removed"], task_vars)}
+            plan = _plan(options["apps"], options["users"], options["removed"], task_vars)
+            releases = sources.releases(options["apps"], task_vars) if options["sources"] else {}
+            return {**result, "changed": False, **plan, "releases": releases}
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
 
@@ -38,6 +43,7 @@ def _plan(apps, users, removed, task_vars):
     hosts = list(task_vars["ansible_play_hosts_all"])
     planned = tiers.plan_hosts(hosts, task_vars["hostvars"], task_vars["groups"])
     declared = normalise(apps)
+    refuse_commands(declared)
     for host in hosts:
         variables, serves = task_vars["hostvars"][host], planned[host]["tiers"]
         if "backend" in serves:

@@ -119,7 +119,13 @@ class ActionModule(ActionBase):
                 held = json.loads(text)
                 if same_run(held):
                     mine.append(f"{LOCKS}/{app}.deploy")
-                    entry = {"time": round(now), "app": app, "by": held["by"], **apps[app], "seconds": round(now - held["since"], 1)}
+                    entry = {
+                        "time": round(now),
+                        "app": app,
+                        "by": held["by"],
+                        **apps[app],
+                        "seconds": max(0, round(now - held["since"], 1)),
+                    }
                     lines.append(json.dumps(entry))
                     told.append(sentence(entry))
         if mine:

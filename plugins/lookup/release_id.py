@@ -40,23 +40,13 @@ _raw:
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.mainstay.vps.plugins.module_utils.release.identity import release_id
-from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
-        node = sources.control_node(variables or {})
         try:
-            return [{name: self._id(name, app, node) for name, app in normalise(terms[0] if terms else {}).items()}]
+            return [sources.releases(terms[0] if terms else {}, variables or {})]
         except ValueError as error:
             raise AnsibleLookupError(str(error)) from error
-
-    def _id(self, name, app, node):
-        try:
-            digest = sources.resolve(app["source"], **node)["digest"]
-            return release_id(digest, app["runtime"], app["build"], app["public"], app["directory"], app["shared"], app["node"])
-        except sources.ReleaseError as error:
-            raise AnsibleLookupError(f"mainstay_apps.{name}.{error}") from error

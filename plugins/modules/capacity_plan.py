@@ -32,6 +32,10 @@ options:
       and RV(undeclared) leaves it out.
     type: str
     default: ''
+  sources:
+    description: Whether to resolve the sources of the apps, too, and to refuse those that cannot be had.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Does the same.
@@ -74,6 +78,12 @@ explain:
   type: list
   elements: str
   sample: []
+releases:
+  description: The id of the release that each app is to run, by name; none where O(sources) is V(false).
+  returned: always
+  type: dict
+  sample:
+    shop: 3f9a1c20d4be
 undeclared:
   description: One line for whatever is on the hosts and no longer declared, with what removes it.
   returned: always

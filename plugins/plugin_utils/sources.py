@@ -20,6 +20,7 @@ from ansible import constants
 from ansible_collections.mainstay.vps.plugins.module_utils.release import identity
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import containers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import source as stack_source
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 from ansible_collections.mainstay.vps.plugins.module_utils.text import mask
 from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out
@@ -32,6 +33,20 @@ def control_node(variables):
     and what is the inventory itself."""
     folders = (variables.get("inventory_dir"), variables.get("playbook_dir"), os.getcwd())
     return {"bases": [folder for folder in folders if folder], "inventory": left_out.inventory_places(variables)}
+
+
+def releases(apps, variables):
+    """The id of the release that each declared app is to run, by name; what cannot be resolved is refused."""
+    node = control_node(variables)
+    return {name: _release(name, app, node) for name, app in normalise(apps).items()}
+
+
+def _release(name, app, node):
+    try:
+        digest = resolve(app["source"], **node)["digest"]
+    except ReleaseError as error:
+        raise ReleaseError(f"mainstay_apps.{name}.{error}") from error
+    return identity.release_id(digest, app["runtime"], app["build"], app["public"], app["directory"], app["shared"], app["node"])
 
 
 def locate(path, bases, what="source.path"):

@@ -128,12 +128,3 @@ def test_one_transaction_installs_what_the_roles_would():
     for role in ("nginx", "redis", "postgresql", "pgbouncer", "mariadb", "firewall", "fail2ban", "logrotate"):
         packages = _defaults(ROLES[0].parent / role)[f"{role}_packages"]
         assert set(packages) <= together, role
-
-
-def test_the_first_play_knows_the_variables_of_every_role():
-    (task,) = [
-        item
-        for item in yaml.safe_load((ROLES[0].parents[1] / "playbooks/tasks/look.yml").read_text())
-        if "__plan_roles" in item.get("vars", {})
-    ]
-    assert sorted(task["vars"]["__plan_roles"]) == [role.name for role in ROLES if (role / "meta/argument_specs.yml").exists()]

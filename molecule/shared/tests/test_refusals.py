@@ -25,6 +25,14 @@ WRONG_VARIABLES = [({"mainstay_apps": broken(path, value)}, expected) for path, 
     ({"nginx_frame_options": "NONE"}, ["nginx_frame_options", "NONE", "SAMEORIGIN"]),
     ({"nginx_proxy_read_timeout": "soon"}, ["nginx_proxy_read_timeout", "soon", "int"]),
     ({"redis_bind": {"a": 1}}, ["redis_bind", "list"]),
+    (
+        {"mainstay_apps": {"shop": PLAIN_APP | {"source": {"path": "../nowhere"}}}},
+        ["mainstay_apps.shop.source.path", "'../nowhere'", "there is no"],
+    ),
+    (
+        {"mainstay_apps": {"shop": PLAIN_APP | {"processes": {"job": {"command": "a && b"}}}}},
+        ["shop.processes.job.command", "'a && b'", "sh -c"],
+    ),
     ({"mainstay_trusted_proxies": ["10.0.0.1/8"]}, ["mainstay_trusted_proxies[0]", "10.0.0.1/8", "host bits"]),
     ({"system_login_umask": "27"}, ["system_login_umask", "27", "is not a umask in quotes"]),
     ({"fail2ban_trusted_networks": ["office"]}, ["fail2ban_trusted_networks[0]", "office", "192.0.2.0/24"]),
@@ -45,6 +53,7 @@ def test_wrong_input_stops_before_the_host_changes():
         assert all(word.lower() in said for word in expected), (expected, run.stdout + run.stderr)
         if "mainstay_apps" in variables or "mainstay_user" in variables:
             assert "finalization of task args" not in said, "the sentence alone"
+        assert len(run.stdout.splitlines()) < 100, "no specification of all variables after it"
 
 
 def test_an_inventory_without_the_stack_s_group_is_not_taken_for_done():

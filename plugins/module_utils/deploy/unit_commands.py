@@ -46,6 +46,14 @@ def exec_line(command, where="command"):
     return " ".join(["/usr/bin/env", *exec_words(command, where)])
 
 
+def refuse_commands(apps):
+    """Refuse the commands of processes that no unit can run, before there is a unit."""
+    for app in apps.values():
+        for name, process in app["processes"].items():
+            if process["command"]:
+                exec_words(process["command"], f"mainstay_apps.{app['name']}.processes.{name}.command")
+
+
 def exec_words(command, where="command"):
     """The words of a declared command as they stand in a unit.
 

@@ -973,3 +973,10 @@ def test_a_run_under_way_is_nobody_s_orphan():
     running = {"active": ["shop-report@1.timer", "shop-report@1.service", "shop-old@1.timer", "shop-old@1.service"]}
     orphans = _scheduled(host=running)[1]["apps"]["shop"]["orphans"]
     assert orphans == ["shop-old@1.service", "shop-old@1.timer"]
+
+
+def test_a_command_that_no_unit_can_run_is_refused_before_there_is_a_unit():
+    processes = {"web": {"command": "serve --port $PORT"}, "job": {"command": "a && b"}, "image": {"command": ""}}
+    with pytest.raises(DeclarationError, match=r"mainstay_apps\.shop\.processes\.job\.command: 'a && b' cannot be used"):
+        unit_commands.refuse_commands({"shop": {"name": "shop", "processes": processes}})
+    unit_commands.refuse_commands({"shop": {"name": "shop", "processes": {name: processes[name] for name in ("web", "image")}}})

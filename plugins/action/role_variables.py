@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import unlike
+from ansible_collections.mainstay.vps.plugins.module_utils.text import mask
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What ansible-core's validator says (ansible.module_utils.common.parameters), whose words are about arguments of modules.
+QUOTED = r"(?: found in '(?P<within>[^']+)'\.?)?"
+UNKNOWN_KEY = re.compile(r"(?P<key>\S+)\. Supported parameters include: (?P<known>.*)\.")
+WRONG_TYPE = re.compile(
+    rf"(?:argument|Elements value for option) '(?P<key>[^']+)'"
+    rf"(?: is of type (?P<is>\S+){QUOTED}|{QUOTED.replace('within', 'around')} is of type (?P<item>\S+))"
+    r" and we were unable to convert to (?P<wanted>\w+): .*"
+)
+WRONG_VALUE = re.compile(r"value of (?P<key>\S+) must be one of: (?P<choices>.*), got: (?P<value>.*?)(?: found in (?P<within>.*))?")
+
+
+class ActionModule(ActionBase):
+    """All roles' variables against their specifications, in one task that fails with a sentence for each."""
+
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        options = {name: option for role in sorted(ROLES.iterdir()) for name, option in specification(role).items()}
+        given = self._templar.template({name: task_vars[name] for name in options if name in task_vars})
+        validated = ArgumentSpecValidator(options).validate(given, validate_role_argument_spec=True)
+        if validated.error_messages:
+            words = " ".join(sentence(error, given) for error in validated.error_messages)
+            raise AnsibleActionFail(mask(words, map(str, validated._no_log_values)))
+        result.update(changed=False, warnings=slips(task_vars, options, [role.name for role in ROLES.iterdir()]))
+        return result
+
+
+def specification(role):
+    """The options of a role's main entry; a role without a specification has none."""
+    file = role / "meta/argument_specs.yml"
+    if not file.exists():
+        return {}
+    return yaml.load(file.read_text(encoding="utf-8"), LOADER)["argument_specs"]["main"]["options"]
+
+
+def sentence(error, given):
+    """What the validator says, beginning with the variable."""
+    if said := UNKNOWN_KEY.fullmatch(error):
+        word, known = said["key"].rpartition(".")[2], said["known"].split(", ")
+        return f"{said['key']}: there is no such key; {unlike(word, known, 'known keys are ' + said['known'])}."
+    if said := WRONG_VALUE.fullmatch(error):
+        remedy = unlike(said["value"], said["choices"].split(", "), f"use one of {said['choices']}")
+        return f"{_place(said['within'], said['key'])}: {said['value']} cannot be used; {remedy}."
+    if said := WRONG_TYPE.fullmatch(error):
+        within = said["within"] or said["around"]
+        value = f" {given[said['key']]!r}" if not within and said["key"] in given else ""
+        return f"{_place(within, said['key'])}:{value} is of type {said['is'] or said['item']}; write {said['wanted']}."
+    what, _found, where = error.rpartition(" found in ")
+    return f"{_place(where)}: {what}." if what else f"{error}."
+
+
+def _place(*path):
+    return ".".join(filter(None, path)).replace(" -> ", ".")
+
+
+def slips(variables, options, roles):
+    """A warning for each variable that nearly has the name of one of a role; it may be somebody's own, so it is no error."""
+    prefixes = tuple(f"{role}_" for role in roles)
+    warnings = []
+    for name in sorted(name for name in variables if name.startswith(prefixes) and name not in options):
+        for near in difflib.get_close_matches(name, options, 1, 0.9):
+            warnings.append(f"{name}: no role reads this variable. Did you mean {near}?")
+    return warnings

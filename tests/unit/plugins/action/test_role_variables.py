@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.mainstay.vps.plugins.action.role_variables import ROLES, sentence, slips, specification
+
+OPTIONS = {name: option for role in ROLES.iterdir() for name, option in specification(role).items()}
+
+
+def refused(given):
+    """What is said of values by the validator of the ansible-core that is installed, in our words."""
+    errors = ArgumentSpecValidator(OPTIONS).validate(given, validate_role_argument_spec=True).error_messages
+    return " ".join(sentence(error, given) for error in errors)
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"system_nofile": 65536, "nginx_sorry_page": True}, ""),
+        ({"system_nofile": "many"}, "system_nofile: 'many' is of type str; write int."),
+        ({"system_packages": {"curl": 1}}, "system_packages: {'curl': 1} is of type dict; write list."),
+        ({"monitoring_revive_delays": ["soon"]}, "monitoring_revive_delays: ['soon'] is of type str; write int."),
+        (
+            {"firewall_backend": "ufww"},
+            "firewall_backend: ufww cannot be used; did you mean ufw? Use one of nftables, ufw.",
+        ),
+        (
+            {"certificates_sites": [{"name": "a", "source": "selfsigned", "tls": 1}]},
+            "certificates_sites.tls: there is no such key; known keys are certificate, key, name, names, source.",
+        ),
+        (
+            {"certificates_sites": [{"name": "a", "source": "selfsigned", "kye": "/k"}]},
+            "certificates_sites.kye: there is no such key; did you mean key? Known keys are certificate, key, name, names, source.",
+        ),
+        ({"certificates_sites": [{"name": "a"}]}, "certificates_sites: missing required arguments: source."),
+        (
+            {"certificates_sites": [{"name": {"a": 1}, "source": "selfsigned", "names": {}}]},
+            "certificates_sites.names: is of type dict; write list.",
+        ),
+    ],
+)
+def test_a_value_that_no_role_can_use_is_refused_in_a_sentence(given, words):
+    assert refused(given) == words
+
+
+def test_what_nearly_has_the_name_of_a_variable_is_told():
+    variables = {"nginx_sorry_pages": 1, "system_nofile": 2, "backup_ours": 3, "nearly_nginx_sorry_pages": 4}
+    assert slips(variables, OPTIONS, ["nginx", "system", "backup"]) == [
+        "nginx_sorry_pages: no role reads this variable. Did you mean nginx_sorry_page?"
+    ]
+
+
+def test_every_role_with_variables_is_looked_at():
+    assert {role.name for role in ROLES.iterdir() if specification(role)} == {role.name for role in ROLES.iterdir()} - {"host"}

@@ -36,10 +36,7 @@ class ActionModule(ActionBase):
 
 def _plan(apps, users, removed, task_vars):
     names.refuse_unknown_variables(task_vars)
-    if not apps:
-        near = " There is a variable mainstay_app; did you mean mainstay_apps?" if "mainstay_app" in task_vars else ""
-        remedy = "Declare yours in group_vars/all.yml beside the inventory, as inventory.example does."
-        raise ValueError(f"mainstay_apps: no app is declared. {remedy}{near}")
+    names.refuse_missing_apps(apps, task_vars)
     hosts = list(task_vars["ansible_play_hosts_all"])
     planned = tiers.plan_hosts(hosts, task_vars["hostvars"], task_vars["groups"])
     declared = normalise(apps)

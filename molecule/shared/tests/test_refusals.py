@@ -20,7 +20,7 @@ PLAIN_APP = {"source": {"path": "../examples/pages"}, "processes": {"job": {"com
 WRONG_VARIABLES = [({"mainstay_apps": broken(path, value)}, expected) for path, value, expected in WRONG[::8]] + [
     ({"mainstay_users": 0}, ["mainstay_users", "0", "1 to 10000000"]),
     ({"mainstay_user": 50}, ["mainstay_user: nothing reads this variable", "mainstay_users"]),
-    ({"mainstay_apps": {}}, ["mainstay_apps: no app is declared", "group_vars/all.yml"]),
+    ({"mainstay_apps": None}, ["mainstay_apps: no app is declared", "group_vars/all.yml"]),
     *(({"mainstay_apps": {name: PLAIN_APP}}, [f"mainstay_apps.{name}", word, f"{name}-app"]) for name, word in TAKEN.items()),
     ({"nginx_frame_options": "NONE"}, ["nginx_frame_options", "NONE", "SAMEORIGIN"]),
     ({"nginx_proxy_read_timeout": "soon"}, ["nginx_proxy_read_timeout", "soon", "int"]),

@@ -22,8 +22,8 @@ from ..stack.tiers import LOOPBACK, asked_at
 from ..stack.variables import secret_names
 from .units import UNITS, planned, run_mount, shared_folders, unit
 
-# A process that dies at once is active for a moment after each start; two seconds later it still has to be. For one of them it must
-# neither have run nor waited for a processor: until then it may load its code, which takes long on a slow machine, and die of it. One
+# A process that dies at once is active for a moment after each start; five seconds later it still has to be, as one that cannot reach
+# what it needs gives up after two or three. For one of them it must neither have run nor waited for a processor: until then it may load its code, which takes long on a slow machine, and die of it. One
 # that is busy for ten seconds has found work.
 STAYS_UP = """
 get() { systemctl show --property="$1" --value "$unit"; }
@@ -33,7 +33,7 @@ echo "it is $state"
 read -r now _ </proc/uptime
 age=$((${now%.*}${now#*.} * 10 - $(get ActiveEnterTimestampMonotonic) / 1000))
 [ "$age" -lt 10000 ] || exit 0
-[ "$age" -ge 2000 ] || exit 1
+[ "$age" -ge 5000 ] || exit 1
 read -r ran waited _ <"/proc/$(get MainPID)/schedstat" || exit 1
 [ $((age - (ran + waited) / 1000000)) -ge 1000 ]
 """.strip()

@@ -170,10 +170,12 @@ def _belongs(app, path):
     return path == app["env_file"] or path.startswith(f"{app['root']}/instances/") or re.fullmatch(own, path) is not None
 
 
-def retreat(described, changed_files=(), taken_over=False, results=()):
+def retreat(described, changed_files=(), taken_over=False, results=(), has_run=True):
     """The way back to what served before, for all apps that were changing: one run is accepted as a whole or not at all.
 
-    A release that has not served is void: it is built anew when it is tried again, and nothing returns to it.
+    A release that ran and has not served is void: it is built anew when it is tried again, and nothing returns to it.
+
+    :param has_run: whether anything new was started; where another app could not be built, a release is as good as it was.
     """
     found = {"stopped": [], "restarted": [], "rolls": [], "files": [], "restore": [], "audit": {}, "voided": []}
     sick = {item["name"] for item in results if not item.get("healthy")}
@@ -194,7 +196,7 @@ def retreat(described, changed_files=(), taken_over=False, results=()):
                 else:
                     found["restarted"] += live
         own = {unit for process in app["processes"] for unit in process["instances"]}
-        if app["release"] not in (app["previous"], app["current"]) and (own & sick or not results):
+        if app["release"] not in (app["previous"], app["current"]) and (own & sick or (has_run and not results)):
             found["voided"].append(app["name"])
             release = f"{app['root']}/releases/{app['release']}"
             found["files"] += [{"dest": f"{release}/{COMPLETE}", "state": "absent"}]

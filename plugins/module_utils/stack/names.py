@@ -71,6 +71,18 @@ def refuse_unknown_variables(names):
             raise ValueError(f"{name}: nothing reads this variable. {remedy}")
 
 
+def refuse_missing_apps(apps, variables):
+    """Refuse apps that nobody declared; a host without any is one that says so with ``{}``.
+
+    :param variables: the variables of the inventory.
+    """
+    if apps or ("mainstay_apps" in variables and apps == {}):
+        return
+    near = " There is a variable mainstay_app; did you mean mainstay_apps?" if "mainstay_app" in variables else ""
+    remedy = "Declare yours in group_vars/all.yml beside the inventory, as inventory.example does, or write {} for hosts without any."
+    raise ValueError(f"mainstay_apps: no app is declared. {remedy}{near}")
+
+
 def refuse_taken_names(apps, host, hostname):
     """Refuse an app whose user, group or units are the host's already, and not this stack's from an earlier run."""
     homes, groups, units = (host.get(key) or {} for key in ("homes", "groups", "unit_files"))

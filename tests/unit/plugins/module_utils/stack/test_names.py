@@ -68,3 +68,13 @@ def test_a_variable_that_nobody_reads_is_refused(variable, word):
 
 def test_the_variables_of_the_stack_are_known():
     names.refuse_unknown_variables([*names.VARIABLES, *names.FACTS, "ansible_host", "nginx_my_own"])
+
+
+@pytest.mark.parametrize("variables", [{}, {"mainstay_apps": None}, {"mainstay_app": {"shop": {}}}])
+def test_apps_that_nobody_declared_are_missing(variables):
+    with pytest.raises(ValueError, match=r"mainstay_apps: no app is declared\..*or write {} for hosts without any\."):
+        names.refuse_missing_apps(variables.get("mainstay_apps", {}), {"inventory_hostname": "web1", **variables})
+
+
+def test_a_host_may_be_without_any_app():
+    names.refuse_missing_apps({}, {"mainstay_apps": {}})

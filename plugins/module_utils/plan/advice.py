@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from . import demand, rules_connections, rules_host, rules_processes
 
@@ -15,6 +16,10 @@ EPHEMERAL_PORTS = (32768, 60999)
 WORK_MEM_ADVISED_KB = 1024
 # Ten connections for each query the database works on at once: most of them only wait.
 CONNECTIONS_PER_BUSY_ADVISED = 10
+
+# gunicorn's worker that serves one request at a time is its default; these words choose another one.
+GUNICORN = re.compile(r"(^|[\s/])gunicorn(\s|$)")
+AT_ONCE = re.compile(r"\s(--threads|--worker-class|-k)([\s=]|\w)|\s(-c|--config)[\s=]")
 
 POOLERS = {"postgresql": " (pooler: pgbouncer, if transaction pooling suits)", "mariadb": ""}
 
@@ -26,6 +31,7 @@ def warnings(stack, plan):
         *_rolling_deploys(stack, plan),
         *_homeless_builds(plan),
         *_small_memories(stack),
+        *_one_at_a_time(stack, plan),
         *_many_connections(stack, plan),
         *_small_work_mem(plan),
         *_several_databases(stack),
@@ -71,6 +77,22 @@ def _small_memories(stack):
             yield (
                 f"{process.key}: memory is declared as {process.memory_mb} MB; a process of this kind usually needs "
                 f"{least} MB to start and work. Watch for kills by the memory limit."
+            )
+
+
+def _one_at_a_time(stack, plan):
+    """gunicorn's synchronous workers, where there are fewer of them than the plan expects requests at once."""
+    expected = rules_processes.in_flight(stack.users)
+    for process in stack.web():
+        declared = stack.apps[process.app]["processes"][process.name]
+        arguments = [env.get("GUNICORN_CMD_ARGS", "") for env in (declared.get("env", {}), stack.apps[process.app].get("env", {}))]
+        command = " ".join([declared.get("command") or "", *arguments])
+        planned = [host["processes"].get(process.app, {}).get(process.name, {}) for host in plan["hosts"].values()]
+        served = sum(settings.get("instances", 0) for settings in planned) * process.workers
+        if GUNICORN.search(command) and not AT_ONCE.search(command) and served < expected:
+            yield (
+                f"{process.key}: gunicorn serves one request at a time in each worker, {served} of the {expected} that {stack.users} people send "
+                f"at once; the others wait. Write --threads {-(-expected // max(served, 1))} into its command where the app may run in threads."
             )
 
 

@@ -542,6 +542,12 @@ def test_input_that_cannot_be_planned_is_refused(users, host, words):
         (APPS, 10, (1024, 1), "web1: no room for a second set of web processes"),
         (APPS, 10, (1024, 1), "web1: only 512 kB of work_mem"),
         (shop(web={"memory_mb": 100}), 100, (8192, 4), "shop.web: memory is declared as 100 MB; a process"),
+        (
+            shop(web={"command": "gunicorn shop:app --bind $HOST:$PORT", "workers": 2}),
+            100,
+            (8192, 4),
+            "shop.web: gunicorn serves one request at a time in each worker, 4 of the 50 that 100 people send at once",
+        ),
         (APPS, 500, (16384, 8), "postgresql: max_connections is 245; above 200"),
         (
             shop(web={"pool": {"size": 20, "overflow": 10}, "instances": 4}),
@@ -554,6 +560,14 @@ def test_input_that_cannot_be_planned_is_refused(users, host, words):
 )
 def test_warnings(apps, users, machine, words):
     assert any(words in warning for warning in capacity.plan(apps, users, one_host(*machine))["advice"])
+
+
+@pytest.mark.parametrize(
+    "words", ["--threads 8", "--threads=8", "-k gevent", "-kgevent", "--worker-class uvicorn.workers.UvicornWorker", "-c gunicorn.py"]
+)
+def test_gunicorn_that_was_told_how_to_serve_several_at_once_raises_no_warning(words):
+    apps = shop(web={"command": f"gunicorn shop:app {words}"})
+    assert not [warning for warning in capacity.plan(apps, 100, one_host(8192, 4))["advice"] if "gunicorn" in warning]
 
 
 def test_the_guides_machines_raise_no_warning_that_is_not_due():

@@ -23,8 +23,8 @@ from ..stack.variables import secret_names
 from .units import UNITS, planned, run_mount, shared_folders, unit
 
 # A process that dies at once is active for a moment after each start; five seconds later it still has to be, as one that cannot reach
-# what it needs gives up after two or three. For one of them it must neither have run nor waited for a processor: until then it may load its code, which takes long on a slow machine, and die of it. One
-# that is busy for ten seconds has found work.
+# what it needs gives up after two or three. For one of them it must neither have run nor waited for a processor: until then it may load
+# its code, which takes long on a slow machine, and die of it. One that is busy for ten seconds has found work.
 STAYS_UP = """
 get() { systemctl show --property="$1" --value "$unit"; }
 unit=$0 state=$(get ActiveState)

@@ -54,6 +54,43 @@ def test_it_takes_no_more_than_its_connections_to_the_proxy(mole, shop):
     assert said["result"] <= 64 and shop() == "healthy"
 
 
+def test_nginx_serves_a_shared_folder_and_follows_no_link_there(host, mole):
+    def page(path):
+        return host.check_output(
+            "curl --silent --insecure --max-time 5 --write-out ' %{http_code}' --resolve mole.example.com:443:127.0.0.1 "
+            f"https://mole.example.com/media/{path}"
+        )
+
+    mole.does(
+        """
+        media = Path("/srv/mole/shared/media")
+        (media / "2026/11").mkdir(parents=True)
+        for name in ("photo", "2026/11/photo"):
+            (media / name).write_text("a photo")
+        (media / "file").symlink_to("/etc/hostname")
+        (media / "folder").symlink_to("/etc")
+        """
+    )
+    try:
+        assert [page(path) for path in ("photo", "2026/11/photo")] == ["a photo 200"] * 2
+        assert [page(path)[-3:] for path in ("file", "folder/hostname")] == ["403", "404"]
+        mole.does("os.rename('/srv/mole/shared/media', '/srv/mole/shared/kept'); os.symlink('/etc', '/srv/mole/shared/media')")
+        assert page("hostname")[-3:] == "404", "what leads to the folder is the app's, too"
+        assert host.run("systemctl restart 'mole-web@*.service'").rc == 0
+        assert host.check_output("getfacl --omit-header --skip-base /etc") == "", "a link leads the app's own hand nowhere else"
+        host.check_output(f"timeout 30 sh -c 'until curl --silent --fail 127.0.0.1:{mole.port}/health; do sleep 0.2; done'")
+    finally:
+        mole.does(
+            """
+            if os.path.islink("/srv/mole/shared/media"):
+                os.unlink("/srv/mole/shared/media")
+                os.rename("/srv/mole/shared/kept", "/srv/mole/shared/media")
+            """
+        )
+    assert page("photo") == "a photo 200"
+    assert host.check_output("stat --format='%a %U' /srv/mole/shared") == "750 mole"
+
+
 TRAPS = {
     "/srv/mole/shared/logs": "/etc",
     "/run/mole/note": "/etc/shadow",

@@ -77,6 +77,7 @@ def unit(app, process, plan, options, names=()):
         "directory": app["directory"],
         "env_file": app["env_file"],
         "shared": [quoted(f"{app['root']}/shared/{folder}") for folder in shared_folders(app)],
+        "served": [f"{app['root']}/shared/{folder}" for folder in app["served"]],
         "environment": assignments(app, process, variables, own),
         "image_file": f"{app['root']}/instances/{process['name']}@%i/{RELEASE_FILE}" if app["runtime"] == "container" else None,
         "exec_start": exec_start(app, process, sorted({*names, *variables, *own})),

@@ -75,6 +75,9 @@ def _location(app, site, path, route, max_websockets):
         # A slash on both sides: a prefix without it also serves /downloadsX, and one side only is a traversal.
         folder = route[route["kind"]].strip("/")
         location.update(path=f"{bare}/", alias=f"{app['root']}/current/{folder}/", expires=route["expires"])
+        if folder in app["served"]:
+            # Whoever writes there is the app, so no link is followed from root's own folder on.
+            location.update(alias=f"{app['root']}/shared/{folder}/", links_from=f"{app['root']}/shared")
         if route["kind"] == "spa":
             location.update(previous_alias=f"{app['root']}/previous/{folder}/")
     elif route["kind"] == "process":

@@ -113,8 +113,12 @@ def _shared(value, where, runtime, sites):
         refuse(where, value, "a container has no folder of a release; declare volumes, such as {uploads: /app/uploads}")
     folders = {path_below(item, f"{where}[{index}]").strip("/") for index, item in enumerate(texts_of(value, where))}
     for folder in sorted(folders):
-        if any(f"{folder}/".startswith(f"{public}/") or f"{public}/".startswith(f"{folder}/") for public in public_folders(sites)):
-            refuse(where, folder, "nginx follows no link out of what a route serves; serve the folder by a process of the app")
+        if any(f"{folder}/".startswith(f"{public}/") and folder != public for public in public_folders(sites)):
+            refuse(where, folder, "nginx follows no link out of what a route serves; give the folder a route of its own")
+        if any(f"{public}/".startswith(f"{folder}/") and folder != public for public in public_folders(sites)):
+            refuse(where, folder, "nginx may read a shared folder as a whole only; share the folder that a route serves, or serve this one")
+        if folder in {route.get("spa", "").strip("/") for site in sites.values() for route in site["routes"].values()}:
+            refuse(where, folder, "the pages of a single-page application are the release's own; leave the folder out of shared")
         if any(other != folder and folder.startswith(f"{other}/") for other in folders):
             refuse(where, folder, "a folder above it is shared already; remove one of them")
     return sorted(folders)
@@ -183,6 +187,7 @@ def _app(name, value):
         for twice in sorted({*env, *secrets} & set(process["env"])):
             refuse(f"{where}.processes.{key}.env.{twice}", process["env"][twice], "the whole app has it, too, and that would win; keep one")
     source = source_of(value["source"], f"{where}.source", runtime)
+    shared = _shared(value.get("shared", []), f"{where}.shared", runtime, sites)
     return {
         "name": name,
         "user": name,
@@ -203,9 +208,10 @@ def _app(name, value):
         "redis": redis,
         "processes": processes,
         "sites": sites,
-        "public": public_folders(sites),
+        "public": [folder for folder in public_folders(sites) if folder not in shared],
+        "served": [folder for folder in public_folders(sites) if folder in shared],
         "logs": APP_KEYS.take(value, where, "logs"),
-        "shared": _shared(value.get("shared", []), f"{where}.shared", runtime, sites),
+        "shared": shared,
         "packages": APP_KEYS.take(value, where, "packages"),
         "volumes": _volumes(value.get("volumes", {}), f"{where}.volumes", runtime),
         "egress": _egress(value.get("egress"), f"{where}.egress"),

@@ -25,4 +25,5 @@ RUNTIME_PACKAGES = {
 
 def app_packages(app):
     """The Debian packages that an app needs to be built and run."""
-    return RUNTIME_PACKAGES[app["runtime"]] + (["git"] if app["source"]["kind"] == "git" else []) + app["packages"]
+    fetched = ["git"] if app["source"]["kind"] == "git" else []
+    return RUNTIME_PACKAGES[app["runtime"]] + fetched + (["acl"] if app["served"] else []) + app["packages"]

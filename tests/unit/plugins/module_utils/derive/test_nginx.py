@@ -70,6 +70,14 @@ def test_files_are_served_with_a_slash_on_both_sides():
     assert (location["path"], location["alias"]) == ("/downloads/", "/srv/shop/current/public/files/")
 
 
+def test_a_shared_folder_is_served_from_where_it_is_and_no_link_of_the_app_s_leads_out_of_it():
+    apps = broken(("shop", "sites", "shop.example.com", "routes", "/media"), {"directory": "media"})
+    apps["shop"]["shared"] = ["media", "cache"]
+    (site,) = nginx.nginx_sites(apps)
+    location = next(item for item in site["locations"] if item["kind"] == "directory")
+    assert (location["alias"], location["links_from"]) == ("/srv/shop/shared/media/", "/srv/shop/shared")
+
+
 def test_aliases_and_challenges_belong_to_a_site():
     where = ("shop", "sites", "shop.example.com")
     (site,) = nginx.nginx_sites(broken((*where, "aliases"), ["www.shop.example.com"]))

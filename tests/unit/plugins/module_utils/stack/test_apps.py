@@ -151,3 +151,26 @@ def test_a_route_waits_no_longer_than_gunicorn(told, refused):
             apps.normalise(declared)
     else:
         assert apps.normalise(declared)
+
+
+@pytest.mark.parametrize(
+    ("route", "shared", "refused"),
+    [
+        ({"directory": "media"}, ["media"], None),
+        ({"directory": "media/"}, ["media", "cache"], None),
+        ({"directory": "static"}, ["media"], None),
+        ({"directory": "static"}, ["static/uploads"], "give the folder a route of its own"),
+        ({"directory": "media/public"}, ["media"], "share the folder that a route serves"),
+        ({"spa": "dist"}, ["dist"], "pages of a single-page application"),
+    ],
+)
+def test_a_shared_folder_is_served_as_a_whole_or_not_at_all(route, shared, refused):
+    declared = broken(("shop", "sites", "shop.example.com", "routes", "/files"), route)
+    declared["shop"]["shared"] = shared
+    if refused:
+        with pytest.raises(ValueError, match=refused):
+            apps.normalise(declared)
+    else:
+        app = apps.normalise(declared)["shop"]
+        folder = route["directory"].strip("/")
+        assert (folder in app["served"], folder in app["public"]) == (folder in shared, folder not in shared)

@@ -17,6 +17,9 @@ from ..text import mask
 from .model import instance_links
 from .units import UNITS
 
+# systemd's own words in the journal (src/core/service.c)
+ENDED, RESTARTED = ": Main process exited, ", ": Scheduled restart job, "
+
 
 def _changing(described):
     return [app for app in described["apps"].values() if app["changing"]]
@@ -204,7 +207,13 @@ def retreat(described, changed_files=(), taken_over=False, results=(), has_run=T
 
 
 def _last_words(lines):
-    """The lines of a journal from the last start on that the program lived to say something about."""
+    """The lines of a journal from the last start on that the program lived to say something about, or to end."""
+    starts = [number for number, line in enumerate(lines) if " systemd[1]: Starting " in line]
+    begun = lines[starts[-1] :] if starts else []
+    if not any(ENDED in line for line in begun):
+        between = range(starts[-2] + 1 if len(starts) > 1 else 0, starts[-1] if starts else 0)
+        again = [number for number in between if RESTARTED in lines[number]]
+        lines = lines[: again[-1]] if again else lines  # one that systemd has just started again has not yet said why it ends
     spoken = False
     for number in range(len(lines) - 1, -1, -1):
         spoken = spoken or " systemd[1]: " not in lines[number]
@@ -223,11 +232,14 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
     hidden = [known.get(app["name"], {}).get(name, "") for app in apps for name in app["secrets"]]
     sick = [item for item in probes if not item.get("healthy")]
     blamed = {item["name"] for item in sick}
-    lines = [
-        f"{app['name']}: release {app['release']} {'did not become healthy' if sick else 'was not accepted'}."
-        for app in apps
-        if not sick or blamed & {unit for process in app["processes"] for unit in process["instances"]}
-    ]
+    unbuilt = {app["name"] for app in apps if any(line.startswith(f"{app['name']}: ") for line in error.splitlines())}
+    lines = []
+    for app in apps:
+        own = {unit for process in app["processes"] for unit in process["instances"]}
+        if sick and blamed & own:
+            lines.append(f"{app['name']}: release {app['release']} did not become healthy.")
+        elif not sick and (not unbuilt or app["name"] in unbuilt):
+            lines.append(f"{app['name']}: release {app['release']} was not accepted.")
     told = set()
     for item in sick:
         reasons = "; ".join(item.get("reasons") or ["no answer"])
@@ -249,5 +261,7 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
             lines.append(f"{app['name']}: release {app['previous']} serves, as before.")
         else:
             lines.append(f"{app['name']}: this was its first release; nothing serves yet.")
+    if unbuilt and len(unbuilt) < len(apps):
+        lines.append("The apps of a run change together or not at all; what is built of the others is kept for the next run.")
     lines += [f"On the way back: {not_back} See journalctl --unit and mainstay status."] if not_back else []
     return [mask(line, hidden) for line in lines]

@@ -66,6 +66,7 @@ class Seal:
     def __init__(self, owners, group, known=frozenset(), public=(), reader=None):
         self.owners, self.group, self.known, self.reader = frozenset(owners), group, known, reader
         self.public = [os.path.normpath(folder) for folder in public] if reader is not None else []
+        self.taken = set()
 
     def tree(self, path):
         with opened(path) as descriptor:
@@ -94,10 +95,13 @@ class Seal:
             info = os.fstat(descriptor)
             if (info.st_dev, info.st_ino) in self.known:
                 return
-            if info.st_uid not in self.owners:
-                raise SealingError(f"{below} belongs to user {info.st_uid}, who has not built it.")
             mode = 0o750 if info.st_mode & 0o111 else 0o640
-            self._take(descriptor, mode)
+            # A file may have several names, as npm's esbuild has: under the second it is root's already, and who may read it is said.
+            if (info.st_dev, info.st_ino) not in self.taken:
+                if info.st_uid not in self.owners:
+                    raise SealingError(f"{below} belongs to user {info.st_uid}, who has not built it.")
+                self._take(descriptor, mode)
+                self.taken.add((info.st_dev, info.st_ino))
             if _is_written(descriptor):
                 self._replace(parent, name, below, descriptor, mode)
             else:

@@ -895,6 +895,62 @@ def test_the_report_says_what_failed_and_no_secret():
         assert unwanted not in text, unwanted
 
 
+# Recorded from a Celery worker that lacks a package, the long lines cut short.
+CRASHED = """\
+2026-11-29T04:06:11+0000 apps-1 systemd[1]: Starting cfp-worker@1.service - cfp: worker 1...
+2026-11-29T04:06:11+0000 apps-1 systemd[1]: Started cfp-worker@1.service - cfp: worker 1.
+2026-11-29T04:06:12+0000 apps-1 cfp-worker[13237]:     class PrefixedStrictRedis(GlobalKeyPrefixMixin, redis.Redis):
+2026-11-29T04:06:12+0000 apps-1 cfp-worker[13237]: AttributeError: 'NoneType' object has no attribute 'Redis'
+2026-11-29T04:06:13+0000 apps-1 systemd[1]: cfp-worker@1.service: Main process exited, code=exited, status=1/FAILURE
+2026-11-29T04:06:13+0000 apps-1 systemd[1]: cfp-worker@1.service: Failed with result 'exit-code'.
+""".splitlines()
+AGAIN = """\
+2026-11-29T04:06:14+0000 apps-1 systemd[1]: cfp-worker@1.service: Scheduled restart job, restart counter is at 3.
+2026-11-29T04:06:14+0000 apps-1 systemd[1]: Stopped cfp-worker@1.service - cfp: worker 1.
+""".splitlines()
+BEGUN = """\
+2026-11-29T04:06:14+0000 apps-1 systemd[1]: Starting cfp-worker@1.service - cfp: worker 1...
+2026-11-29T04:06:14+0000 apps-1 systemd[1]: Started cfp-worker@1.service - cfp: worker 1.
+2026-11-29T04:06:14+0000 apps-1 cfp-worker[13292]:   from pkg_resources import iter_entry_points
+""".splitlines()
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (CRASHED, CRASHED),
+        (CRASHED + AGAIN + BEGUN, CRASHED),
+        (CRASHED + AGAIN + CRASHED + AGAIN + BEGUN, CRASHED),
+        (CRASHED[2:] + AGAIN + BEGUN, CRASHED[2:]),
+        (CRASHED + AGAIN + BEGUN + CRASHED[4:], BEGUN + CRASHED[4:]),
+        (CRASHED + BEGUN, BEGUN),
+        (CRASHED + AGAIN + BEGUN + BEGUN, BEGUN),
+    ],
+    ids=["ended", "started again", "twice", "its start is out of sight", "ended again", "of another release", "somebody started it again"],
+)
+def test_the_last_words_are_those_of_the_start_that_ended(lines, told):
+    described = _todo(wanted="def")[0]
+    journal = [{"item": "cfp-worker@1.service", "stdout_lines": lines}]
+    text = "\n".join(deploy_steps.report(described, deploy_steps.retreat(described), RESULTS, journal))
+    assert "\n".join(["Last lines of cfp-worker@1.service:", *(f"  {line}" for line in told), "shop: release abc"]) in text
+
+
+@pytest.mark.parametrize(
+    ("error", "refused", "kept"),
+    [
+        ("shop: release def: 'make' failed with exit status 1.\nother words", ["shop"], True),
+        ("shop: release def: 'make' failed.\nother: release ghi: 'make' failed.", ["other", "shop"], False),
+        ("systemctl failed", ["other", "shop"], False),
+    ],
+    ids=["one", "both", "neither is named"],
+)
+def test_the_report_blames_the_apps_that_could_not_be_built(error, refused, kept):
+    described = _model(apps={**SHOP, **OTHER}, host={})
+    lines = deploy_steps.report(described, deploy_steps.retreat(described), error=error)
+    assert [line.partition(":")[0] for line in lines if line.endswith("was not accepted.")] == refused
+    assert any("kept for the next run" in line for line in lines) is kept
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [({"wanted": "def"}, "release abc serves"), ({"unproven": ["web"]}, "only its configuration had changed")],

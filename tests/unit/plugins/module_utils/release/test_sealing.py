@@ -138,6 +138,23 @@ def test_who_still_has_a_file_open_writes_into_another_one(tree, held):
     assert not os.path.lexists(tree / "app" / sealing.COPY)
 
 
+@pytest.mark.parametrize("held", [False, True], ids=["at rest", "open for writing"])
+def test_a_file_may_have_several_names_in_the_tree(tree, held):
+    """esbuild links its program to a second name when npm installs it; one name may be public and the other not."""
+    page = tree / "web/dist/index.html"
+    for name in ("app/first.html", "web/src/last.html"):
+        os.link(page, tree / name)
+    with open(page, "a") if held else contextlib.nullcontext() as descriptor:
+        Seal({BUILDER}, GROUP, public=["web/dist"], reader=WEB).tree(str(tree))
+        if held:
+            descriptor.write("afterwards")
+    for path in (page, tree / "app/first.html", tree / "web/src/last.html"):
+        info = path.stat()
+        assert (info.st_uid, info.st_gid, path.read_text()) == (0, GROUP, "web/dist/index.html"), path
+        assert not info.st_mode & 0o027, path
+    assert access(page) == {WEB: 4}
+
+
 def test_a_second_name_of_a_file_is_closed_with_it(tree, tmp_path):
     kept = tmp_path / "kept"
     os.link(tree / "app/main.py", kept)

@@ -71,7 +71,9 @@ options:
       - A command to run once in the complete release, such as C(alembic upgrade head). A release remembers that it ran.
     type: str
   shared:
-    description: Folders of the release that are links to folders in C(/srv/<app>/shared), which all releases share. O(migrate) finds them there.
+    description:
+      - Folders of the release that are links to folders in C(/srv/<app>/shared), which all releases share. O(migrate) finds them there.
+      - A build finds empty folders in their place, and has to leave them empty.
     type: list
     elements: str
     default: []

@@ -85,6 +85,7 @@ WRONG = [
     (("shop", "source"), {}, ["mainstay_apps.shop.source", "exactly one of path, git"]),
     (("shop", "source"), {"path": "a", "git": "b"}, ["mainstay_apps.shop.source", "exactly one of"]),
     (("shop", "source"), {"git": "https://example.com/a.git"}, ["mainstay_apps.shop.source.version", "pin a tag"]),
+    (("shop", "source"), {"git": "../shop", "version": "v1"}, ["mainstay_apps.shop.source.git", "see no folder of the control node"]),
     (("shop", "source"), {"path": "a", "version": "v1"}, ["mainstay_apps.shop.source.version", "'v1'", "remove it"]),
     (("shop", "source"), {"archive": "https://example.com/a.tar.gz"}, ["mainstay_apps.shop.source.checksum", "sha256:"]),
     (

@@ -293,8 +293,9 @@ class Builder:
 
     def _make(self):
         """Make what runs out of the source, and return the name of the Python environment it is made with."""
-        if self.params["shared"]:
-            self.build_step(Step("link the shared folders", recipes.LINK_SHARED, f"{self.root}/shared", *self.params["shared"]))
+        shared = self.params["shared"]
+        if shared:
+            self.build_step(Step("empty the shared folders", recipes.EMPTY_SHARED, *shared))
         for step in recipes.node_runtime_steps(self.params["node"]):
             self.build_step(step)
         names, above = self._names()
@@ -303,6 +304,8 @@ class Builder:
         own = [
             Step(item["command"], item["command"], env=self._declared(item)) for item in map(stack_source.build_item, self.params["build"])
         ]
+        if shared:
+            after = [*after, Step("link the shared folders", recipes.LINK_SHARED, f"{self.root}/shared", *shared)]
         last = [recipes.COMPILE] if self.params["runtime"] == "python" else []
         finish = Step("finish", "\n".join([*last, recipes.FINISH]), str(CACHE_LIMIT_MB), environment or "unshared", whole=True)
         for step in [*before, *own, *after, finish]:

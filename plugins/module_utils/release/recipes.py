@@ -86,12 +86,26 @@ git -C "$1" update-ref "refs/mainstay/$3" "$3"
 git -C "$1" archive --format=tar "$3" | tar --extract --file -
 """
 
+# While it is built, a release has empty folders in place of the shared ones: who builds may not write into those, and a command that
+# opens a database there, as Django's often do, would fail.
+EMPTY_SHARED = """
+for folder in "$@"; do
+  rm -f "$folder/.gitkeep" "$folder/.gitignore"
+  if [ -L "$folder" ]; then rm "$folder"; fi
+  if [ -d "$folder" ] && ! rmdir "$folder" 2>/dev/null; then
+    echo "$folder holds files of the source, and what is shared would be in their place; move them" >&2
+    exit 1
+  fi
+  mkdir -p "$folder"
+done
+"""
+
 LINK_SHARED = """
 shared=$1; shift
 for folder in "$@"; do
-  rm -f "$folder/.gitkeep" "$folder/.gitignore"
   if [ -d "$folder" ] && [ ! -L "$folder" ] && ! rmdir "$folder" 2>/dev/null; then
-    echo "$folder holds files of the source, so it cannot be linked to $shared/$folder; move them" >&2
+    echo "the build has left files in $folder, which is shared, and they would not be seen: $(ls -A "$folder" | head -n 5 | tr '\\n' ' ')" >&2
+    echo "have it write them elsewhere, or end it with: rm -r $folder" >&2
     exit 1
   fi
   mkdir -p "$(dirname "$folder")"

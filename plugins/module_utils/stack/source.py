@@ -100,6 +100,12 @@ def source_of(value, where="source", runtime=None):
     if runtime and (kind == "image") != (runtime == "container"):
         refuse(f"{where}.{kind}", shown, "runtime: container takes source: {image: …}, and no other runtime does")
     if kind == "git":
+        if source["git"].startswith((".", "/", "~")):
+            remedy = (
+                f"hosts fetch it themselves and see no folder of the control node: write source: {{path: {shown}}} for what is in it, a URL "
+                "that they reach, or file:///… for a repository that they have"
+            )
+            refuse(f"{where}.git", shown, remedy)
         remedy = f"pin a tag, a branch or a commit of {shown}, in quotes; a deploy without a version is a surprise"
         source["version"] = text_of(value.get("version"), f"{where}.version", VERSION, remedy)
     if kind == "archive":

@@ -93,7 +93,7 @@ def _release(builder, name, complete=True, environment=None):
 def test_a_release_is_complete_at_the_very_end(builder):
     made = builder(build=["make"], shared=["logs"], public=["dist"])
     made.build()
-    assert made.ran == ["unpack", "link the shared folders", "make", "finish"]
+    assert made.ran == ["unpack", "empty the shared folders", "make", "link the shared folders", "finish"]
     assert {options["user"] for _step, options in made.steps_run} == {"nobody"}
     assert made.sealed == [("releases/new", {pwd.getpwnam("nobody").pw_uid}, ["dist"])]
     assert made.has(".complete")

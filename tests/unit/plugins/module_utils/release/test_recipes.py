@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.release import recipes
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
@@ -151,3 +154,24 @@ def test_a_workspace_is_installed_as_it_is_locked():
 
 def test_a_folder_of_an_npm_workspace_is_installed_as_it_is_locked():
     assert recipes.node_steps(["package.json"], {"package-lock.json"})[0][0]["script"].startswith("npm ci ")
+
+
+@pytest.mark.parametrize(
+    ("source", "build", "refusal"),
+    [
+        ("true", "true", ""),
+        ("mkdir media; touch media/.gitkeep", "true", ""),
+        ("ln -s /etc media", "test ! -e media/passwd", ""),
+        ("true", "touch media/x && rm media/x", ""),
+        ("true", "rmdir media && ln -s /etc media", ""),
+        ("mkdir media; touch media/logo.png", "true", "media holds files of the source"),
+        ("true", "touch media/db.sqlite3", "left files in media, which is shared, and they would not be seen: db.sqlite3"),
+    ],
+    ids=["missing", "kept by git", "a link", "a scratch file", "built as a link", "in the source", "left by the build"],
+)
+def test_a_shared_folder_is_empty_while_it_is_built_and_a_link_afterwards(tmp_path, source, build, refusal):
+    script = f"set -e\n{source}\nset -- media a/b\n{recipes.EMPTY_SHARED}\n{build}\nset -- /srv/x/shared media a/b\n{recipes.LINK_SHARED}"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0, refusal in done.stderr) == (not refusal, True), done.stderr
+    if not refusal:
+        assert [os.readlink(tmp_path / folder) for folder in ("media", "a/b")] == ["/srv/x/shared/media", "/srv/x/shared/a/b"]

@@ -22,6 +22,8 @@ PACKAGES = {
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 ARCHIVE = re.compile(rf"[^?]*({'|'.join(map(re.escape, ARCHIVE_SUFFIXES))})(\?.*)?")
 CHECKSUM = re.compile(r"sha256:([0-9a-f]{64})")
+# A URL, or user@host:path; a path would be one of the control node's.
+GIT = re.compile(r"[^./~\s].*")
 # git would take what begins with a dash for an option.
 VERSION = re.compile(r"[^-\s].*")
 
@@ -51,7 +53,7 @@ SOURCE_KEYS = {
     ),
     "git": Keys(
         {
-            "git": Text(about="The repository's URL; a login in it stays on the control node."),
+            "git": Text(GIT, about="The repository's URL; a login in it stays on the control node."),
             "version": Text(VERSION, about="A tag, a branch or a commit, in quotes where it is a number."),
             "directory": DIRECTORY,
         },
@@ -100,7 +102,7 @@ def source_of(value, where="source", runtime=None):
     if runtime and (kind == "image") != (runtime == "container"):
         refuse(f"{where}.{kind}", shown, "runtime: container takes source: {image: …}, and no other runtime does")
     if kind == "git":
-        if source["git"].startswith((".", "/", "~")):
+        if not GIT.fullmatch(source["git"]):
             remedy = (
                 f"hosts fetch it themselves and see no folder of the control node: write source: {{path: {shown}}} for what is in it, a URL "
                 "that they reach, or file:///… for a repository that they have"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.mainstay.vps.plugins.module_utils.deploy.unit_commands import refuse_commands
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import refuse_commands
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, alerts, backups, names, remains, tiers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise

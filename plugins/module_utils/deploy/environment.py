@@ -6,21 +6,27 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from urllib.parse import quote
 
 from ..stack import references
 from ..stack.apps import normalise
 from ..stack.processes import heartbeat_path
 from ..stack.redis_ports import assigned_ports
-from ..stack.refusal import DeclarationError
+from ..stack.refusal import DeclarationError, nearest
 from ..stack.services import DATABASE_PORTS
 from ..stack.tiers import LOOPBACK, at
-from ..stack.variables import DATABASE_PARTS, LIBPQ, REDIS_PARTS
-from .unit_commands import assignment
+from ..stack.variables import DATABASE_PARTS, LIBPQ, REDIS_PARTS, variable_names
+from .unit_commands import assignment, exec_words, variables_in
 
 # Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME.
 DATABASE_SCHEMES = {"postgresql": "postgresql", "mariadb": "mysql"}
 DATABASE_UNITS = {"postgresql": ["postgresql.service"], "mariadb": ["mariadb.service"], "none": []}
+# What systemd itself tells a service, and what its unit says of every process (systemd.exec(5), "Environment Variables in Spawned Processes").
+TOLD_TO_ALL = frozenset(
+    ["HOME", "INVOCATION_ID", "LANG", "LOGNAME", "NODE_ENV", "PATH", "PYTHONPATH", "PYTHONUNBUFFERED"]
+    + ["RUNTIME_DIRECTORY", "SHELL", "STATE_DIRECTORY", "SYSTEMD_EXEC_PID", "USER"]
+)
 URL_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?")
 
 
@@ -124,6 +130,27 @@ def process_environment(app, process, plan, options):
     if app["env_prefix"]:
         variables.update({app["env_prefix"] + name: value for name, value in variables.items()})
     return variables
+
+
+def refuse_commands(apps):
+    """Refuse the commands of processes that no unit can run, and variables in them that the process does not have."""
+    for app in apps.values():
+        of_app = variable_names(app["env"], app["secrets"], app["database"], app["redis"], app["env_prefix"])
+        for name, process in app["processes"].items():
+            if not process["command"]:
+                continue
+            where = f"mainstay_apps.{app['name']}.processes.{name}.command"
+            exec_words(process["command"], where)
+            any_plan, any_host = defaultdict(lambda: 1), {"bind_address": LOOPBACK, "proxies": [LOOPBACK]}
+            known = {*of_app, *process["env"], *process_environment(app, process, any_plan, any_host)}
+            for unknown in sorted(variables_in(process["command"], where) - known - TOLD_TO_ALL):
+                near = nearest(unknown, known)
+                raise DeclarationError(
+                    where,
+                    process["command"],
+                    f"The process has no variable {unknown}; {f'did you mean {near}? It' if near else 'it'} has "
+                    f"{', '.join(sorted(known)) or 'none'}. A dollar that is the command's own stands in single quotes.",
+                )
 
 
 def own_variables(process, options):

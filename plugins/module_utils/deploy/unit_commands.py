@@ -46,12 +46,15 @@ def exec_line(command, where="command"):
     return " ".join(["/usr/bin/env", *exec_words(command, where)])
 
 
-def refuse_commands(apps):
-    """Refuse the commands of processes that no unit can run, before there is a unit."""
-    for app in apps.values():
-        for name, process in app["processes"].items():
-            if process["command"]:
-                exec_words(process["command"], f"mainstay_apps.{app['name']}.processes.{name}.command")
+def variables_in(command, where="command"):
+    """The names of the variables that systemd puts into a declared command."""
+    found = set()
+    for match in _parts(command, where):
+        if match.lastgroup == "double":
+            found |= {braced or bare for braced, bare in VARIABLE.findall(match["double"])}
+        elif match["variable"]:
+            found.add(match["braced"] or match["bare"])
+    return found
 
 
 def exec_words(command, where="command"):

@@ -123,11 +123,11 @@ def test_git_is_asked_for_a_name_and_not_for_a_commit(tree, monkeypatch):
     _git(tree, "tag", "-a", "v1", "-m", "v1")
     commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=tree, text=True).strip()
     for version in ("main", "v1", commit):
-        assert sources.resolve({"git": str(tree), "version": version}, [])["commit"] == commit
+        assert sources.resolve({"git": f"file://{tree}", "version": version}, [])["commit"] == commit
     with pytest.raises(ReleaseError, match="no tag and no branch"):
-        sources.resolve({"git": str(tree), "version": "v2"}, [])
+        sources.resolve({"git": f"file://{tree}", "version": "v2"}, [])
     with pytest.raises(ReleaseError, match="cannot be read from the control node"):
-        sources.resolve({"git": str(tree / "nowhere"), "version": "v2"}, [])
+        sources.resolve({"git": f"file://{tree}/nowhere", "version": "v2"}, [])
     monkeypatch.setattr(sources.subprocess, "run", lambda *args, **kwargs: pytest.fail("git was started"))
     assert sources.resolve({"git": "https://example.com/a.git", "version": "a" * 40}, [])["digest"] == "a" * 40
 

@@ -1047,8 +1047,28 @@ def test_a_run_under_way_is_nobody_s_orphan():
     assert orphans == ["shop-old@1.service", "shop-old@1.timer"]
 
 
-def test_a_command_that_no_unit_can_run_is_refused_before_there_is_a_unit():
-    processes = {"web": {"command": "serve --port $PORT"}, "job": {"command": "a && b"}, "image": {"command": ""}}
-    with pytest.raises(DeclarationError, match=r"mainstay_apps\.shop\.processes\.job\.command: 'a && b' cannot be used"):
-        unit_commands.refuse_commands({"shop": {"name": "shop", "processes": processes}})
-    unit_commands.refuse_commands({"shop": {"name": "shop", "processes": {name: processes[name] for name in ("web", "image")}}})
+def _commanded(**commands):
+    processes = {name: {**SHOP["shop"]["processes"][name], "command": command} for name, command in commands.items()}
+    return normalise({"shop": {**SHOP["shop"], "sites": {}, "processes": processes}})
+
+
+@pytest.mark.parametrize(
+    ("process", "command", "remedy"),
+    [
+        ("worker", "a && b", "'&' needs a shell"),
+        ("web", "serve --port $PROT", "has no variable PROT; did you mean PORT?"),
+        ("web", 'serve --port "${PROT}"', "has no variable PROT"),
+        ("worker", "work --bind $HOST", "has no variable HOST"),
+        ("worker", 'sh -c "for x in a b; do echo $x; done"', "has no variable x"),
+    ],
+)
+def test_a_command_that_no_unit_can_run_is_refused_before_there_is_a_unit(process, command, remedy):
+    with pytest.raises(DeclarationError) as error:
+        deploy_environment.refuse_commands(_commanded(**{process: command}))
+    assert f"mainstay_apps.shop.processes.{process}.command: {command!r} cannot be used." in str(error.value)
+    assert remedy in str(error.value)
+
+
+def test_a_command_may_name_every_variable_that_its_process_has():
+    web = "serve $HOST ${PORT} $WEB_CONCURRENCY $DATABASE_URL $PGHOST $REDIS_CACHE_URL $SECRET_KEY $DB_POOL_SIZE $HOME '$own' \"$PORT\""
+    deploy_environment.refuse_commands(_commanded(web=web, worker="work -c $CELERY_CONCURRENCY", mailer="mail $HEARTBEAT_FILE"))

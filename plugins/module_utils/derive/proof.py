@@ -121,17 +121,19 @@ def is_public(address):
         return True
 
 
-def _owner(name):
+def _owner(item):
     """Who listens, and what ends it where a host comes with it."""
-    known = KNOWN_LISTENERS.get(name)
-    return f"{name} ({known})" if known else name or "an unknown process"
+    name, known = item["name"] or "an unknown process", KNOWN_LISTENERS.get(item["name"])
+    if known:
+        return f"{name} ({known})"
+    return f"{name} of {item['unit']}" if item.get("unit") else name
 
 
 def undeclared_listeners(listeners, ports):
     """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared."""
     bounds = [[int(number) for number in str(item).split("-")] for item in ports]
     return [
-        f"{item['protocol']} {item['address']}:{item['port']} by {_owner(item['name'])}"
+        f"{item['protocol']} {item['address']}:{item['port']} by {_owner(item)}"
         for item in listeners
         if is_public(item["address"])
         and not any(bound[0] <= item["port"] <= bound[-1] for bound in bounds)

@@ -85,6 +85,11 @@ def test_what_a_host_comes_with_is_named_with_what_ends_it():
     assert line == "tcp 0.0.0.0:111 by rpcbind (the port mapper of NFS; systemctl disable --now rpcbind.socket rpcbind.service ends it)"
 
 
+def test_who_listens_is_named_with_its_unit():
+    (line,) = proof.undeclared_listeners([{**_listener("::", 8000), "name": "webfsd", "unit": "webfs.service"}], [22])
+    assert line == "tcp :::8000 by webfsd of webfs.service"
+
+
 def test_a_range_of_ports_may_be_declared():
     found = [_listener("10.0.0.5", port) for port in (7999, 8000, 8003, 8004)]
     assert [line.split()[1] for line in proof.undeclared_listeners(found, [22, "8000-8003"])] == ["10.0.0.5:7999", "10.0.0.5:8004"]

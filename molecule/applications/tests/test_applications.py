@@ -1,0 +1,135 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Applications that nobody here wrote: each answers as its authors meant it, is changed, goes back, and is removed."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+import yaml
+from plays import ROOT, changes, play, words
+
+STACK = yaml.safe_load((ROOT / "molecule/applications/group_vars/all/stack.yml").read_text())
+PROVE = bool(os.environ.get("MAINSTAY_PROVE"))
+only_proved = pytest.mark.skipif(not PROVE, reason="its build takes minutes; make prove runs it")
+PAGES = [
+    ("data", "/", "<title>Datasette: data</title>"),
+    ("data", "/data.json?sql=select+sqlite_version()&_shape=array", "sqlite_version"),
+    ("echo", "/get?it=arrives", '"it":"arrives"'),
+    ("echo", "/headers", '"X-Forwarded-Host":"echo.example.com"'),
+    ("echo", "/ip", '"origin":"127.0.0.1"'),
+    ("echo", "/stream/3", '"id": 2'),
+    ("flows", "/", "<title>Node-RED</title>"),
+    ("flows", "/settings", '"version":"4.1.1"'),
+    *(
+        pytest.param(*page, marks=only_proved)
+        for page in [
+            ("cfp", "/", "<title>Events :: pretalx"),
+            ("cfp", "/orga/login/", "csrfmiddlewaretoken"),
+            ("tasks", "/", "<title>Flower"),
+            ("tasks", "/healthcheck", "OK"),
+            ("docs", "/", "<title>Swagger UI</title>"),
+            ("docs", "/some/page/of/the/app", "<title>Swagger UI</title>"),
+            ("dav", "/.web/", "Radicale"),
+            ("feed", "/", "A page of the example."),
+        ]
+    ),
+]
+
+
+def declared():
+    """What is declared, to be changed and given to a run."""
+    apps = {**STACK["applications"], **(STACK["more_applications"] if PROVE else {})}
+    apps = json.loads(json.dumps(apps))
+    for app in apps.values():
+        if "path" in app["source"]:
+            app["source"]["path"] = str(ROOT / app["source"]["path"].removeprefix("../"))
+    return apps
+
+
+def visit(host, app, path, *options):
+    address = f"{app}.example.com"
+    command = f"curl --silent --show-error --insecure --max-time 20 --resolve {address}:443:127.0.0.1 https://{address}%s"
+    return host.check_output(f"{command} {' '.join(options)}", path)
+
+
+@pytest.mark.parametrize(("app", "path", "wanted"), PAGES)
+def test_it_answers_as_its_authors_meant_it(host, app, path, wanted):
+    assert wanted in visit(host, app, path)
+
+
+def test_a_body_arrives_whole_and_a_status_is_passed_on(host):
+    host.check_output("head --bytes=3000000 /dev/zero >/run/body")
+    told = json.loads(visit(host, "echo", "/put", "--upload-file", "/run/body", "--output", "/run/answer") or "{}")
+    assert told == {} and host.file("/run/answer").size > 3_000_000
+    assert visit(host, "echo", "/status/418", "--output", "/dev/null", "--write-out", "%%{http_code}") == "418"
+
+
+def test_several_workers_answer_at_once(host):
+    """gunicorn has two workers of four threads each; eight requests that take two seconds each end after little more than two."""
+    urls = " ".join(["--output /dev/null https://echo.example.com/delay/2"] * 8)
+    told = host.check_output(
+        "curl --silent --insecure --parallel --parallel-immediate --resolve echo.example.com:443:127.0.0.1 --max-time 20"
+        f" --write-out '%{{http_code}} %{{time_total}}\\n' {urls}"
+    )
+    answers = [line.split() for line in told.splitlines()]
+    assert [status for status, _seconds in answers] == ["200"] * 8
+    assert max(float(seconds) for _status, seconds in answers) < 6, told
+
+
+def test_a_websocket_opens(host):
+    head = "-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: bWFpbnN0YXktdGVzdC0xMg=='"
+    told = host.run(
+        "curl --silent --insecure --http1.1 --include --no-buffer --max-time 2 --resolve flows.example.com:443:127.0.0.1"
+        f" {head} https://flows.example.com/comms"
+    ).stdout
+    assert told.startswith("HTTP/1.1 101 "), told
+
+
+@only_proved
+def test_a_task_reaches_the_worker_and_the_scheduled_run_ends_well(host):
+    host.check_output("systemctl start cfp-periodic@1.service")
+    shown = host.check_output("systemctl show --property=Result,ExecMainStatus cfp-periodic@1.service").splitlines()
+    assert sorted(shown) == ["ExecMainStatus=0", "Result=success"]
+    assert "pong" in host.check_output("mainstay run cfp -- celery -A pretalx.celery_app inspect ping")
+
+
+def test_another_version_is_deployed_and_taken_back_with_its_data(host):
+    flow = json.dumps([{"id": "a1", "type": "tab", "label": "kept"}])
+    visit(host, "flows", "/flows", "--request", "POST", "--json", f"'{flow}'")
+    apps = declared()
+    apps["data"]["source"]["package"] = "datasette==0.65"
+    apps["flows"]["env"] = {"NODE_RED_ENABLE_PROJECTS": "false"}
+
+    run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert json.loads(visit(host, "data", "/-/versions.json"))["datasette"]["version"] == "0.65"
+    assert '"label":"kept"' in visit(host, "flows", "/flows")
+
+    run = play("playbooks/rollback.yml", variables={"mainstay_apps": apps, "mainstay_app": "data"})
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert json.loads(visit(host, "data", "/-/versions.json"))["datasette"]["version"] == "0.65.1"
+
+
+def test_one_that_lacks_a_package_is_refused_in_words_and_the_others_stay(host):
+    apps = declared()
+    apps["data"]["source"] = {"package": "datasette==0.64.8"}
+    run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
+    assert run.returncode != 0 and "No module named 'pkg_resources'" in words(run), run.stdout[-4000:]
+    assert "data: release" in words(run) and "serves, as before" in words(run)
+    for app in ("data", "echo", "flows"):
+        assert visit(host, app, "/", "--output", "/dev/null", "--write-out", "%%{http_code}") == "200"
+
+
+def test_one_is_removed_and_the_others_stay(host):
+    apps = declared()
+    del apps["echo"]
+    run = play("playbooks/remove.yml", variables={"mainstay_apps": apps, "mainstay_app": "echo", "mainstay_data": True})
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert not host.file("/srv/echo").exists and not host.user("echo").exists
+    run = play("playbooks/site.yml", variables={"mainstay_apps": apps})
+    assert run.returncode == 0 and changes(run) == 0, run.stdout[-4000:]
+    assert "Datasette" in visit(host, "data", "/")

@@ -17,12 +17,12 @@ import tarfile
 from contextlib import contextmanager
 
 from ansible import constants
-from ansible_collections.mainstay.vps.plugins.module_utils.release import identity
+from ansible_collections.mainstay.vps.plugins.module_utils.release import identity, recipes
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import containers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import source as stack_source
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
-from ansible_collections.mainstay.vps.plugins.module_utils.text import mask
+from ansible_collections.mainstay.vps.plugins.module_utils.text import mask, read
 from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out
 
 GIT_TIMEOUT = 60
@@ -43,10 +43,34 @@ def releases(apps, variables):
 
 def _release(name, app, node):
     try:
-        digest = resolve(app["source"], **node)["digest"]
+        found = resolve(app["source"], **node)
+        digest = found["digest"]
+        if found.get("root"):
+            _refuse_what_is_not_read(app, found)
     except ReleaseError as error:
         raise ReleaseError(f"mainstay_apps.{name}.{error}") from error
     return identity.release_id(digest, app["runtime"], app["build"], app["public"], app["directory"], app["shared"], app["node"])
+
+
+def _refuse_what_is_not_read(app, found):
+    """Refuse a folder whose lock a host could not read, before anything changes there; what a host fetches it looks at itself."""
+    names, _stays = listing(found["root"], found["inventory"])
+    parts = app["directory"].split("/") if app["directory"] else []
+    *above, own = [_entries(names, "".join(f"{part}/" for part in parts[:depth])) for depth in range(len(parts) + 1)]
+    above = {name for folder in above for name in folder}
+    try:
+        if app["runtime"] == "python":
+            project = os.path.join(found["root"], app["directory"], "pyproject.toml")
+            recipes.python_requirements(own, "uv", above, read(project) if "pyproject.toml" in own else "")
+        elif app["runtime"] == "node":
+            recipes.node_steps(own, above)
+    except ReleaseError as error:
+        raise ReleaseError(f"source: {error}") from None
+
+
+def _entries(names, folder):
+    """The entries of a folder, out of the names of all files below it."""
+    return {name[len(folder) :].partition("/")[0] for name in names if name.startswith(folder)}
 
 
 def locate(path, bases, what="source.path"):

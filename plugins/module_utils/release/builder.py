@@ -343,8 +343,9 @@ class Builder:
             self._install_uv()
         if ".venv" in names:
             self.build_step(Step("remove the environment of the source", "rm -rf .venv"))
-        requirements = recipes.python_requirements(names, installer, above)
-        content = self._read(requirements) if requirements not in (None, recipes.WORKSPACE, "pyproject.toml") else ""
+        project = self._read("pyproject.toml") if "pyproject.toml" in names else ""
+        requirements = recipes.python_requirements(names, installer, above, project)
+        content = self._read(requirements) if requirements not in (None, recipes.WORKSPACE, "pyproject.toml", "setup.py") else ""
         interpreter = subprocess.run(["/usr/bin/python3", "-VV"], stdout=subprocess.PIPE, check=True, text=True).stdout
         name = None if requirements == recipes.WORKSPACE else recipes.environment_digest(content, interpreter, installer)
         self.caches = recipes.python_caches(self.cache, name)
@@ -356,8 +357,7 @@ class Builder:
         else:
             for step in recipes.python_steps(requirements, content, f"{self.place}/.venv", installer):
                 self.build_step(step)
-        project = self._read("pyproject.toml") if "pyproject.toml" in names else ""
-        for step in recipes.project_steps(requirements, project, installer):
+        for step in recipes.project_steps(requirements, project, installer, names):
             self.build_step(step)
         return name
 

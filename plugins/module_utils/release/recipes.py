@@ -13,8 +13,9 @@ from ..stack.refusal import ReleaseError
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 UV_HOME = "/opt/mainstay/uv"
-# Node's own package manager fetches the other one, in a version whose lock file is today's and that runs on Debian 12's Node 18.
+# Node's own package manager fetches the others, in versions that run on Debian 12's Node 18.
 PNPM = "npx --yes pnpm@9.15.9"
+YARN = "npx --yes yarn@1.22.22"
 
 
 class Step(dict):
@@ -142,19 +143,44 @@ UNSHAREABLE = re.compile(
 WORKSPACE = "the workspace's uv.lock"
 
 
-def python_requirements(names, installer, above=()):
+# Locks that neither pip nor uv reads, and how their own tool writes one that both do. Without them other versions would be installed.
+FOREIGN_LOCKS = {
+    "poetry.lock": "poetry export --output requirements.txt (poetry-plugin-export)",
+    "pdm.lock": "pdm export --output requirements.txt",
+    "Pipfile.lock": "pipenv requirements > requirements.txt",
+    "Pipfile": "pipenv requirements > requirements.txt",
+    "environment.yml": "pip freeze > requirements.txt, where its packages are PyPI's",
+}
+# Tables of a pyproject.toml that is more than the settings of a linter.
+PROJECT = re.compile(r"^\[(project|build-system|tool\.poetry)\]", re.MULTILINE)
+
+
+def python_requirements(names, installer, above=(), project="[project]"):
     """Which file says what a Python release needs: the strictest one that is there and that the installer reads.
 
-    ``above`` is what lies in the folders above the app's: a lock there is that of a workspace, and locks the app, too.
+    ``above`` is what lies in the folders above the app's: a lock there is that of a workspace, and locks the app, too. ``project`` is
+    the text of the app's pyproject.toml.
     """
     own = {"requirements.lock", "uv.lock", "requirements.txt"} & set(names)
     if not own and "uv.lock" in above and "pyproject.toml" in names:
         if installer != "uv":
             raise ReleaseError("uv.lock: the source is a workspace of uv, which pip cannot read. Set backend_python_installer to uv.")
         return WORKSPACE
-    for name in ("requirements.lock", "uv.lock", "requirements.txt", "pyproject.toml"):
+    for name in ("requirements.lock", "uv.lock", "requirements.txt"):
         if name in names and (name != "uv.lock" or (installer == "uv" and "pyproject.toml" in names)):
             return name
+    for name, export in FOREIGN_LOCKS.items():
+        if name in names:
+            raise ReleaseError(f"{name}: neither pip nor uv reads it. Put a requirements.txt beside it: {export}.")
+    if "pyproject.toml" in names and PROJECT.search(project):
+        return "pyproject.toml"
+    if "setup.py" in names:
+        return "setup.py"
+    if "requirements" in names:
+        raise ReleaseError(
+            "requirements: a folder does not say which of its files is meant. Write a requirements.txt, such as with the one line "
+            "-r requirements/production.txt."
+        )
     return None
 
 
@@ -219,11 +245,18 @@ while [ ! -e uv.lock ]; do cd ..; done
 """
 
 
-def project_steps(requirements, content, installer):
-    """Install the project itself where its own metadata says how and no list of requirements stands in its place."""
+def project_steps(requirements, content, installer, names=()):
+    """Install the project itself where its own metadata says how and no list of requirements stands in its place.
+
+    For uv a project without a build system is no package: its dependencies are installed, and its modules found where they lie.
+    """
     if requirements == WORKSPACE:
         return [Step("install the app and its neighbours in the workspace", MEMBERS)]
-    if requirements == "pyproject.toml":
+    is_package = "[build-system]" in content or {"setup.py", "setup.cfg", "src"} & set(names)
+    if requirements == "pyproject.toml" and installer == "uv" and not is_package:
+        install = "uv pip install --python .venv/bin/python --compile-bytecode --requirement pyproject.toml"
+        return [Step("install what the project depends on", install)]
+    if requirements in ("pyproject.toml", "setup.py"):
         chosen = []
     elif requirements == "uv.lock" and "[build-system]" in content:
         chosen = ["--no-deps"]
@@ -264,6 +297,16 @@ def node_runtime_steps(node):
     return [Step(f"install Node {node}", INSTALL_NODE, node, npm)]
 
 
+YARN_INSTALL = f"""
+if ! grep --quiet "^# yarn lockfile v1" yarn.lock; then
+  echo "yarn.lock is one of Yarn 2 or later; the lock files of Yarn 1, npm and pnpm are understood." >&2
+  echo "Put a package-lock.json beside it: npm install --package-lock-only" >&2
+  exit 1
+fi
+{YARN} install --frozen-lockfile --production=false --non-interactive
+"""
+
+
 def node_steps(names, above=()):
     """The steps before and after an own build of a Node release; npm finds by itself that a folder is part of a workspace ``above``."""
     if "package.json" not in names:
@@ -274,8 +317,11 @@ def node_steps(names, above=()):
             Step("remove the build's packages", f"CI=true {PNPM} prune --prod")
         ]
     if "yarn.lock" in names and not npm_locks:
-        raise ReleaseError(
-            "yarn.lock: only the lock files of npm and pnpm are understood. Add a package-lock.json: npm install --package-lock-only."
-        )
+        return [Step("install the packages", YARN_INSTALL)], [
+            Step("remove the build's packages", f"{YARN} install --frozen-lockfile --production=true --ignore-scripts --non-interactive")
+        ]
+    for name in ("bun.lock", "bun.lockb", "deno.lock"):
+        if name in names and not npm_locks:
+            raise ReleaseError(f"{name}: npm does not read it. Put a package-lock.json beside it: npm install --package-lock-only.")
     install = f"npm {'ci' if npm_locks else 'install'} --include=dev --no-audit --no-fund"
     return [Step("install the packages", install)], [Step("remove the build's packages", "npm prune --omit=dev --no-audit --no-fund")]

@@ -149,3 +149,29 @@ def test_a_folder_is_packed_once(tree):
     (tree / "run.sh").write_text("other")
     assert sources.archive_for(resolved) == archive
     assert os.stat(archive).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("files", "app", "refused"),
+    [
+        (["Pipfile", "main.py"], {}, "Pipfile"),
+        (["Pipfile", "requirements.txt"], {}, None),
+        (["backend/poetry.lock", "backend/pyproject.toml"], {"directory": "backend"}, "poetry.lock"),
+        (["Pipfile", "backend/requirements.txt"], {"directory": "backend"}, None),
+        (["uv.lock", "pdm.lock", "a/b/pyproject.toml"], {"directory": "a/b"}, None),
+        (["package.json", "bun.lock"], {"runtime": "node"}, "bun.lock"),
+        (["package-lock.json", "a/package.json", "a/bun.lock"], {"runtime": "node", "directory": "a"}, None),
+        (["Pipfile"], {"runtime": "command"}, None),
+    ],
+)
+def test_a_lock_that_no_host_reads_is_refused_before_a_host_is_asked(tmp_path, files, app, refused):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    source = {"path": str(tmp_path), **({"directory": app["directory"]} if "directory" in app else {})}
+    declared = {"shop": {"runtime": app.get("runtime", "python"), "source": source, "processes": {"job": {"command": "run"}}}}
+    if refused is None:
+        assert set(sources.releases(declared, {})) == {"shop"}
+    else:
+        with pytest.raises(ReleaseError, match=rf"^mainstay_apps\.shop\.source: {refused}: .*beside it"):
+            sources.releases(declared, {})

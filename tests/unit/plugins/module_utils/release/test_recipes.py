@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -19,11 +20,29 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import 
         (["requirements.txt", "uv.lock", "pyproject.toml"], "pip", "requirements.txt"),
         (["uv.lock"], "uv", None),
         (["pyproject.toml", "uv.lock"], "pip", "pyproject.toml"),
+        (["setup.py", "pyproject.toml"], "uv", "pyproject.toml"),
+        (["setup.py"], "uv", "setup.py"),
+        (["poetry.lock", "pyproject.toml", "requirements.txt"], "uv", "requirements.txt"),
         (["main.py"], "uv", None),
     ],
 )
 def test_the_strictest_requirements_win(names, installer, expected):
     assert recipes.python_requirements(names, installer) == expected
+
+
+@pytest.mark.parametrize("project", ["[tool.ruff]\nline-length = 100\n", ""])
+def test_a_linter_s_settings_are_no_project(project):
+    assert recipes.python_requirements(["pyproject.toml"], "uv", (), project) is None
+    assert recipes.python_requirements(["pyproject.toml", "setup.py"], "uv", (), project) == "setup.py"
+    assert recipes.python_requirements(["pyproject.toml"], "uv", (), project + "[tool.poetry]\n") == "pyproject.toml"
+
+
+@pytest.mark.parametrize("name", [*recipes.FOREIGN_LOCKS, "requirements"])
+def test_what_would_be_ignored_without_a_word_is_refused(name):
+    with pytest.raises(ReleaseError, match=rf"^{re.escape(name)}: .*requirements\.txt"):
+        recipes.python_requirements(
+            [name, "pyproject.toml", "main.py"], "uv", (), "[tool.poetry]" if name != "requirements" else "[tool.x]"
+        )
 
 
 def test_an_environment_is_shared_only_when_its_text_says_all():
@@ -79,6 +98,7 @@ def test_uv_lock_is_installed_with_hashes():
     [
         ("requirements.lock", "[build-system]", 0),
         ("pyproject.toml", "", 1),
+        ("setup.py", "", 1),
         ("uv.lock", "[build-system]", 1),
         ("uv.lock", "", 0),
         (None, "", 0),
@@ -93,8 +113,32 @@ def test_node():
     assert before[0]["script"].startswith("npm ci --include=dev") and "prune --omit=dev" in after[0]["script"]
     assert recipes.node_steps(["package.json"])[0][0]["script"].startswith("npm install")
     assert recipes.node_steps(["index.js"]) == ([], [])
-    with pytest.raises(ReleaseError, match="yarn.lock.*package-lock.json"):
-        recipes.node_steps(["package.json", "yarn.lock"])
+    with pytest.raises(ReleaseError, match=r"^bun\.lock: .*package-lock\.json"):
+        recipes.node_steps(["package.json", "bun.lock"])
+    assert recipes.node_steps(["package.json", "bun.lock", "package-lock.json"])[0][0]["script"].startswith("npm ci")
+
+
+@pytest.mark.parametrize(
+    ("project", "names", "installer", "installed"),
+    [
+        ("[project]", ["app", "worker"], "uv", "--requirement pyproject.toml"),
+        ("[project]", ["src"], "uv", "$@"),
+        ("[project]", ["setup.cfg"], "uv", "$@"),
+        ("[project]\n[build-system]", ["app"], "uv", "$@"),
+        ("[project]", ["app"], "pip", "$@"),
+    ],
+)
+def test_a_project_without_a_build_system_is_no_package(project, names, installer, installed):
+    (step,) = recipes.project_steps("pyproject.toml", project, installer, names)
+    assert installed in step["script"]
+
+
+def test_yarn_installs_what_its_lock_file_says_where_it_is_of_its_first_version(tmp_path):
+    (before,), (after,) = recipes.node_steps(["package.json", "yarn.lock"])
+    assert "--frozen-lockfile --production=false" in before["script"] and "--production=true" in after["script"]
+    (tmp_path / "yarn.lock").write_text("__metadata:\n  version: 8\n")
+    done = subprocess.run(["bash", "-euc", before["script"]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "npm install --package-lock-only" in done.stderr
 
 
 def test_pnpm_installs_what_its_lock_file_says():

@@ -81,7 +81,9 @@ def test_several_workers_answer_at_once(host):
 
 
 def test_a_websocket_opens(host):
-    head = "-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: bWFpbnN0YXktdGVzdC0xMg=='"
+    head = (
+        "-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: bWFpbnN0YXktdGVzdC0xMg=='"
+    )
     told = host.run(
         "curl --silent --insecure --http1.1 --include --no-buffer --max-time 2 --resolve flows.example.com:443:127.0.0.1"
         f" {head} https://flows.example.com/comms"

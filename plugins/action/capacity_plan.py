@@ -48,6 +48,7 @@ def _plan(apps, users, removed, task_vars):
         networks_of(variables.get("mainstay_trusted_proxies", []), "mainstay_trusted_proxies")
         backups.check_backups(variables)
         alerts.alert_channels(variables.get("monitoring_alerts", []))
+        alerts.ping_settings(variables.get("monitoring_ping_url", ""), variables.get("monitoring_ping_interval", 300))
         adopted = variables.get("mainstay_adopt", [])
         adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
         adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)

@@ -22,6 +22,7 @@ VARIABLES = (
     "firewall_rules",
     "logrotate_files",
     "monitoring_alerts",
+    "monitoring_ping_url",
     "system_security_upgrades",
 )
 

@@ -9,4 +9,5 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refus
 
 class FilterModule:
     def filters(self):
-        return {"alert_channels": refused_as_filter_error(alerts.alert_channels)}
+        filters = {"alert_channels": alerts.alert_channels, "ping_settings": alerts.ping_settings}
+        return {name: refused_as_filter_error(function) for name, function in filters.items()}

@@ -26,17 +26,19 @@ WAIT_FOR_ANSWER = (
     "start=$(date +%s.%N); for i in $(seq {tries}); do curl --silent --fail --output /dev/null --max-time 1 {url} && "
     "{{ echo $(date +%s.%N) $start; exit 0; }}; sleep 0.2; done; exit 1"
 )
-# A chat: it keeps what it is told.
+# A chat, and somebody who waits for signs of life, a little slow: they keep what they are told.
 RECEIVER = """
-import http.server
+import http.server, time
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
-        with open("/run/told", "ab") as file:
-            file.write(self.rfile.read(int(self.headers["Content-Length"])) + b"\\n")
+        body, ping = self.rfile.read(int(self.headers["Content-Length"])), self.path.startswith("/ping/")
+        with open("/run/pinged" if ping else "/run/told", "ab") as file:
+            file.write((self.path.encode() + b" " if ping else b"") + body + b"\\n")
+        time.sleep(1 if ping else 0)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
-http.server.HTTPServer(("127.0.0.1", 9911), Handler).serve_forever()
+http.server.ThreadingHTTPServer(("127.0.0.1", 9911), Handler).serve_forever()
 """
 
 
@@ -147,10 +149,42 @@ def test_its_group_may_look_and_only_root_may_act(host):
     assert host.file("/run/mainstay-act.socket").mode == 0o600
 
 
-@pytest.mark.parametrize(("unit", "limit"), [("mainstay-agent.service", 1.5), ("mainstay-act@0.service", 1.5)])
+@pytest.mark.parametrize(("unit", "limit"), [(AGENT, 1.5), ("mainstay-act@0.service", 1.5), ("mainstay-ping.service", 1.5)])
 def test_agent_is_confined(host, unit, limit):
     verdict = host.check_output(f"systemd-analyze security --no-pager {unit}").strip().splitlines()[-1]
     assert float(verdict.split(":")[1].split()[0]) <= limit, verdict
+
+
+def test_somebody_elsewhere_hears_of_the_agent_and_nobody_of_the_address(host):
+    unit, secret = "mainstay-ping.service", "5d2e0c2f"
+
+    def heard(before):
+        host.check_output(f"rm -f /run/pinged && {before} && systemctl start {unit}")
+        return [
+            line.removeprefix(f"/ping/{secret}").split(":")[0].split(" ")[0] for line in host.run("cat /run/pinged").stdout.splitlines()
+        ]
+
+    assert host.service("mainstay-ping.timer").is_running
+    host.check_output(f"systemctl restart {AGENT} && sleep 1")
+    assert heard("true")[-2:] == ["/start", ""]
+    assert heard("true") == [""]
+    try:
+        assert heard(f"systemctl stop {AGENT} && rm /run/mainstay/state.json") == ["/fail"]
+    finally:
+        host.check_output(f"systemctl start {AGENT}")
+    # While one is under way, and after one that nobody heard.
+    seen = host.check_output(
+        f"systemctl start --no-block {unit}; sleep 0.5; ps axeww; systemctl status --no-pager {unit}; systemctl cat {unit}"
+    )
+    assert "launch.py ping" in seen and secret not in seen
+    host.check_output("systemctl stop mainstay-receiver.service")
+    try:
+        host.check_output(f"systemctl start {unit}")
+    finally:
+        host.check_output("systemd-run --quiet --unit=mainstay-receiver python3 -c %s", RECEIVER)
+    said = host.check_output(f"journalctl --no-pager -u {unit} -u mainstay-ping.timer")
+    assert "Connection refused" in said and secret not in said
+    assert host.file("/etc/mainstay/ping.json").mode == 0o600 and host.run(f"systemctl is-failed {unit}").rc != 0
 
 
 @slow
@@ -165,7 +199,7 @@ def test_agent_is_small(host):
     seconds = (ticks(pid) - before) / int(host.check_output("getconf CLK_TCK"))
     assert seconds / (time.monotonic() - start) <= 0.01
     resident = int(host.check_output(f"awk '/^VmRSS/ {{print $2}}' /proc/{pid}/status"))
-    assert resident <= 40 * 1024
+    assert resident <= 25 * 1024
 
 
 def test_killed_process_answers_again_within_10_seconds(host):
@@ -355,4 +389,4 @@ def test_people_were_told_of_each_cause_once_and_of_its_end(host):
     assert len(kinds) == len(set(kinds)), kinds
     assert "postgresql" in {event["where"] for event in told()}
     assert host.run("sudo -u nobody cat /etc/mainstay/alerts.json").rc != 0
-    assert host.check_output("mainstay alert --test") == "webhook: sent"
+    assert host.check_output("mainstay alert --test").splitlines() == ["webhook: sent", "ping: sent"]

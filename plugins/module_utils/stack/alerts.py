@@ -15,7 +15,8 @@ KINDS = {
     "ntfy": ("ntfy", "token"),
     "email": ("email", "from", "host", "port", "tls", "username", "password"),
 }
-URL = re.compile(r"https?://[^\s/]\S*")
+# What a URL may consist of: a client refuses the rest with an error that shows the whole.
+URL = re.compile(r"https?://[!-.0-~][!-~]*")
 ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 HOST = re.compile(r"[A-Za-z0-9.:-]+")
 TLS = ("starttls", "tls", "none")
@@ -29,6 +30,18 @@ def alert_channels(value, where="monitoring_alerts"):
     if isinstance(value, (str, dict)) or not hasattr(value, "__iter__"):
         refuse(where, MASK, "write a list such as [{webhook: https://…}]")
     return [_channel(item, f"{where}[{index}]") for index, item in enumerate(value)]
+
+
+def ping_settings(url, interval=300, where="monitoring_ping_url"):
+    """Where the dead man's switch calls, ``{url, interval}``; empty where nobody waits for it.
+
+    :raises DeclarationError: the first thing that cannot work.
+    """
+    if url in (None, ""):
+        return {}
+    if not isinstance(url, str) or not URL.fullmatch(url) or "#" in url:
+        refuse(where, MASK, "write a URL such as https://hc-ping.com/… as the service shows it")
+    return {"url": url, "interval": integer(interval, "monitoring_ping_interval", 60, 86400)}
 
 
 def _channel(item, where):

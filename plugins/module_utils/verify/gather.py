@@ -31,6 +31,7 @@ UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,UnitFileState,Memory
 SECRET_FILES = (
     "/etc/mainstay/*/env",
     "/etc/mainstay/alerts.json",
+    "/etc/mainstay/ping.json",
     "/etc/mainstay/certbot.env",
     "/etc/mainstay/backup/*",
     "/etc/mainstay/tls/*.key",

@@ -46,6 +46,8 @@ def wanted(apps, plan, hostname, host, live=None, variables=None):
         timers += BACKUP_TIMERS
     if variables.get("monitoring_alerts"):
         timers += ["mainstay-alert.timer", "mainstay-alert.path"]
+    if variables.get("monitoring_ping_url"):
+        timers += ["mainstay-ping.timer"]
     if is_proxy and any(site["source"] == "letsencrypt" for site in sites):
         timers += ["certbot.timer"]
     version = max((cluster["version"] for cluster in host.get("postgresql", {}).get("clusters") or ()), default="", key=_number)

@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import json
+import re
 import smtplib
 import ssl
 import urllib.error
 import urllib.request
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from urllib.parse import urlsplit, urlunsplit
+
+from .core.text import printable
 
 TIMEOUT = 10  # seconds
 
@@ -27,17 +33,26 @@ def send(channel, host, alert):
 
     :raises OSError: with the reason.
     """
-    try:
+    with _in_words(channel["kind"]):
         {"webhook": webhook, "ntfy": ntfy, "email": email}[channel["kind"]](channel, host, alert)
+
+
+@contextlib.contextmanager
+def _in_words(kind):
+    """Whatever goes wrong as an OSError without an address, which some messages of the library hold whole."""
+    try:
+        yield
     except urllib.error.HTTPError as error:
-        raise OSError(f"{channel['kind']}: the answer was {error.code}") from None
+        raise OSError(f"{kind}: the answer was {error.code}") from None
     except urllib.error.URLError as error:
-        raise OSError(f"{channel['kind']}: {error.reason}") from None
+        raise OSError(printable(f"{kind}: {error.reason}")) from None
     except smtplib.SMTPException as error:
         code = getattr(error, "smtp_code", "")
         raise OSError(f"email: the mail server refused it: {type(error).__name__} {code}".rstrip()) from None
-    except (OSError, ValueError) as error:
-        raise OSError(f"{channel['kind']}: {error}") from None
+    except OSError as error:
+        raise OSError(printable(f"{kind}: {error}")) from None
+    except (ValueError, http.client.HTTPException) as error:
+        raise OSError(f"{kind}: the answer, or its address, is none of HTTP: {type(error).__name__}") from None
 
 
 def webhook(channel, host, alert):
@@ -69,6 +84,31 @@ def _post(url, body, headers):
     request = urllib.request.Request(url, body, {"User-Agent": "mainstay", **headers})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         answer.read(1024)
+
+
+class Unmoved(urllib.request.HTTPRedirectHandler):
+    """An address that is a secret is told to nobody else, and not without TLS."""
+
+    def redirect_request(self, *_arguments):
+        return None
+
+
+def ping(url, signal, text, timeout=TIMEOUT):
+    """One signal of healthchecks.io's pinging API (https://healthchecks.io/docs/http_api/): `start`, `fail`, `log`, or an empty text for
+    success, which stand behind the path of the URL.
+
+    :raises OSError: with the reason.
+    """
+    handlers = [Unmoved, urllib.request.HTTPSHandler(context=ssl.create_default_context())]
+    with _in_words("ping"):
+        parts = urlsplit(url)
+        target = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{signal}")) if signal else url
+        request = urllib.request.Request(target, text.encode(), {"User-Agent": "mainstay", "Content-Type": "text/plain; charset=utf-8"})
+        with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as answer:
+            said = answer.read(200).decode("ascii", "replace")
+        # An unknown check of healthchecks.io is answered with status 200.
+        if found := re.match(r"OK \(([a-z ]{1,40})\)", said):
+            raise OSError(f"the answer was {found[1]}")
 
 
 def email(channel, host, alert):

@@ -39,7 +39,7 @@ COMMANDS = {
     "version": "the version of this command and of the agent",
 }
 # Started by systemd, not by people.
-SERVICES = ("agent", "act", "certificates", "reclaim")
+SERVICES = ("agent", "act", "certificates", "ping", "reclaim")
 
 USAGE = """\
 usage: mainstay COMMAND [options]

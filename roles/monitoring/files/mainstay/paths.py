@@ -22,3 +22,4 @@ class Paths:
     backup: str = "/var/lib/mainstay/backup"
     alerts: str = "/etc/mainstay/alerts.json"
     reclaimed: str = "/var/lib/mainstay/reclaimed.json"
+    ping: str = "/etc/mainstay/ping.json"

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tell people: `--test` sends an alert to every channel of monitoring_alerts and says how that went.
+"""Tell people: `--test` sends an alert to every channel of monitoring_alerts, and a line for the log to monitoring_ping_url, and says
+how that went.
 
 Without it, what has not been told yet is told; systemd does so whenever the agent has recorded something. What cannot be sent waits on
 the disk, and is sent when the network is back.
@@ -32,10 +33,10 @@ def arguments(parser):
 def run(options, context):
     if options.test:
         context.need_root("a test of the channels, whose addresses are root's,")
-        settings = read(context.paths.alerts)
-        if not settings:
+        settings, ping = read(context.paths.alerts), read(context.paths.ping)
+        if not settings and not ping:
             raise Refusal("nobody is told: declare monitoring_alerts and run site.yml")
-        return _test(settings)
+        return _test(settings, ping)
     folder = os.environ.get("STATE_DIRECTORY")
     if not folder:
         raise Refusal("systemd runs this as mainstay-alert.service; to test the channels write mainstay alert --test")
@@ -44,16 +45,26 @@ def run(options, context):
     return 1 if deliver(settings, f"{folder}/told.json", context) else 0
 
 
-def _test(settings):
+def _test(settings, ping):
     failed = 0
-    for channel in settings["channels"]:
-        try:
-            channels.send(channel, settings["host"], {**TEST, "title": f"{settings['host']}: {TEST['title']}"})
-            print(f"{channel['kind']}: sent")
-        except OSError as error:
-            failed = 1
-            print(error)
+    for channel in settings.get("channels", []):
+        failed |= _tried(
+            channel["kind"],
+            lambda channel=channel: channels.send(channel, settings["host"], {**TEST, "title": f"{settings['host']}: {TEST['title']}"}),
+        )
+    if ping:
+        failed |= _tried("ping", lambda: channels.ping(ping["url"], "log", f"{ping['host']}: {TEST['text']}"))
     return failed
+
+
+def _tried(kind, send):
+    try:
+        send()
+    except OSError as error:
+        print(error)
+        return 1
+    print(f"{kind}: sent")
+    return 0
 
 
 def deliver(settings, path, context):

@@ -55,3 +55,29 @@ def test_what_cannot_work_is_refused_and_no_token_shown(declared, words):
         alerts.alert_channels(declared)
     said = str(refusal.value)
     assert all(word.lower() in said.lower() for word in words) and "hidden" not in said, said
+
+
+def test_where_signs_of_life_go():
+    assert alerts.ping_settings("https://hc-ping.com/x?create=1", 60) == {"url": "https://hc-ping.com/x?create=1", "interval": 60}
+    assert alerts.ping_settings("", "never") == alerts.ping_settings(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "interval", "words"),
+    [
+        ("hc-ping.com/hidden", 300, ["monitoring_ping_url", "https://hc-ping.com/"]),
+        ("ftp://hc-ping.com/hidden", 300, ["monitoring_ping_url"]),
+        ("https://hc-ping.com/hidden\x7f", 300, ["monitoring_ping_url"]),
+        ("https://hc-ping.com/hidden\nx", 300, ["monitoring_ping_url"]),
+        ("https://hc-ping.com/hidden#x", 300, ["monitoring_ping_url"]),
+        ("https://hc-ping.com/hïdden", 300, ["monitoring_ping_url"]),
+        (["https://hc-ping.com/hidden"], 300, ["monitoring_ping_url"]),
+        ("https://hc-ping.com/hidden", 59, ["monitoring_ping_interval", "60"]),
+        ("https://hc-ping.com/hidden", "often", ["monitoring_ping_interval"]),
+    ],
+)
+def test_an_address_that_cannot_work_is_refused_and_not_shown(url, interval, words):
+    with pytest.raises(DeclarationError) as refusal:
+        alerts.ping_settings(url, interval)
+    said = str(refusal.value)
+    assert all(word in said for word in words) and "hidden" not in said and "hïdden" not in said, said

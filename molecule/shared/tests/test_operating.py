@@ -71,6 +71,30 @@ def test_a_unit_is_started_as_often_as_somebody_asks(host):
     host.check_output(f"for each in $(seq {limit // 2 + 1}); do mainstay stop shop/mailer && mainstay start shop/mailer || exit; done")
 
 
+def test_programs_are_answered_in_one_shape(host, ports):
+    def ask(command, status=0):
+        run = host.run(f"mainstay {command} --json")
+        told = json.loads(run.stdout)
+        assert (run.rc, set(told)) == (status, {"command", "ok", "message", "results"}), run.stderr
+        assert told["ok"] is (status == 0) and told["command"] == command.split()[0]
+        return told
+
+    for command, verb in (("restart", {"seconds"}), ("stop", set()), ("start", set())):
+        (result,) = ask(f"{command} shop/mailer")["results"]
+        assert {
+            "name": "shop/mailer/1",
+            "ok": True,
+            "problem": None,
+            "unit": "shop-mailer@1.service",
+        }.items() <= result.items() and verb <= set(result)
+    assert {result["name"] for result in ask("check --running")["results"]} == {"configuration", "agent"}
+    assert "No stray process" in ask("clean shop")["message"]
+    assert "there is no shp" in ask("stop shp", 2)["message"]
+    for whose in ("shop/web", "agent", "nginx"):
+        lines = ask(f"logs {whose} -n 5")["results"]
+        assert lines and all(isinstance(line["text"], str) for line in lines)
+
+
 def test_the_deploys_are_told(host):
     deploys = json.loads(host.check_output("mainstay history --json"))["deploys"]
     assert deploys[-1]["app"] == "shop" and deploys[-1]["by"] and deploys[-1]["to"]

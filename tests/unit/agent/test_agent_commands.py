@@ -6,20 +6,24 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import re
 import shlex
 import signal
 import socket
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.agent import agent_config
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 from mainstay import config
+from mainstay.cli import COMMANDS, Context, main
 from mainstay.commands import clean
 from mainstay.core.host import ports
 from mainstay.core.stack import sandbox
+from mainstay.units import UnitState
 from test_agent_cli import Host
 
 
@@ -284,3 +288,105 @@ def test_the_commands_read_what_the_role_writes():
 
 def test_a_configuration_without_apps_is_read():
     assert config.parse({"processes": []}).apps == {}
+
+
+class TestAnswers:
+    """`--json` of what does something: one object of one shape, whatever happens."""
+
+    def ask(self, host, *argv):
+        status, out, _err = host.run(*argv, "--json")
+        told = json.loads(out)
+        assert set(told) == {"command", "ok", "message", "results"}
+        assert (told["command"], told["ok"]) == (argv[0], status == 0)
+        assert all({"name", "ok", "problem"} <= set(result) and result["ok"] is (result["problem"] is None) for result in told["results"])
+        return status, told
+
+    def test_start_and_stop(self, shop):
+        assert self.ask(shop, "start", "shop/beat") == (
+            0,
+            {
+                "command": "start",
+                "ok": True,
+                "message": None,
+                "results": [{"name": "shop/beat/1", "ok": True, "problem": None, "unit": "shop-beat@1.service"}],
+            },
+        )
+        shop.status, shop.live = 1, {"shop-beat@1.service": UnitState("shop-beat@1.service", active="failed", sub="failed")}
+        status, told = self.ask(shop, "start", "shop")
+        assert (status, [result["problem"] for result in told["results"]]) == (1, ["it is failed (failed)", "it is unknown"])
+        shop.status = 0
+        assert [result["ok"] for result in self.ask(shop, "stop", "shop")[1]["results"]] == [True, True]
+        shop.live = {"shop-beat@1.service": UnitState("shop-beat@1.service", active="deactivating", sub="stop-sigterm")}
+        assert self.ask(shop, "stop", "shop/beat")[1]["results"][0]["problem"] == "it is deactivating (stop-sigterm)"
+
+    def test_restart(self, shop):
+        status, told = self.ask(shop, "restart", "shop/beat")
+        (result,) = told["results"]
+        assert (status, result["name"], result["seconds"]) == (0, "shop/beat/1", 0.0)
+        shop.status = 1
+        status, told = self.ask(shop, "restart", "shop")
+        assert [(result["name"], result["problem"]) for result in told["results"]] == [("shop/beat/1", "systemctl restart ended with 1")]
+
+    def test_check(self, shop):
+        status, told = self.ask(shop, "check")
+        assert (status, told["message"]) == (0, "2 processes and 0 servers declared")
+        assert told["results"] == [{"name": "configuration", "ok": True, "problem": None, "processes": 2, "servers": 0}]
+        assert [result["name"] for result in self.ask(shop, "check", "--running")[1]["results"]] == ["configuration", "agent"]
+        shop.agent["written"] = 0
+        status, told = self.ask(shop, "check", "--running")
+        assert status == 1 and "is not running" in told["results"][1]["problem"]
+
+    @needs_root
+    def test_clean(self, shop, stray, monkeypatch):
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        shop.configure(shop={**shop.app, "ports": {"web": []}})
+        assert self.ask(shop, "clean", "shop")[1]["message"] == "shop has no ports."
+        process, port = stray("--token=hunter2")
+        shop.configure(shop={**shop.app, "ports": {"web": [port]}})
+        status, told = self.ask(shop, "clean", "shop")
+        assert (status, process.poll()) == (2, None) and "add --yes" in told["message"]
+        status, told = self.ask(shop, "clean", "shop", "--yes")
+        (result,) = told["results"]
+        assert (status, process.wait(5)) == (0, -signal.SIGTERM) and "Stopped 1 within" in told["message"]
+        assert (result["name"], result["port"], result["pids"]) == (f"port {port}", port, [process.pid])
+        assert "hunter2" not in json.dumps(told)
+
+    def test_logs(self, shop, monkeypatch):
+        said = {"__REALTIME_TIMESTAMP": "1700000000500000", "PRIORITY": "3", "_SYSTEMD_UNIT": "shop-web@8000.service"}
+        entries = [
+            {**said, "MESSAGE": list(b"\x1b[2J\xffred\x7f")},
+            {**said, "MESSAGE": ["a\u2028b\x85", [99]], "_SYSTEMD_UNIT": "init.scope", "UNIT": "shop-web@8000.service"},
+            {**said, "MESSAGE": None},
+        ]
+        asked = []
+
+        def run(argv, timeout=5, text=""):
+            asked.append(argv)
+            return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+
+        monkeypatch.setattr(Context, "__init__", partialmethod(Context.__init__, run=run))
+        status, out, _err = shop.run("logs", "shop/web", "--json")
+        assert status == 0 and not {"\x1b", "\x7f"} & set(out)
+        first, second, third = json.loads(out)["results"]
+        assert (first["name"], first["time"], first["level"]) == ("shop-web@8000.service", 1700000000.5, 3)
+        assert [first["text"], second["text"], third["text"]] == ["\x1b[2J\ufffdred\x7f", "a\u2028b\x85 c", ""]
+        assert second["name"] == "shop-web@8000.service"
+        assert asked[0][:2] == ["journalctl", "--output=json"] and "--unit=shop-web@*.service" in asked[0]
+        assert "leave --follow" in self.ask(shop, "logs", "shop", "--follow")[1]["message"]
+
+    @pytest.mark.parametrize("command", ["start", "stop", "restart", "clean", "logs", "status", "history", "why"])
+    def test_a_refusal_is_an_answer(self, shop, command):
+        status, told = self.ask(shop, command, "shp\x1b\x7f")
+        assert status == 2 and told["results"] == [] and "there is no shp" in told["message"]
+
+    def test_every_command_that_tells_has_it(self, capsys):
+        for command in set(COMMANDS) - {"run"}:  # what that tells is the command's own
+            with pytest.raises(SystemExit):
+                main([command, "--help"])
+            assert "--json" in capsys.readouterr().out, command
+
+    def test_what_a_terminal_obeys_does_not_spoil_it(self, shop):
+        shop.entries[0] |= {"health": "failed", "reason": "\x7f\x1b[31m\u202e"}
+        shop.live["shop-beat@1.service"] = UnitState("shop-beat@1.service", active="failed")
+        out = shop.run("status", "--json")[1]
+        assert json.loads(out)["processes"][0]["reason"] == "\x7f\x1b[31m\u202e" and out.isascii() and "\x7f" not in out

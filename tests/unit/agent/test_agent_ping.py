@@ -224,12 +224,15 @@ def test_a_test_of_the_channels_is_a_line_in_the_log(serve, tmp_path, capsys):
     server = serve()
     paths = SimpleNamespace(alerts=str(tmp_path / "alerts.json"), ping=str(tmp_path / "ping.json"))
     context = SimpleNamespace(paths=paths, need_root=lambda what: None)
-    options = SimpleNamespace(test=True)
+    options = SimpleNamespace(test=True, json=False)
     (tmp_path / "ping.json").write_text(json.dumps({"host": "web1", "url": server.url}))
     assert alert.run(options, context) == 0 and capsys.readouterr().out == "ping: sent\n"
     assert server.got == [("/secret/log", "web1: This channel works.")]
     server.rule.status = 500
     assert alert.run(options, context) == 1 and capsys.readouterr().out == "ping: the answer was 500\n"
+    assert alert.run(SimpleNamespace(test=True, json=True), context) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["results"] == [{"name": "ping", "ok": False, "problem": "ping: the answer was 500"}]
 
 
 def test_a_chat_that_answers_nonsense_is_told_as_one_that_does_not_answer(serve):

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 
 from . import config
+from .answers import refused
 from .core.text import printable
 from .paths import Paths
 from .units import Systemd, SystemdError, run
@@ -118,16 +119,21 @@ def main(argv=None, context=None):
         with contextlib.redirect_stdout(Plain(sys.stdout)):
             return module.run(options, context or Context())
     except (Refusal, config.ConfigError, SystemdError) as error:
-        print(printable(f"mainstay: {error}"), file=sys.stderr)
-        return 2
+        return refuse(name, options, str(error))
     except PermissionError as error:
-        print(f"mainstay: only root and the group mainstay may read {error.filename}: use sudo", file=sys.stderr)
-        return 2
+        return refuse(name, options, f"only root and the group mainstay may read {error.filename}: use sudo")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(printable(f"mainstay: {error}"), file=sys.stderr)
-        return 2
+        return refuse(name, options, str(error))
     except KeyboardInterrupt:
         return 130
+
+
+def refuse(name, options, reason):
+    """Say why a command did nothing, to people, and to programs that have asked for JSON."""
+    if getattr(options, "json", False):
+        print(refused(name, reason))
+    print(printable(f"mainstay: {reason}"), file=sys.stderr)
+    return 2

@@ -17,6 +17,7 @@ import os
 import sys
 
 from .. import alerts, channels
+from ..answers import Answer, option
 from ..backups import read
 from ..cli import Refusal
 from ..records import fold, read_events, write_state
@@ -28,6 +29,7 @@ TEST = {"title": "a test of mainstay's alerts", "text": "This channel works.", "
 
 def arguments(parser):
     parser.add_argument("--test", action="store_true", help="send a test to every channel")
+    option(parser)
 
 
 def run(options, context):
@@ -36,7 +38,7 @@ def run(options, context):
         settings, ping = read(context.paths.alerts), read(context.paths.ping)
         if not settings and not ping:
             raise Refusal("nobody is told: declare monitoring_alerts and run site.yml")
-        return _test(settings, ping)
+        return _test(settings, ping, Answer("alert", options.json))
     folder = os.environ.get("STATE_DIRECTORY")
     if not folder:
         raise Refusal("systemd runs this as mainstay-alert.service; to test the channels write mainstay alert --test")
@@ -45,26 +47,22 @@ def run(options, context):
     return 1 if deliver(settings, f"{folder}/told.json", context) else 0
 
 
-def _test(settings, ping):
-    failed = 0
+def _test(settings, ping, answer):
     for channel in settings.get("channels", []):
-        failed |= _tried(
-            channel["kind"],
-            lambda channel=channel: channels.send(channel, settings["host"], {**TEST, "title": f"{settings['host']}: {TEST['title']}"}),
-        )
+        alert = {**TEST, "title": f"{settings['host']}: {TEST['title']}"}
+        _try(answer, channel["kind"], lambda channel=channel, alert=alert: channels.send(channel, settings["host"], alert))
     if ping:
-        failed |= _tried("ping", lambda: channels.ping(ping["url"], "log", f"{ping['host']}: {TEST['text']}"))
-    return failed
+        _try(answer, "ping", lambda: channels.ping(ping["url"], "log", f"{ping['host']}: {TEST['text']}"))
+    return answer.end(0 if all(result["ok"] for result in answer.results) else 1)
 
 
-def _tried(kind, send):
+def _try(answer, kind, send):
     try:
         send()
     except OSError as error:
-        print(error)
-        return 1
-    print(f"{kind}: sent")
-    return 0
+        answer.result(kind, str(error), str(error))
+    else:
+        answer.result(kind, f"{kind}: sent")
 
 
 def deliver(settings, path, context):

@@ -5,23 +5,27 @@
 
 from __future__ import annotations
 
+from ..answers import Answer, option
 from ..records import read_state
 from .status import watching
 
 
 def arguments(parser):
     parser.add_argument("--running", action="store_true", help="also check that the agent is watching")
+    option(parser)
 
 
 def run(options, context):
-    cfg = context.config()
+    cfg, answer = context.config(), Answer("check", options.json)
+    counted = {"processes": len(cfg.processes), "servers": len(cfg.servers)}
+    answer.result("configuration", **counted)
     if options.running:
         problem = running(cfg, read_state(context.paths.state), context.clock.time())
+        answer.result("agent", f"mainstay: {problem}" if problem else "", problem)
         if problem:
-            print(f"mainstay: {problem}")
-            return 1
-    print(f"{len(cfg.processes)} processes and {len(cfg.servers)} servers {'watched' if options.running else 'declared'}")
-    return 0
+            return answer.end(1)
+    answer.say(f"{counted['processes']} processes and {counted['servers']} servers {'watched' if options.running else 'declared'}")
+    return answer.end(0)
 
 
 def running(cfg, state, now):

@@ -15,16 +15,19 @@ import re
 import subprocess
 import sys
 
+from ..answers import Answer, option
 from ..cli import Refusal
 from ..text import iso, table, wall
 
 GRACE = 10
+NOBODY_TO_ASK = "this is no terminal to ask on; add --yes to stop them"
 HEADINGS = ["PORT", "PID", "SINCE", "UNIT", "COMMAND"]
 
 
 def arguments(parser):
     parser.add_argument("app", metavar="APP", help="whose ports")
     parser.add_argument("-y", "--yes", action="store_true", help="stop them without asking")
+    option(parser)
 
 
 def run(options, context):
@@ -32,34 +35,42 @@ def run(options, context):
 
     app = context.config().app(options.app)
     context.need_root("stopping processes of another user")
-    numbers = sorted({number for owned in app.ports.values() for number in owned})
+    numbers, answer = sorted({number for owned in app.ports.values() for number in owned}), Answer("clean", options.json)
     if not numbers:
-        print(f"{app.name} has no ports.")
-        return 0
+        answer.say(f"{app.name} has no ports.")
+        return answer.end(0)
     wanted = request(ports, app, numbers, GRACE)
     system = ports.System(execute)
     found, strays = survey(ports, wanted, system)
     for holder in found:
         if holder["allowed"] and holder["unit"] not in context.config().units:
             what = f"{holder['unit']} on port {holder['port']}"
-            print(f"Left alone: {what}. It is not on record: a deploy is under way, or the next one stops it.")
+            answer.say(f"Left alone: {what}. It is not on record: a deploy is under way, or the next one stops it.")
     if not strays:
-        print(f"No stray process holds a port of {app.name} ({spans(numbers)}).")
-        return 0
-    print(table([row(holder) for holder in strays], HEADINGS))
+        answer.say(f"No stray process holds a port of {app.name} ({spans(numbers)}).")
+        return answer.end(0)
+    if not options.json:
+        print(table([row(holder) for holder in strays], HEADINGS))
+    if not options.yes and options.json:
+        raise Refusal(NOBODY_TO_ASK)
     if not options.yes and not agreed(len(strays)):
-        print("Nothing was stopped.")
-        return 1
+        answer.say("Nothing was stopped.")
+        return answer.end(1)
     # While the question stood, others may have come; whoever was not shown is not stopped.
     if names(survey(ports, wanted, system)[1]) - names(strays):
         raise Refusal("other processes have come in the meantime; run it again")
+    problem = ""
     try:
         _found, stopped, waited = ports.make_free(wanted, system)
+        answer.say(f"Stopped {len(stopped)} within {waited / 1000:.1f} s; the ports of {app.name} are free.")
     except ports.PortError as error:
-        print(f"mainstay: {error}", file=sys.stderr)
-        return 1
-    print(f"Stopped {len(stopped)} within {waited / 1000:.1f} s; the ports of {app.name} are free.")
-    return 0
+        problem = str(error)
+        answer.say(problem if options.json else f"mainstay: {problem}", sys.stderr)
+    for holder in strays:
+        answer.result(
+            f"port {holder['port']}", problem=problem, **{key: holder[key] for key in ("port", "pids", "since", "unit", "command")}
+        )
+    return answer.end(1 if problem else 0)
 
 
 def request(ports, app, numbers, grace):
@@ -97,7 +108,7 @@ def row(holder):
 
 def agreed(number):
     if not sys.stdin.isatty():
-        raise Refusal("this is no terminal to ask on; add --yes to stop them")
+        raise Refusal(NOBODY_TO_ASK)
     what = "it" if number == 1 else f"these {number}"
     return re.fullmatch(r"y(es)?", input(f"Stop {what}? [y/N] ").strip().lower()) is not None
 

@@ -9,12 +9,16 @@ PostgreSQL and nginx write files of their own, whose ends follow their journal.
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 
 from ..act import RECLAIM
+from ..answers import Answer, option
+from ..cli import Refusal
 
 AGENT = ("mainstay-agent.service", "mainstay-act@*.service", "mainstay-alert.service", RECLAIM)
+TIMEOUT = 30  # seconds
 FILES = {"nginx": "var/log/nginx/error.log", "postgresql": "var/log/postgresql/postgresql-*.log"}
 
 
@@ -23,6 +27,7 @@ def arguments(parser):
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="the last N lines (default: 100)")
     parser.add_argument("--since", metavar="TIME", help="from then on, such as '1 hour ago' or 'today'")
+    option(parser)
 
 
 def command(units, options):
@@ -35,18 +40,50 @@ def command(units, options):
 
 def run(options, context):
     cfg = context.config()
+    if options.json and options.follow:
+        raise Refusal("what has no end is no JSON; leave --follow or --json away")
     if options.target == "agent" and "agent" not in {process.app for process in cfg.processes}:
-        return context.call(command(AGENT, options))
+        return told(AGENT, [], options, context) if options.json else context.call(command(AGENT, options))
     chosen = cfg.find(options.target)
     units = [process.job for process in chosen]
     if options.target.count("/") < 2 and "@" not in options.target:
         servers = {server.unit for server in cfg.servers}
         units = sorted({unit if unit in servers else re.sub(r"@.*\.service$", "@*.service", unit) for unit in units})
     paths = [path for process in chosen if process.kind == "server" for path in files(process.name, context.filesystem)]
+    if options.json:
+        return told(units, paths, options, context)
     if options.follow and paths:
         return context.call(["tail", "-F", f"--lines={options.lines}", "--", *paths])
     status = context.call(command(units, options))
     return context.call(["tail", f"--lines={options.lines}", "--", *paths]) if paths and not status else status
+
+
+def told(units, paths, options, context):
+    """The same as JSON: one result for each line."""
+    answer = Answer("logs", True)
+    argv = [*command(units, options), "--quiet", "--all"]
+    argv[1] = "--output=json"
+    for line in lines(context.run(argv, timeout=TIMEOUT)):
+        entry = json.loads(line)
+        unit = text(entry.get("UNIT") or entry.get("_SYSTEMD_UNIT") or entry.get("SYSLOG_IDENTIFIER"))
+        time, level = int(entry["__REALTIME_TIMESTAMP"]) / 1e6, int(text(entry.get("PRIORITY") or "6"))
+        answer.result(unit, time=time, level=level, text=text(entry.get("MESSAGE")))
+    for path in paths:
+        for line in lines(context.run(["tail", f"--lines={options.lines}", "--", path], timeout=TIMEOUT)):
+            answer.result(path, text=line)
+    return answer.end(0)
+
+
+def lines(output):
+    """What ends with a line feed; others would end lines at characters that apps may write within them, too."""
+    return [line for line in output.split("\n") if line]
+
+
+def text(field):
+    """A field of the journal's JSON: a list of bytes where it holds what a terminal obeys, and a list of those where there are several."""
+    if isinstance(field, list) and all(isinstance(byte, int) for byte in field):
+        return bytes(field).decode("utf-8", "replace")
+    return " ".join(map(text, field)) if isinstance(field, list) else field or ""
 
 
 def files(server, root):

@@ -8,6 +8,7 @@ Exit status: 0 all answer again, 1 one did not; the instances after it are left 
 
 from __future__ import annotations
 
+from ..answers import Answer, option
 from ..text import duration
 
 WAIT = 60
@@ -16,21 +17,25 @@ WAIT = 60
 def arguments(parser):
     parser.add_argument("target", metavar="APP[/PROCESS]", help="what to restart")
     parser.add_argument("--wait", type=duration, default=WAIT, metavar="TIME", help="how long each may take to answer (default: 60s)")
+    option(parser)
 
 
 def run(options, context):
-    chosen = context.config().select(options.target)
+    chosen, answer = context.config().select(options.target), Answer("restart", options.json)
     context.need_root("restarting")
     for process in chosen:
         started = context.clock.monotonic()
         context.call(["systemctl", "reset-failed", "--", process.unit])  # or ten restarts in a row were too many
         status = context.call(["systemctl", "restart", "--", process.unit])
         problem = f"systemctl restart ended with {status}" if status else answers(process, options.wait, context)
+        seconds = round(context.clock.monotonic() - started, 1)
         if problem:
-            print(f"{process.name}: {problem}\nmainstay logs {process.name} tells more")
-            return 1
-        print(f"{process.name}: {'answers' if has_address(process) else 'runs'} after {context.clock.monotonic() - started:.1f} s")
-    return 0
+            sentence = f"{process.name}: {problem}\nmainstay logs {process.name} tells more"
+            answer.result(process.name, sentence, problem, unit=process.unit, seconds=seconds)
+            return answer.end(1)
+        sentence = f"{process.name}: {'answers' if has_address(process) else 'runs'} after {seconds:.1f} s"
+        answer.result(process.name, sentence, unit=process.unit, seconds=seconds)
+    return answer.end(0)
 
 
 def has_address(process):

@@ -8,17 +8,27 @@
 
 from __future__ import annotations
 
+from ..answers import Answer, option
+
 
 def arguments(parser):
     parser.add_argument("target", metavar="APP[/PROCESS]", help="what to stop")
+    option(parser)
 
 
 def run(options, context):
-    units = [unit for process in context.config().select(options.target) for unit in dict.fromkeys((process.unit, process.job))]
+    chosen, answer = context.config().select(options.target), Answer("stop", options.json)
+    units = [unit for process in chosen for unit in dict.fromkeys((process.unit, process.job))]
     context.need_root("stopping")
     status = context.call(["systemctl", "stop", "--", *units])
     # A unit that is stopped is inactive; one that is failed waits for the agent's next attempt.
-    failed = [unit for unit, state in context.systemd.show(units).items() if state.active == "failed"]
+    live = context.systemd.show(units)
+    failed = [unit for unit, state in live.items() if state.active == "failed"]
     if failed:
         context.call(["systemctl", "reset-failed", "--", *failed])
-    return status
+    for process in chosen:
+        active = [
+            live[unit].words for unit in (process.unit, process.job) if unit in live and live[unit].active not in ("inactive", "failed")
+        ]
+        answer.result(process.name, problem=f"it is {active[0]}" if active else "", unit=process.unit)
+    return answer.end(status)

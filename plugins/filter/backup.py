@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy import environment
 from ansible_collections.mainstay.vps.plugins.module_utils.derive import backup
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
@@ -10,6 +11,8 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refus
 class FilterModule:
     def filters(self):
         filters = {
+            "backup_check_environment": environment.check_environment,
+            "backup_hooks": backup.backup_hooks,
             "backup_parts": backup.backup_parts,
             "backup_writable": backup.backup_writable,
         }

@@ -43,6 +43,7 @@ def app(name, processes, **keys):
         "source": {},
         "build": [],
         "migrate": None,
+        "backup": {},
         "env_prefix": "",
         "env": {},
         "secrets": [],

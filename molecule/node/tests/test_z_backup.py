@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A backup, its drill and a restore; and a dump that fails, a wrong password and a truncated dump, each of which is told.
+"""A backup, its drill and a restore; the app's own commands around them; and what fails, each of which is told.
 
 After the other tests, as the file's name says: a restore stops the app, whose readers and instances they look at.
 """
@@ -43,6 +43,45 @@ backup.keep_record(repository, run, moment)
 """
 
 
+# Damages an index on disk that no server has read yet, and asks pg_amcheck, as the drill does, before and after.
+DAMAGE = """
+import os, sys
+sys.path.insert(0, '/usr/local/lib/mainstay/backup')
+from mainstay_backup import postgres, settings
+names = ('mainstay_sound', 'mainstay_damaged')
+try:
+    postgres.execute('CREATE DATABASE mainstay_sound')
+    postgres.execute('CREATE TABLE t (i int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 5000); CHECKPOINT', names[0])
+    postgres.execute('CREATE DATABASE mainstay_damaged TEMPLATE mainstay_sound STRATEGY FILE_COPY')
+    (file,) = postgres.execute("SELECT pg_relation_filenode('t_pkey')", names[0])
+    (base,) = postgres.execute("SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = 'mainstay_damaged'")
+    with open(f'{base}/{file}', 'r+b') as index:
+        index.seek(8192)
+        page = bytearray(index.read(8192))
+        page[4000:8000] = page[4000:8000][::-1]
+        index.seek(8192)
+        index.write(page)
+    print(postgres.inspect(names[0])['amcheck'])
+    try:
+        print(postgres.inspect(names[1]))
+    except settings.BackupError as error:
+        print('found', error)
+finally:
+    for name in names:
+        postgres.drop(name)
+"""
+# Notes of the app's commands, see the scenario's stack.yml.
+NOTES = "/var/lib/chat"
+
+
+def _parts(host, record="last"):
+    return json.loads(host.file(f"/var/lib/mainstay/backup/{record}.json").content_string)["parts"]
+
+
+def _lines(host, name):
+    return host.run(f"cat {NOTES}/{name}").stdout.split()
+
+
 def _start(host, unit, is_well=True):
     """Run a unit to its end; what `mainstay status` says then."""
     ended = host.run(f"systemctl start {unit}.service")
@@ -54,6 +93,15 @@ def _sums(host):
     return host.check_output("cd /srv/chat/shared && find . -type f -exec sha256sum {} + | sort"), host.check_output(
         SQL, "SELECT md5(string_agg(m::text, '' ORDER BY m::text)) FROM messages m"
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_by_the_clock(host):
+    """Its timers would start another one between a test and what it looks at."""
+    timers = host.check_output("systemctl list-units --plain --no-legend 'mainstay-backup*.timer' | cut --delimiter=' ' --fields=1").split()
+    host.check_output(f"systemctl stop {' '.join(timers)}")
+    yield
+    host.check_output(f"systemctl start {' '.join(timers)}")
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +125,17 @@ def test_a_backup_is_whole_and_its_password_is_nowhere_to_be_seen(host, taken):
     assert password not in host.check_output("journalctl --no-pager --boot; cat /etc/systemd/system/mainstay-backup*")
 
 
+def test_the_app_s_own_commands_stand_around_its_backup(host, taken):
+    before, after = _lines(host, "before"), _lines(host, "after")
+    assert set(before + after) == {"chat"} and len(before) == len(after)
+
+
 def test_a_drill_proves_the_backup_and_leaves_nothing(host, taken):
     assert "proved restorable" in _start(host, "mainstay-backup-drill")
+    found = _parts(host, "drill")["postgresql-chat"]
+    assert (found["amcheck"], found["check"]) == ("well", "well")
+    assert _lines(host, "checked") == [f"mainstay_drill_chat|{found['rows']['public.messages']}"]
+    assert "pg_amcheck well, the app's check well" in host.run("mainstay backups").stdout
     left = (
         "SELECT count(*) FROM pg_database WHERE datname LIKE 'mainstay%' UNION SELECT count(*) FROM pg_roles WHERE rolname LIKE 'mainstay%'"
     )
@@ -101,6 +158,52 @@ def test_a_destroyed_table_and_file_come_back(host, taken):
     ]
 
 
+def test_pg_amcheck_tells_a_damaged_index(host, taken):
+    said = host.check_output("python3 -I -c %s", DAMAGE).splitlines()
+    assert said[0] == "well" and said[1].startswith("found pg_amcheck ended with 2") and "t_pkey" in said[1]
+
+
+def test_a_check_that_fails_fails_the_drill(host, taken):
+    host.check_output(f"touch {NOTES}/wrong")
+    try:
+        assert "the last drill failed" in _start(host, "mainstay-backup-drill", is_well=False)
+    finally:
+        host.check_output(f"rm {NOTES}/wrong")
+    parts = _parts(host, "drill")
+    assert [name for name, part in parts.items() if not part["ok"]] == ["postgresql-chat"]
+    assert parts["postgresql-chat"]["error"] == "check of chat ended with 1: it said nothing"
+    assert host.check_output(SQL, "SELECT count(*) FROM pg_database WHERE datname LIKE 'mainstay%'") == "0"
+
+
+def test_where_the_app_s_command_before_it_fails_nothing_of_the_app_is_taken_and_all_else_is(host, taken):
+    before, after = _lines(host, "before"), _lines(host, "after")
+    host.check_output(f"touch {NOTES}/refuse")
+    try:
+        assert "the last backup failed" in _start(host, "mainstay-backup", is_well=False)
+    finally:
+        host.check_output(f"rm {NOTES}/refuse")
+    parts = _parts(host)
+    assert {name for name, part in parts.items() if not part["ok"]} == {part for part in parts if part.endswith("chat")}
+    assert parts["files-chat"]["error"] == "not taken: before of chat ended with 1: it said nothing"
+    assert (_lines(host, "before"), _lines(host, "after")) == (before, [*after, "chat"])
+
+
+def test_a_backup_that_is_killed_has_failed_and_the_app_s_command_after_it_runs(host, taken):
+    after = _lines(host, "after")
+    host.check_output(f"touch {NOTES}/wait; systemctl start --no-block mainstay-backup.service")
+    try:
+        host.check_output("timeout 60 sh -c 'until pgrep --full \"while test -e /var/lib/chat/[w]ait\"; do sleep 0.2; done'")
+        host.check_output("systemctl kill --signal=KILL mainstay-backup.service")
+        host.check_output("timeout 60 sh -c 'while systemctl is-active --quiet mainstay-backup.service; do sleep 0.2; done'")
+        host.check_output("timeout 60 sh -c 'until systemctl is-failed --quiet mainstay-backup.service; do sleep 0.2; done'")
+    finally:
+        host.check_output(f"rm {NOTES}/wait")
+    said = host.run("mainstay status").stdout
+    assert "the last backup failed" in said and "killed" in said
+    assert _lines(host, "after") == [*after, "chat"]
+    assert "Backup problem: the last backup failed" not in _start(host, "mainstay-backup")
+
+
 def test_a_truncated_dump_fails_the_drill(host, taken):
     host.check_output("python3 -I -c %s", TRUNCATE)
     assert "the last drill failed" in _start(host, "mainstay-backup-drill", is_well=False)
@@ -115,7 +218,7 @@ def test_a_table_that_cannot_be_dumped_fails_the_backup_and_is_in_no_snapshot(ho
     finally:
         host.check_output(f"mv {path}.away {path}")
         host.check_output(SQL, "DROP TABLE broken")
-    parts = json.loads(host.file("/var/lib/mainstay/backup/last.json").content_string)["parts"]
+    parts = _parts(host)
     assert [name for name, part in parts.items() if not part["ok"]] == ["postgresql-chat"] and "broken" in parts["postgresql-chat"]["error"]
 
 

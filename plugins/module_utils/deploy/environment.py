@@ -19,6 +19,8 @@ from ..stack.tiers import LOOPBACK, at
 from ..stack.variables import DATABASE_PARTS, LIBPQ, REDIS_PARTS, variable_names
 from .unit_commands import assignment, exec_words, variables_in
 
+# The database into which a drill restores, as roles/backup/files/mainstay_backup/drill.py calls it.
+DRILL_PREFIX = "mainstay_drill_"
 # Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME.
 DATABASE_SCHEMES = {"postgresql": "postgresql", "mariadb": "mysql"}
 DATABASE_UNITS = {"postgresql": ["postgresql.service"], "mariadb": ["mariadb.service"], "none": []}
@@ -27,6 +29,7 @@ TOLD_TO_ALL = frozenset(
     ["HOME", "INVOCATION_ID", "LANG", "LOGNAME", "NODE_ENV", "PATH", "PYTHONPATH", "PYTHONUNBUFFERED"]
     + ["RUNTIME_DIRECTORY", "SHELL", "STATE_DIRECTORY", "SYSTEMD_EXEC_PID", "USER"]
 )
+SCRATCH_NAMES = {"DATABASE_URL", "DATABASE_NAME", "PGDATABASE"}
 URL_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?")
 
 
@@ -41,7 +44,7 @@ def secret(app, secrets, name):
     return value
 
 
-def generated_variables(app, secrets, database_host, redis_host, redis_ports, pooled):
+def generated_variables(app, secrets, database_host, redis_host, redis_ports, pooled, prefix=""):
     """The variables every process of an app gets, besides its own ``env``: each address whole, as a URL, and in its parts."""
     variables = {name: secret(app, secrets, name) for name in app["secrets"]}
     if app["database"] != "none":
@@ -53,8 +56,8 @@ def generated_variables(app, secrets, database_host, redis_host, redis_ports, po
                 "Write what stands before '://' in the app's database URL, such as mysql+pymysql or postgresql+psycopg.",
             )
         port = DATABASE_PORTS["pgbouncer" if pooled and app["pooler"] == "pgbouncer" else app["database"]]
-        parts = _parts(scheme, app, secret(app, secrets, "DATABASE_PASSWORD"), database_host, port, app["name"])
-        parts["NAME"] = app["name"]
+        parts = _parts(scheme, app, secret(app, secrets, "DATABASE_PASSWORD"), database_host, port, prefix + app["name"])
+        parts["NAME"] = prefix + app["name"]
         variables.update({f"DATABASE_{part}": parts[part] for part in DATABASE_PARTS})
         variables.update({name: parts[part] for name, part in LIBPQ.items()} if app["database"] == "postgresql" else {})
     for purpose in app["redis"]:
@@ -70,22 +73,40 @@ def _parts(scheme, app, password, host, port, path):
     return {"URL": url, "HOST": host, "PORT": str(port), "USER": app["name"], "PASSWORD": password}
 
 
-def environment(apps, secrets=None, database_host=LOOPBACK, redis_host=LOOPBACK, redis_ports=None, pooled=True):
+def environment(apps, secrets=None, database_host=LOOPBACK, redis_host=LOOPBACK, redis_ports=None, pooled=True, prefix=""):
     """What goes into each app's environment file: generated names, prefixed copies, and the app's own over both, which may refer to
     the generated ones.
 
-    Without ``pooled`` it is that of a migration, which goes past the pooler: it may need a session of its own.
+    Without ``pooled`` it is that of a migration, which goes past the pooler: it may need a session of its own. The database has the
+    app's name with the ``prefix`` before it.
     """
     result = {}
     redis_ports = redis_ports or assigned_ports(apps)
     for app in normalise(apps).values():
-        generated = generated_variables(app, secrets or {}, database_host, redis_host, redis_ports, pooled)
+        generated = generated_variables(app, secrets or {}, database_host, redis_host, redis_ports, pooled, prefix)
         own = {name: references.resolve(value, generated) for name, value in app["env"].items()}
         generated = {name: own.get(name, value) for name, value in generated.items()}
         prefixed = {app["env_prefix"] + name: value for name, value in generated.items()} if app["env_prefix"] else {}
         runtime = {"python": {"PYTHONUNBUFFERED": "1"}, "node": {"NODE_ENV": "production"}}.get(app["runtime"], {})
         result[app["name"]] = {**runtime, **generated, **prefixed, **own}
     return result
+
+
+def check_environment(apps, secrets=None):
+    """The variables of each app with a check for its drill that are others there than for the app itself: they lead to the scratch database.
+
+    What the app calls its database in so many words is overruled, too: its check would prove the live data.
+    """
+    apps = {name: app for name, app in normalise(apps).items() if "check" in app["backup"]}
+    live, found = environment(apps, secrets), {}
+    for name, there in environment(apps, secrets, pooled=False, prefix=DRILL_PREFIX).items():
+        parts = generated_variables(apps[name], secrets or {}, LOOPBACK, LOOPBACK, assigned_ports(apps), False, DRILL_PREFIX)
+        for key in SCRATCH_NAMES & set(parts):
+            for variable in {key, apps[name]["env_prefix"] + key}:
+                if there[variable] == live[name][variable]:
+                    there[variable] = parts[key]
+        found[name] = {key: value for key, value in there.items() if value != live[name][key]}
+    return found
 
 
 def websocket_limit(app, process, plan):

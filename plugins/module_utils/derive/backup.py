@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from ..stack.apps import normalise
 from ..stack.containers import volume
 from ..stack.redis_ports import instance_name
@@ -52,6 +54,26 @@ def _queue(app):
 def _folders(app):
     places = [f"{app['root']}/shared", f"/var/lib/{app['name']}", *(volume(app["root"], name) for name in app["volumes"])]
     return {"name": f"files-{app['name']}", "kind": "folders", "app": app["name"], "user": app["user"], "paths": places}
+
+
+def backup_hooks(apps, plan=None, hostname=None):
+    """The commands of each app for its backup, as words, on hosts that hold its releases. A host that holds only its database has an empty
+    check: a command of the app cannot run there."""
+    tiers, hooks = tiers_of(plan or {}, hostname), {}
+    for name, app in normalise(apps).items():
+        commands = {verb: _words(app, text) for verb, text in app["backup"].items()}
+        if "backend" not in tiers:
+            commands = {"check": []} if "check" in commands else {}
+        if "database" not in tiers:
+            commands.pop("check", None)
+        if commands:
+            hooks[name] = {"user": app["user"], **commands}
+    return hooks
+
+
+def _words(app, text):
+    """As a migration runs: a container gets words, everything else a line for a shell."""
+    return shlex.split(text) if app["runtime"] == "container" else ["/bin/sh", "-c", text]
 
 
 def backup_writable(parts):

@@ -13,6 +13,7 @@ import ipaddress
 import re
 
 from ..text import MASK
+from .backups import HOOKS, hooks_of
 from .fields import Choice, Field, Items, Keys, Named, Special, Text, Whole, Words
 from .processes import NAME, PROCESS_KEYS, check_ports, process_of
 from .refusal import mapping, refuse, text_of, texts_of, unlike
@@ -138,6 +139,7 @@ APP_KEYS = Keys(
         "source": Special(*SOURCE_KEYS.values()),
         "build": BUILD,
         "migrate": Text(),
+        "backup": HOOKS,
         "env_prefix": Text(ENV_NAME, "write letters, digits and '_', such as APP_"),
         "env": ENV,
         "secrets": Items(ENV_NAMES),
@@ -200,6 +202,7 @@ def _app(name, value):
         "directory": source.get("directory", ""),
         "build": build_steps(value.get("build", []), f"{where}.build", variable_names(env, secrets, database, redis, prefix)),
         "migrate": text_of(value["migrate"], f"{where}.migrate") if value.get("migrate") else None,
+        "backup": hooks_of(value.get("backup", {}), f"{where}.backup", runtime, database),
         "env_prefix": prefix,
         "env": env,
         "secrets": sorted(set(secrets)),

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from ..text import MASK
+from .fields import Keys, Text
 from .processes import CALENDAR, CRON
 from .refusal import integer, mapping, refuse, text_of
 
@@ -17,6 +19,29 @@ NEVER_BELOW = ("/srv", "/var/lib/mainstay", "/etc/mainstay", "/tmp", "/var/tmp",
 PERIODS = ("daily", "weekly", "monthly", "yearly")
 SCHEDULES = ("backup_schedule", "backup_upkeep_schedule", "backup_drill_schedule")
 SHORTEST_PASSWORD = 16
+# Commands of an app around its backup, and in its drill.
+HOOKS = Keys(
+    {
+        "before": Text(about="Run before anything of the app is backed up; where it fails, nothing of the app is taken."),
+        "after": Text(about="Run when all of the app has been taken or could not be, also where before has failed."),
+        "check": Text(about="Run in the weekly drill against the restored database; any other end than 0 fails the drill."),
+    }
+)
+
+
+def hooks_of(value, where, runtime, database):
+    """The commands that an app declares for its backup; those it does not declare are not in it."""
+    HOOKS.checked(value, where)
+    found = {key: HOOKS.take_if(value, where, key) for key in HOOKS}
+    found = {key: text for key, text in found.items() if text}
+    if "check" in found and database == "none":
+        refuse(f"{where}.check", found["check"], "it looks at a restored database, and the app has none; declare one, or remove it")
+    for key in found if runtime == "container" else ():
+        try:
+            shlex.split(found[key])
+        except ValueError as error:
+            refuse(f"{where}.{key}", found[key], f"a container gets words, not a line for a shell, and these cannot be told apart: {error}")
+    return found
 
 
 def check_backups(variables):

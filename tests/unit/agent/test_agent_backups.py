@@ -71,3 +71,14 @@ def test_the_command_shows_parts_reasons_and_names(tmp_path, capsys, as_json):
     assert command.run(argparse.Namespace(json=as_json), context) == 1
     said = capsys.readouterr().out
     assert "no space left" in said and "20261128T030000Z" in said
+
+
+def test_what_a_drill_has_asked_of_a_database_is_told_and_of_a_killed_one_no_time(tmp_path, capsys):
+    killed = {"time": NOW - 60, "ok": False, "failed": ["killed"]}
+    folder = _folder(tmp_path, {**WELL, "last": killed})
+    asked = {"ok": True, "rows": {"t": 4}, "amcheck": "not run: there is no /x", "check": "well"}
+    (tmp_path / "drill.json").write_text(json.dumps({"parts": {"postgresql-shop": asked}}))
+    context = SimpleNamespace(paths=SimpleNamespace(backup=folder), clock=SimpleNamespace(time=lambda: NOW))
+    assert command.run(argparse.Namespace(json=False), context) == 1
+    said = capsys.readouterr().out
+    assert "pg_amcheck not run: there is no /x, the app's check well" in said and "60 s ago: failed\n" in said

@@ -83,6 +83,15 @@ class TestRun:
             f"ReadWritePaths={shop.app['root']}/shared",
         } <= set(properties)
 
+    def test_for_a_while_with_further_variables(self, shop, tmp_path, monkeypatch):
+        own = tmp_path / "own"
+        own.mkdir()
+        monkeypatch.setenv("RUNTIME_DIRECTORY", str(own))
+        options, _words = self.command(shop, "--time-limit", "900", "--variables", "/etc/more", "shop", "true")
+        places = [item.split("=", 2)[2] for item in options if item.startswith("--property=EnvironmentFile=")]
+        assert places == ["/etc/mainstay/shop/env", "/etc/more"], "the last one wins"
+        assert "--property=RuntimeMaxSec=900" in options and not list(own.iterdir())
+
     def test_the_sandbox_is_that_of_the_app_s_units(self, shop):
         options, _words = self.command(shop, "shop", "true")
         wanted = sandbox.process("shop", shop.app["root"])
@@ -122,6 +131,8 @@ class TestRun:
             "--read-only",
         } <= set(words)
         assert "a secret" not in " ".join(options + words) and "--tty" not in words
+        env_file.with_name("more").write_text('OTHER="x"\n')
+        assert {"--env=KEY", "--env=OTHER"} <= set(self.command(shop, "--variables", f"{env_file.with_name('more')}", "shop", "true")[1])
 
     def test_a_container_without_its_image(self, shop):
         shop.configure(shop={**shop.app, "runtime": "container", "volumes": {}})
@@ -147,6 +158,11 @@ class TestRun:
         with pytest.raises(SystemExit):
             shop.run("run", "--memory", "lots", "shop", "ls")
         assert "'lots' is no size; write 512M or 1G" in shop.capsys.readouterr().err
+
+    def test_a_time_that_is_none(self, shop):
+        with pytest.raises(SystemExit):
+            shop.run("run", "--time-limit", "0", "shop", "ls")
+        assert "'0' is no time" in shop.capsys.readouterr().err
 
     def test_without_a_release_or_root(self, shop):
         os.unlink(shop.app["root"] + "/current")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from . import mariadb, postgres, records
+from . import hooks, mariadb, postgres, records
 from .settings import BackupError
 
 TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tree.py")
@@ -37,8 +37,8 @@ def run(settings, restic):
     except BackupError as error:
         parts["repository"] = {"ok": False, "error": str(error)}
     else:
-        for part in settings.parts:
-            parts[part["name"]] = keep(restic, part, (f"run={name}",), moment)
+        for app, its_parts in by_app(settings.parts).items():
+            parts.update(keep_app(settings, restic, app, its_parts, (f"run={name}",), moment))
     record = total({"id": name, "time": started, "host": settings.host, "parts": parts})
     if "repository" not in parts:
         try:
@@ -64,6 +64,28 @@ def total(record):
         **{key: sum(part.get(key, 0) for part in parts) for key in ("bytes", "added", "files")},
         "rows": sum(rows or 0 for part in parts for rows in part.get("rows", {}).values()),
     }
+
+
+def by_app(parts):
+    """The parts of each app, which its own commands stand around; those of none are the last."""
+    found = {}
+    for part in sorted(parts, key=lambda part: not part.get("app")):
+        found.setdefault(part.get("app"), []).append(part)
+    return found
+
+
+def keep_app(settings, restic, app, parts, tags, moment):
+    """The parts of an app between its own commands; their records, and one of a command after them that has failed."""
+    try:
+        hooks.before(settings, app)
+        found = {part["name"]: keep(restic, part, tags, moment) for part in parts}
+    except BackupError as error:
+        found = {part["name"]: {"ok": False, "error": f"not taken: {error}"} for part in parts}
+    try:
+        hooks.after(settings, app)
+    except BackupError as error:
+        found[f"{app} after"] = {"ok": False, "error": str(error)}
+    return found
 
 
 def keep(restic, part, tags, moment):

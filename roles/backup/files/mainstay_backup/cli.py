@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""mainstay-backup run|drill|upkeep|open|restore: started by systemd's timers and by playbooks/restore.yml."""
+"""mainstay-backup run|drill|upkeep|open|restore: started by systemd's timers and by playbooks/restore.yml. ended is what each unit says last."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import argparse
 import os
 import sys
 
-from . import backup, drill, restore, upkeep
-from .lock import locked
+from . import backup, drill, hooks, restore, running, upkeep
+from .lock import Busy, locked
 from .restic import Restic
 from .settings import CONFIG, BackupError, load
 
@@ -19,7 +19,13 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="mainstay-backup", description=__doc__)
     parser.add_argument("--config", default=CONFIG)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("run", "back up"), ("drill", "restore into scratch"), ("upkeep", "forget, prune, check"), ("open", "open or make")):
+    for name, text in (
+        ("run", "back up"),
+        ("drill", "restore into scratch"),
+        ("upkeep", "forget, prune, check"),
+        ("open", "open or make"),
+        ("ended", "clear up"),
+    ):
         commands.add_parser(name, help=text)
     back = commands.add_parser("restore", help="put an app's data back")
     back.add_argument("--app", required=True)
@@ -30,7 +36,10 @@ def main(argv=None):
     try:
         settings = load(options.config)
         restic = Restic(settings)
+        if options.command == "ended":
+            return ended(settings)
         with locked():
+            clear(settings)
             return run(options, settings, restic)
     except (BackupError, OSError) as error:
         print(f"mainstay-backup: {error}", file=sys.stderr)
@@ -44,8 +53,37 @@ def run(options, settings, restic):
     if options.command == "restore":
         print(restore.run(settings, restic, options.app, options.what, options.snapshot))
         return 0
-    record = {"run": backup.run, "drill": drill.run, "upkeep": upkeep.run}[options.command](settings, restic)
+    with running.noted(settings, options.command):
+        record = {"run": backup.run, "drill": drill.run, "upkeep": upkeep.run}[options.command](settings, restic)
     for name, part in record["parts"].items():
         if not part["ok"]:
             print(f"mainstay-backup: {name}: {part['error']}", file=sys.stderr)
     return 0 if record["ok"] else 1
+
+
+def ended(settings):
+    """Clear up after one that was killed. Who has the lock has done it when he took it."""
+    if not running.left(settings):
+        return 0
+    try:
+        with locked(wait=0):
+            return 0 if clear(settings) else 1
+    except Busy:
+        return 0
+
+
+def clear(settings):
+    """What one that was killed has left: commands of apps that are due, scratch databases, and its record. Whether all of it went well."""
+    found, is_well = running.left(settings), True
+    for app in found.get("due", ()):
+        try:
+            hooks.after(settings, app)
+        except BackupError as error:
+            is_well = False
+            print(f"mainstay-backup: {error}", file=sys.stderr)
+    if found.get("command") == "drill":
+        drill.clear(settings)
+    if found:
+        running.tell(settings, found)
+        running.forget(settings)
+    return is_well

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from . import backup, mariadb, pipes, postgres, records
+from . import backup, hooks, mariadb, pipes, postgres, records
 from .settings import BackupError
 
 PREFIX = "mainstay_drill_"
@@ -81,9 +81,19 @@ def prove_database(settings, restic, part, kept):
         with fetched(restic, part, kept) as file:
             server.make(part["database"], scratch, part["owner"])
             server.fill(file.name, scratch, part["owner"])
-        return {"rows": compare(kept["rows"], server.counts(scratch))}
+        rows = compare(kept["rows"], server.counts(scratch))
+        found = server.inspect(scratch)
+        with server.lent(scratch, part["owner"]):
+            return {"rows": rows, **found, **hooks.check(settings, part.get("app"))}
     finally:
         server.drop(scratch)
+
+
+def clear(settings):
+    """Drop what a drill has left that was killed."""
+    for part in settings.parts:
+        if part["kind"] in SERVERS:
+            SERVERS[part["kind"]].drop(PREFIX + part["database"])
 
 
 @contextlib.contextmanager

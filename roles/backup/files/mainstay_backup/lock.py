@@ -15,6 +15,10 @@ from .settings import LOCK, BackupError
 WAIT = 3600  # seconds; units start together after a night in which the host was off
 
 
+class Busy(BackupError):
+    """Another one has the lock."""
+
+
 @contextlib.contextmanager
 def locked(path=LOCK, wait=WAIT):
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -25,7 +29,7 @@ def locked(path=LOCK, wait=WAIT):
                 break
             except OSError:
                 if second == wait:
-                    raise BackupError(f"another backup, drill or restore has been running for {wait} seconds") from None
+                    raise Busy(f"another backup, drill or restore has been running for {wait} seconds") from None
                 time.sleep(1)
         yield
     finally:

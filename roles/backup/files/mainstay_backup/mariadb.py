@@ -8,6 +8,7 @@ root is let in by the socket. A dump begins with the client's sandbox mode, so t
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from . import pipes
@@ -60,7 +61,35 @@ def fill(path, scratch, _owner):
         pipes.run([*CLIENT, "--binary-mode", f"--database={scratch}"], stdin=file)
 
 
+def inspect(_scratch):
+    """What the server itself says of the tables: InnoDB checks every page when it writes it."""
+    return {}
+
+
+@contextlib.contextmanager
+def lent(scratch, owner):
+    """The scratch database is the owner's, too, wherever he may log in from."""
+    accounts = execute(f"SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user WHERE user = {literal(owner)}")
+    execute("".join(f"GRANT ALL ON {pattern(scratch)}.* TO {account};\n" for account in accounts))
+    try:
+        yield
+    finally:
+        take_back(scratch)
+
+
+def take_back(scratch):
+    """No privilege outlives its database: it would hold for the next of that name."""
+    accounts = execute(f"SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.db WHERE db = {literal(pattern(scratch)[1:-1])}")
+    execute("".join(f"REVOKE ALL ON {pattern(scratch)}.* FROM {account};\n" for account in accounts))
+
+
+def pattern(text):
+    """A name as GRANT reads it, where _ and % stand for others."""
+    return name(text.replace("_", "\\_").replace("%", "\\%"))
+
+
 def drop(scratch):
+    take_back(scratch)
     execute(f"DROP DATABASE IF EXISTS {name(scratch)}")
 
 

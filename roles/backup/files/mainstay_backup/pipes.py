@@ -8,6 +8,7 @@ A shell's pipe closes when the first program dies, and the second keeps half of 
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -17,12 +18,12 @@ from .settings import BackupError
 CHUNK = 1 << 20
 PATIENCE = 20  # seconds for a program that was asked to end
 WORDS = 600  # characters of a program's complaint that are kept
+TAIL = 8192  # bytes of its output in which they are looked for
 
 
 def as_user(user):
     """Keywords for subprocess: the user with his own groups and none of root's."""
     import grp
-    import os
     import pwd
 
     if user in (None, "root"):
@@ -44,13 +45,18 @@ def _exists(grp, gid):
 
 def complaint(name, status, file):
     """What a program has said, as an error."""
-    file.seek(0)
-    said = file.read().decode(errors="replace").strip()
-    return BackupError(f"{name} ended with {status}: {' '.join(said.split())[-WORDS:] or 'it said nothing'}")
+    file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+    return BackupError(f"{name} ended with {status}: {words(file.read())}")
 
 
-def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text=None):
-    """Run a program to its end; its output as text, unless `stdout` is a file.
+def words(said):
+    """The end of what a program has said, as one line for a terminal: programs repeat names that apps have chosen."""
+    text = "".join(character if character.isprintable() else " " for character in said.decode(errors="replace"))
+    return " ".join(text.split())[-WORDS:] or "it said nothing"
+
+
+def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text=None, told=False):
+    """Run a program to its end; its output as text, unless `stdout` is a file; with `told` it is part of its complaint.
 
     :raises BackupError: when it ends with another status than 0, with its own words.
     """
@@ -59,7 +65,7 @@ def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text
             command,
             stdin=stdin if stdin is not None else (None if text is not None else subprocess.DEVNULL),
             input=text.encode() if text is not None else None,
-            stdout=stdout or subprocess.PIPE,
+            stdout=errors if told else stdout or subprocess.PIPE,
             stderr=errors,
             cwd="/",
             env=env,
@@ -69,7 +75,7 @@ def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text
         )
         if found.returncode:
             raise complaint(command[0].rsplit("/", 1)[-1], found.returncode, errors)
-    return None if stdout else found.stdout.decode(errors="replace")
+    return None if stdout or told else found.stdout.decode(errors="replace")
 
 
 def feed(source, sink, source_user=None, sink_user=None, source_env=None, sink_env=None, pass_fds=(), sink_fds=()):

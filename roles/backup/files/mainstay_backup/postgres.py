@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import re
 import secrets
 import subprocess
@@ -33,6 +34,7 @@ AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass A
 ORDER BY 1 \gexec
 """
 ITERATIONS = 4096
+PROGRAMS = "/usr/lib/postgresql/{}/bin"  # where Debian keeps those of each version; of pg_amcheck there is no link in /usr/bin
 PSQL = ("/usr/bin/psql", "-XAtq", "-v", "ON_ERROR_STOP=1")
 # What only a superuser may restore, and every database has, or gets before the rest.
 LEFT_OUT = re.compile(r"^\d+; \d+ \d+ (EXTENSION|(COMMENT|SECURITY LABEL) - EXTENSION|SCHEMA - public |(ACL|COMMENT) - SCHEMA public )")
@@ -171,6 +173,30 @@ def fill(path, scratch, owner):
         finally:
             execute(f"REVOKE ALL ON DATABASE {name(scratch)} FROM {ROLE}")
     execute("ANALYZE", scratch)
+
+
+def inspect(scratch):
+    """pg_amcheck over every table and index, as words of the drill's record; where it cannot run they say so.
+
+    Its functions go where an app can put none of its own.
+
+    :raises BackupError: when something is damaged.
+    """
+    (major,) = execute("SELECT current_setting('server_version_num')::int / 10000")
+    program = PROGRAMS.format(major) + "/pg_amcheck"
+    if not os.path.exists(program):
+        return {"amcheck": f"not run: there is no {program}"}
+    if not execute("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'"):
+        return {"amcheck": "not run: the server has no extension amcheck"}
+    execute("CREATE EXTENSION IF NOT EXISTS amcheck WITH SCHEMA pg_catalog", scratch)
+    pipes.run([program, f"--maintenance-db={scratch}", scratch], user="postgres", told=True)
+    return {"amcheck": "well"}
+
+
+@contextlib.contextmanager
+def lent(_scratch, _owner):
+    """It is the owner's already."""
+    yield
 
 
 def drop(scratch=None, role=False):

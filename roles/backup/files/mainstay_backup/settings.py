@@ -27,6 +27,7 @@ class Settings:
     parts: list
     keep: dict
     environment: dict = field(default_factory=dict)
+    hooks: dict = field(default_factory=dict)
     password_file: str = PASSWORD_FILE
     state: str = STATE
     cache: str = CACHE

@@ -17,7 +17,10 @@ from .. import backups
 from ..cli import Refusal
 from ..text import span, table, wall
 
-HEADINGS = ["PART", "RESULT", "SIZE", "ROWS", "FILES", "TOOK", "REASON"]
+HEADINGS = ["PART", "RESULT", "SIZE", "ROWS", "FILES", "TOOK", "NOTE"]
+
+# What a drill has asked of a restored database besides its rows.
+PROOFS = {"amcheck": "pg_amcheck", "check": "the app's check"}
 
 
 def arguments(parser):
@@ -43,7 +46,8 @@ def render(found, details, now):
     for name, words in (("last", "Backup"), ("drill", "Drill"), ("upkeep", "Upkeep")):
         entry = found.get(name)
         if entry:
-            head = f"{words} of {wall(entry['time'])}, {span(now - entry['time'])} ago, took {span(entry['seconds'])}:"
+            took = f", took {span(entry['seconds'])}" if "seconds" in entry else ""  # of one that was killed nobody knows
+            head = f"{words} of {wall(entry['time'])}, {span(now - entry['time'])} ago{took}:"
             parts = details[name].get("parts", {})
             rows = [row(part, parts[part]) for part in parts] or [[part, "failed", "", "", "", "", ""] for part in entry["failed"]]
             blocks.append(f"{head} {'well' if entry['ok'] else 'failed'}" + (f"\n{table(rows, HEADINGS)}" if rows else ""))
@@ -61,5 +65,5 @@ def row(name, part):
         sum(number or 0 for number in rows.values()) if rows is not None else "-",
         part.get("files", "-"),
         span(part["seconds"]) if "seconds" in part else "-",
-        part.get("error", ""),
+        part.get("error") or ", ".join(f"{words} {part[key]}" for key, words in PROOFS.items() if key in part),
     ]

@@ -42,9 +42,18 @@ def memory(text):
     return text
 
 
+def seconds(text):
+    """A whole number of seconds, at least one."""
+    if not re.fullmatch(r"[1-9]\d{0,6}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds, such as 900")
+    return int(text)
+
+
 def arguments(parser):
-    parser.usage = "mainstay run [--memory SIZE] APP [--] COMMAND..."
+    parser.usage = "mainstay run [--memory SIZE] [--time-limit SECONDS] [--variables FILE] APP [--] COMMAND..."
     parser.add_argument("--memory", type=memory, default=MEMORY, metavar="SIZE", help=f"how much memory it may use (default: {MEMORY})")
+    parser.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="when it is ended if it has not ended (default: never)")
+    parser.add_argument("--variables", metavar="FILE", help="a file of further variables, which win over the app's own")
     parser.add_argument("app", metavar="APP", help="whose release, user and environment")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
 
@@ -64,10 +73,11 @@ def run(options, context):
         raise Refusal(f"{app.name} has no release yet: {app.root}/current leads nowhere; deploy it first")
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     unit = f"mainstay-run-{app.name}-{secrets.token_hex(4)}.service"
-    words = in_container(app, release, words, terminal) if contained(app) else ["/usr/bin/env", *words]
-    with script(context.paths.run, app, words) as path:
+    words = in_container(app, release, words, terminal, options.variables) if contained(app) else ["/usr/bin/env", *words]
+    # A service that calls this has a folder of its own below /run, and may write to no other.
+    with script(os.environ.get("RUNTIME_DIRECTORY") or context.paths.run, app, words) as path:
         try:
-            status = context.call(command(app, release, path, unit, options.memory, terminal))
+            status = context.call(command(app, release, path, unit, options, terminal))
         except KeyboardInterrupt:
             context.call(["systemctl", "stop", "--", unit])
             raise
@@ -95,13 +105,15 @@ def script(folder, app, words):
         yield file.name
 
 
-def command(app, release, path, unit, memory_max, terminal):
+def command(app, release, path, unit, options, terminal):
     """The command line. The environment comes from its file: a command line is in every process list."""
     properties = [
         f"WorkingDirectory={release}",
         *([] if contained(app) else ["Environment=LANG=C.UTF-8"]),  # as its units have
         f"EnvironmentFile={app.env_file}",
-        f"MemoryMax={memory_max}",
+        *([f"EnvironmentFile={os.path.abspath(options.variables)}"] if options.variables else []),
+        f"MemoryMax={options.memory}",
+        *([f"RuntimeMaxSec={options.time_limit}"] if options.time_limit else []),
         "TasksMax=256",
         "OOMScoreAdjust=500",
         f"SyslogIdentifier={app.name}-run",
@@ -124,14 +136,15 @@ def command(app, release, path, unit, memory_max, terminal):
     ]
 
 
-def in_container(app, release, words, terminal):
+def in_container(app, release, words, terminal, further=None):
     """The command line of podman. The image and its user stand in the release's own file."""
     options = [*containers.COMMAND, *(["--tty"] if terminal else [])]
     place = f"{release}/{containers.RELEASE_FILE}"
     if not os.path.isfile(place):
         raise Refusal(f"{app.name} is a container and its release is not: there is no {place}; deploy it")
     image, user = (variables(place)[name] for name in ("MAINSTAY_IMAGE", "MAINSTAY_USER"))
-    return containers.podman_run(options, image, user, app.root, app.volumes, variables(app.env_file), words)
+    names = {**variables(app.env_file), **(variables(further) if further else {})}
+    return containers.podman_run(options, image, user, app.root, app.volumes, names, words)
 
 
 def variables(path):

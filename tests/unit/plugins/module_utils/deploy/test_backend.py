@@ -111,6 +111,27 @@ def test_what_only_a_shell_can_do_is_refused(command):
 # --- environment ---
 
 
+@pytest.mark.parametrize(
+    ("own", "name", "value"),
+    [
+        ({}, "DATABASE_NAME", "mainstay_drill_shop"),
+        ({}, "PGDATABASE", "mainstay_drill_shop"),
+        ({}, "EF__DATABASE_NAME", "mainstay_drill_shop"),
+        ({"DB": "$DATABASE_NAME"}, "DB", "mainstay_drill_shop"),
+        ({"DATABASE_NAME": "shop"}, "DATABASE_NAME", "mainstay_drill_shop"),
+        ({"DATABASE_NAME": "shop"}, "EF__DATABASE_NAME", "mainstay_drill_shop"),
+        ({}, "REDIS_CACHE_URL", None),
+        ({}, "SECRET_KEY", None),
+        ({}, "DATABASE_PASSWORD", None),
+    ],
+)
+def test_a_check_finds_the_scratch_database_and_all_else_as_the_app_does(own, name, value):
+    shop = {**SHOP["shop"], "env": {**SHOP["shop"].get("env", {}), **own}, "env_prefix": "EF__", "backup": {"check": "x"}}
+    found = deploy_environment.check_environment({"shop": shop, "idle": {**SHOP["shop"], "processes": {}, "sites": {}}}, SECRETS)
+    assert set(found) == {"shop"} and found["shop"].get(name) == value
+    assert found["shop"]["DATABASE_URL"].endswith(":5432/mainstay_drill_shop")
+
+
 def test_generated_environment():
     assert deploy_environment.environment(SHOP, SECRETS)["shop"] == {
         "DATABASE_HOST": "127.0.0.1",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.derive import backup
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.backups import check_backups
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
 
@@ -58,6 +59,45 @@ def test_each_folder_is_read_by_its_own_user_and_caches_by_nobody():
 
 def test_without_apps_a_host_backs_up_what_is_root_s():
     assert [part["name"] for part in backup.backup_parts({})] == ["host"]
+
+
+COMMANDS = {"before": "a 'b c'", "after": "d && e", "check": "f $DATABASE_NAME"}
+
+
+@pytest.mark.parametrize(
+    ("tiers", "found"),
+    [
+        (("backend", "database"), ["before", "after", "check"]),
+        (("backend",), ["before", "after"]),
+        (("database",), ["check"]),
+        (("cache", "proxy"), []),
+    ],
+)
+def test_commands_of_an_app_run_where_it_has_its_releases(tiers, found):
+    hooks = backup.backup_hooks({"shop": {**APPS["shop"], "backup": COMMANDS}, "blog": APPS["blog"]}, _plan(*tiers), "web1")
+    commands = hooks.get("shop", {"user": "shop"})
+    assert commands.pop("user") == "shop" and list(commands) == found and set(hooks) <= {"shop"}
+    assert "backend" in tiers or commands in ({}, {"check": []}), "an empty check says that it cannot run there"
+
+
+def test_a_shell_reads_a_command_but_for_a_container():
+    apps = {"shop": {**APPS["shop"], "backup": COMMANDS}, "wiki": {**APPS["wiki"], "backup": {"before": "a 'b c'"}}}
+    hooks = backup.backup_hooks(apps)
+    assert hooks["shop"]["before"] == ["/bin/sh", "-c", "a 'b c'"] and hooks["wiki"]["before"] == ["a", "b c"]
+
+
+@pytest.mark.parametrize(
+    ("app", "declared", "words"),
+    [
+        ("shop", {"befor": "x"}, "backup.befor"),
+        ("shop", {"before": ["x"]}, "mainstay_apps.shop.backup.before"),
+        ("wiki", {"check": "x"}, "the app has none"),
+        ("wiki", {"after": "echo 'x"}, "No closing quotation"),
+    ],
+)
+def test_commands_that_cannot_run_are_refused(app, declared, words):
+    with pytest.raises(DeclarationError, match=words):
+        normalise({app: {**APPS[app], "backup": declared}})
 
 
 GOOD = {"backup_repository": "/mnt/backups"}

@@ -114,6 +114,7 @@ WAYS = {
         "items": {"type": "string", "pattern": r"^[0-9A-Fa-f.:]+(/\d+)?$|" + JINJA},
         "pattern": JINJA,
     },
+    routes.Directives: lambda _field: {"type": "string"},
     source.PathBelow: lambda _field: {"type": "string", "pattern": r"^(?!/)(?!(?:.*/)?\.\.(?:/|$)).*\S"},
     variables.Plain: lambda _field: {"type": ["string", "number", "boolean"]},
 }

@@ -158,6 +158,15 @@ WRONG = [
     (("shop", "sites", "shop.example.com", "max_body"), "big", ["sites.shop.example.com.max_body", "'big'", "10M"]),
     (("shop", "sites", "shop.example.com", "headers"), {"X-A": 'a"; deny all'}, ["shop.example.com.headers.X-A", "quotation marks"]),
     (("shop", "sites", "shop.example.com", "headers"), {"X A": "a"}, ["sites.shop.example.com.headers", "'X A'", "name a header"]),
+    *(
+        (("shop", "sites", "shop.example.com", "extra"), extra, ["sites.shop.example.com.extra", "each ends with ';'"])
+        for extra in ("", "gzip off", "} location / { return 200; ", "location / { return 200;", "return 200 ';'", "gzip off; # }\n}")
+    ),
+    (
+        ("shop", "sites", "shop.example.com", "routes", "/", "extra"),
+        'if ($arg_x) { add_header X-Own "a"; }',
+        ["routes./.extra", "leaves out every other header"],
+    ),
     (("shop", "sites", "shop.example.com", "routes", "/x"), {"status": 500}, ["routes./x.status", "500", "403, 404, 410"]),
     (("shop", "sites", "shop.example.com", "routes", "/x"), {"process": "web", "timeout": 31}, ["routes./x.timeout", "30 s", "drain: 31"]),
     (("shop", "sites", "shop.example.com", "routes", "/x"), {"process": "web", "timeout": 0}, ["routes./x.timeout", "from 1 to 86400"]),

@@ -169,6 +169,15 @@ def test_a_route_s_limits_hold_for_every_method(ask, outside):
     assert (statuses[0], statuses[2:]) == (200, [429, 429])
 
 
+def test_directives_of_one_s_own_stand_beside_the_others(ask):
+    status, head, body = ask("/robots.txt")
+    assert (status, body) == (200, "} of a text\n") and "content-security-policy: default-src 'self'" in head
+    assert "set-cookie" in ask("/cookies?size=10")[1]
+    status, head, _body = ask("/gone/cookies?size=10")
+    assert status == 200 and "set-cookie" not in head and "content-security-policy: default-src 'self'" in head
+    assert (ask("/gone/x", "--request", "DELETE")[0], ask("/gone/x", "--request", "PUT")[0]) == (410, 200)
+
+
 def test_a_page_is_asked_for_again_and_its_parts_are_kept(ask):
     for path, kept in (
         ("/app/", "no-cache"),

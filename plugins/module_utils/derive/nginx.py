@@ -69,7 +69,7 @@ def _health(app, site, path, route):
 
 
 def _location(app, site, path, route, max_websockets):
-    location = {"path": path, "kind": route["kind"], "allow": route.get("allow", [])}
+    location = {"path": path, "kind": route["kind"], "allow": route.get("allow", []), "extra": route.get("extra")}
     bare = path.rstrip("/")
     if route["kind"] in ("spa", "directory"):
         # A slash on both sides: a prefix without it also serves /downloadsX, and one side only is a traversal.
@@ -116,6 +116,7 @@ def nginx_sites(apps, plan=None, hostname=None):
                     "rate_limit": site["rate_limit"],
                     "headers": site["headers"],
                     "maintenance": site["maintenance"],
+                    "extra": site["extra"],
                     "locations": [_location(app, site, path, route, max_websockets) for path, route in site["routes"].items()],
                 }
             )

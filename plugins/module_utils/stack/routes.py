@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from .fields import Choice, Field, Flag, Items, Keys, Named, Special, Text, Whole
@@ -17,6 +18,9 @@ RATE = re.compile(r"[1-9]\d*r/[sm]")
 TLS = ("selfsigned", "letsencrypt", "none")
 STATUSES = (403, 404, 410)
 BODY = Text(re.compile(r"\d+[KMG]?"), "write a size such as 10M", default="10M")
+# Of nginx's language what may hold any character: comments, and texts in quotes.
+NOT_SYNTAX = re.compile(r"""\\.|#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", re.DOTALL)
+ADD_HEADER = re.compile(r"(?:^|[;{}\s])add_header\s")
 # How gunicorn is told after how many seconds it ends a worker with its request.
 GUNICORN_TIMEOUT = re.compile(r"\bgunicorn\b.*?\s(?:--timeout[= ]|-t ?)(\d+)")
 
@@ -28,6 +32,20 @@ class Networks(Field):
         return networks_of(value, where)
 
 
+class Directives(Field):
+    """Lines of nginx's own language. nginx itself tests them with all others, before they take effect."""
+
+    def read(self, value, where):
+        text = value.strip() if isinstance(value, str) else ""
+        bare = NOT_SYNTAX.sub("", text)
+        depths = list(itertools.accumulate({"{": 1, "}": -1}.get(character, 0) for character in bare))
+        if not bare.rstrip().endswith((";", "}")) or depths[-1] != 0 or min(depths) < 0:
+            refuse(where, value, "write whole directives of nginx as a text: each ends with ';' or a block '{ … }' of its own")
+        if ADD_HEADER.search(bare) and ".routes." in where:
+            refuse(where, value, "nginx leaves out every other header where a route adds one; write it into headers of the site")
+        return text
+
+
 ALLOW = Networks(default=(), about="Addresses and networks that are let in; everybody without it.")
 HOST_NAME = Text(DOMAIN, "write a host name in small letters, such as shop.example.com")
 RATE_LIMIT = Keys(
@@ -37,7 +55,8 @@ RATE_LIMIT = Keys(
     },
     required=("rate",),
 )
-_FILES = {"expires": Text(re.compile(r"\d+[smhd]"), "write a time such as 1h or 30d", default="1h"), "allow": ALLOW}
+EXTRA = Directives(about="Directives of nginx's own, beside those that are made of the rest.")
+_FILES = {"expires": Text(re.compile(r"\d+[smhd]"), "write a time such as 1h or 30d", default="1h"), "allow": ALLOW, "extra": EXTRA}
 _FILES["expires"].about = "How long browsers may keep a file."
 _LINK = Text(re.compile(r"(https?://|/)\S*"), "write a URL or a path that begins with '/'", about="Answers 301 to there.")
 # What belongs to each kind of route.
@@ -53,6 +72,7 @@ ROUTE_KEYS = {
             "strip_prefix": Flag(default=False),
             "max_body": BODY,
             "rate_limit": RATE_LIMIT,
+            "extra": EXTRA,
             "allow": ALLOW,
         },
         required=("process",),
@@ -84,6 +104,7 @@ SITE_KEYS = Keys(
             Text(re.compile(r'[^"\\$]+'), "write the value without quotation marks, backslashes and dollars"),
         ),
         "maintenance": Flag(default=False),
+        "extra": EXTRA,
     },
     required=("routes",),
 )
@@ -143,15 +164,16 @@ def _process_route(value, where, path, processes):
 def _route(value, where, path, processes, runtime):
     kind = exactly_one(value, where, ROUTES)
     allow = networks_of(value.get("allow", []), f"{where}.allow")
-    if kind == "process":
-        return {**_process_route(value, where, path, processes), "allow": allow}
     keys = ROUTE_KEYS[kind]
+    if kind == "process":
+        return {**_process_route(value, where, path, processes), "allow": allow, "extra": keys.take_if(value, where, "extra")}
     keys.checked(value, where)
     if kind in ("redirect", "status"):
         return {"kind": kind, kind: keys.take(value, where, kind)}
     if runtime == "container":
         refuse(where, value, "nginx sees no file of an image; let a process of the app answer there")
-    return {"kind": kind, **{key: keys.take(value, where, key) for key in (kind, "expires")}, "allow": allow}
+    shown = {key: keys.take(value, where, key) for key in (kind, "expires")}
+    return {"kind": kind, **shown, "allow": allow, "extra": keys.take_if(value, where, "extra")}
 
 
 def _tls(value, where):
@@ -186,6 +208,7 @@ def site_of(name, value, where, processes, runtime):
         "max_body": SITE_KEYS.take(value, where, "max_body"),
         "headers": _headers(value.get("headers", {}), f"{where}.headers"),
         "maintenance": SITE_KEYS.take(value, where, "maintenance"),
+        "extra": SITE_KEYS.take_if(value, where, "extra"),
     }
 
 

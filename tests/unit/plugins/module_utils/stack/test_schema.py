@@ -43,6 +43,8 @@ INEXPRESSIBLE = {
     "a deploy gives requests under way": "compares a route's timeout and a process's drain",
     # what a text means
     "It is a placeholder": "a placeholder depends on the name, and on words in any order",
+    "Write whole directives of nginx": "counts the braces of a text",
+    "leaves out every other header": "reads nginx's language",
     "has host bits set": "needs the arithmetic of networks",
     "such as 203.0.113.0/24 (": "needs the arithmetic of networks",
 }

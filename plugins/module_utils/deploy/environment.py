@@ -29,7 +29,7 @@ TOLD_TO_ALL = frozenset(
     ["HOME", "INVOCATION_ID", "LANG", "LOGNAME", "NODE_ENV", "PATH", "PYTHONPATH", "PYTHONUNBUFFERED"]
     + ["RUNTIME_DIRECTORY", "SHELL", "STATE_DIRECTORY", "SYSTEMD_EXEC_PID", "USER"]
 )
-SCRATCH_NAMES = {"DATABASE_URL", "DATABASE_NAME", "PGDATABASE"}
+SCRATCH_NAMES = ("DATABASE_URL", "DATABASE_NAME", "PGDATABASE")
 URL_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?")
 
 
@@ -101,8 +101,8 @@ def check_environment(apps, secrets=None):
     live, found = environment(apps, secrets), {}
     for name, there in environment(apps, secrets, pooled=False, prefix=DRILL_PREFIX).items():
         parts = generated_variables(apps[name], secrets or {}, LOOPBACK, LOOPBACK, assigned_ports(apps), False, DRILL_PREFIX)
-        for key in SCRATCH_NAMES & set(parts):
-            for variable in {key, apps[name]["env_prefix"] + key}:
+        for key in (key for key in SCRATCH_NAMES if key in parts):
+            for variable in (key, apps[name]["env_prefix"] + key):
                 if there[variable] == live[name][variable]:
                     there[variable] = parts[key]
         found[name] = {key: value for key, value in there.items() if value != live[name][key]}

@@ -12,6 +12,7 @@ from ..host import listeners, units
 
 # A process that ends at once may have met a moment in which what it needs was not there; one that ends twice does not start.
 ENDS = 2
+EVERY_ADDRESS, LOOPBACKS = ("0.0.0.0", "::"), ("127.0.0.1", "::1")
 SHOW = ("systemctl", "show", "--property=Id,ActiveState,NRestarts,Result,ExecMainStatus")
 
 
@@ -31,10 +32,11 @@ class Starting:
     def __call__(self, spec, result):
         """Why the wait for a probe's ``unit`` is over, or an empty text."""
         unit = spec["unit"]
-        port = urlsplit(spec["url"]).port if spec["url"] else None
-        other = self._other_holder(unit, port)
+        url = urlsplit(spec["url"] or "")
+        held = [item for item in self.listening(url.port) if item.protocol in ("tcp", "tcp6") and item.pids] if url.port else []
+        other = _other_holder(unit, url.port, held)
         if result["healthy"]:
-            return other
+            return other or _open_to_all(unit, url, held)
         shown = self.tell(unit)
         if shown.get("ExecMainStatus", "0") != "0":  # once it is started again systemd says 0
             self.endings[unit] = _ending(shown)
@@ -45,14 +47,25 @@ class Starting:
         times = "" if ended < ENDS else f" {ended} times"
         return f"it has ended{times}{self.endings.get(unit, '')}" + (f"; {other}" if other else "")
 
-    def _other_holder(self, unit, port):
-        """Who else listens on the unit's port where the unit does not."""
-        held = [item for item in self.listening(port) if item.protocol in ("tcp", "tcp6") and item.pids] if port else []
-        if not held or any(item.unit == unit for item in held):
-            return ""
-        holder = held[0]
-        of_unit = f" of {holder.unit}" if holder.unit else ""
-        return f"its port {port} is held by {holder.name or 'a process'} (pid {holder.pids[0]}, user {holder.user}){of_unit}, which answered in its place"
+
+def _other_holder(unit, port, held):
+    """Who else listens on the unit's port where the unit does not."""
+    if not held or any(item.unit == unit for item in held):
+        return ""
+    holder = held[0]
+    of_unit = f" of {holder.unit}" if holder.unit else ""
+    return f"its port {port} is held by {holder.name or 'a process'} (pid {holder.pids[0]}, user {holder.user}){of_unit}, which answered in its place"
+
+
+def _open_to_all(unit, url, held):
+    """Whether what belongs on the loopback is on every address of the host: nothing but the firewall would keep others out."""
+    address = next((item.address for item in held if item.unit == unit and item.address in EVERY_ADDRESS), None)
+    if address is None or url.hostname not in LOOPBACKS:
+        return ""
+    return (
+        f"it listens on every address of the host ({address}, port {url.port}) and not on $HOST, which is {url.hostname}; tell it, such as by "
+        "--host $HOST in its command, or in Node by server.listen(process.env.PORT, process.env.HOST)"
+    )
 
 
 def _ending(shown):

@@ -68,6 +68,25 @@ def test_a_stranger_s_answer_is_none():
     assert wait([], healthy=True, listening=[])[1]["healthy"]  # where /proc tells nothing, the answer does
 
 
+@pytest.mark.parametrize(
+    ("asked", "address", "refused"),
+    [
+        ("127.0.0.1", "127.0.0.1", False),
+        ("127.0.0.1", "0.0.0.0", True),
+        ("127.0.0.1", "::", True),
+        ("[::1]", "::", True),
+        ("10.0.0.5", "10.0.0.5", False),
+        ("10.0.0.5", "0.0.0.0", False),
+    ],
+)
+def test_who_listens_for_everybody_is_told_before_visitors_come(monkeypatch, asked, address, refused):
+    """On a tier of its own the firewall lets the proxies in, whatever address a process has."""
+    monkeypatch.setitem(PROBE, "url", f"http://{asked}:8000/health")
+    found = wait([], healthy=True, listening=[OWN._replace(address=address)])[1]
+    assert found["healthy"] is not refused
+    assert not refused or "it listens on every address of the host" in found["reasons"][0]
+
+
 def test_who_cannot_have_its_port_is_told_who_has_it():
     _seconds, found = wait([{**AGAIN, "ActiveState": "failed", "ExecMainStatus": "1"}], listening=[FOREIGN])
     assert "it has ended with status 1; its port 8000 is held by python3" in found["reasons"][0]

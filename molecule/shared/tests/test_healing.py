@@ -149,12 +149,15 @@ def test_its_group_may_look_and_only_root_may_act(host):
     assert host.file("/run/mainstay-act.socket").mode == 0o600
 
 
-@pytest.mark.parametrize(("unit", "limit"), [(AGENT, 1.5), ("mainstay-act@0.service", 1.5), ("mainstay-ping.service", 1.5)])
+@pytest.mark.parametrize(
+    ("unit", "limit"), [(AGENT, 1.5), ("mainstay-act@0.service", 1.5), ("mainstay-ping.service", 1.5), ("mainstay-report.service", 1.5)]
+)
 def test_agent_is_confined(host, unit, limit):
     verdict = host.check_output(f"systemd-analyze security --no-pager {unit}").strip().splitlines()[-1]
     assert float(verdict.split(":")[1].split()[0]) <= limit, verdict
 
 
+@slow
 def test_somebody_elsewhere_hears_of_the_agent_and_nobody_of_the_address(host):
     unit, secret = "mainstay-ping.service", "5d2e0c2f"
 
@@ -366,6 +369,30 @@ def test_frozen_servers_answer_again_within_30_seconds(host):
         _eventually(lambda unit=unit: _history(host, unit)[-1]["state"] == "recovered", 30, f"a remembered recovery of {unit}")
         assert (_history(host, unit)[-1]["kind"], _history(host, unit)[-1]["actions"]) == ("hang", done)
     assert _lives(host) == lives
+
+
+def test_a_report_of_the_day_is_kept(host):
+    """Of everything above: its sums are those of the incidents, and what lies beside it does no harm."""
+    unit, folder = "mainstay-report.service", "/var/lib/mainstay/agent/reports"
+    assert host.service("mainstay-report.timer").is_running
+    host.check_output(f"systemctl start {unit}")
+    names = host.check_output(f"ls {folder}").split()
+    assert host.check_output(f"stat -c '%U %a' {folder}/{names[-1]}") == "mainstay 640"
+    host.check_output(f"head -c 100 /dev/urandom > {folder}/29990101T000000Z.json && ln -s /etc/shadow {folder}/29990102T000000Z.json")
+    try:
+        found = json.loads(host.check_output("mainstay report --json"))
+        host.check_output(f"systemctl start {unit}")
+    finally:
+        host.check_output(f"rm -f {folder}/2999*")
+    kept = json.loads(host.check_output("mainstay report --last --json"))
+    assert kept["compared_with"] and found["compared_with"] == json.loads(host.check_output(f"cat {folder}/{names[-1]}"))["time"]
+    memory = [told["used"]["memory of the host"] for told in (found, kept)]
+    assert memory[0]["limit"] == memory[1]["limit"] and abs(memory[1]["change"]) < memory[1]["limit"] / 4
+    recorded = json.loads(host.check_output("mainstay history --json -n 1000"))["incidents"]
+    assert found["incidents_total"] == len(recorded)
+    assert 0 < found["apps"]["shop"]["availability"] < 100 and found["apps"]["shop"]["slowest_recovery"]["seconds"] > 0
+    assert found["servers"]["postgresql"]["incidents"] > 0 and found["used"]["disk /"]["change"] is not None
+    assert "shop" in host.check_output("mainstay report")
 
 
 def test_people_were_told_of_each_cause_once_and_of_its_end(host):

@@ -25,6 +25,7 @@ COMMANDS = {
     "history": "deploys and incidents: what went wrong, what was done, how long it took",
     "why": "the last incident of an app, a process or a server: what was seen, what was done, what to do",
     "diagnose": "what is wrong, why it matters, and what to do",
+    "report": "how available everything was, what went wrong, what is used up",
     "alert": "tell people what has happened; --test tries every channel",
     "backups": "the backups there are, and whether they have been proved",
     "plan": "the capacity plan, and how far reality is from it",
@@ -40,7 +41,7 @@ COMMANDS = {
     "version": "the version of this command and of the agent",
 }
 # Started by systemd, not by people.
-SERVICES = ("agent", "act", "certificates", "ping", "reclaim")
+SERVICES = ("agent", "act", "certificates", "ping", "reclaim", "reports")
 
 USAGE = """\
 usage: mainstay COMMAND [options]

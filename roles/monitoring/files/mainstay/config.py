@@ -43,6 +43,7 @@ class Settings:
     queue_stuck_after: int = 300
     memory_restarts: bool = True
     disk_reclaim: bool = True
+    reports_keep: int = 30
 
 
 LIMITS = {
@@ -65,6 +66,7 @@ LIMITS = {
     "evidence_lines": (0, 500),
     "busy_limit": (0, 3600),
     "queue_stuck_after": (60, 86400),
+    "reports_keep": (1, 1000),
 }
 
 

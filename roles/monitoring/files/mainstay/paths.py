@@ -22,4 +22,5 @@ class Paths:
     backup: str = "/var/lib/mainstay/backup"
     alerts: str = "/etc/mainstay/alerts.json"
     reclaimed: str = "/var/lib/mainstay/reclaimed.json"
+    reports: str = "/var/lib/mainstay/agent/reports"
     ping: str = "/etc/mainstay/ping.json"

@@ -16,11 +16,11 @@ from datetime import datetime, timezone
 READ_LIMIT = 128 << 20
 
 
-def _opened(path):
+def opened(path, folder=None, limit=READ_LIMIT):
     """A file in a folder of the agent's, for root to read, who trusts it with nothing: no link is followed, no pipe waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_size > READ_LIMIT:
+    if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "is not what the agent writes there", path)
     return open(descriptor, encoding="utf-8", errors="replace")
@@ -57,7 +57,7 @@ def events(path):
     found = False
     for name in (f"{path}.1", path):
         try:
-            with _opened(name) as file:
+            with opened(name) as file:
                 found = True
                 for line in file:
                     with contextlib.suppress(ValueError):
@@ -107,12 +107,31 @@ def _follow(found, event):
         found.pop(resource, None)
 
 
+def finite(value):
+    """A number that one can reckon with, or None."""
+    sound = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**53
+    return value if sound else None
+
+
+def _sound(event):
+    """Whether an event is what the agent writes: a line of a torn file may be JSON and yet none."""
+    try:
+        datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
+    except (LookupError, AttributeError, ValueError, TypeError, OverflowError, OSError):
+        return False
+    texts = ("event", "incident", "kind", "reason", "level", "resource", "action", "error", *PLACE)
+    if not all(isinstance(event.get(key, ""), str) for key in texts) or not isinstance(event.get("times", 1), int):
+        return False
+    steps, seconds = event.get("steps", []), event.get("seconds") or 0
+    return isinstance(steps, list) and all(isinstance(step, str) for step in steps) and finite(seconds) is not None
+
+
 def fold(events):
     """Events as incidents, oldest first, each with the list of its events."""
     incidents = {}
     for event in events:
         name = event.get("incident")
-        if not name:
+        if not name or not _sound(event):
             continue
         entry = incidents.setdefault(name, {"id": name, "state": "open", "times": 1, "actions": [], "events": []})
         entry["events"].append(event)
@@ -161,7 +180,7 @@ def write_state(path, state):
 def read_state(path):
     """The agent's last state, or {} when there is none that can be read; PermissionError tells who may not look."""
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             state = json.load(file)
     except PermissionError:
         raise

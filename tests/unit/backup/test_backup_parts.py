@@ -81,6 +81,17 @@ def test_what_only_a_superuser_may_restore_is_left_to_him():
     assert [line.split(";")[0] for line in postgres.restore_list(LIST).splitlines()[2:]] == ["6", "214"]
 
 
+def test_roles_of_a_dump_are_known_by_their_names():
+    text = 'CREATE ROLE reader;\nALTER ROLE reader WITH NOSUPERUSER;\nCREATE ROLE "re-ad ""er";\nCREATE ROLE x; DROP TABLE y;\n'
+    assert postgres.roles(text) == ["reader", 're-ad "er']
+
+
+def test_a_dump_for_which_there_is_no_room_is_not_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with pytest.raises(BackupError, match="twice the size is needed"), drill.fetched(None, None, {"bytes": 1 << 60}):
+        pass
+
+
 @pytest.mark.parametrize(("text", "quoted"), [("a-b", '"a-b"'), ('a"; DROP', '"a""; DROP"')])
 def test_names_are_quoted(text, quoted):
     assert postgres.name(text) == quoted

@@ -25,12 +25,14 @@ from .settings import BackupError
 
 MARK = "mainstay-answered"
 ROLE = "mainstay_restore"
-# Tables whose rows a dump holds: those of extensions are the extension's. A count for each, as one line of JSON.
+# Tables whose rows a dump holds: those of extensions are the extension's. A count for each, as one line of JSON, and of large objects.
 COUNTS = r"""
 SELECT format('SELECT json_build_array(%L::text, count(*)) FROM ONLY %I.%I', n.nspname || '.' || c.relname, n.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+UNION ALL SELECT 'SELECT json_build_array(''large objects'', count(*)) FROM pg_largeobject_metadata'
+WHERE EXISTS (SELECT FROM pg_largeobject_metadata)
 ORDER BY 1 \gexec
 """
 ITERATIONS = 4096
@@ -38,6 +40,9 @@ PROGRAMS = "/usr/lib/postgresql/{}/bin"  # where Debian keeps those of each vers
 PSQL = ("/usr/bin/psql", "-XAtq", "-v", "ON_ERROR_STOP=1")
 # What only a superuser may restore, and every database has, or gets before the rest.
 LEFT_OUT = re.compile(r"^\d+; \d+ \d+ (EXTENSION|(COMMENT|SECURITY LABEL) - EXTENSION|SCHEMA - public |(ACL|COMMENT) - SCHEMA public )")
+
+# Entries of a dump that name roles besides the owner.
+GRANTED = re.compile(r"^\d+; \d+ \d+ (ACL|DEFAULT ACL|POLICY) ")
 
 
 class Session:
@@ -128,6 +133,29 @@ def verifier(password):
 def restore_list(shown):
     """The entries of `pg_restore --list` that the app's own role can restore."""
     return "".join(f"{line}\n" for line in shown.splitlines() if not LEFT_OUT.match(line))
+
+
+def roles(text):
+    """The roles that pg_dumpall makes."""
+    found = re.findall(r'^CREATE ROLE (?:"((?:[^"]|"")+)"|(\w+));$', text, re.MULTILINE)
+    return [quoted.replace('""', '"') or plain for quoted, plain in found]
+
+
+def make_roles(path, known):
+    """Roles of a dump's grants and policies that this server lacks and the backup knew, without a login; their names.
+
+    A server that is new has those of the apps only, and a dump of which one grant fails is not restored.
+    """
+    there = execute("SELECT rolname FROM pg_roles")
+    shown = pipes.run(["/usr/bin/pg_restore", "--list", path])
+    with tempfile.NamedTemporaryFile("w") as chosen:
+        chosen.write("".join(f"{line}\n" for line in shown.splitlines() if GRANTED.match(line)))
+        chosen.flush()
+        granted = pipes.run(["/usr/bin/pg_restore", f"--use-list={chosen.name}", "--file=-", path])
+    missing = [role for role in known if role not in there and re.search(rf"(?<!\w){re.escape(role)}(?!\w)", granted)]
+    for role in missing:
+        execute(f"CREATE ROLE {name(role)} NOLOGIN")
+    return missing
 
 
 def extensions(shown):

@@ -51,17 +51,21 @@ class Restic:
         known = _read(place)
         is_known = known.get("location") == location
         try:
-            found = json.loads(self.call("cat", "config"))["id"]
+            found = self.identity()
         except BackupError as error:
             if is_known or not any(words in str(error) for words in ABSENT):
                 raise BackupError(f"the repository cannot be opened: {error}") from None
             self.call("init")
-            found = json.loads(self.call("cat", "config"))["id"]
+            found = self.identity()
         if is_known and known["id"] != found:
             raise BackupError(f"the repository is another one than before: {found[:8]} instead of {known['id'][:8]}; is its disk mounted?")
         if not is_known:
             _write(place, {"location": location, "id": found})
         self.call("unlock")  # takes away only what a process of this host has left that is no more
+
+    def identity(self):
+        """Asked without a lock: one that a killed upkeep has left is taken away when it is known whose repository this is."""
+        return json.loads(self.call("cat", "config", "--no-lock"))["id"]
 
     def keep(self, source, filename, tags, moment, user=None, env=None, pass_fds=()):
         """What a program writes, kept as one file of a snapshot: {snapshot, bytes, added}."""

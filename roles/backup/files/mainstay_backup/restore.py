@@ -30,16 +30,28 @@ def run(settings, restic, app, what, wanted):
             raise BackupError(f"{part['name']} is not in the backup {taken['id']}; choose another one")
     place = os.path.join(settings.kept, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{app}")
     os.makedirs(place, 0o700)
+    made = []
     for part in parts:
         kept = taken["parts"][part["name"]]
         if part["kind"] == "postgresql":
-            into_postgresql(restic, part, kept, place)
+            made += into_postgresql(restic, part, kept, place, known_roles(settings, restic, taken))
         elif part["kind"] == "mariadb":
             into_mariadb(restic, part, kept, place)
         else:
             into_folders(restic, part, kept, place)
     names = ", ".join(part["name"] for part in parts)
-    return f"restored {names} from the backup {taken['id']}; what was there before is in {place}"
+    return f"restored {names} from the backup {taken['id']}; what was there before is in {place}" + (
+        f"; made the roles {', '.join(made)}, who may not log in until you let them" if made else ""
+    )
+
+
+def known_roles(settings, restic, taken):
+    """The roles that the server had when the backup was made."""
+    for part in settings.parts:
+        kept = taken["parts"].get(part["name"], {})
+        if part["kind"] == "globals" and kept.get("ok"):
+            return postgres.roles(restic.text(kept["snapshot"], backup.filename(part)))
+    return []
 
 
 def _asked(part, what):
@@ -56,8 +68,9 @@ def save(command, place, name, user=None, env=None):
     return path
 
 
-def into_postgresql(restic, part, kept, place):
-    """Into a database beside the live one, which it replaces when all of it is there and its rows are those of the record."""
+def into_postgresql(restic, part, kept, place, known):
+    """Into a database beside the live one, which it replaces when all of it is there and its rows are those of the record; the roles that
+    were made for its grants."""
     database, scratch, aside = part["database"], PREFIX + part["database"], f"mainstay_before_{part['database']}"
     if postgres.exists(database):
         dump = ["/usr/bin/pg_dump", "--format=custom", f"--dbname={database}"]
@@ -65,6 +78,7 @@ def into_postgresql(restic, part, kept, place):
     postgres.drop(scratch)
     try:
         with drill.fetched(restic, part, kept) as file:
+            made = postgres.make_roles(file.name, known)
             postgres.make(database, scratch, part["owner"])
             postgres.fill(file.name, scratch, part["owner"])
         drill.compare(kept["rows"], postgres.counts(scratch))
@@ -73,6 +87,7 @@ def into_postgresql(restic, part, kept, place):
     finally:
         postgres.drop(scratch)
     postgres.drop(aside)
+    return made
 
 
 def into_mariadb(restic, part, kept, place):

@@ -48,10 +48,9 @@ class Row:
 
 AWAY = f"mv {REPOSITORY} /mnt/away && install --directory --mode=0700 {REPOSITORY}"
 BACK = f"rm --recursive {REPOSITORY} && mv /mnt/away {REPOSITORY}"
-LARGEST = (
-    f"pack=$(find {REPOSITORY}/data -type f -printf '%s %p\\n' | sort --numeric-sort | tail --lines=1 | cut --delimiter=' ' --fields=2)"
-)
-CUT = f"{LARGEST}; cp --archive $pack /root/pack; truncate --size=-5000 $pack"
+# The newest pack of some size holds what the newest backup has brought: the large file.
+NEWEST = f"pack=$(find {REPOSITORY}/data -type f -size +1M -printf '%T@ %p\\n' | sort --numeric-sort | tail --lines=1 | cut --delimiter=' ' --fields=2)"
+CUT = f"{NEWEST}; cp --archive $pack /root/pack; truncate --size=-5000 $pack"
 WHOLE = "mv /root/pack $pack"
 # A copy of the repository on a disk with room for a megabyte more, and a new file of eight.
 FULL = f"""
@@ -64,7 +63,7 @@ runuser -u chat -- sh -c 'head --bytes=8M /dev/urandom > {SHARED}/more'
 """
 # The drills and the upkeep come first, while the newest backup is good.
 TABLE = {
-    "a pack that is cut short, drill": Row(CUT, WHOLE, "files-chat", "restic ended with 1", "mainstay-backup-drill", is_long=True),
+    "a pack that is cut short, drill": Row(CUT, WHOLE, "files-chat", "restic ended with", "mainstay-backup-drill", is_long=True),
     "a pack that is cut short, upkeep": Row(CUT, WHOLE, "check", "unexpected file size", "mainstay-backup-upkeep"),
     "no room for a drill": Row(
         "mount -t tmpfs -o mode=1777,size=1m tmpfs /var/tmp",
@@ -76,10 +75,10 @@ TABLE = {
     ),
     "the repository is gone": Row(AWAY, BACK, "repository", "cannot be opened"),
     "another repository in its place": Row(f"{AWAY} && {RESTIC} --quiet init", BACK, "repository", "another one than before", is_long=True),
-    "the repository is read-only": Row(
+    "the repository is read-only": Row(  # five minutes: restic tries for its lock again and again, for each part
         f"mount --bind {REPOSITORY} {REPOSITORY} && mount --options remount,bind,ro {REPOSITORY}",
         f"umount {REPOSITORY}",
-        "repository",
+        "postgresql-chat",
         "read-only file system",
         is_long=True,
     ),

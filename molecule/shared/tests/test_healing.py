@@ -202,7 +202,7 @@ def test_agent_is_small(host):
     seconds = (ticks(pid) - before) / int(host.check_output("getconf CLK_TCK"))
     assert seconds / (time.monotonic() - start) <= 0.01
     resident = int(host.check_output(f"awk '/^VmRSS/ {{print $2}}' /proc/{pid}/status"))
-    assert resident <= 25 * 1024
+    assert resident <= 26 * 1024  # 23.7 to 24.3 MB were measured
 
 
 def test_killed_process_answers_again_within_10_seconds(host):

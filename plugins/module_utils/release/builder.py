@@ -170,7 +170,7 @@ class Builder:
         self.steps.append({"name": step["name"], "seconds": round(time.monotonic() - began, 1)})
         if result != "success":
             output = [mask(line, self.secrets) for line in words[-TAIL:]]
-            reason = confinement.failure(f"{step['name']!r}", done.returncode, result, memory, timeout)
+            reason = confinement.failure(f"{step['name']!r}", done.returncode, result, memory, timeout, words[-TAIL:])
             raise StepFailed(f"{self.app}: release {self.params['id']}: {reason}.", output)
         return words
 

@@ -107,8 +107,19 @@ def outcome(output, returncode):
     return words, result
 
 
-def failure(what, returncode, result, memory_max_mb, timeout):
-    """Why a command failed, in words, with the remedy where there is a known one."""
+# What tools print when a process of theirs was killed or had no memory left: a shell, npm and Python, Node, a compiler, the C library.
+OUT_OF_MEMORY = re.compile(
+    r"^Killed$|exit (?:status|code):? 137\b|signal SIGKILL|JavaScript heap out of memory|"
+    r"^MemoryError\b|Cannot allocate memory|virtual memory exhausted",
+    re.MULTILINE,
+)
+
+
+def failure(what, returncode, result, memory_max_mb, timeout, words=()):
+    """Why a command failed, in words, with the remedy where there is a known one.
+
+    systemd tells of a child that the kernel killed only with cgroup v2; otherwise the last ``words`` of the command do.
+    """
     if result == "stopped":
         return f"{what} was stopped before its end, by a shutdown or by somebody"
     if result == "timeout":
@@ -116,6 +127,11 @@ def failure(what, returncode, result, memory_max_mb, timeout):
     if result in ("oom-kill", "signal", "core-dump") or returncode == KILLED:
         return (
             f"{what} was killed; it may use {memory_max_mb} MB and probably needed more. Raise memory_max_mb "
+            "(backend_build_memory_mb), or build elsewhere and deploy an archive"
+        )
+    if OUT_OF_MEMORY.search("\n".join(words)):
+        return (
+            f"{what} failed with exit status {returncode}, as it seems for want of memory: it may use {memory_max_mb} MB. Raise memory_max_mb "
             "(backend_build_memory_mb), or build elsewhere and deploy an archive"
         )
     return f"{what} failed with exit status {returncode}"

@@ -92,3 +92,18 @@ def test_a_command_says_that_it_ended_well():
 )
 def test_a_failure_says_what_to_do(returncode, result, words):
     assert words in confinement.failure("'make'", returncode, result, 512, 60)
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        # Recorded: Vite in a build of pretalx on a host with cgroup v1, and Node at the end of its heap.
+        (["vite v4.5.14 building for production...", "transforming...", "Killed"], True),
+        (["subprocess.CalledProcessError: Command '['npm', 'run', 'build']' returned non-zero exit status 137."], True),
+        (["FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory"], True),
+        (["Killed is a word of the page", "no such file: 137.txt"], False),
+        ([], False),
+    ],
+)
+def test_a_build_that_a_child_took_down_is_told_that_memory_ran_out(last, told):
+    assert ("backend_build_memory_mb" in confinement.failure("'npm run build'", 1, "exit-code", 1024, 60, last)) is told

@@ -170,7 +170,11 @@ def taken(host):
     host.check_output(SQL, POOR)
     host.check_output(SQL, RICH)
     host.check_output(f"runuser -u chat -- sh -c 'head --bytes=20M /dev/urandom > {SHARED}/large'")
-    host.check_output("echo %s > /run/order.sql && systemd-run --quiet --unit=hard-sqlite --uid=chat /usr/bin/python3 -c %s", ORDER, WRITER)
+    host.check_output(
+        "echo %s | install --mode=0644 /dev/stdin /run/order.sql && systemd-run --quiet --unit=hard-sqlite --uid=chat /usr/bin/python3 -c %s",
+        ORDER,
+        WRITER,
+    )
     host.check_output(
         "systemd-run --quiet --unit=hard-postgresql --uid=postgres"
         f" $(ls /usr/lib/postgresql/*/bin/pgbench) --no-vacuum --file=/run/order.sql --rate={RATE} --client=4 --time=3600 chat"
@@ -215,7 +219,7 @@ def test_one_that_is_killed_while_a_table_is_dumped_is_told_and_leaves_no_lock(h
     try:
         host.check_output("systemctl start --no-block mainstay-backup")
         host.check_output("timeout 60 bash -c %s", f"until [ $({SQL % repr(waits)}) = 1 ]; do sleep 0.2; done")
-        assert host.check_output(f"ls {REPOSITORY}/locks") != ""
+        host.check_output(f"timeout 60 bash -c 'until [ -n \"$(ls {REPOSITORY}/locks)\" ]; do sleep 0.2; done'")
         host.check_output("systemctl kill --signal=KILL mainstay-backup")
         host.check_output("timeout 60 bash -c 'until systemctl is-failed --quiet mainstay-backup; do sleep 0.2; done'")
     finally:

@@ -171,7 +171,7 @@ def test_a_route_s_limits_hold_for_every_method(ask, outside):
 
 def test_directives_of_one_s_own_stand_beside_the_others(ask):
     status, head, body = ask("/robots.txt")
-    assert (status, body) == (200, "} of a text\n") and "content-security-policy: default-src 'self'" in head
+    assert (status, body) == (200, "} of a text") and "content-security-policy: default-src 'self'" in head
     assert "set-cookie" in ask("/cookies?size=10")[1]
     status, head, _body = ask("/gone/cookies?size=10")
     assert status == 200 and "set-cookie" not in head and "content-security-policy: default-src 'self'" in head

@@ -54,9 +54,7 @@ def _release(name, app, node):
 
 def _refuse_what_is_not_read(app, found):
     """Refuse a folder whose lock a host could not read, before anything changes there; what a host fetches it looks at itself."""
-    names, _stays = listing(found["root"], found["inventory"])
-    parts = app["directory"].split("/") if app["directory"] else []
-    *above, own = [_entries(names, "".join(f"{part}/" for part in parts[:depth])) for depth in range(len(parts) + 1)]
+    *above, own = found["folders"]
     above = {name for folder in above for name in folder}
     try:
         if app["runtime"] == "python":
@@ -68,9 +66,11 @@ def _refuse_what_is_not_read(app, found):
         raise ReleaseError(f"source: {error}") from None
 
 
-def _entries(names, folder):
-    """The entries of a folder, out of the names of all files below it."""
-    return {name[len(folder) :].partition("/")[0] for name in names if name.startswith(folder)}
+def _folders(names, directory):
+    """The entries of each folder from the top of a source to the one that the app is in, out of the names of all its files."""
+    parts = directory.split("/") if directory else []
+    ways = ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts) + 1)]
+    return [sorted({name[len(way) :].partition("/")[0] for name in names if name.startswith(way)}) for way in ways]
 
 
 def locate(path, bases, what="source.path"):
@@ -206,7 +206,8 @@ def _look(source, bases, inventory):
         if not os.path.isdir(root):
             raise ReleaseError(f"source.path: {root!r} cannot be used. It is a file; name a folder, or declare it as an archive.")
         names, stays = listing(root, inventory)
-        return {"digest": read_tree(root, names), "root": root, "inventory": inventory, "left_out": stays}
+        folders = _folders(names, source.get("directory", ""))
+        return {"digest": read_tree(root, names), "root": root, "inventory": inventory, "left_out": stays, "folders": folders}
     if source["kind"] == "git":
         commit = _commit(source["git"], source["version"])
         return {"digest": commit, "commit": commit}

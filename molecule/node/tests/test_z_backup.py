@@ -13,6 +13,7 @@ import json
 import pytest
 from plays import play, words
 
+pytestmark = pytest.mark.usefixtures("no_backup_timers")
 PASSWORD = "/etc/mainstay/backup/password"
 SQL = "cd / && runuser -u postgres -- psql -XAtq chat --command=%s"
 # What an app may put into its own database, to run as whoever restores it.
@@ -93,15 +94,6 @@ def _sums(host):
     return host.check_output("cd /srv/chat/shared && find . -type f -exec sha256sum {} + | sort"), host.check_output(
         SQL, "SELECT md5(string_agg(m::text, '' ORDER BY m::text)) FROM messages m"
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _nothing_by_the_clock(host):
-    """Its timers would start another one between a test and what it looks at."""
-    timers = host.check_output("systemctl list-units --plain --no-legend 'mainstay-backup*.timer' | cut --delimiter=' ' --fields=1").split()
-    host.check_output(f"systemctl stop {' '.join(timers)}")
-    yield
-    host.check_output(f"systemctl start {' '.join(timers)}")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 from plays import play, words
 
+pytestmark = pytest.mark.usefixtures("no_backup_timers")
 IS_LONG = bool(os.environ.get("MAINSTAY_PROVE"))
 ROWS_BEFORE = 1_000_000 if IS_LONG else 50_000
 RATE = 500  # writes a second, of PostgreSQL and of SQLite
@@ -153,15 +154,6 @@ SELECT has_table_privilege('reader', 'words', 'SELECT'), has_table_privilege('re
 
 def _record(host, name="last"):
     return json.loads(host.file(f"/var/lib/mainstay/backup/{name}.json").content_string)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _nothing_by_the_clock(host):
-    """Its timers would start another one between a test and what it looks at."""
-    timers = host.check_output("systemctl list-units --plain --no-legend 'mainstay-backup*.timer' | cut --delimiter=' ' --fields=1").split()
-    host.check_output(f"systemctl stop {' '.join(timers)}")
-    yield
-    host.check_output(f"systemctl start {' '.join(timers)}")
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,7 @@ OUT_OF_MEMORY = re.compile(
     r"^MemoryError\b|Cannot allocate memory|virtual memory exhausted",
     re.MULTILINE,
 )
+MORE_MEMORY = "Raise memory_max_mb (backend_build_memory_mb), or build elsewhere and deploy an archive"
 
 
 def failure(what, returncode, result, memory_max_mb, timeout, words=()):
@@ -125,13 +126,7 @@ def failure(what, returncode, result, memory_max_mb, timeout, words=()):
     if result == "timeout":
         return f"{what} did not end within {timeout} s and was stopped"
     if result in ("oom-kill", "signal", "core-dump") or returncode == KILLED:
-        return (
-            f"{what} was killed; it may use {memory_max_mb} MB and probably needed more. Raise memory_max_mb "
-            "(backend_build_memory_mb), or build elsewhere and deploy an archive"
-        )
+        return f"{what} was killed; it may use {memory_max_mb} MB and probably needed more. {MORE_MEMORY}"
     if OUT_OF_MEMORY.search("\n".join(words)):
-        return (
-            f"{what} failed with exit status {returncode}, as it seems for want of memory: it may use {memory_max_mb} MB. Raise memory_max_mb "
-            "(backend_build_memory_mb), or build elsewhere and deploy an archive"
-        )
+        return f"{what} failed with exit status {returncode}, as it seems for want of memory: it may use {memory_max_mb} MB. {MORE_MEMORY}"
     return f"{what} failed with exit status {returncode}"

@@ -14,6 +14,9 @@ REMEDIES = {
     "dns": "the name is not known here",
 }
 
+# What is dropped never answers, and a run waits for nothing longer than a connection takes.
+CLOSED_SECONDS = 2
+
 
 class ActionModule(ActionBase):
     """Connects from the control node itself, without a process for it: a run that finds everything open takes no time for it."""
@@ -27,29 +30,44 @@ class ActionModule(ActionBase):
             {
                 "address": {"type": "str", "required": True},
                 "ports": {"type": "list", "elements": "int", "required": True},
+                "closed": {"type": "list", "elements": "int", "default": []},
                 "timeout": {"type": "float", "default": 5},
             }
         )[1]
-        asked = [
-            {
-                "name": f"{options['address']} {port}/tcp",
-                "kind": "tcp",
-                "host": options["address"],
-                "port": port,
-                "timeout": options["timeout"],
-                "deadline": options["timeout"],
-                "interval": 1,
-            }
-            for port in options["ports"]
-        ]
-        answers = repeat.run_all(asked)
-        closed = [answer for answer in answers if not answer["healthy"]]
-        result.update(changed=False, unreachable_ports=[port for port, answer in zip(options["ports"], answers) if not answer["healthy"]])
-        if closed:
-            lines = [
-                f"{answer['name']} is open on the host and the control node cannot connect to it: {'; '.join(answer['reasons'])}. "
-                f"Perhaps {REMEDIES.get(answer['cause'], 'the network between them is to blame')}."
-                for answer in closed
-            ]
-            result.update(failed=True, msg="\n".join(lines))
+        wanted = [(port, True) for port in options["ports"]] + [(port, False) for port in options["closed"]]
+        answers = repeat.run_all([self._probe(options, port, is_open) for port, is_open in wanted])
+        wrong = [(*pair, answer) for pair, answer in zip(wanted, answers) if answer["healthy"] != pair[1]]
+        result.update(
+            changed=False,
+            unreachable_ports=[port for port, is_open, _answer in wrong if is_open],
+            open_ports=[port for port, is_open, _answer in wrong if not is_open],
+        )
+        if wrong:
+            result.update(failed=True, msg="\n".join(self._told(is_open, answer) for _port, is_open, answer in wrong))
         return result
+
+    @staticmethod
+    def _probe(options, port, is_open):
+        timeout = options["timeout"] if is_open else min(options["timeout"], CLOSED_SECONDS)
+        name = f"{options['address']} {port}/tcp"
+        return {
+            "name": name,
+            "kind": "tcp",
+            "host": options["address"],
+            "port": port,
+            "timeout": timeout,
+            "deadline": timeout,
+            "interval": 1,
+        }
+
+    @staticmethod
+    def _told(is_open, answer):
+        if not is_open:
+            return (
+                f"{answer['name']} answers the control node, and nothing but the firewall was to keep others out. Put it into effect again: "
+                "site.yml --tags firewall."
+            )
+        return (
+            f"{answer['name']} is open on the host and the control node cannot connect to it: {'; '.join(answer['reasons'])}. "
+            f"Perhaps {REMEDIES.get(answer['cause'], 'the network between them is to blame')}."
+        )

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils.deploy import environment, model, removal, steps
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy import environment, model, removal, steps, way_back
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import variables
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
@@ -23,5 +23,6 @@ class FilterModule:
             "removal_places": removal.places,
             "removal_report": removal.told,
             "removal_request": removal.request,
+            "way_back": way_back.way_back,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

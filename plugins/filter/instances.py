@@ -11,7 +11,6 @@ class FilterModule:
     def filters(self):
         filters = {
             "live_instances": instances.live_instances,
-            "previous_releases": instances.previous_releases,
             "unrecorded_instances": instances.unrecorded_instances,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

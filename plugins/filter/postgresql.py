@@ -18,6 +18,7 @@ class FilterModule:
             "postgresql_open": postgresql.postgresql_open,
             "postgresql_remote_access": postgresql.postgresql_remote_access,
             "postgresql_settings": postgresql.postgresql_settings,
+            "postgresql_version": postgresql.postgresql_version,
             "scram_verifier": postgresql.scram_verifier,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

@@ -11,6 +11,7 @@ class FilterModule:
     def filters(self):
         filters = {
             "outside": outside.outside,
+            "ports_of_any_address": proof.ports_of_any_address,
             "proof_probes": proof.proof_probes,
             "summary": proof.summary,
             "undeclared_listeners": proof.undeclared_listeners,

@@ -152,7 +152,12 @@ options:
       description:
         - The systemd unit that is asked. The wait ends as soon as the unit has failed, or its main process has ended twice.
         - An answer of a process that is not the unit's does not count where O(url) has a port of this host.
+        - A unit that is asked on the loopback and listens on every address is refused, see O(any_address).
       type: str
+    any_address:
+      description: Whether O(unit) may listen on every address of the host.
+      type: bool
+      default: false
   probes:
     description:
       - Several probes, run at the same time. Each takes the options of this module except O(probes) and O(fail).
@@ -388,6 +393,7 @@ PROBE = {
     "command": {"type": "list", "elements": "str"},
     "tls_expiry_days": {"type": "int"},
     "unit": {"type": "str"},
+    "any_address": {"type": "bool", "default": False},
 }
 
 

@@ -24,6 +24,11 @@ options:
     type: list
     elements: int
     required: true
+  closed:
+    description: TCP ports that must not answer, although something listens there.
+    type: list
+    elements: int
+    default: []
   timeout:
     description: Seconds after which there is no answer.
     type: float
@@ -42,11 +47,18 @@ EXAMPLES = r"""
   mainstay.vps.reachable:
     address: 203.0.113.5
     ports: [80, 443]
+    closed: [8000]
 """
 
 RETURN = r"""
 unreachable_ports:
   description: The ports without a connection.
+  returned: always
+  type: list
+  elements: int
+  sample: []
+open_ports:
+  description: The ports in O(closed) that answer all the same.
   returned: always
   type: list
   elements: int

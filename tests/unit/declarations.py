@@ -111,6 +111,7 @@ WRONG = [
     (("shop", "egress"), "all", ["mainstay_apps.shop.egress", "'all'", "none, internal"]),
     (("shop", "egress"), ["10.0.0.1/8"], ["mainstay_apps.shop.egress[0]", "'10.0.0.1/8'", "203.0.113.0/24"]),
     (("shop", "processes", "web", "allow"), ["all"], ["processes.web.allow", "'all'", "exec"]),
+    (("shop", "processes", "worker", "allow"), ["any_address"], ["processes.worker.allow", "a celery process has no port", "remove it"]),
     (("shop-build",), {"source": {"path": "x"}, "processes": {}}, ["mainstay_apps.shop-build", "builds the releases of shop"]),
     (("shop", "env_prefix"), "E F", ["mainstay_apps.shop.env_prefix", "'E F'", "letters"]),
     (("shop", "env"), {"1X": "a"}, ["mainstay_apps.shop.env.1X", "does not begin with a digit"]),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 
 import pytest
 import yaml
@@ -91,6 +92,28 @@ def test_a_websocket_opens(host):
     assert told.startswith("HTTP/1.1 101 "), told
 
 
+def test_what_listens_for_everybody_is_closed_by_the_firewall(host):
+    """As the control node sees it; without the firewall the proof at the end of a run fails."""
+    address = host.check_output("hostname -I").split()[0]
+    told = host.check_output("ss --no-header --listening --tcp --numeric 'sport >= :8300 and sport <= :8301'")
+    port = int(told.split()[3].rpartition(":")[2])
+    assert "127.0.0.1" not in told
+    with pytest.raises(TimeoutError):
+        socket.create_connection((address, port), 2)
+
+    def prove():
+        return play("playbooks/site.yml", "--tags", "prove", variables={"mainstay_outside_address": address})
+
+    run = prove()
+    assert run.returncode == 0 and changes(run) == 0, run.stdout[-4000:]
+    host.check_output("nft insert rule inet mainstay input tcp dport 8300-8301 accept")
+    try:
+        run = prove()
+    finally:
+        host.check_output("systemctl reload nftables.service")
+    assert run.returncode != 0 and f"{port}/tcp answers the control node" in words(run), run.stdout[-4000:]
+
+
 @only_proved
 def test_a_task_reaches_the_worker_and_the_scheduled_run_ends_well(host):
     host.check_output("systemctl start cfp-periodic@1.service")
@@ -104,16 +127,45 @@ def test_another_version_is_deployed_and_taken_back_with_its_data(host):
     visit(host, "flows", "/flows", "--request", "POST", "--json", f"'{flow}'")
     apps = declared()
     apps["data"]["source"]["package"] = "datasette==0.65"
+    # As if the host had been a Debian 11 when this one was built: it is built anew, beside it.
+    built = host.file("/srv/echo/current").linked_to
+    host.check_output(f"ln -sfn debian11 {built}/.built-on")
     apps["flows"]["env"] = {"NODE_RED_ENABLE_PROJECTS": "false"}
 
     run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
     assert run.returncode == 0, run.stdout[-4000:]
     assert json.loads(visit(host, "data", "/-/versions.json"))["datasette"]["version"] == "0.65"
     assert '"label":"kept"' in visit(host, "flows", "/flows")
+    assert host.file("/srv/echo/current").linked_to == f"{built}-debian12"
+    assert host.check_output(f"readlink {built}-debian12/.built-on") == "debian12"
 
     run = play("playbooks/rollback.yml", variables={"mainstay_apps": apps, "mainstay_app": "data"})
     assert run.returncode == 0, run.stdout[-4000:]
     assert json.loads(visit(host, "data", "/-/versions.json"))["datasette"]["version"] == "0.65.1"
+
+
+def test_a_rollback_passes_over_a_release_that_failed_soon(host):
+    """0.65 takes over and crashes a little later; what follows it is taken back to 0.65.1, which was well."""
+    apps = declared()
+    apps["data"]["source"]["package"] = "datasette==0.65"
+    run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
+    assert run.returncode == 0, run.stdout[-4000:]
+    failed = host.file("/srv/data/current").linked_to.rpartition("/")[2]
+    count = "mainstay history --json data | grep -c opened"
+    host.check_output(
+        f"before=$({count}); systemctl kill --signal=KILL 'data-web@*.service'; timeout 30 sh -c 'until [ $({count}) -gt '$before' ]; do sleep 0.5; done'"
+    )
+
+    apps["data"]["source"]["requirements"].append("itsdangerous==2.2.0")
+    run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
+    assert run.returncode == 0, run.stdout[-4000:]
+    run = play("playbooks/rollback.yml", variables={"mainstay_apps": apps, "mainstay_app": "data"})
+    assert run.returncode == 0 and f"data: {failed}, which served before, had an incident" in words(run), run.stdout[-4000:]
+    assert json.loads(visit(host, "data", "/-/versions.json"))["datasette"]["version"] == "0.65.1"
+
+    run = play("playbooks/rollback.yml", variables={"mainstay_apps": apps, "mainstay_app": "data", "mainstay_release": failed})
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert json.loads(visit(host, "data", "/-/versions.json"))["datasette"]["version"] == "0.65"
 
 
 def test_one_that_lacks_a_package_is_refused_in_words_and_the_others_stay(host):

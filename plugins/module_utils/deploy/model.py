@@ -10,7 +10,8 @@ import json
 import re
 
 from ..derive.probes import checks
-from ..release.identity import LOCKS
+from ..host.snapshot import system_name
+from ..release.identity import BUILT_ON, LOCKS, on_system
 from ..stack.apps import normalise
 from ..stack.containers import volume
 from ..stack.instances import RECORDS, job, link_target, names, next_numbers, record, record_path, recorded
@@ -49,7 +50,7 @@ def _probes(app, process, numbers, options):
     address = asked_at(options["bind_address"])
     probes = []
     for name, number in zip(names(app, process, numbers), numbers):
-        own = {"name": name, "unit": name, **common}
+        own = {"name": name, "unit": name, "any_address": "any_address" in process["allow"], **common}
         probes += [{"healthy_threshold": 2, **probe, **own} for probe in checks(app, process, address, number).values()]
         if not process["health"] and not process["schedule"]:
             probes.append({"kind": "command", "command": ["sh", "-c", STAYS_UP, name], **own})
@@ -144,6 +145,7 @@ def _left(surge_mb, app):
 
 def _app(app, release, plan, variables, options, host):
     paths, running = host.get("paths") or {}, set(host.get("running") or ())
+    release = on_system(release, system_name(host.get("distribution") or {}), _built_on(paths, app["root"]))
     planned_units = {
         name: (unit(app, process, plan.get(name, {}), options, variables), numbers)
         for name, process in app["processes"].items()
@@ -186,6 +188,12 @@ def _app(app, release, plan, variables, options, host):
         "processes": processes,
         "units": [described for described, _numbers in planned_units.values()],
     }
+
+
+def _built_on(paths, root):
+    """{release: the system it was built on} of the releases of an app on the host."""
+    links = re.compile(rf"{re.escape(root)}/releases/([^/]+)/{re.escape(BUILT_ON)}")
+    return {match[1]: link_target(paths, path) for path in paths if (match := links.fullmatch(path))}
 
 
 def _surge(process, numbers):

@@ -36,7 +36,7 @@ class Starting:
         held = [item for item in self.listening(url.port) if item.protocol in ("tcp", "tcp6") and item.pids] if url.port else []
         other = _other_holder(unit, url.port, held)
         if result["healthy"]:
-            return other or _open_to_all(unit, url, held)
+            return other or ("" if spec["any_address"] else _open_to_all(unit, url, held))
         shown = self.tell(unit)
         if shown.get("ExecMainStatus", "0") != "0":  # once it is started again systemd says 0
             self.endings[unit] = _ending(shown)
@@ -64,7 +64,7 @@ def _open_to_all(unit, url, held):
         return ""
     return (
         f"it listens on every address of the host ({address}, port {url.port}) and not on $HOST, which is {url.hostname}; tell it, such as by "
-        "--host $HOST in its command, or in Node by server.listen(process.env.PORT, process.env.HOST)"
+        "--host $HOST in its command, or in Node by server.listen(process.env.PORT, process.env.HOST). Where it cannot be told, allow: [any_address] leaves it to the firewall"
     )
 
 

@@ -33,12 +33,13 @@ def _why_not(address, connection, ssh_arguments, asked):
     return ""
 
 
-def outside(rules, listeners, address, connection="ssh", ssh_arguments="", asked=True):
+def outside(rules, listeners, address, connection="ssh", ssh_arguments="", asked=True, closed=()):
     """The TCP ports that anybody may connect to and something listens on, to be asked from the control node.
 
     :param rules: the host's ``firewall_rules``; those with ``from`` or a range of ports are for some only.
     :param listeners: what listens on the host, as :mod:`host_resources` tells it.
-    :returns: ``{"address", "ports", "told"}``; no ports where there is a reason not to ask, which the line in ``told`` says.
+    :param closed: ranges of ports, as ``8000-8003``, that nobody may connect to although something listens there.
+    :returns: ``{"address", "ports", "closed", "told"}``; no ports where there is a reason not to ask, which the line in ``told`` says.
     """
     why_not = _why_not(address, connection, ssh_arguments, asked)
     heard = {item["port"] for item in listeners if item["protocol"].startswith("tcp") and not is_loopback(item["address"])}
@@ -48,9 +49,13 @@ def outside(rules, listeners, address, connection="ssh", ssh_arguments="", asked
         if rule.get("protocol", "tcp") == "tcp" and not rule.get("from") and re.fullmatch(r"\d+", str(rule["port"]))
     }
     ports = [] if why_not else sorted(world & heard)
+    bounds = [[int(number) for number in item.split("-")] for item in closed]
+    admitted = {str(rule["port"]) for rule in rules}
+    shut = [port for port in sorted(heard) if str(port) not in admitted and any(first <= port <= last for first, last in bounds)]
     reached = f"the control node reaches {', '.join(f'{port}/tcp' for port in ports)} at {address}"
     return {
         "address": address,
         "ports": ports,
+        "closed": [] if why_not else shut,
         "told": f"not asked: {why_not}" if why_not else reached if ports else "nothing but SSH is open to everybody",
     }

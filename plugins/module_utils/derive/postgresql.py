@@ -11,10 +11,41 @@ import hmac
 import re
 
 from ..stack.apps import normalise
-from ..stack.refusal import network_of
+from ..stack.refusal import DeclarationError, network_of
 
 # PostgreSQL's own default (scram_iterations, src/include/common/scram-common.h); more is slower at every connection.
 SCRAM_ITERATIONS = 4096
+
+
+# The versions that the distributions have, by codename: packages.debian.org and packages.ubuntu.com, source package postgresql-common.
+VERSION_OF = {"bookworm": "15", "trixie": "17", "jammy": "14", "noble": "16", "resolute": "18"}
+
+
+def postgresql_version(host, required=True):
+    """The major version to run: that of the cluster C(main) that is there, else the distribution's.
+
+    An upgrade of the distribution leaves the cluster of before, with its server and its data, beside the packages of a new version.
+    Where there are two, pg_upgradecluster has given the new one the port of the old.
+
+    :param host: the snapshot of the host.
+    :param required: without it the answer is an empty text where it would be refused.
+    :raises DeclarationError: where the distribution is not known, or the cluster's own server is gone.
+    """
+    clusters = [item for item in host.get("postgresql", {}).get("clusters", ()) if item["name"] == "main"]
+    found = [item["version"] for item in clusters if item["port"] == 5432] or [item["version"] for item in clusters]
+    version = max(found, key=float, default=None) or VERSION_OF.get(host.get("distribution", {}).get("codename"))
+    if version is None and required:
+        known = ", ".join(sorted(VERSION_OF))
+        raise DeclarationError("postgresql_version", None, f"Only the versions of {known} are known; set it to the one that this host has.")
+    packages = host.get("packages") or {}
+    if found and packages and required and f"postgresql-{version}" not in packages:
+        raise DeclarationError(
+            "postgresql_version",
+            version,
+            f"The cluster {version} main has data in /var/lib/postgresql/{version}/main and its server is gone. Install postgresql-{version} "
+            f"(of the distribution before, or apt.postgresql.org), or move /etc/postgresql/{version} away to begin with an empty one.",
+        )
+    return version or ""
 
 
 def scram_verifier(password, role):

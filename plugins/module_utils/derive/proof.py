@@ -8,7 +8,8 @@ from __future__ import annotations
 import ipaddress
 
 from ..stack.apps import normalise
-from ..stack.instances import names, numbers
+from ..stack.instances import names, numbers, planned_instances
+from ..stack.processes import port_range
 from ..stack.routes import asked_path, covering_route
 from ..stack.services import DATABASE_PORTS
 from ..stack.tiers import LOOPBACK, asked_at, tiers_of, web_address
@@ -138,6 +139,16 @@ def undeclared_listeners(listeners, ports):
         if is_public(item["address"])
         and not any(bound[0] <= item["port"] <= bound[-1] for bound in bounds)
         and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
+    ]
+
+
+def ports_of_any_address(apps, plan=None, hostname=""):
+    """The ports, as ``8000-8003``, of processes that may listen on every address: nobody but the proxy is to get in."""
+    return [
+        f"{owned[0]}-{owned[-1]}"
+        for app in normalise(apps).values()
+        for process in app["processes"].values()
+        if "any_address" in process["allow"] and (owned := port_range(process, planned_instances(plan or {}, hostname, app, process)))
     ]
 
 

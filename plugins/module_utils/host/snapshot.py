@@ -90,6 +90,11 @@ def distribution(root="/"):
     return {name: values.get(key, "") for name, key in keys.items()}
 
 
+def system_name(found):
+    """A distribution and its version in one word, such as debian12; what has no version, such as Debian's testing, has a codename."""
+    return f"{found.get('id', '')}{found.get('version') or found.get('codename') or ''}"
+
+
 def homes(root="/"):
     """{name: home} of the host's own users."""
     return dict(re.findall(r"^([^:#\n]+):[^:]*:\d+:\d*:[^:]*:([^:]*):", read(f"{root}/etc/passwd"), re.MULTILINE))

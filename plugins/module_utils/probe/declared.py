@@ -42,6 +42,7 @@ DEFAULTS = {
     "command": None,
     "tls_expiry_days": None,
     "unit": None,
+    "any_address": False,
 }
 DEFAULT_STATUS = {"http": ["2xx"], "websocket": [101], "command": [0]}
 DEFAULT_PORT = {"redis": 6379, "postgresql": 5432, "mysql": 3306}

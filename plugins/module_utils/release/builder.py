@@ -26,6 +26,7 @@ import time
 
 from ansible.module_utils.urls import open_url
 
+from ..host import snapshot
 from ..stack import containers, references, variables
 from ..stack import source as stack_source
 from ..stack.refusal import ReleaseError
@@ -215,6 +216,8 @@ class Builder:
             self._fetch()
             environment = None if is_image else self._make()
             self._seal(self.path, {0 if is_image else builder.pw_uid})
+            if not is_image:
+                os.symlink(snapshot.system_name(snapshot.distribution()), os.path.join(self.path, identity.BUILT_ON))
             self._sync(self.path)
             self._mark(self.path, identity.COMPLETE, {"environment": environment})
         except BaseException:

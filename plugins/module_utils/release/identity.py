@@ -13,6 +13,8 @@ from ..stack.source import build_item
 
 COMPLETE = ".complete"
 MIGRATED = ".migrated"
+# A link of a release to the name of the system it was built on, which is no path: its target is read without opening anything.
+BUILT_ON = ".built-on"
 LOCKS = "/run/lock/mainstay"
 FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -58,6 +60,16 @@ def release_id(digest, runtime="python", build=(), public=(), directory="", shar
         sort_keys=True,
     )
     return f"{digest[:12]}-{hashlib.sha256(recipe.encode()).hexdigest()[:6]}"
+
+
+def on_system(release, system, built_on):
+    """The id under which a host runs a release: another one where it was built on the system that the host was before an upgrade.
+
+    Interpreters and libraries are the system's, so what was built with them is built anew beside it. ``built_on`` maps the ids of the
+    releases on the host to the system each was built on.
+    """
+    rebuilt = f"{release}-{system}"
+    return rebuilt if rebuilt in built_on or built_on.get(release, system) != system else release
 
 
 class TreeDigest:

@@ -124,7 +124,7 @@ COMPILE = "\"$VIRTUAL_ENV\"/bin/python -m compileall -q -x '(^|/)(\\.venv|node_m
 # What marks a release is root's to write. What the package managers keep only saves downloads; npx runs what it has kept without
 # looking at it again, so it keeps nothing, and Python's caches serve the same requirements only.
 FINISH = """
-rm -rf .complete .migrated container.env
+rm -rf .complete .migrated .built-on container.env
 cd "$XDG_CACHE_HOME"
 rm -rf npm/_npx
 mkdir -p python

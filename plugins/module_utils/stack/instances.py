@@ -14,7 +14,6 @@ import re
 
 from .apps import normalise
 from .processes import instance_numbers, port_range
-from .refusal import DeclarationError
 
 RECORDS = "/var/lib/mainstay/backend"
 
@@ -85,30 +84,6 @@ def names(app, process, numbers):
 def job(timer):
     """The unit that a timer starts."""
     return f"{timer.removesuffix('.timer')}.service"
-
-
-def previous_releases(apps, host, name=""):
-    """The releases with one app back at the one that served before, all others as they are.
-
-    :raises DeclarationError: where it is not clear which app is meant, or there is no release to return to.
-    """
-    paths, found, releases = host.get("paths") or {}, {}, {}
-    for app in normalise(apps).values():
-        records = [recorded(paths, app, process) for process in app["processes"].values()]
-        releases[app["name"]] = next((item["release"] for item in records if item), "")
-        previous = link_target(paths, f"{app['root']}/previous").rpartition("/")[2]
-        if previous:
-            found[app["name"]] = previous
-    if name and name not in releases:
-        raise DeclarationError("mainstay_app", name, f"Name one of the declared apps: {', '.join(releases)}.")
-    if not name and len(found) > 1:
-        raise DeclarationError("mainstay_app", name, f"Say which one: -e mainstay_app=NAME, one of {', '.join(found)}.")
-    name = name or next(iter(found), "")
-    if name not in found:
-        raise DeclarationError(
-            "mainstay_app", name or ", ".join(releases), "There is no earlier release to return to; deploy a version that is known to work."
-        )
-    return {**releases, name: found[name]}
 
 
 def unrecorded_instances(apps, host):

@@ -19,7 +19,7 @@ VARIABLES = {
     "mainstay_adopt": Words(
         Choice(ADOPTABLE), about="Servers and the firewall that were on a host before, and may be taken over; their data stays."
     ),
-    "mainstay_app": Text(about="With -e: the app that remove.yml, restore.yml or new.yml is about."),
+    "mainstay_app": Text(about="With -e: the app that rollback.yml, remove.yml, restore.yml or new.yml is about."),
     "mainstay_app_file": Text(about="With -e: the file that new.yml writes a declaration to; without it, it prints it."),
     "mainstay_apps": APPS,
     "mainstay_ca_certificates": Items(Text(), about="Files of the control node with certificates of further authorities, for all hosts."),
@@ -33,6 +33,7 @@ VARIABLES = {
         default=True, about="Whether the proof at the end of a run connects from the control node as a visitor would."
     ),
     "mainstay_outside_address": Text(about="The address at which visitors reach the host, where Ansible uses another one."),
+    "mainstay_release": Text(about="With -e: the release that rollback.yml returns to, where it is not to choose."),
     "mainstay_restore": Choice(("database", "files", "all"), about="With -e: what restore.yml puts back."),
     "mainstay_secret": Text(about="With -e: the secret that rotate.yml replaces, such as shop/SECRET_KEY."),
     "mainstay_snapshot": Text(about="With -e: the backup that restore.yml takes, without it the newest."),

@@ -162,6 +162,9 @@ def process_of(name, value, where, database, runtime):
         for key in WEB_ONLY:
             if value.get(key):
                 refuse(f"{where}.{key}", value[key], f"only a web process answers requests; remove it from this {kind} process")
+    allow = PROCESS_KEYS.take(value, where, "allow")
+    if "any_address" in allow and kind != "web":
+        refuse(f"{where}.allow", "any_address", f"a {kind} process has no port that the proof would ask for; remove it")
     schedule, time_limit = _schedule(value, where, runtime)
     singleton = PROCESS_KEYS.take(value, where, "singleton") or schedule is not None
     instances = PROCESS_KEYS["instances"].read(value.get("instances", 1 if singleton else "auto"), f"{where}.instances")
@@ -185,7 +188,7 @@ def process_of(name, value, where, database, runtime):
         "schedule": schedule,
         "time_limit": time_limit,
         "env": env_of(value.get("env", {}), f"{where}.env"),
-        "allow": PROCESS_KEYS.take(value, where, "allow"),
+        "allow": allow,
     }
 
 

@@ -103,6 +103,7 @@ HIDDEN = ("/etc/systemd/system", "/run/dbus", "/run/systemd/transient", "/var/ba
 # What an app can be allowed by name, and what is then different.
 ALLOWANCES = {
     "exec": "programs and libraries in /tmp, /dev/shm, /var/lib/<app> and /srv/<app>/shared may be run",
+    "any_address": "it may listen on every address of the host, as a program does that cannot be told one; only the firewall keeps others out",
 }
 
 

@@ -66,7 +66,7 @@ def wanted(apps, plan, hostname, host, live=None, variables=None):
         "beats": beats,
         "sites": sites,
         "probes": [{**probe, "deadline": 10} for probe in proof.proof_probes(declared, plan, hostname, live=live)],
-        "open": _open(host, rules),
+        "open": _open(host, rules, proof.ports_of_any_address(declared, plan, hostname)),
         "inner": sorted({*INNER_PORTS, *(item["port"] for item in host.get("listeners") or () if item["protocol"].startswith("tcp"))}),
         "rotated": [item["name"] for item in rotated],
         "has_data": _has_data(declared, tiers),
@@ -128,9 +128,13 @@ def _site(site, app):
     }
 
 
-def _open(host, rules):
-    """The ports that are open to the world: [first, last] of each, and those open to some alone."""
-    bounds = {"world": [[port, port] for port in host.get("ssh_ports") or ()], "some": []}
+def _open(host, rules, behind):
+    """The ports that are open to the world: [first, last] of each, those open to some alone, and those that the firewall keeps closed."""
+    bounds = {
+        "world": [[port, port] for port in host.get("ssh_ports") or ()],
+        "some": [],
+        "behind": [[int(number) for number in item.split("-")] for item in behind],
+    }
     for rule in rules:
         ends = [int(number) for number in str(rule["port"]).split("-")]
         bounds["some" if rule.get("from") else "world"].append([ends[0], ends[-1]])

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 from mainstay import actuator, config, signs
 from mainstay.prober import Prober
 from mainstay.signs import Activity
@@ -366,11 +365,6 @@ def test_what_is_asked_of_the_helper(clock, action, state, journal, asked):
     subject = actuator.Actuator(config.Settings(), lambda verb, unit: verbs.append(verb), Systemd(), queue.SimpleQueue(), clock)
     assert subject.perform(action, SERVERS[1], "a").ok is bool(asked)
     assert verbs == asked
-
-
-def test_the_agent_s_versions_of_postgresql_are_the_role_s():
-    own, other = (yaml.safe_load((ROLES / role / "vars/main.yml").read_text()) for role in ("monitoring", "postgresql"))
-    assert own["__monitoring_postgresql_version_of"] == other["__postgresql_version_of"]
 
 
 DROPINS = [

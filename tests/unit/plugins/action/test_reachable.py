@@ -40,6 +40,15 @@ def test_what_refuses_is_named_with_its_reason(ask):
     assert f"127.0.0.1 {port}/tcp is open on the host and the control node cannot connect to it: connection refused" in found["msg"]
 
 
+def test_what_is_to_be_closed_and_answers_is_named(ask):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        found = ask(address="127.0.0.1", ports=[], closed=[port, closed.getsockname()[1]])
+    assert found["failed"] and found["open_ports"] == [port] and not found["unreachable_ports"]
+    assert f"127.0.0.1 {port}/tcp answers the control node" in found["msg"] and "--tags firewall" in found["msg"]
+
+
 def test_a_queue_that_takes_nobody_looks_like_something_that_drops(ask):
     """The kernel does not answer where the queue of a listener is full, as a firewall that drops does."""
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:

@@ -751,6 +751,17 @@ def test_the_audit_tells_where_the_time_went():
     assert steps == {"build": 1.2, "migrate": 2.0, "start": 4.0, "watch": 3.1}
 
 
+def test_an_upgraded_host_builds_what_it_runs_anew():
+    host = _host(DESCRIBED)
+    host["distribution"] = {"id": "debian", "version": "13"}
+    host["paths"]["/srv/shop/releases/abc/.built-on"] = {"type": "link", "target": "debian12"}
+    described = _model(host=host)
+    links = {entry["dest"]: entry.get("link") for entry in described["files"]}
+    assert described["builds"] == ["shop"] and described["locks"] == {"shop": "abc-debian13"}
+    assert links["/srv/shop/instances/web@8002"] == "../releases/abc-debian13"
+    assert deploy_steps.completion(described)["audit"]["shop"]["from"] == "abc"
+
+
 def test_a_new_release_is_put_on_record_with_the_way_back():
     described = _todo(wanted="def")[0]
     assert described["builds"] == ["shop"]

@@ -85,6 +85,8 @@ def test_who_listens_for_everybody_is_told_before_visitors_come(monkeypatch, ask
     found = wait([], healthy=True, listening=[OWN._replace(address=address)])[1]
     assert found["healthy"] is not refused
     assert not refused or "it listens on every address of the host" in found["reasons"][0]
+    monkeypatch.setitem(PROBE, "any_address", True)
+    assert wait([], healthy=True, listening=[OWN._replace(address=address)])[1]["healthy"]
 
 
 def test_who_cannot_have_its_port_is_told_who_has_it():

@@ -31,8 +31,21 @@ LISTENERS = [
 
 def test_what_everybody_may_connect_to_is_asked():
     found = outside(RULES, LISTENERS, "203.0.113.5")
-    assert found == {"address": "203.0.113.5", "ports": [80, 443], "told": "the control node reaches 80/tcp, 443/tcp at 203.0.113.5"}
+    assert found == {
+        "address": "203.0.113.5",
+        "ports": [80, 443],
+        "closed": [],
+        "told": "the control node reaches 80/tcp, 443/tcp at 203.0.113.5",
+    }
     assert outside(RULES[3:5], LISTENERS, "web1")["told"] == "nothing but SSH is open to everybody"
+
+
+def test_what_only_the_firewall_closes_is_asked_too():
+    """Of what listens there, and is not let in for anybody."""
+    listeners = [*LISTENERS, *({"port": port, "protocol": "tcp", "address": "0.0.0.0"} for port in (3000, 3002, 5432, 9000))]
+    closed = ["3000-3003", "5432-5432", "9000-9001", "25-25"]
+    assert outside(RULES, listeners, "203.0.113.5", closed=closed)["closed"] == [3000, 3002]
+    assert outside(RULES, listeners, "203.0.113.5", closed=closed, asked=False)["closed"] == []
 
 
 @pytest.mark.parametrize(

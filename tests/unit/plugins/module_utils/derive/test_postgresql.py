@@ -28,6 +28,38 @@ def _found(**changes):
     return {**found, **changes}
 
 
+def _cluster(version, port=5432, name="main"):
+    return {"version": version, "name": name, "port": port, "status": "online"}
+
+
+@pytest.mark.parametrize(
+    ("clusters", "packages", "expected"),
+    [
+        ([], [], "17"),
+        ([_cluster("17")], ["postgresql-17"], "17"),
+        ([_cluster("15")], ["postgresql-15", "postgresql-17"], "15"),  # Debian 12 was upgraded to 13
+        ([_cluster("15", 5433), _cluster("17")], ["postgresql-15", "postgresql-17"], "17"),  # and then pg_upgradecluster ran
+        ([_cluster("9.6", 5433), _cluster("15", 5434)], ["postgresql-15"], "15"),
+        ([_cluster("15", name="archive")], ["postgresql-15"], "17"),
+        ([_cluster("15")], ["postgresql-17"], "server is gone. Install postgresql-15"),
+    ],
+)
+def test_the_cluster_that_is_there_is_used(clusters, packages, expected):
+    host = {"postgresql": {"clusters": clusters}, "distribution": {"codename": "trixie"}, "packages": dict.fromkeys(packages, "1")}
+    if " " not in expected:
+        assert postgresql.postgresql_version(host) == expected
+        return
+    with pytest.raises(ValueError, match=expected):
+        postgresql.postgresql_version(host)
+    assert postgresql.postgresql_version(host, required=False) == "15"
+
+
+def test_an_unknown_distribution_is_refused_where_it_matters():
+    with pytest.raises(ValueError, match="postgresql_version"):
+        postgresql.postgresql_version({"distribution": {"codename": "sid"}})
+    assert postgresql.postgresql_version({"distribution": {"codename": "sid"}}, required=False) == ""
+
+
 @pytest.mark.parametrize(
     ("found", "missing"),
     [

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pathlib
 import pwd
 import shlex
 import subprocess
@@ -99,6 +100,8 @@ def test_a_release_is_complete_at_the_very_end(builder):
     assert made.has(".complete")
     with open(f"{made.path}/.complete") as file:
         assert json.load(file) == {"id": "new", "source": {"kind": "path", "path": "x"}, "environment": None}
+    system = dict(line.split("=", 1) for line in pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    assert os.readlink(f"{made.path}/.built-on") == (system["ID"] + system["VERSION_ID"]).replace('"', "")
 
 
 @pytest.mark.parametrize("step", ["unpack", "make", "finish"])

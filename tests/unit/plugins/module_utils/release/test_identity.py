@@ -95,6 +95,21 @@ def test_the_id_is_the_source_and_names_another_recipe():
     assert linked != identity.release_id("a" * 64) and linked != identity.release_id("a" * 64, directory="uploads")
 
 
+@pytest.mark.parametrize(
+    ("built_on", "expected"),
+    [
+        ({}, "abc"),  # it is not there yet, or an earlier version has built it
+        ({"abc": "debian13", "def": "debian12"}, "abc"),
+        ({"abc": "debian12"}, "abc-debian13"),
+        ({"abc": "debian12", "abc-debian13": "debian13"}, "abc-debian13"),
+        ({"abc-debian13": "debian13"}, "abc-debian13"),  # the one from before the upgrade is gone, and nothing is built again
+        ({"abc": "debian13", "abc-debian12": "debian12"}, "abc"),
+    ],
+)
+def test_what_another_system_has_built_is_built_anew_beside_it(built_on, expected):
+    assert identity.on_system("abc", "debian13", built_on) == expected
+
+
 def _digest(*entries):
     digest = identity.TreeDigest()
     for kind, *rest in entries:

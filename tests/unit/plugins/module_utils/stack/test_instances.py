@@ -6,7 +6,6 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import instances
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
-from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 
 WEB = normalise(SHOP)["shop"]["processes"]["web"]
@@ -60,19 +59,3 @@ def test_whatever_web_instance_is_not_on_record_was_left_behind():
     active = ["shop-web@8000.service", "shop-web@8002.service", "shop-worker@2.service", "shop-web-x@8003.service", "nginx.service"]
     assert instances.unrecorded_instances(SHOP, _host(active, web="abc:12:8000")) == ["shop-web@8002.service"]
     assert instances.unrecorded_instances(SHOP, _host()) == []
-
-
-def test_the_release_to_return_to():
-    apps = {**SHOP, "job": {"source": {"path": "x"}, "processes": {"run": {"command": "run"}}}}
-    host = _host(web="new:12:8000")
-    host["paths"][f"{instances.RECORDS}/job-run"] = {"target": "one:12:1"}
-    with pytest.raises(DeclarationError, match="no earlier release"):
-        instances.previous_releases(apps, host)
-    host["paths"]["/srv/shop/previous"] = {"target": "releases/old"}
-    assert instances.previous_releases(apps, host) == {"job": "one", "shop": "old"}
-    host["paths"]["/srv/job/previous"] = {"target": "releases/zero"}
-    assert instances.previous_releases(apps, host, "job") == {"job": "zero", "shop": "new"}
-    with pytest.raises(DeclarationError, match="Say which one: -e mainstay_app=NAME, one of job, shop"):
-        instances.previous_releases(apps, host)
-    with pytest.raises(DeclarationError, match="'shopp'.*Name one of the declared apps: job, shop"):
-        instances.previous_releases(apps, host, "shopp")

@@ -37,6 +37,7 @@ INEXPRESSIBLE = {
     "builds the releases of shop": "compares the names of two apps",
     "serve a host name once": "compares the sites of all apps",
     "A folder above it is shared already": "compares the entries of a list",
+    "has no port that the proof would ask for": "compares a list and the kind, which follows from other keys",
     # numbers that have to fit others
     "move one of them": "compares the ports of two processes",
     "past 65535": "adds a port and the instances",

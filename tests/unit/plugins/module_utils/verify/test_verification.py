@@ -124,7 +124,7 @@ def test_a_host_without_apps_sites_and_backups_is_asked_for_less():
     want = wanted.wanted(APPS, plan, "db1", {"listeners": [], "ssh_ports": [22]})
     assert (want["apps"], want["sites"], want["services"], want["beats"]) == ([], [], {}, [])
     assert "certbot.timer" not in want["timers"] and "mainstay-backup.timer" not in want["timers"]
-    assert want["open"] == {"world": [[22, 22]], "some": [[5432, 5432]]}
+    assert want["open"] == {"world": [[22, 22]], "some": [[5432, 5432]], "behind": []}
 
 
 DRIFTED = """

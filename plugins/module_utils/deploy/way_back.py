@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which release a rollback returns to, by what the hosts remember of their deploys and incidents."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from ..release.identity import COMPLETE
+from ..stack.apps import normalise
+from ..stack.instances import link_target, recorded
+from ..stack.refusal import DeclarationError
+
+# Seconds in which an incident of a process is its new release's own; what fails later has failed for another reason, mostly.
+PROVEN_AFTER = 600
+
+
+def way_back(apps, host, histories=(), name="", wanted=""):
+    """The releases with one app back at an earlier one, all others as they are, and what is to be told of it.
+
+    The way back is the release that served before. Where that one had an incident of its own soon after it took over, it is the newest
+    one before it that had none.
+
+    :param host: the host's snapshot, with its releases.
+    :param histories: what ``mainstay history --json`` says on each host that runs the apps; one that is silent says nothing against any.
+    :param name: the app, where several have an earlier release.
+    :param wanted: the id of the release to return to, where it is not to be chosen.
+    :returns: ``{"releases": {app: id}, "told": [sentence]}``
+    :raises DeclarationError: where it is not clear which app is meant, or there is no release to return to.
+    """
+    paths, previous, releases = host.get("paths") or {}, {}, {}
+    for app in normalise(apps).values():
+        records = [recorded(paths, app, process) for process in app["processes"].values()]
+        releases[app["name"]] = next((item["release"] for item in records if item), "")
+        before = link_target(paths, f"{app['root']}/previous").rpartition("/")[2]
+        if before:
+            previous[app["name"]] = before
+    if name and name not in releases:
+        raise DeclarationError("mainstay_app", name, f"Name one of the declared apps: {', '.join(releases)}.")
+    if not name and len(previous) > 1:
+        raise DeclarationError("mainstay_app", name, f"Say which one: -e mainstay_app=NAME, one of {', '.join(previous)}.")
+    name = name or next(iter(previous), "")
+    here = _complete(paths, name) - {releases.get(name)}
+    if wanted and name in releases:
+        if wanted not in here:
+            raise DeclarationError("mainstay_release", wanted, f"Name one that the host has: {', '.join(sorted(here)) or 'there is none'}.")
+        return {"releases": {**releases, name: wanted}, "told": []}
+    if name not in previous:
+        raise DeclarationError(
+            "mainstay_app", name or ", ".join(releases), "There is no earlier release to return to; deploy a version that is known to work."
+        )
+    chosen, told = _choose(name, previous[name], here, histories)
+    return {"releases": {**releases, name: chosen}, "told": told}
+
+
+def _complete(paths, name):
+    """The releases of an app that are whole on the host."""
+    marker = re.compile(rf"/srv/{re.escape(name)}/releases/([^/]+)/{re.escape(COMPLETE)}")
+    return {match[1] for path in paths if (match := marker.fullmatch(path))}
+
+
+def _choose(name, before, here, histories):
+    """The release that served before, or an earlier one, with what is to be told where it is not the one before."""
+    failed = {}
+    for history in histories:
+        failed.update(failures(name, history))
+    if before not in failed:
+        return before, []
+    served = sorted(
+        (deploy["time"], deploy["to"])
+        for history in histories
+        for deploy in _deploys(name, history)
+        if deploy["to"] in here and deploy["to"] not in failed
+    )
+    why = f"{name}: {before}, which served before, had an incident {failed[before]}"
+    if not served:
+        return before, [f"{why}; no other release is left to return to, so it is this one"]
+    return served[-1][1], [f"{why}; the way back is {served[-1][1]}, which had none"]
+
+
+def failures(name, history):
+    """{release: "40 s after its deploy (crash: …)"} of an app's releases that had an incident of their own soon after they took over."""
+    found, deploys = {}, _deploys(name, history)
+    for number, deploy in enumerate(deploys):
+        end = min([deploy["time"] + PROVEN_AFTER, *(later["time"] for later in deploys[number + 1 : number + 2])])
+        for incident in history.get("incidents") or ():
+            if incident.get("app") != name or not incident.get("process"):
+                continue
+            began = _moment(incident.get("opened"))
+            if began is not None and deploy["time"] <= began < end:
+                seconds = round(began - deploy["time"])
+                found.setdefault(deploy["to"], f"{seconds} s after its deploy ({incident.get('kind')} of {name}-{incident['process']})")
+    return found
+
+
+def _deploys(name, history):
+    """The deploys of an app that succeeded, oldest first."""
+    mine = [
+        item for item in history.get("deploys") or () if item.get("app") == name and item.get("result") == "succeeded" and item.get("to")
+    ]
+    return sorted(mine, key=lambda item: item["time"])
+
+
+def _moment(text):
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None

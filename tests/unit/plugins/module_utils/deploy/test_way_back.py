@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy.way_back import failures, way_back
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import instances
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
+
+APPS = {**SHOP, "job": {"source": {"path": "x"}, "processes": {"run": {"command": "run"}}}}
+BEGAN = 1795940064
+
+
+def _host(previous="old", releases=("new", "old", "older", "oldest")):
+    paths = {
+        f"{instances.RECORDS}/shop-web": {"target": "new:12:8000"},
+        f"{instances.RECORDS}/job-run": {"target": "one:12:1"},
+        **({"/srv/shop/previous": {"target": f"releases/{previous}"}} if previous else {}),
+        **{f"/srv/shop/releases/{release}/.complete": {"target": None} for release in releases},
+    }
+    return {"paths": paths}
+
+
+def _deploy(minutes, release, **changes):
+    """As `mainstay history --json` tells one."""
+    entry = {
+        "time": BEGAN + 60 * minutes,
+        "app": "shop",
+        "by": "root@vm",
+        "from": "",
+        "to": release,
+        "result": "succeeded",
+        "seconds": 40.2,
+    }
+    return {**entry, **changes}
+
+
+def _incident(moment, **changes):
+    """As `mainstay history --json` told one after a process had been killed."""
+    found = {"id": "1795940138-shop-web@8100", "state": "recovered", "times": 1, "actions": [], "events": [], "kind": "crash"}
+    return {**found, "app": "shop", "process": "web", "instance": "8100", "opened": moment, **changes}
+
+
+DEPLOYS = [_deploy(0, "oldest"), _deploy(60, "older"), _deploy(120, "old"), _deploy(125, "new")]
+# 74 s after BEGAN, and the same two hours later
+FIRST, LAST = "2026-11-29T08:15:38.040Z", "2026-11-29T10:15:38.040Z"
+
+
+@pytest.mark.parametrize(
+    ("incidents", "expected"),
+    [
+        ([], {}),
+        ([_incident(FIRST)], {"oldest": "74 s after its deploy (crash of shop-web)"}),
+        ([_incident(LAST)], {"old": "74 s after its deploy (crash of shop-web)"}),
+        ([_incident(LAST, app="job")], {}),
+        ([{"id": "x", "server": "postgresql", "kind": "down", "opened": LAST}], {}),  # a server's is no app's
+        ([_incident("2026-11-29T08:35:38.040Z")], {}),  # twenty minutes later it was proven
+        ([_incident("2026-11-29T10:20:00.000Z")], {"new": "36 s after its deploy (crash of shop-web)"}),
+        ([_incident("yesterday"), _incident(None), {}], {}),
+    ],
+)
+def test_an_incident_is_its_release_s_own_for_ten_minutes(incidents, expected):
+    assert failures("shop", {"deploys": DEPLOYS, "incidents": incidents}) == expected
+
+
+def test_the_way_back_is_what_served_before():
+    assert way_back(APPS, _host()) == {"releases": {"job": "one", "shop": "old"}, "told": []}
+    assert way_back(APPS, _host(), [{"deploys": DEPLOYS, "incidents": [_incident(FIRST)]}, {}])["releases"]["shop"] == "old"
+
+
+@pytest.mark.parametrize(
+    ("releases", "deploys", "expected", "told"),
+    [
+        (("new", "old", "older", "oldest"), DEPLOYS, "older", "the way back is older, which had none"),
+        (("new", "old", "oldest"), DEPLOYS, "oldest", "the way back is oldest, which had none"),  # void, or pruned
+        (("new", "old"), DEPLOYS, "old", "no other release is left to return to, so it is this one"),
+        (("new", "old", "older"), [*DEPLOYS[:1], {**DEPLOYS[1], "result": "refused"}, *DEPLOYS[2:]], "old", "no other release is left"),
+    ],
+)
+def test_one_that_failed_soon_is_passed_over(releases, deploys, expected, told):
+    """Whichever of several hosts saw it fail."""
+    histories = [{"deploys": deploys, "incidents": []}, {"deploys": deploys, "incidents": [_incident(LAST)]}]
+    found = way_back(APPS, _host(releases=releases), histories, "shop")
+    assert found["releases"] == {"job": "one", "shop": expected}
+    assert found["told"][0].startswith("shop: old, which served before, had an incident 74 s after its deploy (crash of shop-web); ")
+    assert told in found["told"][0]
+
+
+def test_a_release_may_be_named():
+    assert way_back(APPS, _host(previous=""), (), "shop", "oldest")["releases"]["shop"] == "oldest"
+    for wanted in ("new", "gone"):
+        with pytest.raises(DeclarationError, match="mainstay_release.*one that the host has: old, older, oldest"):
+            way_back(APPS, _host(), (), "shop", wanted)
+
+
+def test_it_is_clear_which_app_is_meant():
+    with pytest.raises(DeclarationError, match="no earlier release"):
+        way_back(APPS, _host(previous=""))
+    host = _host()
+    host["paths"]["/srv/job/previous"] = {"target": "releases/zero"}
+    assert way_back(APPS, host, name="job")["releases"] == {"job": "zero", "shop": "new"}
+    with pytest.raises(DeclarationError, match="Say which one: -e mainstay_app=NAME, one of job, shop"):
+        way_back(APPS, host)
+    with pytest.raises(DeclarationError, match="'shopp'.*Name one of the declared apps: job, shop"):
+        way_back(APPS, host, name="shopp")

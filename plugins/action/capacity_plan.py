@@ -41,12 +41,13 @@ def _plan(apps, users, removed, task_vars):
     planned = tiers.plan_hosts(hosts, task_vars["hostvars"], task_vars["groups"])
     declared = normalise(apps)
     refuse_commands(declared)
+    database = next((host for host in sorted(hosts) if "database" in planned[host]["tiers"]), None)
     for host in hosts:
         variables, serves = task_vars["hostvars"][host], planned[host]["tiers"]
         if "backend" in serves:
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
         networks_of(variables.get("mainstay_trusted_proxies", []), "mainstay_trusted_proxies")
-        backups.check_backups(variables)
+        backups.check_backups(variables, declared, is_database=host == database)
         alerts.alert_channels(variables.get("monitoring_alerts", []))
         alerts.ping_settings(variables.get("monitoring_ping_url", ""), variables.get("monitoring_ping_interval", 300))
         adopted = variables.get("mainstay_adopt", [])

@@ -110,6 +110,8 @@ WRONG = [
     (("shop", "build"), ["x", {"command": "y", "env": {"A": "$B"}}], ["build[1].env.A", "'$B'", "no variable B", "DATABASE_URL"]),
     (("shop", "egress"), "all", ["mainstay_apps.shop.egress", "'all'", "none, internal"]),
     (("shop", "egress"), ["10.0.0.1/8"], ["mainstay_apps.shop.egress[0]", "'10.0.0.1/8'", "203.0.113.0/24"]),
+    (("shop", "migrate"), {"backup": True}, ["mainstay_apps.shop.migrate", "command"]),
+    (("shop", "migrate"), {"command": "alembic upgrade head", "backup": "daily"}, ["mainstay_apps.shop.migrate.backup", "'daily'"]),
     (("shop", "processes", "web", "allow"), ["all"], ["processes.web.allow", "'all'", "exec"]),
     (("shop", "processes", "worker", "allow"), ["any_address"], ["processes.worker.allow", "a celery process has no port", "remove it"]),
     (("shop-build",), {"source": {"path": "x"}, "processes": {}}, ["mainstay_apps.shop-build", "builds the releases of shop"]),

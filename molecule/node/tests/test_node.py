@@ -84,6 +84,8 @@ def test_a_deploy_onto_another_node_sends_the_readers_on(host, reader):
     assert run.returncode == 0, run.stdout[-4000:]
     assert re.search(r"chat: [0-9a-f-]+ -> [0-9a-f-]+ succeeded in [0-9.]+ s \(build ", run.stdout)
     assert _serving_node(host).startswith("v22.")
+    last = json.loads(host.file("/var/lib/mainstay/backup/last.json").content_string)  # it has migrated, and asks for a backup before
+    assert "postgresql-chat" in last["parts"], last
     assert host.check_output("mainstay run chat -- node --version").strip().startswith("v22.")
     assert not set(before) & set(_units(host))
     assert "closed with 1001" in reader()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from plays import play, words
+from plays import declared, play, words
 
 pytestmark = pytest.mark.usefixtures("no_backup_timers")
 PASSWORD = "/etc/mainstay/backup/password"
@@ -221,3 +221,18 @@ def test_a_wrong_password_fails_the_backup(host, taken):
     finally:
         host.check_output(f"mv {PASSWORD}.right {PASSWORD}")
     assert "wrong password" in host.run("mainstay backups").stdout
+
+
+def test_what_cannot_be_backed_up_is_not_migrated(host, taken):
+    """The app asks for a backup before a migration: where there is none, the release is refused and what served serves."""
+    before = host.file("/srv/chat/current").linked_to
+    apps = declared()
+    apps["chat"]["node"] = "20"
+    host.check_output(f"cp --preserve {PASSWORD} {PASSWORD}.right && echo another-password > {PASSWORD}")
+    try:
+        run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
+    finally:
+        host.check_output(f"mv {PASSWORD}.right {PASSWORD}")
+    assert run.returncode != 0 and "mainstay-backup.service" in words(run) and "serves, as before" in words(run), run.stdout[-4000:]
+    assert host.file("/srv/chat/current").linked_to == before
+    _start(host, "mainstay-backup")

@@ -123,6 +123,7 @@ def model(
     result["files"] = _once(result["files"])
     result["locks"] = {name: app["release"] for name, app in result["apps"].items() if app["changing"]}
     result["builds"] = [name for name, app in result["apps"].items() if app["release"] not in (app["previous"], app["current"])]
+    result["backs_up"] = any(result["apps"][name]["migrate_backup"] for name in result["builds"])
     _find_orphans(result["apps"], host.get("active") or ())
     _find_stale_records(result["apps"], normalise(apps), host.get("paths") or {})
     result["validate"] = _validation(result, options["systemd_version"])
@@ -173,6 +174,7 @@ def _app(app, release, plan, variables, options, host):
         "build": app["build"],
         "public": app["public"],
         "migrate": app["migrate"],
+        "migrate_backup": app["migrate_backup"],
         "shared": shared_folders(app),
         "volumes": app["volumes"],
         "release": release,

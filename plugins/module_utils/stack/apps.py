@@ -14,7 +14,7 @@ import re
 
 from ..text import MASK
 from .backups import HOOKS, hooks_of
-from .fields import Choice, Field, Items, Keys, Named, Special, Text, Whole, Words
+from .fields import Choice, Field, Flag, Items, Keys, Named, Special, Text, Whole, Words
 from .processes import NAME, PROCESS_KEYS, check_ports, process_of
 from .refusal import mapping, refuse, text_of, texts_of, unlike
 from .routes import HOST_NAME, SITE_KEYS, check_sites, public_folders, site_of
@@ -132,13 +132,20 @@ VOLUMES = Named(
 ENV_NAMES = Text(ENV_NAME, "name environment variables, such as SECRET_KEY")
 PROCESS_NAME = Text(NAME, "a process name has small letters, digits and '-', and begins with a letter")
 APP_NAME = Text(NAME, "an app's name has at most 25 small letters, digits and '-', and begins with a letter")
+MIGRATE_KEYS = Keys(
+    {
+        "command": Text(about="The command, run in the new release."),
+        "backup": Flag(default=False, about="Whether the host of its database is backed up first; where that fails, nothing is migrated."),
+    },
+    required=("command",),
+)
 APP_KEYS = Keys(
     {
         "runtime": Choice(RUNTIMES, default="python"),
         "node": Text(NODE, 'write a version of Node from 18 on in quotes, such as "22" or "22.11.0"'),
         "source": Special(*SOURCE_KEYS.values()),
         "build": BUILD,
-        "migrate": Text(),
+        "migrate": Special(Text(), MIGRATE_KEYS),
         "backup": HOOKS,
         "env_prefix": Text(ENV_NAME, "write letters, digits and '_', such as APP_"),
         "env": ENV,
@@ -201,7 +208,7 @@ def _app(name, value):
         "source": source,
         "directory": source.get("directory", ""),
         "build": build_steps(value.get("build", []), f"{where}.build", variable_names(env, secrets, database, redis, prefix)),
-        "migrate": text_of(value["migrate"], f"{where}.migrate") if value.get("migrate") else None,
+        **_migration(value.get("migrate"), f"{where}.migrate", database),
         "backup": hooks_of(value.get("backup", {}), f"{where}.backup", runtime, database),
         "env_prefix": prefix,
         "env": env,
@@ -219,6 +226,17 @@ def _app(name, value):
         "volumes": _volumes(value.get("volumes", {}), f"{where}.volumes", runtime),
         "egress": _egress(value.get("egress"), f"{where}.egress"),
     }
+
+
+def _migration(value, where, database):
+    """The command that migrates an app's database, and whether a backup comes first."""
+    if not isinstance(value, dict):
+        return {"migrate": text_of(value, where) if value else None, "migrate_backup": False}
+    MIGRATE_KEYS.checked(value, where)
+    backup = MIGRATE_KEYS.take(value, where, "backup")
+    if backup and database == "none":
+        refuse(f"{where}.backup", backup, "the app has no database of the stack's, so nothing would be dumped; declare one, or remove it")
+    return {"migrate": MIGRATE_KEYS.take(value, where, "command"), "migrate_backup": backup}
 
 
 def _check_users(apps):

@@ -44,12 +44,18 @@ def hooks_of(value, where, runtime, database):
     return found
 
 
-def check_backups(variables):
+def check_backups(variables, apps=None, is_database=False):
     """Refuse what a backup could not be made with, of the variables of one host; without a repository there is nothing to check.
 
+    :param apps: the declared apps in their normal form.
+    :param is_database: whether the host is the one that has their databases.
     :raises DeclarationError: the first value that cannot work.
     """
     repository = variables.get("backup_repository") or ""
+    for app in (apps or {}).values() if is_database and not repository else ():
+        if app["migrate_backup"]:
+            remedy = "no backup is made of the host of its database; declare backup_repository, or remove backup here"
+            refuse(f"mainstay_apps.{app['name']}.migrate.backup", True, remedy)
     if not repository:
         return
     remedy = "write a path such as /mnt/backups, sftp:user@host:/path, or s3:https://s3.example.com/bucket"

@@ -117,6 +117,14 @@ def test_what_works_is_taken(variables):
     check_backups(variables)
 
 
+def test_a_migration_that_asks_for_a_backup_needs_one_of_its_database():
+    apps = normalise({"shop": {**APPS["shop"], "migrate": {"command": "alembic upgrade head", "backup": True}}})
+    with pytest.raises(DeclarationError, match="mainstay_apps.shop.migrate.backup.*declare backup_repository"):
+        check_backups({}, apps, is_database=True)
+    check_backups({}, apps)
+    check_backups(GOOD, apps, is_database=True)
+
+
 @pytest.mark.parametrize(
     ("variables", "named"),
     [

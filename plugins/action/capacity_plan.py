@@ -3,12 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import functools
+
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import refuse_commands
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
-from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, alerts, backups, names, remains, tiers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, alerts, backups, names, remains, status_page, tiers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.instances import planned_instances
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import networks_of
 from ansible_collections.mainstay.vps.plugins.plugin_utils import sources
 
@@ -56,6 +59,8 @@ def _plan(apps, users, removed, task_vars):
     plan = capacity.plan(declared, users, planned)
     snapshots = {host: task_vars["hostvars"][host]["mainstay_host"] for host in hosts}
     for host in hosts:
+        page = status_page.status_page(task_vars["hostvars"][host].get(status_page.VARIABLE))
         if "backend" in planned[host]["tiers"]:
+            status_page.refuse_port_of_app(page, declared, functools.partial(planned_instances, plan, host))
             remains.refuse_taken_ports(declared, snapshots[host], plan, host, removed)
     return {**plan, "undeclared": remains.report(declared, snapshots, removed)}

@@ -129,8 +129,10 @@ class ActionModule(ActionBase):
                     lines.append(json.dumps(entry))
                     told.append(sentence(entry))
         if mine:
+            # The group of those who may look has it, too, where the role monitoring has made one.
             self._shell(
-                f"umask 027; mkdir -p {os.path.dirname(AUDIT)}; printf '%s\\n' {shlex.join(lines)} >>{AUDIT} && rm -f {shlex.join(mine)}"
+                f"umask 027; mkdir -p {os.path.dirname(AUDIT)}; printf '%s\\n' {shlex.join(lines)} >>{AUDIT} && rm -f {shlex.join(mine)} && "
+                f"{{ chgrp mainstay {AUDIT} 2>/dev/null || :; }}"
             )
         return told
 

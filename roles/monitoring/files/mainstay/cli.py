@@ -41,7 +41,7 @@ COMMANDS = {
     "version": "the version of this command and of the agent",
 }
 # Started by systemd, not by people.
-SERVICES = ("agent", "act", "certificates", "ping", "reclaim", "reports")
+SERVICES = ("agent", "act", "certificates", "ping", "reclaim", "remember", "reports")
 
 USAGE = """\
 usage: mainstay COMMAND [options]

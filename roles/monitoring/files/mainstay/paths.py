@@ -24,3 +24,6 @@ class Paths:
     reclaimed: str = "/var/lib/mainstay/reclaimed.json"
     reports: str = "/var/lib/mainstay/agent/reports"
     ping: str = "/etc/mainstay/ping.json"
+    samples: str = "/var/lib/mainstay/agent/history/samples.sqlite"
+    page_settings: str = "/etc/mainstay/page.json"
+    page: str = "/run/mainstay-page/index.html"

@@ -1,0 +1,18 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import status_page as derive
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import status_page as stack
+from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
+
+
+class FilterModule:
+    def filters(self):
+        filters = {
+            "status_page": stack.status_page,
+            "status_page_settings": derive.page_settings,
+            "status_page_password": derive.password_line,
+        }
+        return {name: refused_as_filter_error(function) for name, function in filters.items()}

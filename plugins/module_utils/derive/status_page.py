@@ -1,0 +1,41 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the status page of a host needs of what is declared: the sites it tells of, and the line that nginx compares a password with."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from ..stack.apps import normalise
+from ..stack.status_page import status_page
+from ..stack.tiers import tiers_of
+
+VERSION = 1
+USER = "status"
+
+
+def page_settings(declared, apps, plan, hostname, alerts=False, ping=False):
+    """For ``/etc/mainstay/page.json``; empty where nobody wants a page.
+
+    :param declared: ``mainstay_status_page``.
+    :param alerts: whether somebody is told of incidents.
+    :param ping: whether somebody elsewhere waits for signs of life.
+    """
+    if not status_page(declared):
+        return {}
+    sites = []
+    for app in normalise(apps).values() if "proxy" in tiers_of(plan, hostname) else ():
+        for site in app["sites"].values():
+            scheme = "http" if site["tls"]["kind"] == "none" else "https"
+            processes = sorted({route["process"] for route in site["routes"].values() if route["kind"] == "process"})
+            sites.append({"name": site["name"], "url": f"{scheme}://{site['name']}/", "app": app["name"], "processes": processes})
+    return {"version": VERSION, "sites": sorted(sites, key=lambda site: site["name"]), "alerts": bool(alerts), "ping": bool(ping)}
+
+
+def password_line(password, hostname):
+    """A line of a password file of nginx's, the same each time. The password is 64 random bytes: no hash, however quick, is searched for it."""
+    salt = hashlib.sha256(f"{hostname}\0{password}".encode()).digest()[:12]
+    digest = hashlib.sha1(password.encode() + salt, usedforsecurity=False).digest()
+    return f"{USER}:{{SSHA}}{base64.b64encode(digest + salt).decode()}"

@@ -44,14 +44,15 @@ class Charts:
             return ""
         values = [mean for _time, mean, _high in points]
         lowest, mean, highest = min(values), sum(values) / len(values), max(high for _time, _mean, high in points)
-        top = max(highest * 1.15, limit * 1.05 if limit and limit < 3 * highest else 0) or 1
+        # A single peak would press all else flat: it leaves the picture at the top, and the description tells it.
+        top = max(min(highest * 1.15, max(values) * 1.6), limit * 1.05 if limit and limit < 3 * highest else 0) or 1
         description = f"lowest {amount(lowest)}, mean {amount(mean)}, highest {amount(highest)} {unit}"
         if limit:
             description += f", the limit is {amount(limit)} {unit}"
         width, height = size
 
         def place(time, value):
-            return f"{max(0, min(width, (time - span[0]) / (span[1] - span[0]) * width)):.1f} {height - 1 - value / top * (height - 3):.1f}"
+            return f"{max(0, min(width, (time - span[0]) / (span[1] - span[0]) * width)):.1f} {height - 1 - min(value / top, 1) * (height - 3):.1f}"
 
         lines, areas = [], []
         for piece in _pieces(points, 2.5 * step):

@@ -8,6 +8,8 @@ It is read on a phone as on a desk, by day and by night, printed, and without co
 
 from __future__ import annotations
 
+import time
+
 from . import __version__
 from .alerts import VERBS
 from .charts import Charts, amount, text
@@ -38,6 +40,7 @@ STATES = {
 }
 FAILED = ("failed", "refused", "rolled back", "interrupted")
 MOST_CURVES = 60  # processes and servers that have curves; the page would be too long
+BLANK = ' class="blank"'
 DASH = '<span class="none">–</span>'
 
 
@@ -63,7 +66,10 @@ def table(caption, headings, rows, empty="Nothing."):
     head = "".join(f'<th scope="col" role="columnheader">{heading}</th>' for heading in headings)
     lines = []
     for first, *cells in rows:
-        line = "".join(f'<td role="cell" data-label="{heading}"><div>{cell}</div></td>' for heading, cell in zip(headings[1:], cells))
+        line = "".join(
+            f'<td role="cell" data-label="{heading}"{BLANK if cell == DASH else ""}><div>{cell}</div></td>'
+            for heading, cell in zip(headings[1:], cells)
+        )
         lines.append(f'<tr role="row"><th scope="row" role="rowheader">{first}</th>{line}</tr>')
     body = "\n".join(lines)
     return (
@@ -113,7 +119,7 @@ def header(facts):
     notes = "".join(f"<p>{line}</p>" for line in lines)
     return (
         f'<header><h1>{text(facts["host"])}</h1><p class="verdict {kind}"><span aria-hidden="true">{sign}</span> {words}</p>{notes}'
-        f'<p class="made">As of {moment(facts["now"])}, made anew each minute</p></header>'
+        f'<p class="made">As of {moment(facts["now"])} {text(time.strftime("%Z", time.localtime(facts["now"])))}, made anew each minute</p></header>'
     )
 
 
@@ -160,7 +166,7 @@ def availability(facts, past, charts):
                 percent(day.get("availability")),
                 percent(long.get("availability")),
                 strip,
-                DASH if number is None else str(number),
+                DASH if number is None else f"{number:.0f}",
             ]
         )
     watched = month.get("watched_s") or 0
@@ -178,7 +184,7 @@ def watched(facts, past, charts):
         number = entry["latency_ms"]
         now_ms = f"{amount(number)} ms" if finite(number) is not None else ""
         used, limit = entry["used_mb"], entry["memory_max_mb"]
-        now_mb = f"{used:.0f}{f' of {limit}' if limit else ''} MB" if used is not None else ""
+        now_mb = f"{used:.0f}{f' of {limit:.0f}' if limit else ''} MB" if used is not None else ""
         restarts = entry["restarts_24h"]
         reason = f'<p class="reason">{text(entry["reason"])}</p>' if entry["reason"] else ""
         rows.append(
@@ -187,7 +193,7 @@ def watched(facts, past, charts):
                 state(entry["health"]) + (f'<p class="since">for {span(facts["now"] - entry["since"])}</p>' if entry["since"] else ""),
                 (now_ms + latency) or DASH,
                 (now_mb + memory) or DASH,
-                DASH if restarts is None else str(restarts),
+                DASH if restarts is None else f"{restarts:.0f}",
                 _last(entry["incident"], facts["now"]),
             ]
         )
@@ -201,6 +207,10 @@ def _spark(charts, past, name, what, entry):
     points = past.get("curves", {}).get(f"{name} {what}") or []
     unit, limit = ("ms", None) if what == "latency" else ("MB", finite(entry["memory_max_mb"]))
     return charts.curve(f"{what} of {name} in the last 24 hours", points, (past["since"], past["until"]), 600, unit, limit)
+
+
+def _beside(words, drawn):
+    return f'<div class="beside"><span>{words}</span>{drawn}</div>'
 
 
 def _last(incident, now):
@@ -228,7 +238,7 @@ def machine(facts, past, charts):
         figure("Memory", f"{used:.0f} of {whole:.0f} MB, {100 * used / whole:.0f} %", "host memory", "MB", whole)
     if facts["load"]:
         cpus = facts["cpus"]
-        figure("Load", f"{facts['load'][0]:.2f}{f' on {cpus} processors' if cpus else ''}", "host load", "", cpus)
+        figure("Load", f"{facts['load'][0]:.2f}{f' on {cpus:.0f} processors' if cpus else ''}", "host load", "", cpus)
     rows = []
     for entry in facts["resources"]:
         value, limit = finite(entry.get("value")), finite(entry.get("limit"))
@@ -242,7 +252,7 @@ def machine(facts, past, charts):
         else:
             shown = amount(value) + (f" of {amount(limit)}" if limit else "")
         drawn = charts.bar(f"{entry['resource']} in use", value, limit, "good" if kind == "idle" else kind) if limit else ""
-        rows.append([text(entry["resource"]), state(entry["level"]), shown + drawn])
+        rows.append([text(entry["resource"]), state(entry["level"]), _beside(shown, drawn)])
     grid = f'<div class="figures">{"".join(figures)}</div>' if figures else ""
     return section(
         "host", "Host", grid, table("What may run out", ["Resource", "State", "In use"], rows, empty="The agent has not looked yet.")
@@ -260,11 +270,13 @@ def plan(facts, charts):
         kind = "good" if share is None or share < 80 else "warn" if share < 100 else "bad"
         sign = "" if share is None else f"{share:.0f} %" + {"good": "", "warn": " ▲ close to it", "bad": " ✗ above it"}[kind]
         drawn = charts.bar(f"memory of {entry['part']}", used, planned, kind) if share is not None else ""
-        rows.append([text(entry["part"]), f"{planned} MB", DASH if used is None else f"{used} MB", (sign + drawn) or DASH])
-    rows += [[name, f"{found[f'{name}_mb']} MB", DASH, DASH] for name in ("reserve", "free")]
+        rows.append(
+            [text(entry["part"]), f"{planned:.0f} MB", DASH if used is None else f"{used:.0f} MB", _beside(sign, drawn) if drawn else DASH]
+        )
+    rows += [[name, f"{found[f'{name}_mb']:.0f} MB", DASH, DASH] for name in ("reserve", "free")]
     differs = "".join(f"<li>{text(line)}</li>" for line in found["differs"])
     notes = f'<p class="note">Differs from the plan:</p><ul>{differs}</ul>' if differs else ""
-    words = f"Memory as planned, {found['total_mb']} MB in all, and as used"
+    words = f"Memory as planned, {found['total_mb']:.0f} MB in all, and as used"
     return section("plan", "Plan and reality", table(words, ["Part", "Planned", "Used", "Of its part"], rows), notes)
 
 
@@ -275,7 +287,7 @@ def incidents(facts):
         done = "; ".join(action for action in found["actions"] if action) or "–"
         word = "open" if found["state"] == "open" else found["state"]
         what = VERBS.get(found["kind"], found["kind"])
-        times = f", {found['times']} times" if found["times"] > 1 else ""
+        times = f", {found['times']:.0f} times" if found["times"] > 1 else ""
         rows.append(
             [
                 moment(iso(found["opened"])),

@@ -19,7 +19,8 @@ from .units import SystemdError
 
 DAY = 86400
 SHOWN = 20  # incidents and deploys
-SERVED = ("up",)
+ANSWERS = ("failing", "looping")  # it has given no answer once or twice, or ends again and again: it is not down yet, or not now
+NUMBERS, WORDS = ("since", "latency_ms", "restarts_24h", "memory_max_mb"), ("health", "reason", "unit_state")
 ASIDE = ("stopped", "starting")  # neither up nor down: somebody wants it so
 TROUBLE = (OSError, LookupError, TypeError, ValueError, AttributeError, SystemdError, Refusal)
 
@@ -60,7 +61,17 @@ def _watched(cfg, facts, context):
         unit = facts["live"].get(watched.job) or facts["live"].get(watched.unit)
         used = measure.memory(unit.group, context.filesystem) if unit and unit.running and unit.group else None
         entry["name"], entry["used_mb"] = "/".join(status.place(entry)), None if used is None else used / limits.MB
+        entry.update({key: records.finite(entry[key]) for key in NUMBERS})
+        entry.update({key: entry[key] if isinstance(entry[key], str) else "" for key in WORDS})
+        entry["incident"] = _incident(entry["incident"])
     return entries
+
+
+def _incident(found):
+    """The last incident of an entry, as the agent writes it, or None."""
+    if not isinstance(found, dict) or not isinstance(found.get("kind"), str) or records.finite(found.get("opened")) is None:
+        return None
+    return {"kind": found["kind"], "opened": found["opened"], "recovered_after": records.finite(found.get("recovered_after"))}
 
 
 def _resources(facts):
@@ -79,13 +90,13 @@ def measured(facts):
         name = entry["name"]
         values[f"{name} memory"] = entry["used_mb"]
         if facts["watching"] and entry["health"] not in (*ASIDE, "unknown"):
-            values[f"{name} up"] = int(entry["health"] in SERVED)
-            values[f"{name} latency"] = entry["latency_ms"] if entry["health"] in SERVED else None
+            values[f"{name} up"] = int(entry["health"] in ("up", *ANSWERS))
+            values[f"{name} latency"] = entry["latency_ms"] if entry["health"] == "up" else None
             values[f"{name} restarts"] = entry["restarts_24h"]
     for app in facts["apps"] if facts["watching"] else ():
         found = app_state(app, facts["watched"])
         if found not in (*ASIDE, "unknown"):
-            values[f"app {app} up"] = int(found in (*SERVED, "degraded"))
+            values[f"app {app} up"] = int(found != "down")
     if records.finite(facts["memory"].get("memory_mb")):
         values["host memory"] = facts["memory"]["memory_mb"] - (records.finite(facts["memory"].get("available_mb")) or 0)
     values["host load"] = facts["load"][0] if facts["load"] else None
@@ -107,9 +118,9 @@ def app_state(app, entries, only=None):
 
 
 def _of_process(healths):
-    if all(health in SERVED for health in healths):
+    if all(health == "up" for health in healths):
         return "up"
-    if any(health in SERVED for health in healths):
+    if any(health in ("up", *ANSWERS) for health in healths):
         return "degraded"
     return next((word for word in (*ASIDE, "unknown") if word in healths), "down")
 
@@ -144,8 +155,16 @@ def to_show(cfg, context, facts, settings, begun):
 def _findings(facts):
     found = [] if facts["watching"] else [finding("agent", "agent", "the agent is not watching", "critical", "agent")]
     known = [entry for entry in facts["watched"] if entry["health"] != "unknown"]
-    found += [*processes(known), *resources(facts["resources"])]
+    found += [*processes(known), *_restarting(known), *resources(facts["resources"])]
     return sorted(found, key=lambda item: item["level"] != "critical")
+
+
+def _restarting(entries):
+    """What comes back by itself is no finding of `mainstay diagnose`; who looks at the page sees that it is away."""
+    for entry in entries:
+        if entry["health"] == "restarting":
+            kind = (entry.get("incident") or {}).get("kind") or "failed"
+            yield finding(entry["name"], kind, f"restarting: {entry['reason'] or entry['unit_state']}", "critical", entry["name"])
 
 
 def _events(path):

@@ -4,7 +4,7 @@
 """How the status page looks. Every pair of text and ground has a contrast of at least 4.5 to 1, by day and by night."""
 
 STYLE = """
-:root { --ground: #f4f5f7; --card: #fff; --ink: #1c2430; --soft: #566072; --rule: #dfe3e9; --good: #1a7f47; --warn: #8f5a00; --bad: #c02626;
+:root { --ground: #f4f5f7; --card: #fff; --ink: #1c2430; --soft: #566072; --rule: #dfe3e9; --good: #16723f; --warn: #855300; --bad: #b42020;
   --idle: #566072; --good-soft: #e3f4ea; --warn-soft: #fcf0d8; --bad-soft: #fde8e6; --idle-soft: #eceff3; --line: #2563c4; --area: #2563c426; }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #11151b; --card: #1a2029; --ink: #e7eaef; --soft: #a3adbc; --rule: #2e3745; --good: #5bd08c; --warn: #f0b849;
@@ -49,7 +49,9 @@ svg { display: block; overflow: visible; }
 .spark { width: 9rem; height: 2rem; margin-top: .15rem; }
 .wide { width: 100%; height: 5.6rem; margin-top: .3rem; border-bottom: 1px solid var(--rule); }
 .days { width: 11.2rem; height: 1.4rem; }
-.bar { width: 9rem; height: .45rem; margin-top: .3rem; }
+.bar { width: 9rem; height: .45rem; }
+.beside { display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .75rem; }
+.beside > span { min-width: 4.5rem; }
 .line { fill: none; stroke: var(--line); stroke-width: 1.6; vector-effect: non-scaling-stroke; stroke-linejoin: round; }
 .area { fill: var(--area); }
 .limit { fill: none; stroke: var(--soft); stroke-width: 1; stroke-dasharray: 4 3; vector-effect: non-scaling-stroke; }
@@ -59,13 +61,16 @@ rect.rest { fill: var(--rule); }
 .axis { display: flex; justify-content: space-between; }
 @media (max-width: 46rem) {
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  table, tbody, tr, th, td { display: block; }
-  tr { padding: .6rem 0; border-top: 1px solid var(--rule); }
+  table, tbody, th, td { display: block; }
+  tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: .2rem .75rem; padding: .6rem 0; border-top: 1px solid var(--rule); }
   tbody tr:first-child { border-top: 0; padding-top: 0; }
+  tbody tr:last-child { padding-bottom: 0; }
   tbody th, td { padding: 0; border: 0; }
-  tbody th { margin-bottom: .25rem; }
-  td { display: grid; grid-template-columns: 8.5rem minmax(0, 1fr); gap: .5rem; margin-top: .2rem; }
+  td { display: grid; grid-column: 1 / -1; grid-template-columns: 7.5rem minmax(0, 1fr); gap: .5rem; }
+  td.blank { display: none; }
   td::before { content: attr(data-label); color: var(--soft); font-size: .85rem; }
+  td[data-label="State"], td[data-label="Result"] { display: block; grid-area: 1 / 2; text-align: right; }
+  td[data-label="State"]::before, td[data-label="Result"]::before { content: none; }
 }
 @media print { body { background: none; } section { border: 0; padding: 0; break-inside: avoid; } }
 """

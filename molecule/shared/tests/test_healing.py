@@ -150,7 +150,14 @@ def test_its_group_may_look_and_only_root_may_act(host):
 
 
 @pytest.mark.parametrize(
-    ("unit", "limit"), [(AGENT, 1.5), ("mainstay-act@0.service", 1.5), ("mainstay-ping.service", 1.5), ("mainstay-report.service", 1.5)]
+    ("unit", "limit"),
+    [
+        (AGENT, 1.5),
+        ("mainstay-act@0.service", 1.5),
+        ("mainstay-history.service", 1),
+        ("mainstay-ping.service", 1.5),
+        ("mainstay-report.service", 1.5),
+    ],
 )
 def test_agent_is_confined(host, unit, limit):
     verdict = host.check_output(f"systemd-analyze security --no-pager {unit}").strip().splitlines()[-1]

@@ -31,7 +31,7 @@ def wanted(apps, plan, hostname, host, live=None, variables=None):
     declared, tiers, variables = normalise(apps), tiers_of(plan, hostname), variables or {}
     is_backend, is_proxy = "backend" in tiers, "proxy" in tiers
     sites = [_site(site, app) for app in declared.values() for site in app["sites"].values()] if is_proxy else []
-    limits, beats, timers = {}, [], ["logrotate.timer", "mainstay-report.timer"]
+    limits, beats, timers = {}, [], ["logrotate.timer", "mainstay-history.timer", "mainstay-report.timer"]
     for app in declared.values() if is_backend else ():
         for process in app["processes"].values():
             units = names(app, process, numbers(plan, hostname, app, process, live))

@@ -24,10 +24,13 @@ from test_agent_cli import Host
 
 DAY = 86400
 EVIL = '"><script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\x1b[2J\x9b\u202e\x00</title></style></svg>&#60;\ud800\n'
-TAGS = set(
-    "html head meta title link style body header h1 h2 h3 p span time main section div table caption thead tbody tr th td ul ol li code a "
-    "svg desc path rect figure figcaption b footer".split()
-)
+# fmt: off
+TAGS = {
+    "html", "head", "meta", "title", "link", "style", "body", "header", "h1", "h2", "h3", "p", "span", "time", "main", "section", "div",
+    "table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "code", "a", "svg", "desc", "path", "rect", "figure",
+    "figcaption", "b", "footer",
+}
+# fmt: on
 EMPTY = {"meta", "link"}
 
 

@@ -11,7 +11,6 @@ import re
 import time
 from pathlib import Path
 
-import pytest
 from plays import only_on
 
 UNIT, FILE = "mainstay-history.service", "/var/lib/mainstay/agent/history/samples.sqlite"
@@ -37,7 +36,7 @@ def _fresh(host):
     host.check_output(f"systemctl start {UNIT}")
     status, body = _asked(host, password=_password())
     assert status == 200
-    return re.sub(r"<[^>]+>|\s+", " ", body), body
+    return " ".join(re.sub(r"<style>.*?</style>|<[^>]+>", " ", body, flags=re.DOTALL).split()), body
 
 
 def _journal(host, since):
@@ -67,7 +66,7 @@ def test_it_is_only_for_who_has_the_password(host):
     for password in (None, "wrong", ""):
         assert _asked(host, password=password)[0] == 401
     for path in ("index.html.new", "../mainstay/state.json", "%2e%2e/mainstay/state.json"):
-        assert _asked(host, path, _password())[0] == 404
+        assert _asked(host, path, _password())[0] in (400, 404)
     listening = host.check_output("ss --no-header --listening --tcp --numeric 'sport = :8444'")
     assert re.findall(r"(\S+):8444", listening) == ["127.0.0.1"]
     kept = host.file("/etc/nginx/mainstay/status.htpasswd")
@@ -120,7 +119,7 @@ def test_a_damaged_file_is_set_aside(host):
 def test_a_full_disk_loses_samples_and_the_page_goes_on(host):
     folder = os.path.dirname(FILE)
     host.check_output("systemctl stop mainstay-history.timer")
-    host.check_output(f"mount -t tmpfs -o size=64k,uid=mainstay,mode=700 none {folder}")
+    host.check_output(f"mount -t tmpfs -o size=2m,uid=mainstay,mode=700 none {folder}")
     try:
         since = _now(host)
         for _time in range(3):
@@ -147,12 +146,11 @@ def test_a_kill_leaves_the_page_and_a_sound_file(host):
     assert _journal(host, since) == ""
 
 
-@pytest.mark.parametrize("health", ["stopped"])
-def test_what_is_stopped_is_told(host, health):
+def test_what_is_stopped_is_told(host):
     host.check_output("mainstay stop shop/mailer")
     try:
         deadline = time.monotonic() + 30
-        while f"shop/mailer/1: {health}" not in (words := _fresh(host)[0]) and f"■ {health}" not in words:
+        while "shop/mailer/1 ■ stopped" not in (words := _fresh(host)[0]):
             assert time.monotonic() < deadline, words
             time.sleep(2)
         assert "mainstay start shop/mailer/1" in words

@@ -151,8 +151,8 @@ def test_a_host_that_is_well(host):
     assert "Nobody would notice" in found.text and "Incidents are told" in found.text
 
 
-def test_nobody_wants_a_page_and_yet_it_is_remembered(host):
-    assert _make(host, want=False) == (0, None)
+def test_nobody_wants_a_page_any_more_and_yet_it_is_remembered(host):
+    assert _make(host)[1] and _make(host, want=False) == (0, None) == _make(host, want=False)
     with contextlib.closing(sqlite3.connect(host.paths.samples)) as base:
         names = {row[0] for row in base.execute("SELECT name FROM series")}
     assert {
@@ -175,7 +175,7 @@ def test_nobody_wants_a_page_and_yet_it_is_remembered(host):
         ("failing", "✗ 1 thing is wrong", "▲ degraded", 1),
         ("looping", "✗ 1 thing is wrong", "▲ degraded", 1),
         ("starting", "✓ All is well", "… starting", None),
-        ("stopped", "▲ 1 thing to look at", "■ stopped", None),
+        ("stopped", "▲ 1 thing to look at", "▲ degraded", 1),
     ],
 )
 def test_a_state_is_told_and_remembered(host, health, verdict, app, up):
@@ -183,10 +183,11 @@ def test_a_state_is_told_and_remembered(host, health, verdict, app, up):
     host.live["shop-web@8000.service"] = UnitState("shop-web@8000.service", active=active, group="/x")
     host.entries[1]["health"] = health
     found = Page(_make(host)[1])
-    assert verdict in found.text and f"shop {app}" in found.text and f"shop.example.com {app}" in found.text
+    site = "■ stopped" if health == "stopped" else app
+    assert verdict in found.text and f"shop {app}" in found.text and f"shop.example.com {site}" in found.text
     with contextlib.closing(sqlite3.connect(host.paths.samples)) as base:
         values = dict(base.execute("SELECT name, value FROM samples JOIN series ON id = series"))
-    assert values.get("app shop up") == values.get("shop/web/8000 up") == up
+    assert values.get("app shop up") == up and values.get("shop/web/8000 up") == (None if health == "stopped" else up)
     assert ("shop/web/8000 latency" in values) == (health == "up")
 
 
@@ -359,7 +360,8 @@ def test_what_is_not_whole_never_reads_so(value, words):
         ([("web", "up"), ("worker", "up")], "up"),
         ([("web", "up"), ("web", "down"), ("worker", "up")], "degraded"),
         ([("web", "up"), ("worker", "failed")], "down"),
-        ([("web", "up"), ("worker", "stopped")], "stopped"),
+        ([("web", "up"), ("worker", "stopped")], "degraded"),
+        ([("web", "stopped"), ("worker", "stopped")], "stopped"),
         ([("web", "down"), ("worker", "stopped")], "down"),
         ([("web", "unknown")], "unknown"),
         ([], "unknown"),

@@ -105,12 +105,14 @@ def measured(facts):
 
 
 def app_state(app, entries, only=None):
-    """One word for an app, or for some of its processes: up while each process has an instance that is, degraded where another has not."""
+    """One word for an app, or for some of its processes: up while each process has an instance that is, degraded where not all is."""
     healths = {}
     for entry in entries:
         if entry.get("app") == app and (only is None or entry["process"] in only):
             healths.setdefault(entry["process"], []).append(entry["health"])
-    worst = [_of_process(found) for found in healths.values()]
+    worst = {_of_process(found) for found in healths.values()}
+    if "stopped" in worst and len(worst) > 1:  # a part of it
+        worst = worst - {"stopped"} | {"degraded"}
     for word in ("down", "unknown", "degraded", "starting", "stopped"):
         if word in worst:
             return word

@@ -8,6 +8,7 @@ A program of its own, started by a timer, because SQLite and a page are more tha
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -62,6 +63,8 @@ def main(argv=(), context=None):
         paths.samples, facts["now"], values, lambda file: drawn(file, values, names, facts["now"]) if settings else {}, log
     )
     if not settings:
+        with contextlib.suppress(OSError):
+            os.unlink(paths.page)  # of when somebody wanted one
         return 0
     page_facts.to_show(cfg, context, facts, settings, (past or {}).get("first"))
     if past is None:

@@ -138,6 +138,8 @@ COMMON = {
     ),
     "read the backups": lambda: os.listdir("/var/backups/mainstay"),
     "read the agent's state": lambda: os.listdir("/var/lib/mainstay/agent"),
+    "read the status page": lambda: read("/run/mainstay-page/index.html"),
+    "ask nginx for the status page": lambda: fetch("http://127.0.0.1:8444/"),
     "read an environment out of /proc": environments,
     "see processes of others": others,
     "read the journal": lambda: run("journalctl", "--lines=1", "--output=cat", f"--unit={VICTIM}-web@*") or "an empty one",

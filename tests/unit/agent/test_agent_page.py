@@ -45,11 +45,11 @@ class Page(HTMLParser):
         self.close()
         assert not self.open and not self.errors, (self.open, self.errors[:5])
 
-    def handle_starttag(self, tag, attributes):
-        facts = dict(attributes)
-        if tag not in TAGS or len(facts) != len(attributes):
-            self.errors.append((tag, attributes))
-        for name, value in attributes:
+    def handle_starttag(self, tag, attrs):
+        facts = dict(attrs)
+        if tag not in TAGS or len(facts) != len(attrs):
+            self.errors.append((tag, attrs))
+        for name, value in attrs:
             if name.startswith("on") or name in ("src", "srcset", "xlink:href", "style", "action", "formaction"):
                 self.errors.append((tag, name, value))
             if name == "id":
@@ -61,7 +61,7 @@ class Page(HTMLParser):
         if tag == "svg":
             self.drawings += 1
             if facts.get("role") != "img" or not set(facts["aria-labelledby"].split()):
-                self.errors.append((tag, attributes))
+                self.errors.append((tag, attrs))
         self.titles += tag == "desc"
         if tag not in EMPTY and not self.get_starttag_text().endswith("/>"):
             self.open.append(tag)

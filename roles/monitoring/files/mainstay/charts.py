@@ -95,7 +95,7 @@ class Charts:
         description = f"{known} of {number} days are known; " + (f"with time down: {', '.join(told)}" if told else "none had time down")
         return self._svg("days", (number * 6 - 2, 20), title, description, "".join(body))
 
-    def bar(self, title, value, whole, kind="good"):
+    def part(self, title, value, whole, kind="good"):
         """How much of a whole is used."""
         share = max(0.0, min(100.0, 100 * value / whole)) if whole else 0.0
         body = f'<rect class="rest" width="100" height="8"/><rect class="{kind}" width="{share:.1f}" height="8"/>'

@@ -251,7 +251,7 @@ def machine(facts, past, charts):
             shown = f"{value:.0f} %"
         else:
             shown = amount(value) + (f" of {amount(limit)}" if limit else "")
-        drawn = charts.bar(f"{entry['resource']} in use", value, limit, "good" if kind == "idle" else kind) if limit else ""
+        drawn = charts.part(f"{entry['resource']} in use", value, limit, "good" if kind == "idle" else kind) if limit else ""
         rows.append([text(entry["resource"]), state(entry["level"]), _beside(shown, drawn)])
     grid = f'<div class="figures">{"".join(figures)}</div>' if figures else ""
     return section(
@@ -269,7 +269,7 @@ def plan(facts, charts):
         share = 100 * used / planned if used is not None and planned else None
         kind = "good" if share is None or share < 80 else "warn" if share < 100 else "bad"
         sign = "" if share is None else f"{share:.0f} %" + {"good": "", "warn": " ▲ close to it", "bad": " ✗ above it"}[kind]
-        drawn = charts.bar(f"memory of {entry['part']}", used, planned, kind) if share is not None else ""
+        drawn = charts.part(f"memory of {entry['part']}", used, planned, kind) if share is not None else ""
         rows.append(
             [text(entry["part"]), f"{planned:.0f} MB", DASH if used is None else f"{used:.0f} MB", _beside(sign, drawn) if drawn else DASH]
         )

@@ -74,6 +74,11 @@ def items(field):
     return {"type": ["array", "string"], "items": schema_of(field.item), "pattern": JINJA}
 
 
+def logins(field):
+    names_ = {"type": ["array", "string"], "items": text(routes.LOGIN), "minItems": 1, "pattern": JINJA}
+    return {"anyOf": [{"enum": [False]}, names_]} if field.open else names_
+
+
 def named(field):
     key = {**text(field.name, jinja=False)}
     if field is apps.APPS:
@@ -114,6 +119,7 @@ WAYS = {
         "items": {"type": "string", "pattern": r"^[0-9A-Fa-f.:]+(/\d+)?$|" + JINJA},
         "pattern": JINJA,
     },
+    routes.Logins: logins,
     routes.Directives: lambda _field: {"type": "string"},
     source.PathBelow: lambda _field: {"type": "string", "pattern": r"^(?!/)(?!(?:.*/)?\.\.(?:/|$)).*\S"},
     variables.Plain: lambda _field: {"type": ["string", "number", "boolean"]},

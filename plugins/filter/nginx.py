@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.mainstay.vps.plugins.module_utils.derive import nginx
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import nginx, passwords
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
 class FilterModule:
     def filters(self):
         filters = {
+            "nginx_password_files": passwords.nginx_password_files,
             "nginx_sites": nginx.nginx_sites,
             "nginx_upstreams": nginx.nginx_upstreams,
         }

@@ -10,7 +10,8 @@ version_added: 0.1.0
 author: mainstay contributors (@mainstay)
 description:
   - Returns a mapping of each app to its secrets. What the apps declare under C(secrets), the password of the database and one for
-    each Redis instance are created at the first run (64 random bytes, URL-safe) and kept in one file per secret,
+    each Redis instance are created at the first run (64 random bytes, URL-safe), and so is the password of each user whom a site or
+    route names under C(auth) (18 bytes). They are kept in one file per secret,
     C(<directory>/<app>/<NAME>.txt), readable by the user who runs Ansible only. The directory may lie inside an inventory
     directory, where Ansible takes no C(.txt) file for an inventory.
   - Where a vault password is configured (the default vault identity), new files are encrypted with it; existing ones are read either way.
@@ -87,5 +88,5 @@ class LookupModule(LookupBase):
                     f"The secret in {path} cannot be read: {error}. Repair the file, or give the vault "
                     "password that encrypted it; a new secret would lock the app out of its data."
                 ) from error
-        secret = secret_files.fresh()
+        secret = secret_files.fresh(path)
         return secret_files.create(self._loader, path, secret) if keep else secret

@@ -22,7 +22,7 @@ CONFIDENTIAL = re.compile(
     r"|\.ssh|\.gnupg|\.aws|\.kube|\.docker/config\.json|id_(rsa|dsa|ecdsa|ed25519)|[^/]*\.tfstate[^/]*)(/|$)"
 )
 # As the lookup mainstay.vps.secrets keeps them: secrets/<app>/<NAME>.txt.
-SECRETS = re.compile(r"(?P<folder>(^|.*/))secrets/[^/]+/[A-Z][A-Z0-9_]*(\.[a-z]+)*\.txt")
+SECRETS = re.compile(r"(?P<folder>(^|.*/))secrets/[^/]+/([A-Z][A-Z0-9_]*|auth-[a-z0-9_-]+)(\.[a-z]+)*\.txt")
 VAULT = b"$ANSIBLE_VAULT;"
 
 

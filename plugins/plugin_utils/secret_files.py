@@ -14,8 +14,12 @@ import os
 import secrets
 import tempfile
 
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.routes import login_secret, logins
+
 # 64 bytes as the guides ask; their text is 86 characters of A-Z a-z 0-9 _ - and needs no quoting in a URL or a file.
 RANDOM_BYTES = 64
+# Of a password that people are asked for: 24 characters, which nobody guesses either.
+PEOPLE_S_BYTES = 18
 # The folder of secrets that are no app's: the name is reserved.
 OWN = "mainstay"
 
@@ -25,7 +29,8 @@ def names(app):
     result = list(app["secrets"])
     if app["database"] != "none":
         result.append("DATABASE_PASSWORD")
-    return result + [f"REDIS_{instance.upper()}_PASSWORD" for instance in app["redis"]]
+    result += [f"REDIS_{instance.upper()}_PASSWORD" for instance in app["redis"]]
+    return result + [login_secret(user) for user in logins(app)]
 
 
 def default_directory(variables):
@@ -46,8 +51,9 @@ def marker(file):
     return f"{file.removesuffix('.txt')}.rotating.txt"
 
 
-def fresh():
-    return secrets.token_urlsafe(RANDOM_BYTES)
+def fresh(file):
+    """A new secret for a file."""
+    return secrets.token_urlsafe(PEOPLE_S_BYTES if os.path.basename(file).startswith(login_secret("")) else RANDOM_BYTES)
 
 
 def read(loader, file):
@@ -98,7 +104,7 @@ def rotate(loader, file):
     if is_rotating(file):
         return False
     folder = os.path.dirname(file)
-    new = _write(folder, _encrypted(loader, fresh()) + "\n")
+    new = _write(folder, _encrypted(loader, fresh(file)) + "\n")
     second_name = f"{new.removesuffix('.txt')}.old.txt"
     try:
         os.link(file, second_name)

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -221,6 +223,123 @@ def test_a_site_under_maintenance_is_open_to_the_host_and_its_health_to_all(host
     own = stranger.replace(address, "127.0.0.1")
     assert ask("/", curl=own, site="https://closed.example.com")[0] == 200
     assert ask("/", curl=outside)[0] == 200  # the other site of the app
+
+
+LOCKED = CURL.replace("edge.", "locked.")
+# What is behind a password, and whose. The last four are where nginx looks a second time: for a method, a file, a page, another's route.
+BEHIND = [
+    ("anna", "/echo", ()),
+    ("anna", "/own-file", ()),
+    ("anna", "/app/", ()),
+    ("ben", "/ben/plain.js", ()),
+    ("anna", "/echo", ("--request", "PUT")),
+    ("anna", "/app/assets/app-3f2a1b9c.js", ()),
+    ("anna", "/app/some/where", ()),
+    ("anna", "/openly", ()),
+]
+
+
+def kept(user):
+    """Where the control node keeps somebody's password: beside the inventory, a file or a folder."""
+    inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"])
+    return (inventory if inventory.is_dir() else inventory.parent) / f"secrets/edge/auth-{user}.txt"
+
+
+@pytest.fixture
+def password():
+    return lambda user: kept(user).read_text().strip()
+
+
+@pytest.mark.parametrize(("user", "path", "options"), BEHIND, ids=[f"{path} {' '.join(options)}" for _user, path, options in BEHIND])
+def test_a_site_asks_for_a_password_on_every_way(ask, requests, password, user, path, options):
+    def status(*login):
+        return ask(path, *options, *login, curl=LOCKED, site="https://locked.example.com")[0]
+
+    other = "ben" if user == "anna" else "anna"
+    assert status() == status("--user", f"{user}:wrong") == status("--user", f"{other}:{password(other)}") == 401
+    assert requests() == []
+    assert status("--user", f"{user}:{password(user)}") == 200
+
+
+def test_who_is_refused_sees_what_all_answers_have(ask):
+    status, head, _body = ask("/echo", curl=LOCKED, site="https://locked.example.com")
+    assert status == 401 and 'www-authenticate: basic realm="locked.example.com"' in head and "x-content-type-options: nosniff" in head
+
+
+def test_a_route_asks_its_own_people_or_nobody(ask, password):
+    for user in ("anna", "ben"):
+        assert ask("/staff/x", "--user", f"{user}:{password(user)}")[0] == 200
+        assert ask("/staff/x", "--request", "DELETE", "--user", f"{user}:wrong")[0] == 401
+    assert ask("/staff/x")[0] == ask("/staff")[0] == 401 and ask("/echo")[0] == 200
+    assert ask("/open/x", curl=LOCKED, site="https://locked.example.com")[0] == 200
+    assert ask("/docs", curl=LOCKED, site="https://locked.example.com")[0] == 404
+
+
+def test_an_app_never_learns_a_password(ask, password):
+    for options in ((), ("--request", "PUT")):
+        said = json.loads(ask("/staff/x", *options, "--user", f"anna:{password('anna')}")[2])
+        assert "authorization" not in said["headers"]
+    said = json.loads(ask("/echo", "--header", "Authorization: Bearer x")[2])
+    assert said["headers"]["authorization"] == "Bearer x"  # a token of the app's own, where nginx asks for nothing
+
+
+def test_a_locked_site_without_its_app_says_so_to_those_who_may_enter_alone(host, ask, well, password):
+    host.check_output("mainstay stop edge")
+    try:
+        inside = ask("/", "--user", f"anna:{password('anna')}", curl=LOCKED, site="https://locked.example.com")
+        outside = ask("/", curl=LOCKED, site="https://locked.example.com")
+    finally:
+        host.check_output("mainstay start edge")
+        well()
+    assert inside[0] in (502, 504) and "Back in a moment" in inside[2] and outside[0] == 401
+
+
+def test_of_passwords_the_host_has_hashes_that_nginx_alone_reads(host, password):
+    folder = "/etc/nginx/mainstay/auth"
+    found = host.check_output(f"cd {folder} && stat --format='%n %a %U %G' *").splitlines()
+    assert found == [
+        "edge.example.com%2Fstaff 640 root www-data",
+        "locked.example.com 640 root www-data",
+        "locked.example.com%2Fben 640 root www-data",
+    ]
+    for user in ("anna", "ben"):
+        assert len(password(user)) == 24
+        places = "/etc /var/log/nginx /var/lib/mainstay /run/systemd /srv"  # this test's own commands are in the journal
+        assert host.run(f"grep --recursive --fixed-strings --files-with-matches -e {password(user)} {places}").stdout == ""
+    assert host.run("runuser -u edge -- cat /etc/nginx/mainstay/auth/locked.example.com").rc != 0
+    assert "auth" not in host.file("/etc/mainstay/edge/env").content_string
+
+
+def test_a_password_that_is_replaced_serves_at_once_and_is_shown_nowhere(ask, password):
+    was = password("ben")
+    kept("ben").write_text("ben's own: a password\n")
+    try:
+        run = play("playbooks/site.yml", "--tags", "nginx", "--diff", "-vvv")
+        assert run.returncode == 0, run.stdout[-3000:]
+        assert "edge.example.com%2Fstaff" in run.stdout and "ben's own" not in run.stdout + run.stderr
+        assert not re.search(r"\$6\$|rounds=1000", run.stdout + run.stderr)
+        assert ask("/staff/x", "--user", "ben:ben's own: a password")[0] == 200
+        assert ask("/staff/x", "--user", f"ben:{was}")[0] == 401
+    finally:
+        kept("ben").write_text(f"{was}\n")
+        assert play("playbooks/site.yml", "--tags", "nginx").returncode == 0
+    assert ask("/staff/x", "--user", f"ben:{was}")[0] == 200
+
+
+def test_who_guesses_at_a_site_s_password_is_counted(host, outside):
+    """By name: a visitor whose browser has none yet is asked for one, and counts for nothing."""
+    counted = 'fail2ban-client status nginx-auth | grep "Total failed" | tr -dc 0-9'
+    before = int(host.check_output(counted))
+    curl = outside.replace("edge.", "locked.")
+    host.check_output(f"{curl} https://locked.example.com/echo")
+    host.check_output(f"{curl} --user anna:guess https://locked.example.com/echo")
+    line = host.check_output("tail -n 1 /var/log/nginx/access.log")
+    assert " - anna [" in line and " 401 " in line
+    # The host's own address is never banned, so its failures are not counted; a stranger's line is.
+    forged = line.replace(line.split()[0], "203.0.113.77", 1)
+    host.check_output(f"echo {shlex.quote(forged)} >>/var/log/nginx/access.log")
+    host.check_output(f"timeout 20 sh -c 'until [ $({counted}) -gt {before} ]; do sleep 0.5; done'")
+    assert int(host.check_output(counted)) == before + 1
 
 
 def test_a_page_still_open_finds_its_parts_after_a_deploy(ask, tmp_path):

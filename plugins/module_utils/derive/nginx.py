@@ -9,6 +9,7 @@ from ..stack.apps import normalise
 from ..stack.instances import numbers
 from ..stack.routes import asked_path, covering_route
 from ..stack.tiers import at, hosts_of, reached_at
+from .passwords import file_name
 
 TLS_DIRECTORY = "/etc/mainstay/tls"
 # Where certbot lays what an authority asks for on port 80. It is root's: who could write there could have certificates.
@@ -70,6 +71,8 @@ def _health(app, site, path, route):
 
 def _location(app, site, path, route, max_websockets):
     location = {"path": path, "kind": route["kind"], "allow": route.get("allow", []), "extra": route.get("extra")}
+    if route.get("auth") is not None:
+        location["auth"] = file_name(site, path) if route["auth"] else "off"
     bare = path.rstrip("/")
     if route["kind"] in ("spa", "directory"):
         # A slash on both sides: a prefix without it also serves /downloadsX, and one side only is a traversal.
@@ -116,6 +119,7 @@ def nginx_sites(apps, plan=None, hostname=None):
                     "rate_limit": site["rate_limit"],
                     "headers": site["headers"],
                     "maintenance": site["maintenance"],
+                    "auth": file_name(site) if site["auth"] else None,
                     "extra": site["extra"],
                     "locations": [_location(app, site, path, route, max_websockets) for path, route in site["routes"].items()],
                 }

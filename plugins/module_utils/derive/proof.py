@@ -10,9 +10,10 @@ import ipaddress
 from ..stack.apps import normalise
 from ..stack.instances import names, numbers, planned_instances
 from ..stack.processes import port_range
-from ..stack.routes import asked_path, covering_route
+from ..stack.routes import asked_path, covering_route, demanded
 from ..stack.services import DATABASE_PORTS
 from ..stack.tiers import LOOPBACK, asked_at, tiers_of, web_address
+from .passwords import authorization
 from .probes import checks
 from .redis import redis_ports
 
@@ -50,15 +51,19 @@ def _process_probes(app, process, address, ports):
             yield {"name": f"{app['name']}-{process['name']}@{port} {name}", **probe}
 
 
-def _site_probes(app, site):
+def _site_probes(app, site, secrets):
     scheme, port = ("http", 80) if site["tls"]["kind"] == "none" else ("https", 443)
     common = {"connect_to": f"127.0.0.1:{port}", "validate_certs": False}
     for path, route in site["routes"].items():
         if route["kind"] != "process":
             continue
-        name = f"{scheme}://{site['name']}{path}"
+        name, common = f"{scheme}://{site['name']}{path}", dict(common)
+        if secrets is not None:
+            common["headers"] = authorization(app, site, route, secrets)
+        refused = [401] if demanded(site, route) and secrets is None else []
         if route["websocket"]:
-            yield {"name": name, "kind": "websocket", "url": f"{scheme.replace('http', 'ws')}://{site['name']}{path}", **common}
+            status = {"status": refused} if refused else {}
+            yield {"name": name, "kind": "websocket", "url": f"{scheme.replace('http', 'ws')}://{site['name']}{path}", **status, **common}
             continue
         health = app["processes"][route["process"]]["health"]
         asked = asked_path(path, route, health["path"])
@@ -67,13 +72,16 @@ def _site_probes(app, site):
                 "name": name,
                 "kind": "http",
                 "url": f"{scheme}://{site['name']}{asked}",
-                "status": [health["status"]],
+                "status": refused or [health["status"]],
                 **common,
             }
 
 
-def proof_probes(apps, plan, hostname, deadline=60, live=None):
-    """The probes that prove a host: process by process, then from outside in."""
+def proof_probes(apps, plan, hostname, deadline=60, live=None, secrets=None):
+    """The probes that prove a host: process by process, then from outside in.
+
+    :param secrets: of all apps; with them a site that asks for a password gets one, without them it must refuse.
+    """
     declared = normalise(apps)
     tiers = tiers_of(plan, hostname)
     probes = []
@@ -111,7 +119,7 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None):
     if "proxy" in tiers:
         for app in declared.values():
             for site in app["sites"].values():
-                probes += _site_probes(app, site)
+                probes += _site_probes(app, site, secrets)
     return [{"deadline": deadline, **probe} for probe in probes]
 
 

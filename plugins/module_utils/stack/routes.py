@@ -10,13 +10,15 @@ import re
 
 from .fields import Choice, Field, Flag, Items, Keys, Named, Special, Text, Whole
 from .processes import HEADER, PATH, url_path
-from .refusal import exactly_one, mapping, networks_of, refuse
+from .refusal import exactly_one, mapping, networks_of, refuse, texts_of
 from .source import PathBelow
 
 DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 RATE = re.compile(r"[1-9]\d*r/[sm]")
 TLS = ("selfsigned", "letsencrypt", "none")
 STATUSES = (403, 404, 410)
+# A name in a line of nginx's file of passwords, in the name of a secret's file, and in a log.
+LOGIN = Text(re.compile(r"[a-z0-9][a-z0-9_-]{0,31}"), "write a name of at most 32 small letters, digits, '-' and '_', such as anna")
 BODY = Text(re.compile(r"\d+[KMG]?"), "write a size such as 10M", default="10M")
 # Of nginx's language what may hold any character: comments, and texts in quotes.
 NOT_SYNTAX = re.compile(r"""\\.|#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", re.DOTALL)
@@ -30,6 +32,21 @@ class Networks(Field):
 
     def read(self, value, where):
         return networks_of(value, where)
+
+
+class Logins(Field):
+    """The names of those who may pass with a password; ``open`` allows ``false``, which asks nobody."""
+
+    def __init__(self, open=False, **about):
+        super().__init__(**about)
+        self.open = open
+
+    def read(self, value, where):
+        if value is None or (self.open and value is False):
+            return None if value is None else []
+        if not isinstance(value, (list, tuple)) or not value:
+            refuse(where, value, f"list the names of those who may pass, such as [anna]{', or write false' if self.open else ''}")
+        return sorted({LOGIN.read(item, f"{where}[{index}]") for index, item in enumerate(texts_of(value, where))})
 
 
 class Directives(Field):
@@ -56,7 +73,13 @@ RATE_LIMIT = Keys(
     required=("rate",),
 )
 EXTRA = Directives(about="Directives of nginx's own, beside those that are made of the rest.")
-_FILES = {"expires": Text(re.compile(r"\d+[smhd]"), "write a time such as 1h or 30d", default="1h"), "allow": ALLOW, "extra": EXTRA}
+AUTH = Logins(open=True, about="Names of those who may pass with a password; false asks nobody.")
+_FILES = {
+    "expires": Text(re.compile(r"\d+[smhd]"), "write a time such as 1h or 30d", default="1h"),
+    "allow": ALLOW,
+    "auth": AUTH,
+    "extra": EXTRA,
+}
 _FILES["expires"].about = "How long browsers may keep a file."
 _LINK = Text(re.compile(r"(https?://|/)\S*"), "write a URL or a path that begins with '/'", about="Answers 301 to there.")
 # What belongs to each kind of route.
@@ -72,6 +95,7 @@ ROUTE_KEYS = {
             "strip_prefix": Flag(default=False),
             "max_body": BODY,
             "rate_limit": RATE_LIMIT,
+            "auth": AUTH,
             "extra": EXTRA,
             "allow": ALLOW,
         },
@@ -104,6 +128,7 @@ SITE_KEYS = Keys(
             Text(re.compile(r'[^"\\$]+'), "write the value without quotation marks, backslashes and dollars"),
         ),
         "maintenance": Flag(default=False),
+        "auth": Logins(),
         "extra": EXTRA,
     },
     required=("routes",),
@@ -166,14 +191,16 @@ def _route(value, where, path, processes, runtime):
     allow = networks_of(value.get("allow", []), f"{where}.allow")
     keys = ROUTE_KEYS[kind]
     if kind == "process":
-        return {**_process_route(value, where, path, processes), "allow": allow, "extra": keys.take_if(value, where, "extra")}
+        own = {key: keys.take_if(value, where, key) for key in ("auth", "extra")}
+        return {**_process_route(value, where, path, processes), "allow": allow, **own}
     keys.checked(value, where)
     if kind in ("redirect", "status"):
         return {"kind": kind, kind: keys.take(value, where, kind)}
     if runtime == "container":
         refuse(where, value, "nginx sees no file of an image; let a process of the app answer there")
     shown = {key: keys.take(value, where, key) for key in (kind, "expires")}
-    return {"kind": kind, **shown, "allow": allow, "extra": keys.take_if(value, where, "extra")}
+    own = {key: keys.take_if(value, where, key) for key in ("auth", "extra")}
+    return {"kind": kind, **shown, "allow": allow, **own}
 
 
 def _tls(value, where):
@@ -208,6 +235,7 @@ def site_of(name, value, where, processes, runtime):
         "max_body": SITE_KEYS.take(value, where, "max_body"),
         "headers": _headers(value.get("headers", {}), f"{where}.headers"),
         "maintenance": SITE_KEYS.take(value, where, "maintenance"),
+        "auth": SITE_KEYS.take_if(value, where, "auth"),
         "extra": SITE_KEYS.take_if(value, where, "extra"),
     }
 
@@ -223,6 +251,23 @@ def check_sites(apps):
                 if name in owners:
                     refuse(variable, name, f"{owners[name]} serves it already; serve a host name once")
                 owners[name] = app["name"]
+
+
+def login_secret(user):
+    """The name of the secret that is somebody's password; a variable of an app cannot have it, for it has a hyphen."""
+    return f"auth-{user}"
+
+
+def demanded(site, route):
+    """Who may pass a route with a password; empty where nobody is asked."""
+    own = route.get("auth")
+    return (site["auth"] if own is None else own) or []
+
+
+def logins(app):
+    """Everybody who needs a password for one of an app's sites."""
+    lists = [item.get("auth") or [] for site in app["sites"].values() for item in (site, *site["routes"].values())]
+    return sorted({user for users in lists for user in users})
 
 
 def asked_path(path, route, below):

@@ -18,6 +18,7 @@ CONFIDENTIAL = [
     ("conf/all/vault.yml", VAULTED, "conf/all/vault.yml"),
     ("secrets/shop/SECRET_KEY.txt", "x", "secrets/"),
     ("ops/secrets/shop/SECRET_KEY.previous.txt", "x", "ops/"),
+    ("secrets/shop/auth-anna.txt", "x", "secrets/"),
     ("secrets/blog/DATABASE_PASSWORD.rotating.txt", "x", "secrets/"),
     (".vault_pass", "x", ".vault_pass"),
     ("ops/vault-password.txt", "x", "ops/vault-password.txt"),

@@ -39,7 +39,7 @@ options:
     default: []
   access_log:
     description: Log of nginx in the format of the role C(nginx), which ends each line with C($upstream_addr $upstream_status
-      $upstream_response_time). Without such a file only units and probes count.
+      $upstream_response_time), as they are or as the last keys of JSON. Without such a file only units and probes count.
     type: path
   max_error_rate:
     description: Share of the requests that may get a status of 500 or more.

@@ -326,6 +326,26 @@ def test_a_password_that_is_replaced_serves_at_once_and_is_shown_nowhere(ask, pa
     assert ask("/staff/x", "--user", f"ben:{was}")[0] == 200
 
 
+def test_requests_are_logged_as_json_where_that_is_asked_for(host, ask):
+    """Whatever a client sends; and what reads the log reads this one, too (test_fail2ban.py, test_watch.py)."""
+    run = play("playbooks/site.yml", "--tags", "nginx", variables={"nginx_access_log_format": "json"})
+    try:
+        assert run.returncode == 0, run.stdout[-3000:]
+        said = json.loads(ask('/echo?a="b\\c', "--header", 'User-Agent: "},{\\x"\t\xff', "--user", "a b:c")[2])["headers"]
+        host.run(f"{CURL} --http1.0 --header Host: {SITE}/docs")  # a connection that ends without an answer
+        lines = [json.loads(line) for line in host.check_output("tail -n 2 /var/log/nginx/access.log").splitlines()]
+    finally:
+        assert play("playbooks/site.yml", "--tags", "nginx").returncode == 0
+    first, second = lines
+    assert (first["client"], first["status"], first["method"], first["user"], first["host"]) == (
+        "127.0.0.1", 200, "GET", "a b", "edge.example.com",
+    )  # fmt: skip
+    assert first["request_id"] == said["x-request-id"] and len(first["request_id"]) == 32
+    assert first["upstream"].startswith("127.0.0.1:83") and (first["upstream_status"], first["protocol"]) == ("200", "HTTP/2.0")
+    assert 0 <= float(first["upstream_seconds"]) <= first["seconds"] + 0.001
+    assert second["upstream"] == "" and second["status"] == 444
+
+
 def test_who_guesses_at_a_site_s_password_is_counted(host, outside):
     """By name: a visitor whose browser has none yet is asked for one, and counts for nothing."""
     counted = 'fail2ban-client status nginx-auth | grep "Total failed" | tr -dc 0-9'

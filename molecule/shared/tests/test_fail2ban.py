@@ -17,8 +17,14 @@ GUESSER_IPV6 = "2001:db8:f::50"
 TABLE = "nft list table inet mainstay-bans"
 OPTIONS = "-o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o PubkeyAuthentication=no"
 on_trixie = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "trixie") == "default", reason="the same for any release")
-# Lines as nginx writes them, and whom they ban when they come often.
+JSON = '{{"time":"{iso}","client":"%s","status":%s,"method":"%s","user":"%s","host":"x","agent":"%s"}}'
+OLD = "[28/Nov/2020:18:31:22 +0000] "
+# Lines as nginx writes them, in both formats and in one file, and whom they ban when they come often.
 LINES = {
+    JSON % ("203.0.113.13", 401, "POST", "", OLD): "203.0.113.13",
+    JSON % ("2001:db8:e::13", 401, "GET", OLD, OLD): "2001:db8:e::13",
+    JSON % ("203.0.113.14", 401, "GET", "", "x"): None,
+    JSON % ("203.0.113.15", 200, "POST", "bob", '\\"client\\":\\"203.0.113.16\\",\\"status\\":401,\\"method\\":\\"POST\\",'): None,
     '203.0.113.9 - - [{now}] "POST /login HTTP/1.1" 401 5 "-" "x" - - -': "203.0.113.9",
     '203.0.113.10 - bob [x] [{now}] "GET / HTTP/1.1" 401 5 "-" "x" - - -': "203.0.113.10",
     '2001:db8:e::9 - a [28/Nov/2020:18:31:22 +0000] \\x22 [{now}] "GET / HTTP/1.1" 401 5 "-" "x" - - -': "2001:db8:e::9",
@@ -88,7 +94,8 @@ def test_who_floods_a_site_is_kept_from_the_sites(host, run):
 
 def test_refused_passwords_ban_and_a_token_that_has_expired_does_not(host):
     now = host.check_output("date '+%d/%b/%Y:%H:%M:%S %z'")
-    lines = "\n".join(line.format(now=now) for line in LINES for _turn in range(20))
+    iso = host.check_output("date --iso-8601=seconds")
+    lines = "\n".join(line.format(now=now, iso=iso) for line in LINES for _turn in range(20))
     host.check_output("printf '%%s\\n' %s >>/var/log/nginx/access.log", lines)
     for address in filter(None, LINES.values()):
         assert drops(host, address), address

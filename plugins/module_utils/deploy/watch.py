@@ -21,8 +21,11 @@ FAILURES_IN_A_ROW = 2
 PERCENTILE = 0.95
 # How many times more a release is watched whose answers were slow: a moment in which the machine was busy passes.
 MORE_TIMES = 2
-# The end of a line of the log format `mainstay` (role nginx): the upstreams that were tried, their statuses and their times.
-UPSTREAMS = re.compile(rb"((?:\S+:\d+, )*\S+:\d+) ((?:[\d-]+, )*[\d-]+) ((?:[\d.-]+, )*[\d.-]+)$")
+# The end of a line of both log formats (role nginx): the upstreams that were tried, their statuses and their times.
+UPSTREAMS = re.compile(
+    rb'(?:^|[ "])((?:[^\s"]+:\d+, )*[^\s"]+:\d+)(?: |","upstream_status":")((?:[\d-]+, )*[\d-]+)'
+    rb'(?: |","upstream_seconds":")((?:[\d.-]+, )*[\d.-]+)(?:"\})?$'
+)
 
 
 class Log:

@@ -18,9 +18,24 @@ def _line(status=200, upstream="127.0.0.1:8002", upstream_status=None, time="0.0
     return LINE.format(status=status, upstream=upstream, upstream_status=upstream_status or status, time=time).encode()
 
 
+def _json(upstream="127.0.0.1:8002", upstream_status="200", time="0.010", agent="curl"):
+    return (
+        f'{{"time":"2026-11-22T14:00:00+00:00","client":"192.0.2.1","status":200,"agent":"{agent}",'
+        f'"upstream":"{upstream}","upstream_status":"{upstream_status}","upstream_seconds":"{time}"}}'
+    ).encode()
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
+        (_json(), [(200, 10)]),
+        (_json("127.0.0.1:8000, [fd00::1]:8002", "502, 200", "0.001, 0.250"), [(200, 250)]),
+        (
+            _json("", "", "", agent='\\"upstream\\":\\"127.0.0.1:8002\\",\\"upstream_status\\":\\"500\\",\\"upstream_seconds\\":\\"1\\"}'),
+            [],
+        ),
+        (_json("", "", "", agent="127.0.0.1:8002 500 1"), []),
+        (_line(upstream="[fd00::1]:8002"), [(200, 10)]),
         (_line(), [(200, 10)]),
         (_line(502), [(502, 10)]),
         (_line(upstream="127.0.0.1:8000"), []),

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 
 from ..stack.apps import normalise
 from ..stack.status_page import status_page
 from ..stack.tiers import tiers_of
+from .passwords import sha512_crypt
 
 VERSION = 1
 USER = "status"
@@ -35,7 +35,6 @@ def page_settings(declared, apps, plan, hostname, alerts=False, ping=False):
 
 
 def password_line(password, hostname):
-    """A line of a password file of nginx's, the same each time. The password is 64 random bytes: no hash, however quick, is searched for it."""
-    salt = hashlib.sha256(f"{hostname}\0{password}".encode()).digest()[:12]
-    digest = hashlib.sha1(password.encode() + salt, usedforsecurity=False).digest()
-    return f"{USER}:{{SSHA}}{base64.b64encode(digest + salt).decode()}"
+    """A line of a password file of nginx's, the same each time, with a salt of the host's name alone."""
+    salt = hashlib.sha256(f"mainstay {USER}/{hostname}".encode()).hexdigest()[:16]
+    return f"{USER}:{sha512_crypt(password, salt)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mainstay import config, records, report, reports
 from mainstay.commands import report as command
@@ -203,6 +203,7 @@ KINDS = st.sampled_from(["opened", "again", "recovered", "closed", "stopped", "d
         VALUES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["agent", "resources", "value"]), inner)
     ),
 )
+@example([{**event, "seconds": ""} for event in _incident("shop/web/1", 90, 9)], None)
 def test_nothing_that_stands_in_the_records_breaks_it(events, state):
     state = state if isinstance(state, dict) else {"agent": state, "resources": [state]}
     found = report.figures(CONFIG, events, state, {}, NOW, DAY)

@@ -122,8 +122,9 @@ def _sound(event):
     texts = ("event", "incident", "kind", "reason", "level", "resource", "action", "error", *PLACE)
     if not all(isinstance(event.get(key, ""), str) for key in texts) or not isinstance(event.get("times", 1), int):
         return False
-    steps, seconds = event.get("steps", []), event.get("seconds") or 0
-    return isinstance(steps, list) and all(isinstance(step, str) for step in steps) and finite(seconds) is not None
+    steps, seconds = event.get("steps", []), event.get("seconds")
+    has_time = seconds is None or finite(seconds) is not None
+    return has_time and isinstance(steps, list) and all(isinstance(step, str) for step in steps)
 
 
 def fold(events):

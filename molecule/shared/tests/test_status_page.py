@@ -137,6 +137,7 @@ def test_a_full_disk_loses_samples_and_the_page_goes_on(host):
 
 @slow
 def test_a_kill_leaves_the_page_and_a_sound_file(host):
+    _fresh(host)
     for delay in (0.05, 0.15, 0.3, 0.45, 0.6, 0.8):
         host.run(f"systemctl start --no-block {UNIT}; sleep {delay}; systemctl kill --signal=KILL {UNIT}; sleep 0.2")
         status, body = _asked(host, password=_password())

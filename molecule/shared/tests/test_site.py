@@ -46,6 +46,18 @@ def test_unknown_names_get_no_answer(host):
     assert host.run("curl --silent --insecure --max-time 5 https://127.0.0.1/").rc == 35
 
 
+def test_tls_prefers_what_a_quantum_computer_does_not_break(host):
+    """Where the host's library has it; and of the rest Mozilla's three alone."""
+
+    def ask(groups=""):
+        return host.run(f"openssl s_client -connect 127.0.0.1:443 -servername localhost {groups} </dev/null 2>&1")
+
+    hybrid = "X25519MLKEM768" in host.run("openssl list -kem-algorithms").stdout
+    assert ("group: X25519MLKEM768" if hybrid else "Server Temp Key: X25519") in ask().stdout
+    for group, offered in (("X25519", True), ("P-256", True), ("P-384", True), ("P-521", False), ("X448", False)):
+        assert (ask(f"-groups {group}").rc == 0) is offered, group
+
+
 def test_security_headers(host):
     head = host.check_output(f"{CURL} --head -X GET {SITE}/health").lower()
     for header in ("x-content-type-options: nosniff", "x-frame-options: sameorigin", "referrer-policy:"):

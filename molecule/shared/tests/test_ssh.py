@@ -29,6 +29,9 @@ def effective(host):
         ("permitemptypasswords", "no"),
         ("x11forwarding", "no"),
         ("logingracetime", "30"),
+        ("maxstartups", "20:30:100"),
+        ("persourcemaxstartups", "10"),
+        ("persourcenetblocksize", "32:64"),
     ],
 )
 def test_who_has_no_key_stays_out(effective, name, value):
@@ -46,6 +49,7 @@ def test_what_sshd_offers_on_the_wire_is_what_was_declared(host):
 
     for options, refused in (
         (["KexAlgorithms=diffie-hellman-group14-sha256"], "no matching key exchange"),
+        (["KexAlgorithms=curve25519-sha256,curve25519-sha256@libssh.org"], "no matching key exchange"),
         (["HostKeyAlgorithms=ecdsa-sha2-nistp256"], "no matching host key type"),
         (["Ciphers=aes128-cbc"], "no matching cipher"),
         (["Ciphers=aes128-ctr", "MACs=hmac-sha1"], "no matching MAC"),
@@ -69,6 +73,30 @@ def test_a_line_of_somebody_s_that_would_win_is_refused_and_nothing_changes(host
 
 
 @slow
+def test_an_older_client_of_ansible_s_is_let_in_or_told_before_anything_changes(tmp_path):
+    """A client of this machine's that says it knows curve25519 alone."""
+    older = tmp_path / "ssh"
+    older.write_text('#!/bin/sh\n[ "$1 $2" != "-Q kex" ] || { echo curve25519-sha256; exit; }\nexec ssh "$@"\n')
+    older.chmod(0o755)
+    client = {"ansible_ssh_executable": str(older)}
+    run = play("playbooks/site.yml", "--tags", "ssh", "--check", "--diff", variables=client)
+    assert run.returncode == 0 and ",curve25519-sha256,curve25519-sha256@libssh.org" in words(run)
+    run = play("playbooks/site.yml", "--tags", "ssh", variables={**client, "ssh_older_clients": False})
+    assert run.returncode != 0 and "knows none of them" in words(run) and "ssh_older_clients: true" in words(run)
+    assert changes(run) == 0
+
+
+def test_who_holds_the_door_open_keeps_nobody_out(host):
+    """As many connections as one address may have, none of which logs in; another address finds a place all the same."""
+    program = (
+        "import socket, time; held = [socket.create_connection(('127.0.0.1', 22), 5, ('127.0.0.2', 0)) for _number in range(30)]; time.sleep(1);"
+        "said = [item.recv(3) for item in held]; print(said.count(b'SSH'));"
+        "print([socket.create_connection(('127.0.0.1', 22), 5, ('127.0.0.3', 0)).recv(3) for _number in range(5)].count(b'SSH'))"
+    )
+    assert host.check_output(f'python3 -c "{program}"').split() == ["10", "5"]
+
+
+@slow
 def test_a_list_without_the_operator_is_refused(host):
     run = play("playbooks/site.yml", "--tags", "ssh", variables={"ssh_allow_users": ["ann", "bob@10.0.0.0/8"]})
     assert run.returncode != 0 and "ssh_allow_users: ann, bob@10.0.0.0/8 does not name" in words(run)
@@ -85,11 +113,10 @@ def test_a_configuration_with_which_nobody_gets_in_takes_itself_back(host):
 @slow
 def test_a_run_that_is_cut_off_leaves_the_old_configuration(host):
     """The control node is gone between the change and its proof."""
-    host.check_output(
-        f"cp {CONF} /root/right.conf && sed -i 's/^MaxAuthTries.*/MaxAuthTries 2/' {CONF} && {GUARD} apply 3 /root/right.conf"
-    )
+    change = f"sed -i 's/^MaxAuthTries.*/MaxAuthTries 2/' {CONF} && {GUARD} apply 3 /root/right.conf"
+    seen = host.check_output(f"cp {CONF} /root/right.conf && {change} && sshd -T")  # at once: the next login may have to wait
     try:
-        assert "maxauthtries 2" in host.check_output("sshd -T")
+        assert "maxauthtries 2" in seen
         host.check_output("timeout 20 sh -c 'until sshd -T | grep -qx \"maxauthtries 6\"; do sleep 0.5; done'")
         assert host.run(f"{GUARD} prove").rc != 0
     finally:

@@ -64,7 +64,8 @@ def _open_to_all(unit, url, held):
         return ""
     return (
         f"it listens on every address of the host ({address}, port {url.port}) and not on $HOST, which is {url.hostname}; tell it, such as by "
-        "--host $HOST in its command, or in Node by server.listen(process.env.PORT, process.env.HOST). Where it cannot be told, allow: [any_address] leaves it to the firewall"
+        "--host $HOST in its command, or in Node by server.listen(process.env.PORT, process.env.HOST). Where it cannot be told, "
+        "allow: [any_address] leaves it to the firewall"
     )
 
 

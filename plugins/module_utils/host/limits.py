@@ -103,10 +103,8 @@ def cpu(root="/"):
 
 
 def _cpu_quota(folder, version):
-    if version == 2:
-        words = read(f"{folder}/cpu.max").split()
-    else:
-        words = [read(f"{folder}/cpu.cfs_quota_us").strip(), read(f"{folder}/cpu.cfs_period_us").strip()]
+    former = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    words = read(f"{folder}/cpu.max").split() if version == 2 else [read(f"{folder}/{name}").strip() for name in former]
     if len(words) == 2 and all(word.isdigit() for word in words) and int(words[0]) > 0 < int(words[1]):
         return [int(words[0]) / int(words[1])]
     return []

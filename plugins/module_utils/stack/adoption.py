@@ -41,7 +41,7 @@ def _nginx(host):
     return None
 
 
-RESTARTED = "it would get the plan's settings and a restart, and what these databases need is in no sum"
+RESTARTED = "it would get the plan's settings and a restart, and these databases 10 connections each"
 FOUND = {
     "mariadb": _databases("mariadb", "MariaDB", RESTARTED),
     "nginx": _nginx,

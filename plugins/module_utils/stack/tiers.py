@@ -13,6 +13,8 @@ LOOPBACK = "127.0.0.1"
 # Where a host finds what listens on all of its addresses; a server on :: need not take IPv4.
 EVERY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}
 TIERS = ("proxy", "backend", "database", "cache")
+# Those that hold databases.
+SERVERS = ("postgresql", "mariadb")
 
 
 def planned_hosts(groups):
@@ -37,6 +39,9 @@ def plan_hosts(names, hostvars, groups):
             raise ValueError(f"inventory: {name!r} is in no tier. Put it into one or more of the groups {', '.join(TIERS)}.")
         snapshot = hostvars[name]["mainstay_host"]
         hosts[name] = {"tiers": tiers, "memory_mb": snapshot["memory_mb"], "cpus": snapshot["cpus"]}
+        others = {server: found for server in SERVERS if (found := _databases(snapshot.get(server) or {}))} if "database" in tiers else {}
+        if others:
+            hosts[name]["databases"] = others
         ports = recorded_ports(snapshot.get("paths") or {})
         if ports:
             hosts[name]["redis_ports"] = ports
@@ -46,6 +51,11 @@ def plan_hosts(names, hostvars, groups):
         if len(names) > 1:
             hosts[name]["address"] = _own_address(name, hostvars[name].get("mainstay_address"))
     return hosts
+
+
+def _databases(server):
+    """The databases in a server, but those that come with it or stand there for the time of a drill."""
+    return sorted(name for name in server.get("databases") or {} if name != "postgres" and not name.startswith("mainstay_"))
 
 
 def _own_address(name, text):

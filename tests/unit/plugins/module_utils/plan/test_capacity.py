@@ -461,6 +461,15 @@ def test_every_database_host_carries_all_connections():
     assert any("db, db2 are all of the tier database" in warning for warning in plan["advice"])
 
 
+def test_databases_that_nobody_declares_are_counted():
+    """Ten connections each, and their memory; the app's own is none of them."""
+    hosts = one_host(4096, 2, databases={"postgresql": ["blog", "shop", "wiki"], "mariadb": ["old"]})
+    alone, beside = (capacity.plan(APPS, 100, given) for given in (one_host(4096, 2), hosts))
+    stacks.check_plan(beside, APPS, hosts)
+    assert beside["connections"]["postgresql"]["parts"]["others"] == 20 and "others" not in alone["connections"]["postgresql"]["parts"]
+    assert beside["connections"]["postgresql"]["limit"] > alone["connections"]["postgresql"]["limit"]
+
+
 # --- refused and advised -------------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,17 @@ def test_a_host_alone_needs_no_address():
     }
 
 
+def test_the_databases_on_a_host_are_told_but_those_that_come_with_a_server():
+    """A drill's come and go, and a plan that went with them would restart the server."""
+    found = {
+        "postgresql": {"databases": {"postgres": "postgres", "shop": "shop", "mainstay_drill_shop": "postgres"}},
+        "mariadb": {"databases": {}},
+    }
+    hostvars = {name: {**HOSTVARS[name], "mainstay_host": {**HOSTVARS[name]["mainstay_host"], **found}} for name in HOSTVARS}
+    hosts = stack_tiers.plan_hosts(["web1", "db1"], hostvars, GROUPS)
+    assert hosts["db1"]["databases"] == {"postgresql": ["shop"]} and "databases" not in hosts["web1"]
+
+
 @pytest.mark.parametrize("address", [None, "", "db1.example.com", "127.0.0.1", "::1", "0.0.0.0"])
 def test_an_address_that_leads_nowhere_is_refused(address):
     hostvars = {**HOSTVARS, "db1": {**HOSTVARS["db1"], "mainstay_address": address}}

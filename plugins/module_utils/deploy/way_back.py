@@ -13,15 +13,20 @@ from ..stack.apps import normalise
 from ..stack.instances import link_target, recorded
 from ..stack.refusal import DeclarationError
 
-# Seconds in which an incident of a process is its new release's own; what fails later has failed for another reason, mostly.
+# Seconds in which what fails is the new release's own fault; what fails later has failed for another reason, mostly.
 PROVEN_AFTER = 600
+# What a release is to blame for: a process that ends again and again. One that ended once may have met a moment.
+OWN_FAULTS = ("failed", "flapping", "loop", "oom")
+OWN_TIMES = 3
+# Seconds for which the agent may go on telling of instances that a refused deploy has stopped.
+AFTERWARDS = 30
 
 
 def way_back(apps, host, histories=(), name="", wanted=""):
     """The releases with one app back at an earlier one, all others as they are, and what is to be told of it.
 
-    The way back is the release that served before. Where that one had an incident of its own soon after it took over, it is the newest
-    one before it that had none.
+    The way back is the release that served before. Where that one failed soon after it took over, it is the newest one before it that
+    did not.
 
     :param host: the host's snapshot, with its releases.
     :param histories: what ``mainstay history --json`` says on each host that runs the apps; one that is silent says nothing against any.
@@ -72,35 +77,51 @@ def _choose(name, before, here, histories):
         (deploy["time"], deploy["to"])
         for history in histories
         for deploy in _deploys(name, history)
-        if deploy["to"] in here and deploy["to"] not in failed
+        if _took_over(deploy) and deploy["to"] in here and deploy["to"] not in failed
     )
-    why = f"{name}: {before}, which served before, had an incident {failed[before]}"
+    why = f"{name}: {before}, which served before, failed {failed[before]}"
     if not served:
         return before, [f"{why}; no other release is left to return to, so it is this one"]
-    return served[-1][1], [f"{why}; the way back is {served[-1][1]}, which had none"]
+    return served[-1][1], [f"{why}; the way back is {served[-1][1]}, which did not"]
 
 
 def failures(name, history):
-    """{release: "40 s after its deploy (crash: …)"} of an app's releases that had an incident of their own soon after they took over."""
+    """{release: "40 s after its deploy (crash of shop-web, 5 times)"} of an app's releases that failed soon after they took over.
+
+    What fails while another deploy is under way is that one's doing.
+    """
     found, deploys = {}, _deploys(name, history)
+    spans = [(item["time"] - item.get("seconds", 0), item["time"] + AFTERWARDS * (item.get("result") != "succeeded")) for item in deploys]
     for number, deploy in enumerate(deploys):
-        end = min([deploy["time"] + PROVEN_AFTER, *(later["time"] for later in deploys[number + 1 : number + 2])])
-        for incident in history.get("incidents") or ():
-            if incident.get("app") != name or not incident.get("process"):
-                continue
+        until = deploy["time"] + PROVEN_AFTER
+        until = min([until, *(start for (start, _end), later in zip(spans[number + 1 :], deploys[number + 1 :]) if _took_over(later))])
+        for incident in history.get("incidents") or () if _took_over(deploy) else ():
             began = _moment(incident.get("opened"))
-            if began is not None and deploy["time"] <= began < end:
-                seconds = round(began - deploy["time"])
-                found.setdefault(deploy["to"], f"{seconds} s after its deploy ({incident.get('kind')} of {name}-{incident['process']})")
+            if (
+                _is_to_blame(name, incident)
+                and began is not None
+                and deploy["time"] <= began < until
+                and not any(start <= began <= end for start, end in spans[number + 1 :])
+            ):
+                what = f"{incident.get('kind')} of {name}-{incident['process']}, {incident.get('times', 1)} times"
+                found.setdefault(deploy["to"], f"{round(began - deploy['time'])} s after its deploy ({what})")
     return found
 
 
+def _is_to_blame(name, incident):
+    is_own = incident.get("app") == name and incident.get("process")
+    return is_own and (incident.get("kind") in OWN_FAULTS or incident.get("times", 1) >= OWN_TIMES)
+
+
+def _took_over(deploy):
+    return deploy.get("result") == "succeeded"
+
+
 def _deploys(name, history):
-    """The deploys of an app that succeeded, oldest first."""
-    mine = [
-        item for item in history.get("deploys") or () if item.get("app") == name and item.get("result") == "succeeded" and item.get("to")
-    ]
-    return sorted(mine, key=lambda item: item["time"])
+    """The deploys of an app, oldest first."""
+    return sorted(
+        (item for item in history.get("deploys") or () if item.get("app") == name and item.get("to")), key=lambda item: item["time"]
+    )
 
 
 def _moment(text):

@@ -39,11 +39,11 @@ def _deploy(minutes, release, **changes):
 
 def _incident(moment, **changes):
     """As `mainstay history --json` told one after a process had been killed."""
-    found = {"id": "1795940138-shop-web@8100", "state": "recovered", "times": 1, "actions": [], "events": [], "kind": "crash"}
+    found = {"id": "1795940138-shop-web@8100", "state": "recovered", "times": 5, "actions": [], "events": [], "kind": "crash"}
     return {**found, "app": "shop", "process": "web", "instance": "8100", "opened": moment, **changes}
 
 
-DEPLOYS = [_deploy(0, "oldest"), _deploy(60, "older"), _deploy(120, "old"), _deploy(125, "new")]
+DEPLOYS = [_deploy(0, "oldest"), _deploy(60, "older"), _deploy(120, "old"), _deploy(125, "new"), _deploy(128, "bad", result="refused")]
 # 74 s after BEGAN, and the same two hours later
 FIRST, LAST = "2026-11-29T08:15:38.040Z", "2026-11-29T10:15:38.040Z"
 
@@ -52,12 +52,16 @@ FIRST, LAST = "2026-11-29T08:15:38.040Z", "2026-11-29T10:15:38.040Z"
     ("incidents", "expected"),
     [
         ([], {}),
-        ([_incident(FIRST)], {"oldest": "74 s after its deploy (crash of shop-web)"}),
-        ([_incident(LAST)], {"old": "74 s after its deploy (crash of shop-web)"}),
+        ([_incident(FIRST)], {"oldest": "74 s after its deploy (crash of shop-web, 5 times)"}),
+        ([_incident(LAST)], {"old": "74 s after its deploy (crash of shop-web, 5 times)"}),
+        ([_incident(LAST, times=2)], {}),  # anything may end once or twice
+        ([_incident(LAST, times=1, kind="oom")], {"old": "74 s after its deploy (oom of shop-web, 1 times)"}),
         ([_incident(LAST, app="job")], {}),
         ([{"id": "x", "server": "postgresql", "kind": "down", "opened": LAST}], {}),  # a server's is no app's
         ([_incident("2026-11-29T08:35:38.040Z")], {}),  # twenty minutes later it was proven
-        ([_incident("2026-11-29T10:20:00.000Z")], {"new": "36 s after its deploy (crash of shop-web)"}),
+        ([_incident("2026-11-29T10:19:30.000Z")], {"new": "6 s after its deploy (crash of shop-web, 5 times)"}),
+        ([_incident("2026-11-29T10:18:50.000Z")], {}),  # while the deploy of "new" was under way
+        ([_incident("2026-11-29T10:22:10.000Z")], {}),  # instances of one that was refused
         ([_incident("yesterday"), _incident(None), {}], {}),
     ],
 )
@@ -73,8 +77,8 @@ def test_the_way_back_is_what_served_before():
 @pytest.mark.parametrize(
     ("releases", "deploys", "expected", "told"),
     [
-        (("new", "old", "older", "oldest"), DEPLOYS, "older", "the way back is older, which had none"),
-        (("new", "old", "oldest"), DEPLOYS, "oldest", "the way back is oldest, which had none"),  # void, or pruned
+        (("new", "old", "older", "oldest"), DEPLOYS, "older", "the way back is older, which did not"),
+        (("new", "old", "oldest"), DEPLOYS, "oldest", "the way back is oldest, which did not"),  # void, or pruned
         (("new", "old"), DEPLOYS, "old", "no other release is left to return to, so it is this one"),
         (("new", "old", "older"), [*DEPLOYS[:1], {**DEPLOYS[1], "result": "refused"}, *DEPLOYS[2:]], "old", "no other release is left"),
     ],
@@ -84,7 +88,7 @@ def test_one_that_failed_soon_is_passed_over(releases, deploys, expected, told):
     histories = [{"deploys": deploys, "incidents": []}, {"deploys": deploys, "incidents": [_incident(LAST)]}]
     found = way_back(APPS, _host(releases=releases), histories, "shop")
     assert found["releases"] == {"job": "one", "shop": expected}
-    assert found["told"][0].startswith("shop: old, which served before, had an incident 74 s after its deploy (crash of shop-web); ")
+    assert found["told"][0].startswith("shop: old, which served before, failed 74 s after its deploy (crash of shop-web, 5 times); ")
     assert told in found["told"][0]
 
 

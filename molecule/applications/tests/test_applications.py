@@ -87,7 +87,7 @@ def test_a_websocket_opens(host):
     )
     told = host.run(
         "curl --silent --insecure --http1.1 --include --no-buffer --max-time 2 --resolve flows.example.com:443:127.0.0.1"
-        f" {head} https://flows.example.com/comms"
+        f" {head} https://flows.example.com/comms | head --lines=1"  # what follows may be frames, which are no text
     ).stdout
     assert told.startswith("HTTP/1.1 101 "), told
 
@@ -151,8 +151,8 @@ def test_a_rollback_passes_over_a_release_that_failed_soon(host):
     run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
     assert run.returncode == 0, run.stdout[-4000:]
     failed = host.file("/srv/data/current").linked_to.rpartition("/")[2]
-    host.check_output("for kill in 1 2 3 4; do systemctl kill --signal=KILL 'data-web@*.service'; sleep 4; done")
-    assert json.loads(host.check_output("mainstay history --json data"))["incidents"][-1]["times"] >= 3
+    host.check_output("for kill in 1 2 3 4 5 6 7; do systemctl kill --signal=KILL 'data-web@*.service'; sleep 3; done")
+    assert json.loads(host.check_output("mainstay history --json data"))["incidents"][-1]["kind"] == "loop"
 
     apps["data"]["source"]["requirements"].append("itsdangerous==2.2.0")
     run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})

@@ -14,7 +14,7 @@ from ..host.snapshot import system_name
 from ..release.identity import BUILT_ON, LOCKS, on_system
 from ..stack.apps import normalise
 from ..stack.containers import volume
-from ..stack.instances import RECORDS, job, link_target, names, next_numbers, record, record_path, recorded
+from ..stack.instances import RECORDS, job, link_target, marked, names, next_numbers, record, record_path, recorded
 from ..stack.processes import instance_numbers
 from ..stack.refusal import DeclarationError
 from ..stack.remains import installed, owner
@@ -146,7 +146,7 @@ def _left(surge_mb, app):
 
 def _app(app, release, plan, variables, options, host):
     paths, running = host.get("paths") or {}, set(host.get("running") or ())
-    release = on_system(release, system_name(host.get("distribution") or {}), _built_on(paths, app["root"]))
+    release = on_system(release, system_name(host.get("distribution") or {}), marked(paths, app["root"], BUILT_ON))
     planned_units = {
         name: (unit(app, process, plan.get(name, {}), options, variables), numbers)
         for name, process in app["processes"].items()
@@ -190,12 +190,6 @@ def _app(app, release, plan, variables, options, host):
         "processes": processes,
         "units": [described for described, _numbers in planned_units.values()],
     }
-
-
-def _built_on(paths, root):
-    """{release: the system it was built on} of the releases of an app on the host."""
-    links = re.compile(rf"{re.escape(root)}/releases/([^/]+)/{re.escape(BUILT_ON)}")
-    return {match[1]: link_target(paths, path) for path in paths if (match := links.fullmatch(path))}
 
 
 def _surge(process, numbers):

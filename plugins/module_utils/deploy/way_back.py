@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 
 from ..release.identity import COMPLETE
 from ..stack.apps import normalise
-from ..stack.instances import link_target, recorded
+from ..stack.instances import link_target, marked, recorded
 from ..stack.refusal import DeclarationError
 
 # Seconds in which what fails is the new release's own fault; what fails later has failed for another reason, mostly.
@@ -47,7 +46,7 @@ def way_back(apps, host, histories=(), name="", wanted=""):
     if not name and len(previous) > 1:
         raise DeclarationError("mainstay_app", name, f"Say which one: -e mainstay_app=NAME, one of {', '.join(previous)}.")
     name = name or next(iter(previous), "")
-    here = _complete(paths, name) - {releases.get(name)}
+    here = set(marked(paths, f"/srv/{name}", COMPLETE)) - {releases.get(name)}
     if wanted and name in releases:
         if wanted not in here:
             raise DeclarationError("mainstay_release", wanted, f"Name one that the host has: {', '.join(sorted(here)) or 'there is none'}.")
@@ -58,12 +57,6 @@ def way_back(apps, host, histories=(), name="", wanted=""):
         )
     chosen, told = _choose(name, previous[name], here, histories)
     return {"releases": {**releases, name: chosen}, "told": told}
-
-
-def _complete(paths, name):
-    """The releases of an app that are whole on the host."""
-    marker = re.compile(rf"/srv/{re.escape(name)}/releases/([^/]+)/{re.escape(COMPLETE)}")
-    return {match[1] for path in paths if (match := marker.fullmatch(path))}
 
 
 def _choose(name, before, here, histories):
@@ -91,20 +84,15 @@ def failures(name, history):
     What fails while another deploy is under way is that one's doing.
     """
     found, deploys = {}, _deploys(name, history)
-    spans = [(item["time"] - item.get("seconds", 0), item["time"] + AFTERWARDS * (item.get("result") != "succeeded")) for item in deploys]
-    for number, deploy in enumerate(deploys):
-        until = deploy["time"] + PROVEN_AFTER
-        until = min([until, *(start for (start, _end), later in zip(spans[number + 1 :], deploys[number + 1 :]) if _took_over(later))])
-        for incident in history.get("incidents") or () if _took_over(deploy) else ():
-            began = _moment(incident.get("opened"))
-            if (
-                _is_to_blame(name, incident)
-                and began is not None
-                and deploy["time"] <= began < until
-                and not any(start <= began <= end for start, end in spans[number + 1 :])
-            ):
-                what = f"{incident.get('kind')} of {name}-{incident['process']}, {incident.get('times', 1)} times"
-                found.setdefault(deploy["to"], f"{round(began - deploy['time'])} s after its deploy ({what})")
+    spans = [(item["time"] - item.get("seconds", 0), item["time"] + (0 if _took_over(item) else AFTERWARDS)) for item in deploys]
+    for incident in history.get("incidents") or ():
+        began = _moment(incident.get("opened"))
+        if began is None or not _is_to_blame(name, incident) or any(start <= began < end for start, end in spans):
+            continue
+        deploy = next((item for item in reversed(deploys) if _took_over(item) and item["time"] <= began), None)
+        if deploy and began - deploy["time"] < PROVEN_AFTER:
+            what = f"{incident.get('kind')} of {name}-{incident['process']}, {incident.get('times', 1)} times"
+            found.setdefault(deploy["to"], f"{round(began - deploy['time'])} s after its deploy ({what})")
     return found
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from .proof import bounds
+
 # ssh's own words for a way over another host.
 INDIRECT = re.compile(r"(^|\s)-J|ProxyJump|ProxyCommand", re.IGNORECASE)
 
@@ -49,9 +51,9 @@ def outside(rules, listeners, address, connection="ssh", ssh_arguments="", asked
         if rule.get("protocol", "tcp") == "tcp" and not rule.get("from") and re.fullmatch(r"\d+", str(rule["port"]))
     }
     ports = [] if why_not else sorted(world & heard)
-    bounds = [[int(number) for number in item.split("-")] for item in closed]
+    behind = bounds(closed)
     admitted = {str(rule["port"]) for rule in rules}
-    shut = [port for port in sorted(heard) if str(port) not in admitted and any(first <= port <= last for first, last in bounds)]
+    shut = [port for port in sorted(heard) if str(port) not in admitted and any(first <= port <= last for first, last in behind)]
     reached = f"the control node reaches {', '.join(f'{port}/tcp' for port in ports)} at {address}"
     return {
         "address": address,

@@ -138,14 +138,20 @@ def _owner(item):
     return f"{name} of {item['unit']}" if item.get("unit") else name
 
 
+def bounds(ports):
+    """[first, last] of each port, or range as ``8000-8003``."""
+    ends = [[int(number) for number in str(item).split("-")] for item in ports]
+    return [[item[0], item[-1]] for item in ends]
+
+
 def undeclared_listeners(listeners, ports):
     """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared."""
-    bounds = [[int(number) for number in str(item).split("-")] for item in ports]
+    declared = bounds(ports)
     return [
         f"{item['protocol']} {item['address']}:{item['port']} by {_owner(item)}"
         for item in listeners
         if is_public(item["address"])
-        and not any(bound[0] <= item["port"] <= bound[-1] for bound in bounds)
+        and not any(first <= item["port"] <= last for first, last in declared)
         and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
     ]
 

@@ -31,6 +31,12 @@ def link_target(paths, link):
     return (paths.get(link) or {}).get("target") or ""
 
 
+def marked(paths, root, marker):
+    """The releases of an app that a snapshot's paths show with a marker, each with where it leads if it is a link."""
+    pattern = re.compile(rf"{re.escape(root)}/releases/([^/]+)/{re.escape(marker)}")
+    return {match[1]: link_target(paths, path) for path in paths if (match := pattern.fullmatch(path))}
+
+
 def recorded(paths, app, process):
     """The record of a process in the paths of a snapshot: release, digest and numbers; None where there is none."""
     match = re.fullmatch(r"([^:]+):([^:]+):(\d+(?:,\d+)*)", link_target(paths, record_path(app, process)))

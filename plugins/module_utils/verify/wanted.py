@@ -133,11 +133,10 @@ def _open(host, rules, behind):
     bounds = {
         "world": [[port, port] for port in host.get("ssh_ports") or ()],
         "some": [],
-        "behind": [[int(number) for number in item.split("-")] for item in behind],
+        "behind": proof.bounds(behind),
     }
     for rule in rules:
-        ends = [int(number) for number in str(rule["port"]).split("-")]
-        bounds["some" if rule.get("from") else "world"].append([ends[0], ends[-1]])
+        bounds["some" if rule.get("from") else "world"] += proof.bounds([rule["port"]])
     return bounds
 
 

@@ -231,6 +231,30 @@ def test_the_second_of_two_deploys_is_refused(host, shop):
     assert first.wait(200) == 0, first.stdout.read()[-3000:]
 
 
+def test_a_release_that_fails_soon_is_left_by_the_host_itself(host, shop):
+    if host.run("test -e /var/lib/mainstay/ways-back/shop.json").rc:  # where this test runs alone
+        shop.change()
+        assert shop.deploy().returncode == 0
+    new, before = host.check_output("readlink /srv/shop/current /srv/shop/previous").split()
+    declared = json.loads(host.file("/etc/mainstay/agent.json").content_string)["processes"]
+    unit = next(entry["unit"] for entry in declared if entry["process"] == "web")
+    for _each in range(3):
+        host.check_output(f"kill -9 $(systemctl show --property=MainPID --value {unit})")
+        time.sleep(7)  # the agent looks every five seconds, and counts what it has seen
+    for _each in range(40):
+        if host.run("test -e /var/lib/mainstay/ways-back/shop.json -o -e /run/lock/mainstay/shop.deploy").rc:
+            break
+        time.sleep(1)
+    last = json.loads(host.file("/var/lib/mainstay/deploys.jsonl").content_string.splitlines()[-1])
+    assert (last["by"].partition("@")[0], last["result"]) == ("agent", "succeeded"), last
+    assert (f"releases/{last['from']}", f"releases/{last['to']}") == (new, before)
+    assert host.check_output("readlink /srv/shop/current") == before
+    assert not host.file(f"/srv/shop/{new}/.complete").exists, "it is void"
+    assert set(host.check_output("for pid in $(pgrep -u shop); do readlink /proc/$pid/cwd; done").split()) == {f"/srv/shop/{before}"}
+    assert host.run("curl --silent --insecure --fail https://127.0.0.1/ready").rc == 0
+    assert shop.deploy("playbooks/rollback.yml").returncode != 0, "there is no way further back"
+
+
 @pytest.mark.parametrize("sign", KILL_AT)
 def test_a_control_node_that_dies_leaves_a_site_that_serves(host, shop, visitor, sign):
     shop.change()

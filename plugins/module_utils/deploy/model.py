@@ -14,7 +14,7 @@ from ..host.snapshot import system_name
 from ..release.identity import BUILT_ON, LOCKS, on_system
 from ..stack.apps import normalise
 from ..stack.containers import volume
-from ..stack.instances import RECORDS, job, link_target, marked, names, next_numbers, record, record_path, recorded
+from ..stack.instances import RECORDS, WAYS_BACK, job, link_target, marked, names, next_numbers, record, record_path, recorded
 from ..stack.processes import instance_numbers
 from ..stack.refusal import DeclarationError
 from ..stack.remains import installed, owner
@@ -206,7 +206,11 @@ def _process(app, process, described, numbers, release, variables, options, path
     found = recorded(paths, app, process)
     live = found["numbers"] if found else []
     content = {name: value for name, value in described.items() if name != "description"}
-    digest = _digest(release, variables, content, options["template"])
+
+    def digest_of(release):
+        return _digest(release, variables, content, options["template"])
+
+    digest = digest_of(release)
     count = numbers["instances"]
     if found and found["digest"] == digest and len(live) == count:
         mode, chosen = "kept", live
@@ -231,6 +235,9 @@ def _process(app, process, described, numbers, release, variables, options, path
         "stopped": [name for name in units if name not in running],
         "record_path": record_path(app, process),
         "new_record": record(release, digest, chosen),
+        # Where the code alone has changed, the release before runs with what the new one is given.
+        "same_settings": bool(found) and found["digest"] == digest_of(found["release"]),
+        "way_back": record(found["release"], found["digest"], chosen) if found else "",
         "drain": process["drain"],
         "probes": _probes(app, process, chosen, options),
     }
@@ -256,6 +263,7 @@ def _files(app, described):
         {"dest": f"{app['root']}/instances", "state": "directory", "mode": "0755"},
         {"dest": f"/etc/mainstay/{app['name']}", "state": "directory", "mode": "0750", "group": app["user"]},
         {"dest": RECORDS, "state": "directory", "mode": "0700"},
+        {"dest": WAYS_BACK, "state": "directory", "mode": "0755"},
         {
             "dest": app["env_file"],
             "template": "env.j2",

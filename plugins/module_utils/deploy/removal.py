@@ -13,7 +13,7 @@ from ..derive.redis import DATA as REDIS_DATA
 from ..derive.redis import POLICIES
 from ..stack import remains
 from ..stack.apps import BUILD_SUFFIX, RESERVED_NAMES, normalise
-from ..stack.instances import RECORDS, link_target
+from ..stack.instances import RECORDS, WAYS_BACK, link_target
 from ..stack.processes import NAME
 from ..stack.redis_ports import RECORDS as REDIS_RECORDS
 from ..stack.redis_ports import instance_name
@@ -72,6 +72,7 @@ def places(name):
         f"{UNITS}/{name}-*@.timer",
         f"{UNITS}/{run_mount(name)}",
         f"{RECORDS}/{name}-*",
+        f"{WAYS_BACK}/{name}.json",
         f"{STAMPS}{name}-*@*.timer",
         f"{remains.REMOVED}/{name}",
         f"/srv/{name}",
@@ -158,7 +159,7 @@ def _units(name, found, known):
 def _configuration(name, paths):
     """The files and links that run the app, and the folders they leave empty."""
     fixed = {f"/etc/mainstay/{name}", f"/etc/mainstay/{name}/env", f"{UNITS}/{name}.target", f"{UNITS}/{name}.target.wants"}
-    fixed |= {f"{UNITS}/multi-user.target.wants/{name}.target", f"{UNITS}/{run_mount(name)}"}
+    fixed |= {f"{UNITS}/multi-user.target.wants/{name}.target", f"{UNITS}/{run_mount(name)}", f"{WAYS_BACK}/{name}.json"}
     for instance in _redis(name).values():
         dropins = f"{UNITS}/redis-server@{instance}.service.d"
         fixed |= {f"/etc/redis/redis-{instance}.conf", dropins, f"{dropins}/mainstay.conf", f"{REDIS_RECORDS}/{instance}"}

@@ -9,10 +9,11 @@ second set; :func:`completion` puts it on record and retires the old set. Until 
 
 from __future__ import annotations
 
+import json
 import re
 
 from ..release.identity import COMPLETE
-from ..stack.instances import names
+from ..stack.instances import WAYS_BACK, names
 from ..text import mask
 from .model import instance_links
 from .units import UNITS
@@ -107,12 +108,13 @@ def _times(app, built, start, watch):
     return {"build": round(building, 1), "migrate": round(migrating, 1), "start": start, "watch": watch}
 
 
-def completion(described, built=(), start=0, watch=0):
+def completion(described, built=(), start=0, watch=0, alone=False):
     """What puts the new state on record and ends the old one; ``drains`` wait until nobody is connected to it any more.
 
     :param built: what the module ``release`` returned for the apps, with the seconds of its steps.
     :param start: seconds until what started beside the old was healthy.
     :param watch: seconds that it was watched.
+    :param alone: whether no other host runs the apps: only then this one may return to the release before by itself.
     """
     found = {"files": [], "drains": [], "stopped": [], "audit": {}}
     for app in described["apps"].values():
@@ -130,6 +132,7 @@ def completion(described, built=(), start=0, watch=0):
             # After a rollback the way back would lead to the release that had to go.
             way_back = {"state": "absent"} if app["rollback"] else {"link": f"releases/{app['previous']}"}
             found["files"].append({"dest": f"{app['root']}/previous", **way_back})
+        found["files"].append(_way_back(app, alone))
         for process in app["processes"]:
             found["files"].append({"dest": process["record_path"], "link": process["new_record"]})
             retired = _retired(process)
@@ -138,6 +141,31 @@ def completion(described, built=(), start=0, watch=0):
             if retired and process["port"] and process["drain"]:
                 found["drains"].append(_drain(process, retired))
     return found
+
+
+def _way_back(app, alone):
+    """What the host needs to return by itself; nothing where more than the code has changed, or the way back has just been taken."""
+    dest, root = f"{WAYS_BACK}/{app['name']}.json", app["root"]
+    before = {process["record"]["release"] if process["record"] else "" for process in app["processes"]}
+    same = all(process["same_settings"] for process in app["processes"]) and not app["stale_records"] and not app["orphans"]
+    if not alone or not same or before != {app["previous"]} or app["previous"] == app["release"] or app["rollback"]:
+        return {"dest": dest, "state": "absent"}
+    links = {
+        path: link
+        for process in app["processes"]
+        for number in process["numbers"]
+        for path, link in instance_links(app, process, number, app["previous"]).items()
+        if path.startswith(root)
+    }
+    way = {
+        "from": app["release"],
+        "to": app["previous"],
+        "links": {f"{root}/current": f"releases/{app['previous']}", **links},
+        "records": {process["record_path"]: process["way_back"] for process in app["processes"]},
+        "absent": [f"{root}/previous"],
+        "void": f"{root}/releases/{app['release']}/{COMPLETE}",
+    }
+    return {"dest": dest, "content": json.dumps(way, indent=2) + "\n"}
 
 
 def _without(app, process, numbers):

@@ -11,12 +11,10 @@ from ..release.identity import COMPLETE
 from ..stack.apps import normalise
 from ..stack.instances import link_target, marked, recorded
 from ..stack.refusal import DeclarationError
+from .blame import PROVEN_AFTER, repeats
 
-# Seconds in which what fails is the new release's own fault; what fails later has failed for another reason, mostly.
-PROVEN_AFTER = 600
-# What a release is to blame for: a process that ends again and again. One that ended once may have met a moment.
-OWN_FAULTS = ("failed", "flapping", "loop", "oom")
-OWN_TIMES = 3
+# Whoever returns by hand may choose: what was out of memory once will be again, mostly.
+OOM = "oom"
 # Seconds for which the agent may go on telling of instances that a refused deploy has stopped.
 AFTERWARDS = 30
 
@@ -98,7 +96,8 @@ def failures(name, history):
 
 def _is_to_blame(name, incident):
     is_own = incident.get("app") == name and incident.get("process")
-    return is_own and (incident.get("kind") in OWN_FAULTS or incident.get("times", 1) >= OWN_TIMES)
+    kind = incident.get("kind")
+    return is_own and (kind == OOM or repeats(kind, incident.get("times", 1)))
 
 
 def _took_over(deploy):

@@ -16,6 +16,8 @@ from .apps import normalise
 from .processes import instance_numbers, port_range
 
 RECORDS = "/var/lib/mainstay/backend"
+# Of each app that can return by itself to the release that served before: which one, and what the records say then.
+WAYS_BACK = "/var/lib/mainstay/ways-back"
 
 
 def record_path(app, process):

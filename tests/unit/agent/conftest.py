@@ -56,7 +56,11 @@ class World:
     def __init__(self, tmp_path, names, settings=None, probe=True, servers=()):
         self.clock = Clock()
         self.paths = Paths(
-            *(str(tmp_path / name) for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "sock"))
+            *(
+                str(tmp_path / name)
+                for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "sock", "deploys.jsonl")
+            ),
+            ways_back=str(tmp_path / "ways-back"),
         )
         self.booted_at = 0.0
         self.units = {

@@ -42,6 +42,7 @@ class Host:
                 for name in ("agent.json", "state.json", "incidents.jsonl", "maintenance.json", "locks", "s", "deploys")
             ),
             run=str(tmp_path),
+            ways_back=str(tmp_path / "ways-back"),
         )
         self.configure()
         self.live = {

@@ -392,6 +392,7 @@ class TestActuator:
             ("revive", [FAILED], ["reset-failed", "start"]),
             ("reset", [RUNNING], ["reset-failed"]),
             ("observe", [RUNNING], []),
+            ("rollback", [FAILED], ["rollback"]),
         ],
     )
     def test_the_verbs(self, clock, action, states, asked):
@@ -438,12 +439,14 @@ class TestHelper:
 
     @pytest.mark.parametrize("verb", list(act.VERBS))
     def test_what_is_granted(self, verb):
-        unit, other = (act.RECLAIM, self.UNITS[0]) if verb == "reclaim" else (self.UNITS[0], act.RECLAIM)
-        argv = act.command(json.dumps({"verb": verb, "unit": unit}), self.UNITS)
+        own = {"reclaim": act.RECLAIM, "rollback": "mainstay-rollback@shop.service"}
+        unit = own.get(verb, self.UNITS[0])
+        argv = act.command(json.dumps({"verb": verb, "unit": unit}), self.UNITS, ["shop"])
         assert argv[0] == "systemctl"
         assert argv[-2:] == ["--", unit]
-        with pytest.raises(ValueError, match="is not declared"):
-            act.command(json.dumps({"verb": verb, "unit": other}), self.UNITS)
+        for other in {*own.values(), *self.UNITS, "mainstay-rollback@blog.service"} - {unit}:
+            with pytest.raises(ValueError, match="is not declared"):
+                act.command(json.dumps({"verb": verb, "unit": other}), self.UNITS, ["shop"])
 
     @pytest.mark.parametrize(
         "line",

@@ -10,6 +10,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from .act import ROLLBACK
 from .evidence import collect
 from .units import SystemdError
 
@@ -68,11 +69,14 @@ class Actuator:
     def perform(self, action, process, invocation):
         done = Done(True)
         try:
-            if action not in ("observe", "reset", "reclaim"):
+            if action not in ("observe", "reset", "reclaim", "rollback"):
                 self._check(action, process, invocation)
             if action not in ("reset", "reclaim"):
                 done.evidence = collect(self.systemd, process.unit, self.settings.evidence_lines)
-            getattr(self, f"_{action}")(process.unit, invocation, done.steps)
+            if action == "rollback":
+                self._rollback(process.app, done.steps)
+            else:
+                getattr(self, f"_{action}")(process.unit, invocation, done.steps)
         except (HelperError, SystemdError) as error:
             done.ok, done.error = False, str(error)
         return done
@@ -125,6 +129,11 @@ class Actuator:
     def _reclaim(self, unit, invocation, steps):
         """What was freed is on record when it has been."""
         self.helper("reclaim", unit)
+
+    def _rollback(self, app, steps):
+        """The unit that does it says in its journal, and in the record of deploys, how it went."""
+        self.helper("rollback", ROLLBACK.format(app))
+        steps.append("return to the release before")
 
     def _revive(self, unit, invocation, steps):
         """systemd gave up: one more start."""

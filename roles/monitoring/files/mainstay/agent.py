@@ -29,6 +29,7 @@ from .resources import Resources
 from .server_watch import ServerWatch
 from .units import Systemd, SystemdError
 from .watch import Watch
+from .ways_back import failed_release
 
 DRY_RUN = Hold("dry run: nothing is done")
 LONGEST_WAIT = 10  # seconds; systemd's watchdog wants a sign of life every 30
@@ -65,6 +66,7 @@ class Agent:
         self.probing = {}  # unit: time of the probe under way
         self.acting = set()  # units an action is under way for
         self.wake = now
+        self.returned = {}  # app: the release that it has been asked to leave
         self.stale = 0.0  # failures of probes sent until this moment do not count
         self.complaint = ""
 
@@ -248,10 +250,27 @@ class Agent:
                 self.limits.forget(unit)
                 self._start("reset", watch)
 
+        if self.settings.rollback:
+            self._leave_failed_releases()
         for name, resource in self.resource_watches.items():
             action = resource.wants()
             if action:
                 self._answer(now, name, resource, action)
+
+    def _leave_failed_releases(self):
+        """What goes wrong again and again since a deploy is no restart's to mend; each release is left once."""
+        for watch in self.watches.values():
+            app = getattr(watch.process, "app", None)
+            release = failed_release(self.paths, watch.process, watch.incident)
+            if not release or self.returned.get(app) == release or watch.process.unit in self.acting:
+                continue
+            hold = self.guards.hold(watch.process)
+            if hold or self.settings.dry_run:
+                self._record(watch, watch.hold(hold or DRY_RUN))
+                continue
+            self.returned[app] = release
+            self._record(watch, watch.acted("rollback"), evidence=False)
+            self._start("rollback", watch)
 
     def _answer(self, now, name, resource, action):
         """A disk is cleared, or a process that leaks is started anew, within the limits of all restarts."""

@@ -34,6 +34,7 @@ COMMANDS = {
     "start": "start an app or a process",
     "stop": "stop an app or a process; it stays stopped until it is started again",
     "restart": "restart an app or a process, one instance after the other",
+    "rollback": "return an app to the release that served before, where only its code has changed",
     "run": "run a command in an app's release, as its user, with its environment",
     "clean": "free an app's ports from stray processes of its user",
     "maintenance": "tell the agent to keep its hands off for a while",

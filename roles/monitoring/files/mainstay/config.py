@@ -43,6 +43,7 @@ class Settings:
     queue_stuck_after: int = 300
     memory_restarts: bool = True
     disk_reclaim: bool = True
+    rollback: bool = True
     reports_keep: int = 30
 
 

@@ -27,3 +27,4 @@ class Paths:
     samples: str = "/var/lib/mainstay/agent/history/samples.sqlite"
     page_settings: str = "/etc/mainstay/page.json"
     page: str = "/run/mainstay-page/index.html"
+    ways_back: str = "/var/lib/mainstay/ways-back"

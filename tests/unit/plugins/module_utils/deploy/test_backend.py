@@ -798,6 +798,51 @@ def test_a_rollback_leaves_no_way_back_to_what_had_to_go():
     assert {"dest": "/srv/shop/previous", "state": "absent"} in files
 
 
+ROOMIER = copy.deepcopy(PLAN)
+ROOMIER["shop"]["web"]["memory_max_mb"] = 999
+
+
+def _way_back(alone=True, wanted="def", settings=None, plan=None, paths=None, **host):
+    """What the host is left for a return by itself; None where it has none."""
+    found = _host(DESCRIBED, **host)
+    found["paths"].update(paths or {})
+    files = deploy_steps.completion(_model(release=wanted, plan=plan, host=found, **(settings or {})), alone=alone)["files"]
+    (entry,) = [item for item in files if item["dest"] == "/var/lib/mainstay/ways-back/shop.json"]
+    return json.loads(entry["content"]) if entry.get("state") != "absent" else None
+
+
+def test_a_host_may_return_to_the_release_before_by_itself():
+    way = _way_back()
+    assert (way["from"], way["to"], way["void"]) == ("def", "abc", "/srv/shop/releases/def/.complete")
+    assert way["links"]["/srv/shop/current"] == "releases/abc"
+    assert way["links"]["/srv/shop/instances/web@8002"] == way["links"]["/srv/shop/instances/worker@1"] == "../releases/abc"
+    assert not any(path.startswith("/etc") for path in way["links"])
+    # What the records say then is what they would say if that release had just been deployed to these ports.
+    back = _model(release="abc", host=_host(_todo(wanted="def")[0], release="def"))
+    wanted = {item["record_path"]: item["new_record"].rpartition(":")[0] for item in back["apps"]["shop"]["processes"]}
+    assert {path: record.rpartition(":")[0] for path, record in way["records"].items()} == wanted
+    assert way["records"][f"{instances.RECORDS}/shop-web"].endswith(":8002,8003")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"alone": False},
+        {"plan": ROOMIER},  # the release before would run with what it has never run with
+        {"settings": {"start_timeout": 30}},
+        {"unproven": ["worker"]},
+        {"wanted": "abc", "unproven": ["web"]},  # only its configuration has changed
+        {"paths": {"/srv/shop/previous": {"type": "link", "target": "releases/def"}}},  # a rollback
+        {"paths": {f"{instances.RECORDS}/shop-old": {"type": "link", "target": "abc:12ef:1"}}},  # a process less
+        {"active": ["shop-old@1.service"]},
+        {"paths": {f"{instances.RECORDS}/shop-beat": {"type": "file"}}},  # a process more
+        {"paths": {f"{instances.RECORDS}/shop-beat": {"type": "link", "target": "xyz:12ef:1"}}},
+    ],
+)
+def test_where_more_than_the_code_has_changed_a_host_waits_for_somebody(arguments):
+    assert _way_back(**arguments) is None
+
+
 @pytest.mark.parametrize(("taken_over", "restarted"), [(False, []), (True, WORKERS)])
 def test_the_way_back_undoes_everything(taken_over, restarted):
     described = _todo(wanted="def")[0]

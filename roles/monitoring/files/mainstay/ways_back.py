@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether an app can return to the release before by itself, and whether its new release is the cause of what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from .core.deploy.blame import PROVEN_AFTER, repeats
+from .records import read_deploys
+
+# Seconds at the end of a deploy in which what goes wrong is the new release's already, though its deploy has not ended.
+LAST_STEPS = 10
+
+
+def way_back(paths, app):
+    """What the last deploy has left for a return: the releases it leads from and to, and the links of then; or None."""
+    try:
+        with open(os.path.join(paths.ways_back, f"{app}.json"), encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return None
+
+
+def failed_release(paths, process, incident):
+    """The new release of a process's app, if an open incident of it, which comes again and again, is that release's doing."""
+    if process.kind == "server" or not incident or incident.recovered_after is not None or not repeats(incident.kind, incident.times):
+        return None
+    way = way_back(paths, process.app)
+    try:
+        deploys = read_deploys(paths.deploys) if way else []
+    except OSError:
+        return None
+    last = next((deploy for deploy in reversed(deploys) if deploy["app"] == process.app), {})
+    fresh = last.get("result") == "succeeded" and -LAST_STEPS <= incident.opened - last["time"] < PROVEN_AFTER
+    return way["from"] if fresh and last.get("to") == way["from"] else None

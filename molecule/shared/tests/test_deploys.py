@@ -251,7 +251,7 @@ def test_a_release_that_fails_soon_is_left_by_the_host_itself(host, shop):
     assert host.check_output("readlink /srv/shop/current") == before
     assert not host.file(f"/srv/shop/{new}/.complete").exists, "it is void"
     assert set(host.check_output("for pid in $(pgrep -u shop); do readlink /proc/$pid/cwd; done").split()) == {f"/srv/shop/{before}"}
-    assert host.run("curl --silent --insecure --fail https://127.0.0.1/ready").rc == 0
+    assert host.run("curl --silent --insecure --fail https://localhost/ready").rc == 0
     assert shop.deploy("playbooks/rollback.yml").returncode != 0, "there is no way further back"
 
 

@@ -78,7 +78,7 @@ WRONG = [
     (("shop",), {**BOX, "volumes": {"x": "/a:/etc"}}, ["mainstay_apps.shop.volumes.x", "absolute path"]),
     (("shop",), {**BOX, "sites": {"a": {"routes": {"/": {"spa": "dist"}}}}}, ["sites.a.routes./", "no file of an image"]),
     (("shop",), {**BOX, "sites": {"a": {"routes": {"/": {"directory": "dist"}}}}}, ["sites.a.routes./", "no file of an image"]),
-    (("shop", "processes", "web", "env"), {"LOG_LEVEL": "debug"}, ["processes.web.env.LOG_LEVEL", "'debug'", "keep one"]),
+    (("shop", "processes", "web", "env"), {"SECRET_KEY": "debug"}, ["processes.web.env.SECRET_KEY", "***", "keep it in secrets only"]),
     (("shop", "processes", "web", "env"), {"1X": "a"}, ["processes.web.env.1X", "does not begin with a digit"]),
     (("shop", "sorce"), {"path": "x"}, ["mainstay_apps.shop.sorce", "Did you mean 'source'"]),
     (("shop", "source"), REMOVE, ["mainstay_apps.shop.source", "required"]),

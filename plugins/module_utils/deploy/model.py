@@ -25,16 +25,24 @@ from .units import UNITS, planned, run_mount, shared_folders, unit
 
 # A process that dies at once is active for a moment after each start; five seconds later it still has to be, as one that cannot reach
 # what it needs gives up after two or three. For one of them it must neither have run nor waited for a processor: until then it may load
-# its code, which takes long on a slow machine, and die of it. One that is busy for ten seconds has found work.
+# its code, which takes long on a slow machine, and die of it. One that is busy for ten seconds has found work. One that needs a broker has
+# to be connected to some server: while the broker refuses it, it tries again for ever, and takes no task.
 STAYS_UP = """
 get() { systemctl show --property="$1" --value "$unit"; }
-unit=$0 state=$(get ActiveState)
+unit=$0 needs_broker=$1 state=$(get ActiveState)
 echo "it is $state"
 [ "$state" = active ] || exit 1
 read -r now _ </proc/uptime
 age=$((${now%.*}${now#*.} * 10 - $(get ActiveEnterTimestampMonotonic) / 1000))
-[ "$age" -lt 10000 ] || exit 0
 [ "$age" -ge 5000 ] || exit 1
+if [ "$needs_broker" ]; then
+    group=$(get ControlGroup) connected=
+    for pid in $(ss --no-header --tcp --numeric --processes state established | grep -o 'pid=[0-9]*' | cut -c5- | sort -u); do
+        ! grep -qsF ":$group" "/proc/$pid/cgroup" || connected=yes
+    done
+    [ "$connected" ] || { echo "and connected to no server: its broker does not answer, or refuses it"; exit 1; }
+fi
+[ "$age" -lt 10000 ] || exit 0
 read -r ran waited _ <"/proc/$(get MainPID)/schedstat" || exit 1
 [ $((age - (ran + waited) / 1000000)) -ge 1000 ]
 """.strip()
@@ -53,7 +61,9 @@ def _probes(app, process, numbers, options):
         own = {"name": name, "unit": name, "any_address": "any_address" in process["allow"], **common}
         probes += [{"healthy_threshold": 2, **probe, **own} for probe in checks(app, process, address, number).values()]
         if not process["health"] and not process["schedule"]:
-            probes.append({"kind": "command", "command": ["sh", "-c", STAYS_UP, name], **own})
+            # Of a broker elsewhere nobody knows how it is reached.
+            broker = ["broker"] if process["kind"] == "celery" and "queue" in app["redis"] else []
+            probes.append({"kind": "command", "command": ["sh", "-c", STAYS_UP, name, *broker], **own})
     return probes
 
 

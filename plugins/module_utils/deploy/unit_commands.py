@@ -27,11 +27,20 @@ def _literal(text):
     return re.sub(r'(["\\])', r"\\\1", text).replace("%", "%%").replace("$", "$$").replace("\n", "\\n").replace("\t", "\\t")
 
 
-def _expanded(text):
+def _specified(text):
+    """Text in which specifiers are systemd's, everything else is literal."""
+    return re.sub(r'(["\\])', r"\\\1", text).replace("$", "$$").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _variable(name, own):
+    return _specified(own[name]) if name in own else "${" + name + "}"
+
+
+def _expanded(text, own):
     """Text between double quotes: variables are systemd's, everything else is literal."""
     parts, end = [], 0
     for match in VARIABLE.finditer(text):
-        parts += [_literal(text[end : match.start()]), "${" + (match[1] or match[2]) + "}"]
+        parts += [_literal(text[end : match.start()]), _variable(match[1] or match[2], own)]
         end = match.end()
     return "".join([*parts, _literal(text[end:])])
 
@@ -41,9 +50,17 @@ def quoted(text):
     return f'"{_literal(text)}"'
 
 
-def exec_line(command, where="command"):
-    """A declared command as the ExecStart= of a unit. ``env`` finds the program on the unit's own PATH."""
-    return " ".join(["/usr/bin/env", *exec_words(command, where)])
+def told(own):
+    """The words by which ``env`` gives a program variables of its own, before those of an environment file; values may hold specifiers."""
+    return ["/usr/bin/env", *(f'"{name}={_specified(value)}"' for name, value in own.items())]
+
+
+def exec_line(command, where="command", own=None):
+    """A declared command as the ExecStart= of a unit. ``env`` finds the program on the unit's own PATH.
+
+    :param own: variables that the command has instead of those of the unit's environment file, as :func:`told` takes them.
+    """
+    return " ".join([*told(own or {}), *exec_words(command, where, own)])
 
 
 def variables_in(command, where="command"):
@@ -57,13 +74,13 @@ def variables_in(command, where="command"):
     return found
 
 
-def exec_words(command, where="command"):
+def exec_words(command, where="command", own=None):
     """The words of a declared command as they stand in a unit.
 
     The command is written as for a shell, and systemd runs it without one: quotes and variables mean the same in both,
     so they are translated; what only a shell can do is refused.
     """
-    words, word, quoted = [], None, False
+    words, word, quoted, own = [], None, False, own or {}
     for match in _parts(command, where):
         kind = match.lastgroup if match.lastgroup not in ("braced", "bare") else "variable"
         if kind == "space":
@@ -76,7 +93,7 @@ def exec_words(command, where="command"):
             word.append(("variable", match["braced"] or match["bare"]))
         elif kind == "double":
             quoted = True
-            word.append(("text", _expanded(re.sub(r'\\(["\\`])', r"\1", match["double"]))))
+            word.append(("text", _expanded(re.sub(r'\\(["\\`])', r"\1", match["double"]), own)))
         else:
             quoted = quoted or kind != "plain"
             word.append(("text", _literal(match[kind])))
@@ -84,7 +101,7 @@ def exec_words(command, where="command"):
         words.append((word, quoted))
     if not words:
         raise DeclarationError(where, command, "Write the command that runs the process.")
-    return [_word(parts, quoted) for parts, quoted in words]
+    return [_word(parts, quoted, own) for parts, quoted in words]
 
 
 def _parts(command, where):
@@ -101,10 +118,11 @@ def _parts(command, where):
         position = match.end()
 
 
-def _word(parts, quoted):
+def _word(parts, quoted, own):
     if len(parts) == 1 and parts[0][0] == "variable" and not quoted:
-        return f"${parts[0][1]}"  # as in a shell, an unquoted variable may be several words, or none
-    text = "".join(text if kind == "text" else "${" + text + "}" for kind, text in parts)
+        name = parts[0][1]  # as in a shell, an unquoted variable may be several words, or none
+        return " ".join(f'"{_specified(word)}"' for word in own[name].split()) if name in own else f"${name}"
+    text = "".join(text if kind == "text" else _variable(text, own) for kind, text in parts)
     return f'"{text}"' if quoted or not text or re.search(r"[\s;\"']", text) else text
 
 

@@ -12,7 +12,7 @@ from ..stack import sandbox
 from ..stack.containers import RELEASE_FILE, SERVICE, podman_run, writable_in_memory
 from ..stack.redis_ports import instance_name
 from .environment import DATABASE_UNITS, assignments, own_variables, process_environment
-from .unit_commands import exec_line, exec_words, quoted
+from .unit_commands import exec_line, exec_words, quoted, told
 
 UNITS = "/etc/systemd/system"
 
@@ -41,11 +41,14 @@ def planned(process, plan):
     return {name: default if plan.get(name) is None else plan[name] for name, default in defaults.items()}
 
 
-def exec_start(app, process, names):
-    """The command line of a unit: the declared command itself, or podman's, which runs an image with it."""
+def exec_start(app, process, names, own):
+    """The command line of a unit: the declared command itself, or podman's, which runs an image with it.
+
+    ``own`` are the process's variables that the app's environment file has, too: to systemd the file's would win.
+    """
     where = f"mainstay_apps.{app['name']}.processes.{process['name']}.command"
     if app["runtime"] != "container":
-        return exec_line(process["command"], where)
+        return exec_line(process["command"], where, own)
     options = [
         *SERVICE,
         *writable_in_memory(process["allow"]),
@@ -54,9 +57,9 @@ def exec_start(app, process, names):
         f"--oom-score-adj={OOM_SCORE_ADJUST[process['kind']]}",
         f"--volume=/run/{app['name']}:/run/{app['name']}",
     ]
-    command = exec_words(process["command"], where) if process["command"] else []
+    command = exec_words(process["command"], where, own) if process["command"] else []
     image, user = "${MAINSTAY_IMAGE}", "${MAINSTAY_USER}"
-    return " ".join(podman_run(options, image, user, app["root"], app["volumes"], names, command))
+    return " ".join([*(told(own) if own else []), *podman_run(options, image, user, app["root"], app["volumes"], names, command)])
 
 
 def unit(app, process, plan, options, names=()):
@@ -80,7 +83,7 @@ def unit(app, process, plan, options, names=()):
         "served": [f"{app['root']}/shared/{folder}" for folder in app["served"]],
         "environment": assignments(app, process, variables, own),
         "image_file": f"{app['root']}/instances/{process['name']}@%i/{RELEASE_FILE}" if app["runtime"] == "container" else None,
-        "exec_start": exec_start(app, process, sorted({*names, *variables, *own})),
+        "exec_start": exec_start(app, process, sorted({*names, *variables, *own}), {name: own[name] for name in own if name in names}),
         "notify": process["notify"],
         "schedule": process["schedule"],
         "stop_timeout": options["stop_timeout"][process["kind"]],

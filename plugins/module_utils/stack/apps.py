@@ -193,8 +193,8 @@ def _app(name, value):
         refuse(f"{where}.env.{secret}", MASK, "it is declared as a secret and as plain text; keep it in secrets only")
     sites = {key: site_of(key, sites[key], f"{where}.sites.{key}", processes, runtime) for key in sorted(sites)}
     for key, process in processes.items():
-        for twice in sorted({*env, *secrets} & set(process["env"])):
-            refuse(f"{where}.processes.{key}.env.{twice}", process["env"][twice], "the whole app has it, too, and that would win; keep one")
+        for secret in sorted(set(secrets) & set(process["env"])):
+            refuse(f"{where}.processes.{key}.env.{secret}", MASK, "it is a secret of the app; keep it in secrets only")
     source = source_of(value["source"], f"{where}.source", runtime)
     shared = _shared(value.get("shared", []), f"{where}.shared", runtime, sites)
     return {

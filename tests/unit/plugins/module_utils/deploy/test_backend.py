@@ -102,6 +102,31 @@ def test_a_command_means_to_systemd_what_it_means_to_a_shell(command, expected):
     assert unit_commands.exec_line(command) == f"/usr/bin/env {expected}"
 
 
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("a $X $Y", '"X=b c" a "b" "c" $Y'),  # as in a shell, an unquoted variable may be several words
+        ("a --x=$X", '"X=b c" a "--x=b c"'),
+        ("a \"$X y\" '$X'", '"X=b c" a "b c y" "$$X"'),
+    ],
+)
+def test_a_process_s_own_variable_comes_before_the_app_s(command, expected):
+    assert unit_commands.exec_line(command, own={"X": "b c"}) == f"/usr/bin/env {expected}"
+
+
+def test_a_variable_that_the_environment_file_has_too_is_given_by_env():
+    """To systemd a file's variables win over those of the unit."""
+    own = {"REDIS_QUEUE_URL": "redis://$HOST/1", "ONLY_HERE": "1", "SEEN_AT": 'http://$HOST:$PORT/100%?a=$1"b'}
+    apps = broken(("shop", "processes", "web", "env"), own)
+    apps["shop"]["env"] = {**apps["shop"].get("env", {}), "SEEN_AT": "nowhere"}
+    line = _unit("web", apps=apps)["exec_start"]
+    wanted = ['"REDIS_QUEUE_URL=redis://127.0.0.1/1"', '"SEEN_AT=http://127.0.0.1:%i/100%%?a=$$1\\"b"']
+    assert line.startswith(f"/usr/bin/env {' '.join(wanted)} uvicorn ") and "ONLY_HERE" not in line
+    container = broken(("shop", "processes", "web", "env"), own)
+    container["shop"].update(runtime="container", source={"image": "docker.io/library/shop:1"})
+    assert _unit("web", apps=container)["exec_start"].startswith(f"/usr/bin/env {wanted[0]} /usr/bin/podman ")
+
+
 @pytest.mark.parametrize("command", ["a | b", "a && b", "a; b", "a > /dev/null", "a $(date)", "a `date`", "a 'open", "a &", "a $1", "a \\"])
 def test_what_only_a_shell_can_do_is_refused(command):
     with pytest.raises(DeclarationError, match=r"mainstay_apps.shop.processes.web.command.*sh -c"):
@@ -1056,8 +1081,13 @@ SYSTEMCTL = """#!/bin/sh
 case $2 in
     --property=ActiveState) echo {state} ;;
     --property=MainPID) echo {pid} ;;
+    --property=ControlGroup) cut -d: -f3 /proc/{pid}/cgroup | head -n 1 ;;
     *) echo {entered} ;;
 esac
+"""
+# As ss says it of a worker of the example on Debian 12.
+SS = """#!/bin/sh
+echo '0      0        127.0.0.1:51822   127.0.0.1:6380  users:(("celery",pid={pid},fd=29))     '
 """
 
 
@@ -1074,6 +1104,28 @@ esac
     ],
 )
 def test_a_process_stays_up_for_five_seconds_and_sleeps_for_one_of_them(tmp_path, state, age, program, stays):
+    done = _stays_up(tmp_path, state, age, program)
+    assert (done.returncode == 0, done.stdout) == (stays, f"it is {state}\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("age", "connected", "stays"), [(4, True, False), (6, True, True), (6, False, False), (60, False, False), (60, True, True)]
+)
+def test_what_needs_a_broker_has_to_be_connected(tmp_path, age, connected, stays):
+    done = _stays_up(tmp_path, "active", age, "exec sleep 60", "broker", connected=connected)
+    assert (done.returncode == 0, "its broker does not answer" in done.stdout) == (stays, not connected), done.stderr
+
+
+def test_only_a_celery_worker_with_a_queue_here_needs_a_broker():
+    processes = _model()["apps"]["shop"]["processes"]
+    commands = {process["name"]: probe["command"] for process in processes for probe in process["probes"] if probe["kind"] == "command"}
+    assert {name: command[4:] for name, command in commands.items()} == {"beat": [], "mailer": [], "worker": ["broker"]}
+    elsewhere = broken(("shop", "redis"), ["cache"])
+    worker = next(item for item in _model(apps=elsewhere)["apps"]["shop"]["processes"] if item["name"] == "worker")
+    assert worker["probes"][0]["command"][4:] == []
+
+
+def _stays_up(tmp_path, state, age, program, *arguments, connected=False):
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
     with subprocess.Popen(["sh", "-c", program]) as process:
         try:
@@ -1081,13 +1133,13 @@ def test_a_process_stays_up_for_five_seconds_and_sleeps_for_one_of_them(tmp_path
             entered = time.clock_gettime(time.CLOCK_BOOTTIME) - age if age else began
             (tmp_path / "systemctl").write_text(SYSTEMCTL.format(state=state, pid=process.pid, entered=int(entered * 1000000)))
             (tmp_path / "systemctl").chmod(0o755)
+            (tmp_path / "ss").write_text(SS.format(pid=process.pid if connected else 2**22))
+            (tmp_path / "ss").chmod(0o755)
             environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-            done = subprocess.run(
-                ["sh", "-c", model.STAYS_UP, "shop-worker@1.service"], env=environment, capture_output=True, text=True, check=False
-            )
+            command = ["sh", "-c", model.STAYS_UP, "shop-worker@1.service", *arguments]
+            return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         finally:
             process.kill()
-    assert (done.returncode == 0, done.stdout) == (stays, f"it is {state}\n"), done.stderr
 
 
 # --- schedules ---

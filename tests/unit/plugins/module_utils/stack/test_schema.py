@@ -31,7 +31,6 @@ ROUTE = SITE["properties"]["routes"]["additionalProperties"]
 INEXPRESSIBLE = {
     # names of one place that have to be, or must not be, those of another
     "Route to a process that has a port": "names another part of the app",
-    "keep one": "compares the keys of two mappings",
     "keep it in secrets only": "compares a list and the keys of a mapping",
     "The app has no variable B": "compares a value and the app's variables",
     "builds the releases of shop": "compares the names of two apps",

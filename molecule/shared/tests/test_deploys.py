@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from plays import ROOT, only_on, play, words
 from visits import Shop, Visit, assert_unharmed
 
@@ -133,6 +134,8 @@ if 'celery' in sys.argv[0]:
 """
 NO_CERTIFICATE = {"localhost": {"tls": {"certificate": "/etc/no-such.crt", "key": "/etc/no-such.key"}, "routes": {"/": {"process": "web"}}}}
 NO_ARCHIVE = {"archive": "http://127.0.0.1:1/shop.tar.gz", "checksum": f"sha256:{'0' * 64}"}
+EXAMPLE = yaml.safe_load((ROOT / "inventory.example/group_vars/all.yml").read_text())["mainstay_apps"]["shop"]["processes"]
+NO_BROKER = {**EXAMPLE, "worker": {**EXAMPLE["worker"], "env": {"REDIS_QUEUE_URL": "redis://127.0.0.1:1/0"}}}
 BROKEN = [
     ("does not start", "shop/main.py", "…\nraise SystemExit('no such luck')\n", {}, "no such luck"),
     ("hangs", "shop/main.py", "…\nimport time\ntime.sleep(600)\n", {}, "shop-web@"),
@@ -144,6 +147,7 @@ BROKEN = [
     ("cannot be fetched", "x", "x", {"app": {"source": NO_ARCHIVE}}, "127.0.0.1:1/shop.tar.gz"),
     ("comes with a site that nginx refuses", "shop/static/x.txt", "x", {"app": {"sites": NO_CERTIFICATE}}, "/etc/no-such.crt"),
     ("has workers that die", "shop/log.py", WORKERS_DEATH, {}, "Last lines of shop-"),
+    ("has a worker without a broker", "shop/static/x.txt", "x", {"app": {"processes": NO_BROKER}}, "its broker does not answer"),
     ("answers slowly", "shop/main.py", SLOWNESS, {"backend_bake_max_latency_ms": 400}, "ms, and 400 ms are allowed"),
     ("dies after a while", "shop/log.py", DEATH, {"backend_bake_seconds": 15}, "While it was watched"),
 ]

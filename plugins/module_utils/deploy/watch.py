@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -106,7 +107,8 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, drains=(), clock
     Only slow answers are no reason to stop: they are judged at the end, and what was slow is watched for as long again.
 
     :param probes: the names of probes are names of units. Those of kind ``http`` are asked each second, the others must
-        pass at the end, which waits for them: what systemd is still to restart ends in its own time, which systemd limits.
+        pass at the end, which waits for them: for what systemd is still to restart as long as systemd lets it end, then for
+        the ``deadline`` of each.
     :param log: a :class:`Log` opened when the release took over.
     :param drains: probes that pass when nobody is connected to what served before. Until then, or until the deadline of each,
         everything can still return to it, so for so long the watch lasts.
@@ -117,7 +119,7 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, drains=(), clock
     units, before = sorted({item["name"] for item in probes}), {}
     start = clock.monotonic()
     drained = [(item, start + item["deadline"]) for item in map(declared.normalise, drains)]
-    failures, tries, end = {}, 0, start + seconds
+    failures, settled, tries, end = {}, {}, 0, start + seconds
     since, more = 0, MORE_TIMES
     while True:
         began = clock.monotonic()
@@ -131,11 +133,18 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, drains=(), clock
                 sick.add(item["name"])
         seen = count(units)
         before = {**seen, **before}
+        settled = {**dict.fromkeys(seen, clock.monotonic()), **settled}
         unwell = judge_units(before, seen)
         found = requests(log.lines(), ports)
         overloaded = judge_errors(found, max_error_rate)
         late = clock.monotonic() >= end
-        done = late and all(check(item)["healthy"] for item in awaited)
+        waiting = [(item, answer) for item in awaited if not (answer := check(item))["healthy"]] if late else []
+        overdue = [
+            (item, answer) for item, answer in waiting if clock.monotonic() >= settled.get(item["name"], math.inf) + item["deadline"]
+        ]
+        reasons += [f"{item['name']}: {'; '.join(answer['reasons'])}" for item, answer in overdue if item["name"] not in unwell]
+        sick |= {item["name"] for item, _answer in overdue}
+        done = late and not waiting
         done = done and all(clock.monotonic() >= latest or check(item)["healthy"] for item, latest in drained)
         slow = judge_latency(found[since:], max_latency_ms) if done else []
         if slow and more:

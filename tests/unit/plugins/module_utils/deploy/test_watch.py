@@ -8,7 +8,12 @@ from ansible_collections.mainstay.vps.plugins.module_utils.deploy import watch
 
 LINE = '192.0.2.1 - - [22/Nov/2026:14:00:00 +0000] "GET / HTTP/1.1" {status} 5 "-" "curl" {upstream} {upstream_status} {time}'
 HTTP = {"name": "shop-web@8002.service", "kind": "http", "url": "http://127.0.0.1:8002/health"}
-WORKER = {"name": "shop-worker@1.service", "kind": "command", "command": ["systemctl", "is-active", "shop-worker@1.service"]}
+WORKER = {
+    "name": "shop-worker@1.service",
+    "kind": "command",
+    "command": ["systemctl", "is-active", "shop-worker@1.service"],
+    "deadline": 20,
+}
 DRAIN = {"name": "shop-web", "kind": "command", "command": ["true"], "deadline": 10}
 WEB = {"shop-web@8002.service": (0, "active")}
 WELL = {**WEB, "shop-worker@1.service": (1, "active")}
@@ -108,6 +113,9 @@ def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), drained=(), p
         ({"counts": [WEB, WEB, WELL]}, "", 3),
         ({"settled": [False, False, True]}, "", 4),
         ({"settled": [False], "counts": [WELL] * 6 + [{**WELL, "shop-worker@1.service": (2, "active")}]}, "was restarted 1 times", 4.5),
+        ({"settled": [False]}, "shop-worker@1.service: status 500", 20),
+        # systemd is still to stop it, which may take a task's time
+        ({"settled": [False], "counts": [WEB] * 30 + [WELL]}, "shop-worker@1.service: status 500", 36.5),
         ({"counts": [WEB, {**WEB, "shop-worker@1.service": (0, "failed")}]}, "shop-worker@1.service is failed", 1),
         ({"seconds": 0}, "", 0),
         ({"drained": [True]}, "", 3),

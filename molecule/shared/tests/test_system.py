@@ -69,6 +69,28 @@ def test_status_tells_of_a_reboot_that_is_due(host):
     assert "Reboot due" not in host.run("mainstay status").stdout
 
 
+def test_what_an_update_has_replaced_is_restarted_but_for_the_apps(host):
+    """A library in whose place is another file now, as after an update; and a job that must not be cut off."""
+
+    def pids():
+        units = "nginx.service shop-web@8000.service shop-worker@1.service mainstay-job.service"
+        return host.check_output(f"systemctl show --property=MainPID --value {units}").split()
+
+    library = "$(readlink --canonicalize /usr/lib/*/libcrypto.so.3)"
+    host.check_output("systemd-run --unit=mainstay-job.service python3 -c 'import ssl, time; time.sleep(600)'")
+    host.check_output(f"sleep 1; cp --preserve {library} {library}.new && mv {library}.new {library}")
+    before = pids()
+    old = host.check_output("needrestart -r l -b")
+    try:
+        assert all(f"NEEDRESTART-SVC: {name}" in old for name in ("nginx.service", "shop-worker@1.service", "mainstay-job.service")), old
+        host.check_output("apt-get -qq install --reinstall hostname >/dev/null 2>&1")  # as any run of apt
+        after = pids()
+        assert after[0] != before[0] and after[1:] == before[1:]
+    finally:
+        host.check_output("systemctl stop mainstay-job.service")
+    assert "nginx.service" not in host.check_output("needrestart -r l -b")
+
+
 @on_trixie
 def test_updates_and_reboots_come_in_their_windows(host):
     """Those of group_vars."""

@@ -9,6 +9,7 @@ import os
 import re
 
 import pytest
+from plays import changes, play, words
 
 # Its molecule.yml declares windows; on Debian 12 nothing reboots and updates come when the distribution has them.
 on_trixie = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "trixie") == "default", reason="declared for Debian 13")
@@ -110,6 +111,18 @@ def test_what_an_update_has_replaced_is_restarted_but_for_the_apps(host):
     assert not set(servers) & set(_old(host)) and set(spared) <= set(_old(host))
     host.check_output("mainstay restart shop")
     assert not [name for name in _old(host) if name.startswith("shop-")]
+
+
+def test_who_is_restarted_is_the_operator_s_choice(host):
+    choice = {"system_restart_after_updates": False, "system_restart_exempt": ["postgresql@", "it's"]}
+    run = play("playbooks/site.yml", "--tags", "system", "--check", "--diff", variables=choice)
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = run.stdout.splitlines()
+    assert "-$nrconf{restart} = 'a';" in lines and "+$nrconf{restart} = 'l';" in lines
+    assert "+$nrconf{override_rc}{qr'^(?:postgresql@)'} = 0;" in lines and "+$nrconf{override_rc}{qr'^(?:it\\'s)'} = 0;" in lines
+    assert "-$nrconf{override_rc}{qr'^(?:shop-.+@)'} = 0;" in lines
+    broken = play("playbooks/site.yml", "--tags", "system", variables={"system_restart_exempt": ["shop-(.+@"]})
+    assert broken.returncode != 0 and "Unmatched (" in words(broken) and changes(broken) == 0
 
 
 def test_root_does_not_read_what_an_app_runs_to_find_what_is_old(host):

@@ -51,8 +51,9 @@ start_later() {
 case \${1%.service} in $services) systemctl --quiet is-active "\$1" || exit 101 ;; esac
 END
 }
+# What runs an old library is restarted in the window of the updates, not in the midst of a run that may be deploying.
 install() {
-    get "$recommends" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- "$@"
+    NEEDRESTART_SUSPEND=1 get "$recommends" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- "$@"
 }
 [ -z "$services" ] || start_later
 # Young lists may name a file that the mirror has replaced since.

@@ -28,6 +28,9 @@ def effective(host):
         ("permitrootlogin", "without-password"),
         ("permitemptypasswords", "no"),
         ("x11forwarding", "no"),
+        ("allowagentforwarding", "no"),
+        ("allowtcpforwarding", "yes"),
+        ("tcpkeepalive", "no"),
         ("logingracetime", "30"),
         ("maxstartups", "20:30:100"),
         ("persourcemaxstartups", "10"),
@@ -94,6 +97,23 @@ def test_who_holds_the_door_open_keeps_nobody_out(host):
         "print([socket.create_connection(('127.0.0.1', 22), 5, ('127.0.0.3', 0)).recv(3) for _number in range(5)].count(b'SSH'))"
     )
     assert host.check_output(f'python3 -c "{program}"').split() == ["10", "5"]
+
+
+@slow
+def test_a_notice_is_shown_before_a_login_where_there_is_one(host):
+    def shown():
+        return host.run(
+            "ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null nobody@127.0.0.1 2>&1; true"
+        ).stdout
+
+    assert "Members of staff only." not in shown()
+    try:
+        run = play("playbooks/site.yml", "--tags", "ssh", variables={"ssh_banner": "Members of staff only."})
+        assert run.returncode == 0, run.stdout[-3000:]
+        assert "Members of staff only." in shown()
+    finally:
+        assert play("playbooks/site.yml", "--tags", "ssh").returncode == 0
+    assert "Members of staff only." not in shown()
 
 
 @slow

@@ -9,6 +9,7 @@ import os
 import re
 
 import pytest
+from plays import changes, play, words
 
 # Its molecule.yml declares windows; on Debian 12 nothing reboots and updates come when the distribution has them.
 on_trixie = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "trixie") == "default", reason="declared for Debian 13")
@@ -67,6 +68,72 @@ def test_status_tells_of_a_reboot_that_is_due(host):
     finally:
         host.check_output("rm /run/reboot-required /run/reboot-required.pkgs")
     assert "Reboot due" not in host.run("mainstay status").stdout
+
+
+# What an update does to a library: another file, with another inode, in its place.
+REPLACE = "library=$(readlink --canonicalize /usr/lib/*/libcrypto.so.3); cp --preserve $library $library.new && mv $library.new $library"
+# As somebody updates at a prompt, where any question would wait for an answer.
+UPDATE = "timeout 120 script --quiet --return --command 'apt-get --yes install --reinstall hostname' /dev/null"
+
+
+@pytest.fixture
+def after_an_update(host):
+    """Ends with nothing on the host that runs an old library, except for the login of this test."""
+    host.check_output("systemd-run --unit=mainstay-job.service python3 -c 'import ssl, time; time.sleep(600)'; sleep 1")
+    host.check_output(REPLACE)
+    yield
+    host.check_output("systemctl stop mainstay-job.service && mainstay restart shop")
+    host.check_output(
+        "for unit in $(needrestart -b -r l | sed -n 's/^NEEDRESTART-SVC: //p' | grep '[.]service$'); do systemctl restart $unit; done"
+    )
+    assert set(_old(host)) <= {"ssh.service"}
+
+
+def _old(host):
+    return re.findall(r"NEEDRESTART-SVC: (\S+)", host.check_output("needrestart -b -r l"))
+
+
+@pytest.mark.usefixtures("after_an_update")
+def test_what_an_update_has_replaced_is_restarted_but_for_the_apps(host):
+    """All servers, but no app, nor a job that must not be cut off, and nobody is asked; then the apps, as the operator does it."""
+
+    def pids(*names):
+        return host.check_output(f"systemctl show --property=MainPID --value {' '.join(names)}").split()
+
+    database = next(name for name in _old(host) if name.startswith("postgresql@"))
+    servers = ("nginx.service", database, "redis-server@shop-queue.service", "fail2ban.service", "mainstay-agent.service")
+    spared = ("shop-web@8000.service", "shop-worker@1.service", "mainstay-job.service")
+    before = pids(*servers), pids(*spared)
+    assert {*servers, *spared} <= set(_old(host))
+    said = host.check_output(UPDATE)
+    assert not set(before[0]) & set(pids(*servers)), said
+    assert pids(*spared) == before[1], said
+    assert not set(servers) & set(_old(host)) and set(spared) <= set(_old(host))
+    host.check_output("mainstay restart shop")
+    assert not [name for name in _old(host) if name.startswith("shop-")]
+
+
+def test_who_is_restarted_is_the_operator_s_choice(host):
+    choice = {"system_restart_after_updates": False, "system_restart_exempt": ["postgresql@", "it's"]}
+    run = play("playbooks/site.yml", "--tags", "system", "--check", "--diff", variables=choice)
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = run.stdout.splitlines()
+    assert "-$nrconf{restart} = 'a';" in lines and "+$nrconf{restart} = 'l';" in lines
+    assert "+$nrconf{override_rc}{qr'^(?:postgresql@)'} = 0;" in lines and "+$nrconf{override_rc}{qr'^(?:it\\'s)'} = 0;" in lines
+    assert "-$nrconf{override_rc}{qr'^(?:shop-.+@)'} = 0;" in lines
+    broken = play("playbooks/site.yml", "--tags", "system", variables={"system_restart_exempt": ["shop-(.+@"]})
+    assert broken.returncode != 0 and "Unmatched (" in words(broken) and changes(broken) == 0
+
+
+def test_root_does_not_read_what_an_app_runs_to_find_what_is_old(host):
+    """needrestart would open and parse scripts, and what they import, by what their processes say of themselves."""
+    script, unit = "/srv/shop/shared/own.py", "needrestart-own.service"
+    host.check_output(f"echo 'import time; time.sleep(60)' | runuser --user shop -- tee {script}")
+    host.check_output(f"systemd-run --quiet --unit={unit} --property=User=shop /usr/bin/python3 {script}; sleep 2; touch {script}")
+    try:
+        assert unit not in _old(host)
+    finally:
+        host.check_output(f"systemctl stop {unit}; rm {script}")
 
 
 @on_trixie

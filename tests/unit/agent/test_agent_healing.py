@@ -442,6 +442,31 @@ def test_without_a_probe_the_unit_s_state_counts(world):
     assert host.health(WEB) == "up"
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.1, 1.0, 2.5, 4.9, 4.99])
+@pytest.mark.parametrize("behaves", ["halted", "maimed"])  # a child that is stopped holds its task for ever, however busy the others are
+def test_a_worker_that_nobody_can_ask_is_told_to_go_on(world, behaves, moment):
+    host = world(probe=False)
+    host.live(20 + moment)
+    host.units[WEB]["behaves"] = behaves
+    began = host.clock.now
+    host.live(30)
+    ((when, action, _unit),) = host.actions
+    assert action == "continue" and when - began <= 12
+    (incident,) = host.incidents()
+    assert (incident["kind"], incident["state"], incident["actions"]) == ("hang", "recovered", ["continue"])
+    assert host.health(WEB) == "up"
+
+
+def test_a_worker_that_does_not_go_on_is_killed_and_one_whose_child_does_not_is_left(world):
+    for behaves, actions in (("halted", ["continue", "kill"]), ("maimed", ["continue", "continue"])):
+        host = world(probe=False)
+        host.actions, host.continues = [], False
+        host.live(20)
+        host.units[WEB]["behaves"] = behaves
+        host.live(85)
+        assert [action for _when, action, _unit in host.actions] == actions, behaves
+
+
 def test_one_call_to_systemd_serves_all_units(world):
     host = world(*(f"{name}-web@1" for name in "abcdefgh"))
     host.live(20)

@@ -216,7 +216,7 @@ class Agent:
             watch = self.watches[unit]
             if unit not in states or unit in self.acting:
                 continue
-            if not states[unit].running or watch.process.probe is None:
+            if not states[unit].running or not watch.asked:
                 if watch.health in ("unknown", "starting", "restarting"):
                     self._again_soon(unit, now)
             elif unit not in self.probing:

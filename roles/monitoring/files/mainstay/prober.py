@@ -48,8 +48,8 @@ class Prober:
     def probe(self, process, unit):
         if process.kind == "server":
             return self.server(process, unit)
-        if process.probe["kind"] == "heartbeat":
-            return self.heartbeat(process.probe, unit)
+        if process.silent:
+            return self.halted(unit) or (self.heartbeat(process.probe, unit) if process.probe else Outcome(True))
         from .core.probe import once
 
         spec = {"timeout": self.settings.timeout, **process.probe}
@@ -65,6 +65,14 @@ class Prober:
             return Outcome(None, "", f"cannot tell: {'this host is too busy to probe' if late else reason}", latency)
         port = urlsplit(process.probe.get("url", "")).port or process.probe.get("port")
         return Outcome(False, kind, reason, latency, signs.work(unit.main_pid, port) if kind == HANG else None)
+
+    def halted(self, unit):
+        """What can be seen of those who cannot be asked: a process that a signal has stopped does nothing until another one comes."""
+        done = signs.work(unit.main_pid)
+        if not done.halted:
+            return None
+        who = "it is" if done.main_halted else "a process of it is"
+        return Outcome(False, HANG, f"{who} stopped by a signal", activity=done)
 
     def server(self, server, unit):
         """Whether it answers at all, and if not, what its processes do instead."""

@@ -339,6 +339,25 @@ class TestProber:
             assert outcome.healthy is healthy
             assert outcome.kind == ("" if healthy else "hang")
 
+    @pytest.mark.parametrize(("took", "told"), [(8000.0, 8.0), (100.0, None), (None, None)], ids=["late", "well again", "never"])
+    def test_who_gave_no_answer_is_asked_with_more_patience(self, clock, monkeypatch, took, told):
+        from mainstay.core.probe import once
+
+        seen, go, prober = [], threading.Event(), self.prober(clock)
+
+        def check(spec):
+            seen.append(spec["timeout"])
+            go.wait(5)
+            return {"healthy": took is not None, "latency_ms": {"last": took}}
+
+        monkeypatch.setattr(once, "check_once", check)
+        for _time in range(3):  # one at a time for each
+            prober.wait_longer(CONFIG.processes[1], "token")
+        go.set()
+        prober.late_pool.shutdown()
+        assert seen == [10] and not prober.waiting
+        assert ([] if prober.inbox.empty() else [prober.inbox.get()]) == ([("late", "token", told)] if told else [])
+
     def test_a_fault_of_the_probe_itself_arrives_as_one(self, clock, monkeypatch):
         def fail(*_arguments):
             raise RuntimeError("broken")

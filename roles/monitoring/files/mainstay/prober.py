@@ -25,6 +25,8 @@ KINDS |= {
     "header": ERROR,
 }
 THREADS = 8
+LATE = 10  # seconds that one who gave no answer in time is given to answer at all
+LATE_THREADS = 2
 
 
 def outcome_of(future):
@@ -39,11 +41,30 @@ class Prober:
         self.beats = {}  # heartbeat file: (mtime, monotonic time at which it was first seen)
         self.ran = {}  # main process of a server: nanoseconds it had run by the last look
         self.pool = ThreadPoolExecutor(THREADS, "probe")
+        self.waiting = set()  # units that are asked with more patience
+        self.late_pool = ThreadPoolExecutor(LATE_THREADS, "late")
 
     def submit(self, process, unit, token):
         """Probe a process; ("probe", token, outcome) will be put into the inbox."""
         future = self.pool.submit(self.probe, process, unit)
         future.add_done_callback(lambda done: self.inbox.put(("probe", token, outcome_of(done))))
+
+    def wait_longer(self, process, token):
+        """Ask one who gave no answer in time with more patience; ("late", token, seconds) will be put into the inbox if there is one."""
+        if process.unit in self.waiting or len(self.waiting) >= LATE_THREADS:
+            return
+        self.waiting.add(process.unit)
+        self.late_pool.submit(self.late, process, token)
+
+    def late(self, process, token):
+        from .core.probe import once
+
+        try:
+            took = once.check_once({**process.probe, "timeout": LATE})["latency_ms"]["last"]
+            if took is not None and took > 1000 * process.probe.get("timeout", self.settings.timeout):
+                self.inbox.put(("late", token, round(took / 1000, 1)))
+        finally:
+            self.waiting.discard(process.unit)
 
     def probe(self, process, unit):
         if process.kind == "server":

@@ -25,6 +25,7 @@ LOOP_TIMES = 5  # ends, or times down, within `restart_window`
 LOOP_OVER = 120  # seconds without another one
 BUSY = 0.05  # of one processor: it computes
 TICK = 1 / os.sysconf("SC_CLK_TCK")
+SLOW_AFTER = 10  # seconds that one who answers, but too late, may need to recover: a burst of work
 OWN_RESTART = 10  # seconds in which a new life of a unit is still the work of our own restart
 TELL_AGAIN = 60  # seconds
 DAY = 86400
@@ -81,6 +82,7 @@ class Watch:
     restarts: list = field(default_factory=list)  # monotonic times, the last 24 h
     falls: list = field(default_factory=list)  # monotonic times at which it ended or went down by itself
     looks: deque = field(default_factory=lambda: deque(maxlen=4))  # (monotonic time, activity) at the last failures
+    late: float | None = None  # seconds after which it answered one who waited longer, since it began to fail
     incident: Incident | None = None
     held: tuple | None = None
 
@@ -143,6 +145,11 @@ class Watch:
         now = self.clock.monotonic()
         return self._success(now) if outcome.healthy else self._failure(now, outcome)
 
+    def observe_late(self, seconds, invocation):
+        """It has answered somebody with more patience than a probe has: it does not hang, it is slow."""
+        if invocation == self.invocation and self.failures:
+            self.late = seconds
+
     # --- what follows ----------------------------------------------------------------------------------------------
 
     def _become(self, health, reason=""):
@@ -189,6 +196,7 @@ class Watch:
         if unit.invocation != self.invocation:
             self.invocation = unit.invocation
             self.failures = self.successes = 0
+            self.late = None
             self.looks.clear()
             self.grace_until = (unit.active_since or now) + self.settings.start_grace
             self._become("starting" if now < self.grace_until else "unknown")
@@ -200,6 +208,7 @@ class Watch:
         self.grace_until = 0.0
         self.failures = 0
         self.successes += 1
+        self.late = None
         self.looks.clear()
         if self.health == "up" or (self.health not in ("failing", "looping") and self.successes < self.settings.successes):
             return []
@@ -230,6 +239,8 @@ class Watch:
         self._become("down", outcome.reason)
         if self.process.kind != "server" and self.at_work():
             self.reason = f"{outcome.reason}, but it is at work: it is left alone"
+        elif self.late:
+            self.reason = f"{outcome.reason}, only after {self.late:g} s"
         if not fresh:
             return []
         self._fall(now)
@@ -248,6 +259,8 @@ class Watch:
         if self.kind == STALE:
             return computes
         patience = self.process.patience or self.settings.busy_limit
+        if self.late and not computes and not self.process.patience:  # nothing long is under way before it: its answers do come
+            patience = min(patience, SLOW_AFTER)
         return (computes or last.clients > 0) and self.clock.monotonic() - self.failing_at < patience
 
     def _halted(self):
@@ -326,7 +339,7 @@ class Watch:
                 return None
             if self._halted():
                 return self._wants_to_go_on()
-            return "kill" if self.kind == HANG else "restart"
+            return "kill" if self.kind == HANG and not self.late else "restart"
         if self.health == "failed" and self.clock.monotonic() >= self.revive_at():
             return "revive"
         return None

@@ -262,6 +262,9 @@ def settled():
         state = json.loads(read(STATE))
         if time.time() - state["agent"]["written"] > 15:
             return {"left": ["the agent is silent"]}
+        agent = show([AGENT], "MainPID", "ActiveState")[AGENT]
+        if agent["ActiveState"] != "active" or int(agent["MainPID"]) != state["agent"]["pid"]:
+            return {"left": ["the agent is another one"]}
         left = [item for item in [*state["processes"], *state["servers"]] if item["health"] != "up" or item["incident"]]
         return {
             "left": [f"{item['unit']} is {item['health']}" for item in left]

@@ -45,6 +45,12 @@ async def hang(seconds: float = 60) -> None:
     soon(lambda: time.sleep(seconds))
 
 
+@router.post("/block", status_code=204)
+async def block(seconds: float = 60) -> None:
+    """The same within the request, whose client waits."""
+    time.sleep(seconds)  # noqa: ASYNC251 - this is the fault
+
+
 @router.post("/exit", status_code=204)
 async def die(status: int = 1) -> None:
     """Die without cleaning up."""

@@ -49,7 +49,9 @@ class World:
 
     A unit is a dict: active, result, invocation, restarts, since, changed, and how its process behaves:
     up, hang (no answer), error (a wrong one), unknown (the probe cannot tell); a server also stopped (no answer, by a signal),
-    stuck (no answer, at rest), busy (no answer, at work), deaf (refuses connections), starting (says that it is not ready).
+    slow (an answer after 8 s), overloaded (the same, and it computes), stuck (no answer, at rest), busy (no answer, at work), deaf
+    (refuses connections), starting (says that it is not ready). Of a process that nobody can ask only one thing is seen: that it is
+    halted, or a child of it (maimed).
     Every app needs every server.
     """
 
@@ -154,6 +156,8 @@ class World:
         if len(arguments) == 3:
             process, _unit, token = arguments
             behaves = self.units[process.unit]["behaves"]
+            if process.silent and not process.probe and behaves not in ("halted", "maimed"):
+                behaves = "up"
             outcomes = {
                 "up": (0.01, Outcome(True, latency_ms=10.0)),
                 "hang": (2.0, Outcome(False, HANG, "no answer within 2 s")),
@@ -168,6 +172,13 @@ class World:
                 "ticking": (0.01, Outcome(False, STALE, "no heartbeat", activity=Activity(int(self.clock.now), "S"))),
                 "working": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(int(self.clock.now * 50), "S"))),
                 "serving": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(7, "S", clients=1))),
+                "halted": (0.01, Outcome(False, HANG, "stopped by a signal", activity=Activity(7, "TSS"))),
+                "maimed": (0.01, Outcome(False, HANG, "stopped by a signal", activity=Activity(int(self.clock.now * 50), "STR"))),
+                "slow": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(7, "S", clients=1))),
+                "overloaded": (
+                    2.0,
+                    Outcome(False, HANG, "no answer within 2 s", activity=Activity(int(self.clock.now * 50), "S", clients=1)),
+                ),
                 "starting": (0.01, Outcome(False, STARTING, "it is still loading its data")),
             }
             delay, outcome = outcomes[behaves]
@@ -186,6 +197,10 @@ class World:
         from mainstay.actuator import Done
 
         self.pending.append((self.clock.now + 0.3, ("action", token, Done(True, steps=[action]))))
+
+    def wait_longer(self, process, token):
+        if self.units[process.unit]["behaves"] in ("slow", "overloaded"):
+            self.pending.append((self.clock.now + 8, ("late", token, 8.0)))
 
     # what may happen to a unit
     def begin(self, unit, behaves="up", crashed=False):

@@ -207,6 +207,33 @@ def test_who_is_at_work_is_left_alone(world, behaves, seconds, actions):
         assert host.health(WEB) == "up" and host.actions == []
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.1, 1.0, 2.5, 4.9, 4.99])
+def test_who_answers_too_late_is_slow_and_not_at_work(world, moment):
+    host = world()
+    host.live(20 + moment)
+    host.units[WEB]["behaves"] = "slow"
+    began = host.clock.now
+    host.live(30)
+    ((when, action, _unit),) = host.actions
+    assert action == "restart" and 12 <= when - began <= 20  # then 5 s to end, and its start
+    assert host.health(WEB) == "up"
+
+
+@pytest.mark.parametrize(("behaves", "patience"), [("overloaded", None), ("slow", 120)])
+def test_who_computes_or_may_take_long_is_not_slow(world, behaves, patience):
+    host = world()
+    host.live(20)
+    watch = host.agent.watches[WEB]
+    watch.process = replace(watch.process, patience=patience)
+    host.units[WEB]["behaves"] = behaves
+    host.live(27)
+    assert host.actions == []
+    assert host.agent.report()["processes"][0]["reason"].endswith("it is at work: it is left alone")
+    host.units[WEB]["behaves"] = "up"
+    host.live(10)
+    assert host.agent.watches[WEB].late is None
+
+
 def test_a_worker_that_has_computed_and_then_sticks_is_restarted(world):
     host = world()
     host.live(20)
@@ -440,6 +467,31 @@ def test_without_a_probe_the_unit_s_state_counts(world):
     host.live(70)
     assert [action for _when, action, _unit in host.actions] == ["revive"]
     assert host.health(WEB) == "up"
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.1, 1.0, 2.5, 4.9, 4.99])
+@pytest.mark.parametrize("behaves", ["halted", "maimed"])  # a child that is stopped holds its task for ever, however busy the others are
+def test_a_worker_that_nobody_can_ask_is_told_to_go_on(world, behaves, moment):
+    host = world(probe=False)
+    host.live(20 + moment)
+    host.units[WEB]["behaves"] = behaves
+    began = host.clock.now
+    host.live(30)
+    ((when, action, _unit),) = host.actions
+    assert action == "continue" and when - began <= 12
+    (incident,) = host.incidents()
+    assert (incident["kind"], incident["state"], incident["actions"]) == ("hang", "recovered", ["continue"])
+    assert host.health(WEB) == "up"
+
+
+def test_a_worker_that_does_not_go_on_is_killed_and_one_whose_child_does_not_is_left(world):
+    for behaves, actions in (("halted", ["continue", "kill"]), ("maimed", ["continue", "continue"])):
+        host = world(probe=False)
+        host.actions, host.continues = [], False
+        host.live(20)
+        host.units[WEB]["behaves"] = behaves
+        host.live(85)
+        assert [action for _when, action, _unit in host.actions] == actions, behaves
 
 
 def test_one_call_to_systemd_serves_all_units(world):

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.agent import agent_config
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
-from mainstay import act, actuator, config, evidence, records, units
+from mainstay import act, actuator, config, evidence, records, signs, units
 from mainstay.prober import Prober
 from mainstay.units import Systemd, SystemdError, UnitState
 
@@ -327,9 +327,44 @@ class TestProber:
         self.prober(clock).probe(CONFIG.processes[1], UnitState("x"))
         assert [spec["timeout"] for spec in seen] == [7, 2]
 
+    @pytest.mark.parametrize(
+        ("states", "healthy"), [("SSR", True), ("", True), ("TSS", False), ("STS", False), ("tSS", True)],
+        ids=["well", "gone", "stopped", "a child is", "being traced"],
+    )  # fmt: skip
+    def test_who_cannot_be_asked_may_still_be_seen_stopped(self, tmp_path, clock, monkeypatch, states, healthy):
+        monkeypatch.setattr(signs, "work", lambda pid: signs.Activity(7, states))
+        beating = config.parse({"processes": [{**PROCESS, "probe": self.beat(tmp_path, clock, 1)}]}).processes[0]
+        for process in (CONFIG.processes[0], beating):
+            outcome = self.prober(clock).probe(process, UnitState("x", main_pid=10, active_since=1.0))
+            assert outcome.healthy is healthy
+            assert outcome.kind == ("" if healthy else "hang")
+
+    @pytest.mark.parametrize(("took", "told"), [(8000.0, 8.0), (100.0, None), (None, None)], ids=["late", "well again", "never"])
+    def test_who_gave_no_answer_is_asked_with_more_patience(self, clock, monkeypatch, took, told):
+        from mainstay.core.probe import once
+
+        seen, go, prober = [], threading.Event(), self.prober(clock)
+
+        def check(spec):
+            seen.append(spec["timeout"])
+            go.wait(5)
+            return {"healthy": took is not None, "latency_ms": {"last": took}}
+
+        monkeypatch.setattr(once, "check_once", check)
+        for _time in range(3):  # one at a time for each
+            prober.wait_longer(CONFIG.processes[1], "token")
+        go.set()
+        prober.late_pool.shutdown()
+        assert seen == [10] and not prober.waiting
+        assert ([] if prober.inbox.empty() else [prober.inbox.get()]) == ([("late", "token", told)] if told else [])
+
     def test_a_fault_of_the_probe_itself_arrives_as_one(self, clock, monkeypatch):
+        def fail(*_arguments):
+            raise RuntimeError("broken")
+
+        monkeypatch.setattr(signs, "work", fail)
         prober = self.prober(clock)
-        prober.submit(CONFIG.processes[0], UnitState("x"), "token")  # it has no probe: a mistake of the caller
+        prober.submit(CONFIG.processes[0], UnitState("x"), "token")
         kind, token, outcome = prober.inbox.get(timeout=5)
         assert (kind, token, outcome.healthy) == ("probe", "token", None)
         assert "itself failed" in outcome.reason

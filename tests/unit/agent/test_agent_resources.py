@@ -326,6 +326,11 @@ def test_all_is_read_from_the_host(looker, tmp_path, clock):
     assert found["system"].reason == "a reboot is required for libc6, linux-image-amd64"
     assert found["disk /"].value > 0 and "backup" not in found
     assert measure.clients(8000, str(tmp_path)) == 1
+    # Who only knocks is nobody whose request is under way: the kernel has taken the connection, or the words, and the process has not.
+    knocks = [ROW.format(local=8000, remote=40100, state="01", inode=0)]
+    knocks.append(ROW.format(local=8000, remote=40101, state="01", inode=97).replace("00000000:00000000", "00000000:000000F1"))
+    _write(tmp_path, "proc/net/tcp", "head\n" + "".join(knocks))
+    assert measure.clients(8000, str(tmp_path)) == 0
     clock.sleep(30)
     _write(tmp_path, f"{group}/memory.events", "oom_kill 1\n")
     found = {reading.name: reading for reading in looker.look(states)}

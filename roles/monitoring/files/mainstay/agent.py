@@ -28,7 +28,7 @@ from .resources import INTERVAL as RESOURCES_EVERY
 from .resources import Resources
 from .server_watch import ServerWatch
 from .units import Systemd, SystemdError
-from .watch import Watch
+from .watch import HANG, Watch
 from .ways_back import failed_release
 
 DRY_RUN = Hold("dry run: nothing is done")
@@ -147,6 +147,8 @@ class Agent:
         kind, token, result = message
         if kind == "probe":
             self._probed(token, result)
+        elif kind == "late":
+            self.watches[token[0]].observe_late(result, token[1])
         elif kind == "resources":
             self._looked(result)
         else:
@@ -161,6 +163,8 @@ class Agent:
         self._record(watch, watch.observe_probe(outcome, invocation))
         if outcome.healthy is False or (outcome.healthy and watch.health != "up"):
             self._again_soon(unit, sent)
+        if outcome.healthy is False and outcome.kind == HANG and watch.process.kind != "server" and not watch.process.silent:
+            self.prober.wait_longer(watch.process, token)
 
     def _looked(self, done):
         """The readings of all resources, from the thread that has taken them."""
@@ -216,7 +220,7 @@ class Agent:
             watch = self.watches[unit]
             if unit not in states or unit in self.acting:
                 continue
-            if not states[unit].running or watch.process.probe is None:
+            if not states[unit].running or not watch.asked:
                 if watch.health in ("unknown", "starting", "restarting"):
                     self._again_soon(unit, now)
             elif unit not in self.probing:

@@ -95,6 +95,11 @@ class Process:
         return {"app": self.app, "process": self.process, "instance": self.instance}
 
     @property
+    def silent(self):
+        """Whether it cannot be asked: what is known of it is its heartbeat, or that it runs."""
+        return self.probe is None or self.probe["kind"] == "heartbeat"
+
+    @property
     def job(self):
         """The unit that does the work: the one a timer starts, else the unit itself."""
         return re.sub(r"\.timer$", ".service", self.unit)

@@ -87,8 +87,12 @@ def connections_by_user(ports, root="/"):
 
 
 def clients(port, root="/"):
-    """Established connections of clients to a port of this host."""
-    return sum(row[3] == ESTABLISHED and _port(row[1]) == port for row in _tcp(root))
+    """Clients of a port of this host that may have a request under way: the server has taken the connection, and read what it was told.
+
+    A connection that only the kernel has taken has no inode. Who only knocks is no reason to wait for a server that does not open.
+    """
+    rows = (row for row in _tcp(root) if row[3] == ESTABLISHED and _port(row[1]) == port)
+    return sum(row[9] != "0" and int(row[4].rpartition(":")[2], 16) == 0 for row in rows)
 
 
 def connections(pids, root="/"):

@@ -25,6 +25,8 @@ KINDS |= {
     "header": ERROR,
 }
 THREADS = 8
+LATE = 10  # seconds that one who gave no answer in time is given to answer at all
+LATE_THREADS = 2
 
 
 def outcome_of(future):
@@ -39,17 +41,36 @@ class Prober:
         self.beats = {}  # heartbeat file: (mtime, monotonic time at which it was first seen)
         self.ran = {}  # main process of a server: nanoseconds it had run by the last look
         self.pool = ThreadPoolExecutor(THREADS, "probe")
+        self.waiting = set()  # units that are asked with more patience
+        self.late_pool = ThreadPoolExecutor(LATE_THREADS, "late")
 
     def submit(self, process, unit, token):
         """Probe a process; ("probe", token, outcome) will be put into the inbox."""
         future = self.pool.submit(self.probe, process, unit)
         future.add_done_callback(lambda done: self.inbox.put(("probe", token, outcome_of(done))))
 
+    def wait_longer(self, process, token):
+        """Ask one who gave no answer in time with more patience; ("late", token, seconds) will be put into the inbox if there is one."""
+        if process.unit in self.waiting or len(self.waiting) >= LATE_THREADS:
+            return
+        self.waiting.add(process.unit)
+        self.late_pool.submit(self.late, process, token)
+
+    def late(self, process, token):
+        from .core.probe import once
+
+        try:
+            took = once.check_once({**process.probe, "timeout": LATE})["latency_ms"]["last"]
+            if took is not None and took > 1000 * process.probe.get("timeout", self.settings.timeout):
+                self.inbox.put(("late", token, round(took / 1000, 1)))
+        finally:
+            self.waiting.discard(process.unit)
+
     def probe(self, process, unit):
         if process.kind == "server":
             return self.server(process, unit)
-        if process.probe["kind"] == "heartbeat":
-            return self.heartbeat(process.probe, unit)
+        if process.silent:
+            return self.halted(unit) or (self.heartbeat(process.probe, unit) if process.probe else Outcome(True))
         from .core.probe import once
 
         spec = {"timeout": self.settings.timeout, **process.probe}
@@ -65,6 +86,14 @@ class Prober:
             return Outcome(None, "", f"cannot tell: {'this host is too busy to probe' if late else reason}", latency)
         port = urlsplit(process.probe.get("url", "")).port or process.probe.get("port")
         return Outcome(False, kind, reason, latency, signs.work(unit.main_pid, port) if kind == HANG else None)
+
+    def halted(self, unit):
+        """What can be seen of those who cannot be asked: a process that a signal has stopped does nothing until another one comes."""
+        done = signs.work(unit.main_pid)
+        if not done.halted:
+            return None
+        who = "it is" if done.main_halted else "a process of it is"
+        return Outcome(False, HANG, f"{who} stopped by a signal", activity=done)
 
     def server(self, server, unit):
         """Whether it answers at all, and if not, what its processes do instead."""

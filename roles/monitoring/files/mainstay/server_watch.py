@@ -24,10 +24,9 @@ SETTLING = 30  # seconds after its return in which its apps find their way back 
 class ServerWatch(Watch):
     first: Activity | None = None  # at the first failed probe of those counted
     last: Activity | None = None
-    continued_at: float | None = None
     returned_at: float | None = None
 
-    KEPT = (*Watch.KEPT, "continued_at", "returned_at")
+    KEPT = (*Watch.KEPT, "returned_at")
 
     def _become(self, health, reason=""):
         if health == "up" and self.health in AWAY:
@@ -63,18 +62,7 @@ class ServerWatch(Watch):
             return super().wants()
         if self.kind != HANG or self.failures < self.settings.failures or not frozen(self.first, self.last):
             return None
-        continued = self.continued_at is not None and self.clock.monotonic() - self.continued_at < self.settings.cooldown
-        return "continue" if self.last.stopped and not continued else "kill"
-
-    def acted(self, action):
-        if action != "continue":
-            return super().acted(action)
-        self.continued_at = self.clock.monotonic()
-        self.failures = 0  # whether it helped, as many probes tell
-        if not self.incident:
-            return []
-        self.incident.actions += 1
-        return [self._event("action", action=action)]
+        return "continue" if self.last.stopped and not self._continued() else "kill"
 
     def absence(self):
         """Why an app that needs it is left alone, or None."""

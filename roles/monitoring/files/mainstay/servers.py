@@ -22,6 +22,7 @@ class Server:
     probe: dict | None = field(default=None, hash=False)
 
     kind = "server"
+    silent = False
     needs = ()
     patience = None
     memory_max_mb = None  # systemd knows it

@@ -32,11 +32,20 @@ class Activity:
 
     ticks: int
     states: str
-    clients: int = 0  # established connections to its port
+    clients: int = 0  # who may have a request under way at its port
 
     @property
     def stopped(self):
         return bool(self.states) and not self.states.strip("Tt")
+
+    @property
+    def halted(self):
+        """Whether a signal has stopped any of them, and not somebody who debugs it."""
+        return "T" in self.states
+
+    @property
+    def main_halted(self):
+        return self.states.startswith("T")
 
 
 def ask(probe):

@@ -25,6 +25,7 @@ LOOP_TIMES = 5  # ends, or times down, within `restart_window`
 LOOP_OVER = 120  # seconds without another one
 BUSY = 0.05  # of one processor: it computes
 TICK = 1 / os.sysconf("SC_CLK_TCK")
+SLOW_AFTER = 10  # seconds that one who answers, but too late, may need to recover: a burst of work
 OWN_RESTART = 10  # seconds in which a new life of a unit is still the work of our own restart
 TELL_AGAIN = 60  # seconds
 DAY = 86400
@@ -74,12 +75,14 @@ class Watch:
     kind: str = ""  # of the last failure
     healthy_since: float | None = None
     acted_at: float | None = None
+    continued_at: float | None = None
     failed_at: float | None = None
     judged: float | None = None  # the change of a failed unit that has been looked into
     revivals: int = 0
     restarts: list = field(default_factory=list)  # monotonic times, the last 24 h
     falls: list = field(default_factory=list)  # monotonic times at which it ended or went down by itself
     looks: deque = field(default_factory=lambda: deque(maxlen=4))  # (monotonic time, activity) at the last failures
+    late: float | None = None  # seconds after which it answered one who waited longer, since it began to fail
     incident: Incident | None = None
     held: tuple | None = None
 
@@ -96,7 +99,7 @@ class Watch:
         "counted",
         "kind",
     )
-    KEPT += ("healthy_since", "acted_at", "failed_at", "judged", "revivals", "restarts", "falls")
+    KEPT += ("healthy_since", "acted_at", "continued_at", "failed_at", "judged", "revivals", "restarts", "falls")
 
     def dump(self):
         kept = {key: getattr(self, key) for key in self.KEPT}
@@ -107,6 +110,11 @@ class Watch:
         for key in self.KEPT:
             setattr(self, key, kept.get(key, getattr(self, key)))
         self.incident = incident
+
+    @property
+    def asked(self):
+        """Whether anything but its unit's state tells how it is."""
+        return self.process.probe is not None or self.process.kind != "server"
 
     # --- what is seen ----------------------------------------------------------------------------------------------
 
@@ -136,6 +144,11 @@ class Watch:
             return []
         now = self.clock.monotonic()
         return self._success(now) if outcome.healthy else self._failure(now, outcome)
+
+    def observe_late(self, seconds, invocation):
+        """It has answered somebody with more patience than a probe has: it does not hang, it is slow."""
+        if invocation == self.invocation and self.failures:
+            self.late = seconds
 
     # --- what follows ----------------------------------------------------------------------------------------------
 
@@ -183,17 +196,19 @@ class Watch:
         if unit.invocation != self.invocation:
             self.invocation = unit.invocation
             self.failures = self.successes = 0
+            self.late = None
             self.looks.clear()
             self.grace_until = (unit.active_since or now) + self.settings.start_grace
             self._become("starting" if now < self.grace_until else "unknown")
         elif self.health in ("restarting", "stopped", "failed", "missing"):
             self._become("unknown")
-        return self._success(now) if self.process.probe is None else []
+        return [] if self.asked else self._success(now)
 
     def _success(self, now):
         self.grace_until = 0.0
         self.failures = 0
         self.successes += 1
+        self.late = None
         self.looks.clear()
         if self.health == "up" or (self.health not in ("failing", "looping") and self.successes < self.settings.successes):
             return []
@@ -224,6 +239,8 @@ class Watch:
         self._become("down", outcome.reason)
         if self.process.kind != "server" and self.at_work():
             self.reason = f"{outcome.reason}, but it is at work: it is left alone"
+        elif self.late:
+            self.reason = f"{outcome.reason}, only after {self.late:g} s"
         if not fresh:
             return []
         self._fall(now)
@@ -236,13 +253,22 @@ class Watch:
         if self.kind not in (HANG, STALE) or len(self.looks) < 2:
             return False
         (start, first), (end, last) = self.looks[0], self.looks[-1]
-        if last.stopped:
+        if last.stopped or self._halted():
             return False
         computes = (last.ticks - first.ticks) * TICK >= BUSY * (end - start)
         if self.kind == STALE:
             return computes
         patience = self.process.patience or self.settings.busy_limit
+        if self.late and not computes and not self.process.patience:  # nothing long is under way before it: its answers do come
+            patience = min(patience, SLOW_AFTER)
         return (computes or last.clients > 0) and self.clock.monotonic() - self.failing_at < patience
+
+    def _halted(self):
+        """Whether it failed because a signal has stopped it, or a child of it; of those who can be asked their answers tell."""
+        return bool(self.process.silent and self.kind == HANG and self.looks)
+
+    def _continued(self):
+        return self.continued_at is not None and self.clock.monotonic() - self.continued_at < self.settings.cooldown
 
     def _failed(self, now, unit):
         if unit.changed == self.judged:  # nothing new: a revival that had no effect, at most
@@ -311,10 +337,20 @@ class Watch:
         if self.health == "down":
             if self.successes or self.at_work():  # it has just answered, or will
                 return None
-            return "kill" if self.kind == HANG else "restart"
+            if self._halted():
+                return self._wants_to_go_on()
+            return "kill" if self.kind == HANG and not self.late else "restart"
         if self.health == "failed" and self.clock.monotonic() >= self.revive_at():
             return "revive"
         return None
+
+    def _wants_to_go_on(self):
+        """Going on loses nothing, not even the task under way; a child that does not is no reason to end the tasks of the others."""
+        if self.failures < self.settings.failures:
+            return None
+        if not self._continued():
+            return "continue"
+        return "kill" if self.looks[-1][1].main_halted else None
 
     def revive_at(self):
         delays = self.settings.revive_delays
@@ -323,6 +359,13 @@ class Watch:
     def acted(self, action):
         """Our own action begins; called before it, so that what it causes is not taken for a crash."""
         now = self.clock.monotonic()
+        if action == "continue":
+            self.continued_at = now
+            self.failures = 0  # whether it helped, as many probes tell
+            if not self.incident:
+                return []
+            self.incident.actions += 1
+            return [self._event("action", action=action)]
         self.acted_at = now
         self.restarts.append(now)
         self.held = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy import environment, model, removal, steps, way_back
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import variables
-from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
+from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error, refused_in_words
 
 
 class FilterModule:
@@ -22,7 +22,9 @@ class FilterModule:
             "removal": removal.removal,
             "removal_places": removal.places,
             "removal_report": removal.told,
-            "removal_request": removal.request,
-            "way_back": way_back.way_back,
         }
-        return {name: refused_as_filter_error(function) for name, function in filters.items()}
+        asked = {"removal_request": removal.request, "way_back": way_back.way_back}  # of whom runs a playbook with -e
+        return {
+            **{name: refused_as_filter_error(function) for name, function in filters.items()},
+            **{name: refused_in_words(function) for name, function in asked.items()},
+        }

@@ -33,24 +33,24 @@ options:
 EXAMPLES = r"""
 - name: Show how an app might be declared
   ansible.builtin.debug:
-    msg: "{{ lookup('mainstay.vps.draft', '../shop', app='shop') }}"
+    msg: "{{ lookup('mainstay.vps.draft', '../shop', app='shop').text }}"
 """
 
 RETURN = r"""
 _raw:
-  description: The text of a file of variables for each folder.
+  description: For each folder a mapping with the text of a file of variables as C(text), or, as C(refused), why there is none.
   type: list
-  elements: str
+  elements: dict
 """
 
 import os
 import re
 
-from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.mainstay.vps.plugins.module_utils.draft import tree
 from ansible_collections.mainstay.vps.plugins.module_utils.draft.guess import draft
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import refuse
+from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_in_words
 
 SCHEMA = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../docs/variables.schema.json"))
 
@@ -76,11 +76,9 @@ def modeline(file):
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
-        try:
-            return [self._draft(str(term)) for term in terms]
-        except ValueError as error:
-            raise AnsibleLookupError(str(error)) from error
+        return [self._draft(str(term)) for term in terms]
 
+    @refused_in_words
     def _draft(self, source):
         root = os.path.abspath(os.path.expanduser(source))
         if not source or not os.path.isdir(root):
@@ -93,7 +91,7 @@ class LookupModule(LookupBase):
         if file and os.path.lexists(file) and self._content(file) != text:
             remedy = "it is there already, and nothing is written over it; name another file, or none, and paste what is printed"
             refuse("mainstay_app_file", self.get_option("file"), remedy)
-        return text
+        return {"text": text}
 
     @staticmethod
     def _content(file):

@@ -21,3 +21,16 @@ def refused_as_filter_error(function):
             raise AnsibleFilterError(str(error)) from error
 
     return filtered
+
+
+def refused_in_words(function):
+    """The function, whose mapping says as ``refused`` why there is none: a task of its own fails with that sentence alone."""
+
+    @functools.wraps(function)
+    def filtered(*args, **kwargs):
+        try:
+            return {**function(*args, **kwargs), "refused": ""}
+        except ValueError as error:
+            return {"refused": str(error)}
+
+    return filtered

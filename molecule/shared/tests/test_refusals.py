@@ -56,6 +56,23 @@ def test_wrong_input_stops_before_the_host_changes():
         assert len(run.stdout.splitlines()) < 100, "no specification of all variables after it"
 
 
+@only_on("default", "the control node refuses, for any release")
+@pytest.mark.parametrize(
+    ("playbook", "variables", "sentence"),
+    [
+        ("remove", {}, "mainstay_app: '' cannot be used"),
+        ("remove", {"mainstay_app": "shop"}, "It is declared"),
+        ("rollback", {"mainstay_app": "nobody"}, "Name one of the declared apps: shop"),
+        ("new", {"mainstay_source": "/nowhere"}, "Name a folder of this machine"),
+    ],
+)
+def test_what_is_asked_for_with_e_is_refused_by_a_sentence_alone(playbook, variables, sentence):
+    run = play(f"playbooks/{playbook}.yml", variables=variables)
+    said = words(run)
+    assert run.returncode != 0 and changes(run) == 0
+    assert sentence in said and "Finalization of task args" not in said, run.stdout
+
+
 def test_an_inventory_without_the_stack_s_group_is_not_taken_for_done():
     run = subprocess.run(
         ["ansible-playbook", "-i", "web1.example.com,", "playbooks/site.yml"], cwd=ROOT, capture_output=True, text=True, check=False

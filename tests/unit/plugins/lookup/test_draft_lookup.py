@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.errors import AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.mainstay.vps.plugins.lookup import draft as plugin
 
@@ -19,7 +18,12 @@ def draft(monkeypatch, tmp_path):
     (tmp_path / "My Shop/app.py").write_text("app = Flask(__name__)\n")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    return lambda source, **options: lookup_loader.get("mainstay.vps.draft").run([source], {}, **options)[0]
+
+    def asked(source, **options):
+        found = lookup_loader.get("mainstay.vps.draft").run([source], {}, **options)[0]
+        return found["refused"] or found["text"]
+
+    return asked
 
 
 def test_the_source_is_relative_to_the_inventory(draft, tmp_path):
@@ -41,8 +45,8 @@ def test_nothing_is_written_over_a_file(draft, tmp_path):
     file.write_text(draft("../My Shop", app="shop", file=str(file)))
     assert draft("../My Shop", app="shop", file=str(file)) == file.read_text()
     file.write_text("mine: true\n")
-    with pytest.raises(AnsibleLookupError, match="mainstay_app_file: .*It is there already, and nothing is written over it"):
-        draft("../My Shop", app="shop", file=str(file))
+    said = draft("../My Shop", app="shop", file=str(file))
+    assert said.startswith("mainstay_app_file: ") and "It is there already, and nothing is written over it" in said
 
 
 @pytest.mark.parametrize(
@@ -55,5 +59,4 @@ def test_nothing_is_written_over_a_file(draft, tmp_path):
     ],
 )
 def test_what_cannot_be_drafted_is_refused(draft, source, app, message):
-    with pytest.raises(AnsibleLookupError, match=message):
-        draft(source, app=app)
+    assert message in draft(source, app=app)

@@ -9,6 +9,8 @@ declared apps serve without it, its folders go, and, where that is wanted, its d
 
 from __future__ import annotations
 
+import re
+
 from ..derive.redis import DATA as REDIS_DATA
 from ..derive.redis import POLICIES
 from ..stack import remains
@@ -129,6 +131,7 @@ def removal(wanted, apps, found, hosts):
         accounts=_users(name, found, True) if goes else [],
         files=entries,
         folders=sorted(folders),
+        mounted=[path for path in _mounted(name, found) if any(f"{path}/".startswith(f"{folder}/") for folder in folders)],
         users=users,
         archived=archived,
         kept=kept,
@@ -144,7 +147,7 @@ def _runs_here(name, found):
 
 
 def _result(**parts):
-    lists = ("stopped", "disabled", "mounts", "failed", "accounts", "files", "folders", "users", "kept")
+    lists = ("stopped", "disabled", "mounts", "failed", "accounts", "files", "folders", "mounted", "users", "kept")
     return {"goes": False, "archived": {}, "release": "", **{name: [] for name in lists}, **parts}
 
 
@@ -171,6 +174,12 @@ def _is_own(name, path, known):
     """Whether a file whose name begins with the app's is not that of an app with a longer name."""
     rests = [path.removeprefix(place) for place in NAMED_AFTER if path.startswith(f"{place}{name}-")]
     return all(remains.owner(rest, {*known, name}) == name for rest in rests)
+
+
+def _mounted(name, found):
+    """Where something is mounted that is not the app's own; systemd names the unit after the place (systemd-escape(1))."""
+    units = [unit.removesuffix(".mount") for unit in found.get("active") or () if unit.endswith(".mount") and unit != run_mount(name)]
+    return sorted(re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(int(match[1], 16)), f"/{unit.replace('-', '/')}") for unit in units)
 
 
 def _kind(paths, path):

@@ -108,6 +108,24 @@ def test_with_its_data_a_dump_comes_first():
     assert done["users"] == ["old-build", "old"]
 
 
+@pytest.mark.parametrize(
+    ("unit", "data", "mounted"),
+    [
+        ("srv-old-shared.mount", True, ["/srv/old/shared"]),
+        ("srv-old-shared.mount", False, []),  # that stays
+        ("srv-old-releases.mount", False, ["/srv/old/releases"]),
+        ("srv-old-volumes-a\\x2db.mount", True, ["/srv/old/volumes/a-b"]),
+        ("srv-old.mount", True, ["/srv/old"]),
+        ("srv.mount", True, []),
+        ("srv-old\\x2db.mount", True, []),
+        ("run-old.mount", True, []),  # its own, which is unmounted
+        ("-.mount", True, []),
+    ],
+)
+def test_what_something_is_mounted_on_is_not_removed(unit, data, mounted):
+    assert _removal(data=data, found={**HOST, "active": [*HOST["active"], unit]})["mounted"] == mounted
+
+
 def test_a_folder_of_state_that_is_another_program_s_stays():
     found = {**HOST, "paths": {**PATHS, "/var/lib/old": {"type": "directory", "owner": "root"}}}
     done = _removal(data=True, found=found)

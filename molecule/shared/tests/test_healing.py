@@ -11,7 +11,7 @@ import time
 import pytest
 from plays import only_on
 
-MAILER = "shop-mailer@1.service"
+MAILER, WORKER = "shop-mailer@1.service", "shop-worker@1.service"
 AGENT = "mainstay-agent.service"
 slow = only_on("trixie", "it waits for what must not happen, or for minutes")
 NGINX, REDIS = "nginx.service", "redis-server@shop-cache.service"
@@ -301,6 +301,25 @@ def test_a_worker_that_computes_without_a_heartbeat_is_left_alone_until_it_rests
     finally:
         host.check_output(f"rm -r {folder}; mv /run/agent.json {config}; systemctl daemon-reload")
         host.check_output(f"systemctl restart {MAILER} {AGENT}")
+
+
+@slow
+def test_a_worker_that_nobody_can_ask_is_told_to_go_on(host):
+    _ready(host, WORKER)
+    before = _property(host, WORKER, "MainPID")
+    child = host.check_output(f"ps -o pid= --ppid {before} | tail -1").strip()
+    for pid in (before, child):
+        told = len(_history(host, WORKER))
+        host.check_output(f"kill -STOP {pid}")
+        try:
+            _eventually(lambda told=told: len(_history(host, WORKER)) > told or _entry(host, WORKER)["incident"], 15, "an incident")
+            _eventually(lambda: _history(host, WORKER)[-1]["state"] == "recovered", 30, "a remembered recovery")
+        finally:
+            host.run(f"kill -CONT {pid}")
+        assert _property(host, WORKER, "MainPID") == before
+        assert _history(host, WORKER)[-1]["actions"][-1] == "SIGCONT"
+        # Within the cool-down a child that is stopped once more would be left alone.
+        _ready(host, WORKER)
 
 
 @slow

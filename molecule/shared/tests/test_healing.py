@@ -283,7 +283,7 @@ def test_a_full_disk_is_told_and_cleared(host):
 @slow
 def test_a_worker_that_computes_without_a_heartbeat_is_left_alone_until_it_rests(host):
     folder, config = f"/run/systemd/system/{MAILER}.d", "/etc/mainstay/agent.json"
-    fault = '[Service]\\nExecStart=\\nExecStart=/usr/bin/python3 -c "while True: pass"\\n'
+    fault = '[Service]\\nExecStart=\\nExecStart=/bin/sh -c "until [ -e /run/rest ]; do :; done; exec sleep 600"\\n'
     host.check_output(f"mkdir -p {folder} && printf '{fault}' > {folder}/fault.conf && systemctl daemon-reload")
     # Its heartbeat is never renewed; it may be three minutes old, which nobody wants to wait for here.
     host.check_output(f"cp -p {config} /run/agent.json && sed -i '/max_age/s/[0-9][0-9]*/8/' {config}")
@@ -296,10 +296,10 @@ def test_a_worker_that_computes_without_a_heartbeat_is_left_alone_until_it_rests
         _eventually(lambda: "it is at work" in (_entry(host, MAILER)["reason"] or ""), 40, "a verdict of two signs")
         time.sleep(4)
         assert _property(host, MAILER, "MainPID") == before
-        host.check_output(f"kill -STOP {before}")
+        host.check_output("touch /run/rest")
         _eventually(lambda: _property(host, MAILER, "MainPID") not in ("0", before), 30, "a restart of what rests")
     finally:
-        host.check_output(f"rm -r {folder}; mv /run/agent.json {config}; systemctl daemon-reload")
+        host.check_output(f"rm -rf {folder} /run/rest; mv /run/agent.json {config}; systemctl daemon-reload")
         host.check_output(f"systemctl restart {MAILER} {AGENT}")
 
 

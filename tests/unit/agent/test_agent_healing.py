@@ -16,10 +16,15 @@ from mainstay.watch import Outcome
 WEB = "shop-web@1.service"
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.1, 1.0, 2.5, 4.9, 4.99])
-def test_a_hang_is_answered_within_30_seconds_whenever_it_begins(world, moment):
+@pytest.fixture(params=[0.0, 0.1, 1.0, 2.5, 4.9, 4.99])
+def host(world, request):
+    """A host at peace, at some moment between two looks of its agent."""
     host = world()
-    host.live(20 + moment)
+    host.live(20 + request.param)
+    return host
+
+
+def test_a_hang_is_answered_within_30_seconds_whenever_it_begins(host):
     host.units[WEB]["behaves"] = "hang"
     began = host.clock.now
     host.live(25)
@@ -207,16 +212,23 @@ def test_who_is_at_work_is_left_alone(world, behaves, seconds, actions):
         assert host.health(WEB) == "up" and host.actions == []
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.1, 1.0, 2.5, 4.9, 4.99])
-def test_who_answers_too_late_is_slow_and_not_at_work(world, moment):
-    host = world()
-    host.live(20 + moment)
+def test_who_answers_too_late_is_slow_and_not_at_work(host):
     host.units[WEB]["behaves"] = "slow"
     began = host.clock.now
     host.live(30)
     ((when, action, _unit),) = host.actions
     assert action == "restart" and 12 <= when - began <= 20  # then 5 s to end, and its start
     assert host.health(WEB) == "up"
+
+
+def test_whose_long_request_has_just_ended_is_not_slow(host):
+    """Who was asked with more patience meanwhile is answered then, late."""
+    host.units[WEB]["behaves"] = "serving"
+    host.live(18)
+    host.units[WEB]["behaves"] = "up"
+    host.agent.receive(("late", (WEB, host.agent.watches[WEB].invocation, host.clock.now - 6), 6.0))
+    host.live(10)
+    assert host.health(WEB) == "up" and host.actions == []
 
 
 @pytest.mark.parametrize(("behaves", "patience"), [("overloaded", None), ("slow", 120)])

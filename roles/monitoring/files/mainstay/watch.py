@@ -83,6 +83,7 @@ class Watch:
     falls: list = field(default_factory=list)  # monotonic times at which it ended or went down by itself
     looks: deque = field(default_factory=lambda: deque(maxlen=4))  # (monotonic time, activity) at the last failures
     late: float | None = None  # seconds after which it answered one who waited longer, since it began to fail
+    late_at: int = 0  # the failures there had been at the first such answer
     incident: Incident | None = None
     held: tuple | None = None
 
@@ -148,6 +149,7 @@ class Watch:
     def observe_late(self, seconds, invocation):
         """It has answered somebody with more patience than a probe has: it does not hang, it is slow."""
         if invocation == self.invocation and self.failures:
+            self.late_at = self.late_at if self.late else self.failures
             self.late = seconds
 
     # --- what follows ----------------------------------------------------------------------------------------------
@@ -259,7 +261,9 @@ class Watch:
         if self.kind == STALE:
             return computes
         patience = self.process.patience or self.settings.busy_limit
-        if self.late and not computes and not self.process.patience:  # nothing long is under way before it: its answers do come
+        # What was long may have ended with that answer, when one probe was still under way. Who fails after it is slow: nothing long is.
+        slow = self.late and self.failures > self.late_at + 1
+        if slow and not computes and not self.process.patience:
             patience = min(patience, SLOW_AFTER)
         return (computes or last.clients > 0) and self.clock.monotonic() - self.failing_at < patience
 

@@ -73,10 +73,7 @@ class Actuator:
                 self._check(action, process, invocation)
             if action not in ("reset", "reclaim"):
                 done.evidence = collect(self.systemd, process.unit, self.settings.evidence_lines)
-            if action == "rollback":
-                self._rollback(process.app, done.steps)
-            else:
-                getattr(self, f"_{action}")(process.unit, invocation, done.steps)
+            getattr(self, f"_{action}")(process, invocation, done.steps)
         except (HelperError, SystemdError) as error:
             done.ok, done.error = False, str(error)
         return done
@@ -93,54 +90,54 @@ class Actuator:
             return self.systemd.stopped_on_request(process.unit) is False
         return state.active == "failed"
 
-    def _observe(self, unit, invocation, steps):
+    def _observe(self, process, invocation, steps):
         """Nothing but the evidence."""
 
-    def _kill(self, unit, invocation, steps):
+    def _kill(self, process, invocation, steps):
         """It gives no answer: no point in asking it to end."""
-        self.helper("kill", unit)
+        self.helper("kill", process.unit)
         steps.append("SIGKILL")
-        self.helper("restart", unit)
+        self.helper("restart", process.unit)
         steps.append("restart")
 
-    def _continue(self, unit, invocation, steps):
+    def _continue(self, process, invocation, steps):
         """It was stopped by a signal: another one makes it go on, with all it holds."""
-        self.helper("continue", unit)
+        self.helper("continue", process.unit)
         steps.append("SIGCONT")
 
-    def _restart(self, unit, invocation, steps):
+    def _restart(self, process, invocation, steps):
         """It answers wrongly: it may finish what it is doing, but not for long."""
-        self.helper("restart", unit)
+        self.helper("restart", process.unit)
         steps.append("restart")
         end = self.clock.monotonic() + self.settings.stop_grace
         while self.clock.monotonic() < end:
             self.clock.sleep(0.25)
-            state = self.systemd.show([unit])[unit]
+            state = self.systemd.show([process.unit])[process.unit]
             if state.invocation != invocation and state.active != "deactivating":
                 return
-        self.helper("kill", unit)
+        self.helper("kill", process.unit)
         steps.append(f"SIGKILL after {self.settings.stop_grace:g} s")
 
-    def _renew(self, unit, invocation, steps):
+    def _renew(self, process, invocation, steps):
         """It is well, but grows: it may take all the time that it needs to end."""
-        self.helper("restart", unit)
+        self.helper("restart", process.unit)
         steps.append("graceful restart")
 
-    def _reclaim(self, unit, invocation, steps):
+    def _reclaim(self, process, invocation, steps):
         """What was freed is on record when it has been."""
-        self.helper("reclaim", unit)
+        self.helper("reclaim", process.unit)
 
-    def _rollback(self, app, steps):
+    def _rollback(self, process, invocation, steps):
         """The unit that does it says in its journal, and in the record of deploys, how it went."""
-        self.helper("rollback", ROLLBACK.format(app))
+        self.helper("rollback", ROLLBACK.format(process.app))
         steps.append("return to the release before")
 
-    def _revive(self, unit, invocation, steps):
+    def _revive(self, process, invocation, steps):
         """systemd gave up: one more start."""
-        self.helper("reset-failed", unit)
-        self.helper("start", unit)
+        self.helper("reset-failed", process.unit)
+        self.helper("start", process.unit)
         steps.append("reset-failed, start")
 
-    def _reset(self, unit, invocation, steps):
+    def _reset(self, process, invocation, steps):
         """Stable again: systemd forgets its counters too."""
-        self.helper("reset-failed", unit)
+        self.helper("reset-failed", process.unit)

@@ -24,15 +24,19 @@ def way_back(paths, app):
         return None
 
 
+def last_deploy(paths, app):
+    """The line that the app's last deploy has left; nothing where there is none."""
+    return next((deploy for deploy in reversed(read_deploys(paths.deploys)) if deploy["app"] == app), {})
+
+
 def failed_release(paths, process, incident):
     """The new release of a process's app, if an open incident of it, which comes again and again, is that release's doing."""
     if process.kind == "server" or not incident or incident.recovered_after is not None or not repeats(incident.kind, incident.times):
         return None
     way = way_back(paths, process.app)
     try:
-        deploys = read_deploys(paths.deploys) if way else []
+        last = last_deploy(paths, process.app) if way else {}
     except OSError:
         return None
-    last = next((deploy for deploy in reversed(deploys) if deploy["app"] == process.app), {})
     fresh = last.get("result") == "succeeded" and -LAST_STEPS <= incident.opened - last["time"] < PROVEN_AFTER
     return way["from"] if fresh and last.get("to") == way["from"] else None

@@ -20,8 +20,8 @@ import socket
 from ..answers import Answer, option
 from ..cli import Refusal
 from ..core.deploy.blame import PROVEN_AFTER
-from ..records import read_deploys
-from ..ways_back import way_back
+from ..core.host.pairs import point
+from ..ways_back import last_deploy, way_back
 from .restart import WAIT, answers, has_address
 
 # Seconds after a deploy in which its release may be taken for the cause: what began while it was new may be answered later.
@@ -47,9 +47,11 @@ def run(options, context):
     lock = _take(os.path.join(context.paths.locks, f"{app.name}.deploy"), by, way["to"], context.clock)
     started = context.clock.monotonic()
     try:
-        _link(way["links"])
+        for path, target in way["links"].items():
+            point(path, target)
         status = _restart(app.name, answer, context)
-        _link(way["records"])
+        for path, target in way["records"].items():
+            point(path, target)
         for path in (*way["absent"], *([way["void"]] if options.failed else [])):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
@@ -68,7 +70,7 @@ def _way(options, context, app):
     if not way or os.readlink(f"{app.root}/current").rpartition("/")[2] != way["from"]:
         raise Refusal(f"{app.name}: this host has no way back of its own: more than the code has changed since the release before; {other}")
     if options.failed:
-        last = next((deploy for deploy in reversed(read_deploys(context.paths.deploys)) if deploy["app"] == app.name), {})
+        last = last_deploy(context.paths, app.name)
         age = context.clock.time() - last.get("time", 0)
         if last.get("to") != way["from"] or not 0 <= age < YOUNG:
             raise Refusal(f"{app.name}: release {way['from']} is not new any more, so it is not taken for the cause; {other}")
@@ -90,15 +92,6 @@ def _take(path, by, release, clock):
         file.write(json.dumps(holder) + "\n")
     os.utime(path, (clock.time(), clock.time() + LOCKED))
     return path
-
-
-def _link(links):
-    """Each link is replaced in one step, so that a start at any moment finds the release of before or of now."""
-    for path, target in links.items():
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{path}.new")
-        os.symlink(target, f"{path}.new")
-        os.replace(f"{path}.new", path)
 
 
 def _restart(name, answer, context):

@@ -8,10 +8,17 @@ from __future__ import annotations
 # Seconds in which what fails is the new release's own fault; what fails later has failed for another reason, mostly.
 PROVEN_AFTER = 600
 # What says by its name that it comes again and again. One end, or one hang, may have met a moment.
-REPEATED = ("failed", "flapping", "loop")
+FAILED = "failed"
+REPEATED = (FAILED, "flapping", "loop")
 TIMES = 3
 
 
-def repeats(kind, times):
-    """Whether what is wrong with a process comes again and again."""
-    return kind in REPEATED or times >= TIMES
+def repeats(kind, times, faults=None):
+    """Whether what is wrong with a process comes again and again.
+
+    :param faults: how many of these times it was not busy with what had been asked of it, where that is on record: who serves long
+        requests is down for everybody else meanwhile, again and again, and has no fault.
+    """
+    if faults is None:
+        return kind in REPEATED or times >= TIMES
+    return kind == FAILED or faults >= TIMES

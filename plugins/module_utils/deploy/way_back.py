@@ -97,7 +97,7 @@ def failures(name, history):
 def _is_to_blame(name, incident):
     is_own = incident.get("app") == name and incident.get("process")
     kind = incident.get("kind")
-    return is_own and (kind == OOM or repeats(kind, incident.get("times", 1)))
+    return is_own and (kind == OOM or repeats(kind, incident.get("times", 1), incident.get("faults")))
 
 
 def _took_over(deploy):

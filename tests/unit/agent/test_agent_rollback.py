@@ -73,6 +73,34 @@ def test_a_start_that_fails_for_good_is_left(world):
     assert host.incidents()[0]["actions"] == ["rollback"]
 
 
+@pytest.mark.parametrize(("long", "expected"), [(20, 0), (40, 1)])
+def test_long_requests_are_no_failures_as_long_as_they_may_last(world, long, expected):
+    host = world(cooldown=1, cooldown_max=1, restart_burst=10)
+    host.live(20)
+    deployed(host)
+    for _each in range(5):
+        host.units[WEB]["behaves"] = "serving"
+        host.live(long)
+        host.units[WEB]["behaves"] = "up"
+        host.live(20)
+    assert len(asked(host)) == expected
+    assert bool([action for _when, action, _unit in host.actions if action == "kill"]) is bool(expected)
+
+
+def test_long_requests_and_one_end_are_no_three_ends(world):
+    host = world()
+    host.live(20)
+    deployed(host)
+    for _each in range(5):
+        host.units[WEB]["behaves"] = "serving"
+        host.live(20)
+        host.units[WEB]["behaves"] = "up"
+        host.live(20)
+    crash(host, 1)
+    assert asked(host) == []
+    assert host.incidents()[-1]["faults"] == 1
+
+
 def test_what_was_wrong_before_is_not_the_new_release_s_doing(world):
     host = world()
     host.live(20)

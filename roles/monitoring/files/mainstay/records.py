@@ -120,7 +120,9 @@ def _sound(event):
     except (LookupError, AttributeError, ValueError, TypeError, OverflowError, OSError):
         return False
     texts = ("event", "incident", "kind", "reason", "level", "resource", "action", "error", *PLACE)
-    if not all(isinstance(event.get(key, ""), str) for key in texts) or not isinstance(event.get("times", 1), int):
+    if not all(isinstance(event.get(key, ""), str) for key in texts) or not all(
+        isinstance(event.get(key, 1), int) for key in ("times", "faults")
+    ):
         return False
     steps, seconds = event.get("steps", []), event.get("seconds")
     has_time = seconds is None or finite(seconds) is not None
@@ -137,7 +139,11 @@ def fold(events):
         entry = incidents.setdefault(name, {"id": name, "state": "open", "times": 1, "actions": [], "events": []})
         entry["events"].append(event)
         entry.update(
-            {key: event[key] for key in ("app", "process", "instance", "server", "resource", "unit", "times", "level") if key in event}
+            {
+                key: event[key]
+                for key in ("app", "process", "instance", "server", "resource", "unit", "times", "faults", "level")
+                if key in event
+            }
         )
         kind = event["event"]
         if kind in ("opened", "again"):

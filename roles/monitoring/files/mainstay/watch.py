@@ -51,6 +51,7 @@ class Incident:
     opened_at: float  # monotonic
     told_at: float = 0.0  # monotonic, the last event
     times: int = 1
+    faults: int = 0  # of these times those that were no work under way
     actions: int = 0
     recovered_after: float | None = None
 
@@ -67,6 +68,7 @@ class Watch:
     reason: str = ""
     latency_ms: float | None = None
     failures: int = 0
+    faulty: bool = False  # that it is down now has been counted as a fault
     failing_at: float | None = None  # the first failure of those counted
     successes: int = 0
     grace_until: float = 0.0
@@ -100,7 +102,7 @@ class Watch:
         "counted",
         "kind",
     )
-    KEPT += ("healthy_since", "acted_at", "continued_at", "failed_at", "judged", "revivals", "restarts", "falls")
+    KEPT += ("faulty", "healthy_since", "acted_at", "continued_at", "failed_at", "judged", "revivals", "restarts", "falls")
 
     def dump(self):
         kept = {key: getattr(self, key) for key in self.KEPT}
@@ -239,16 +241,21 @@ class Watch:
             return []
         fresh = self.health != "down"
         self._become("down", outcome.reason)
-        if self.process.kind != "server" and self.at_work():
+        works = self.process.kind != "server" and self.at_work()
+        counts = not works and (fresh or not self.faulty)
+        self.faulty = counts or (self.faulty and not fresh)
+        if works:
             self.reason = f"{outcome.reason}, but it is at work: it is left alone"
         elif self.late:
             self.reason = f"{outcome.reason}, only after {self.late:g} s"
         if not fresh:
+            if self.incident:
+                self.incident.faults += counts
             return []
         self._fall(now)
         if self._looping(now):
-            return self._open(FLAPPING, f"{self._loop_words(now, 'been down')}; now {outcome.reason}", self.failing_at)
-        return self._open(outcome.kind, self.reason, self.failing_at)
+            return self._open(FLAPPING, f"{self._loop_words(now, 'been down')}; now {outcome.reason}", self.failing_at, counts)
+        return self._open(outcome.kind, self.reason, self.failing_at, counts)
 
     def at_work(self):
         """Whether a restart would take more than it gives: it computes, or somebody waits for its answer, and not for too long yet."""
@@ -312,17 +319,19 @@ class Watch:
             return [event]
         return []
 
-    def _open(self, kind, reason, began=None):
+    def _open(self, kind, reason, began=None, counts=True):
         """A new incident, or once more the one that has not been stable for long enough to be closed."""
         now = self.clock.monotonic() if began is None else began
         incident = self.incident
         if not incident:
             wall = self.clock.time()
-            self.incident = Incident(f"{int(wall)}-{self.process.unit.rpartition('.')[0]}", kind, reason, wall, now, now)
+            name = f"{int(wall)}-{self.process.unit.rpartition('.')[0]}"
+            self.incident = Incident(name, kind, reason, wall, now, now, faults=int(counts))
             return [self._event("opened", kind=kind, reason=reason)]
         # A crash loop is one story: it is told again once a minute.
         told = kind == incident.kind and (kind in (LOOP, FLAPPING) or (kind in (CRASH, OOM) and now - incident.told_at < TELL_AGAIN))
         incident.times += 1
+        incident.faults += counts
         incident.kind, incident.reason = kind, reason
         if incident.recovered_after is not None:
             incident.recovered_after, incident.opened_at = None, now
@@ -332,7 +341,8 @@ class Watch:
         return [self._event("again", kind=kind, reason=reason, times=incident.times)]
 
     def _event(self, name, **details):
-        return {"incident": self.incident.id, "event": name, **self.process.place, "unit": self.process.unit, **details}
+        about = {"incident": self.incident.id, "event": name, **self.process.place, "unit": self.process.unit}
+        return {**about, "faults": self.incident.faults, **details}
 
     # --- what is asked for -----------------------------------------------------------------------------------------
 

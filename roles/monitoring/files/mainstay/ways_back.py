@@ -31,7 +31,12 @@ def last_deploy(paths, app):
 
 def failed_release(paths, process, incident):
     """The new release of a process's app, if an open incident of it, which comes again and again, is that release's doing."""
-    if process.kind == "server" or not incident or incident.recovered_after is not None or not repeats(incident.kind, incident.times):
+    if (
+        process.kind == "server"
+        or not incident
+        or incident.recovered_after is not None
+        or not repeats(incident.kind, incident.times, incident.faults)
+    ):
         return None
     way = way_back(paths, process.app)
     try:

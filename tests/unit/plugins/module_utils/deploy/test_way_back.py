@@ -54,6 +54,11 @@ FIRST, LAST = "2026-11-29T08:15:38.040Z", "2026-11-29T10:15:38.040Z"
         ([], {}),
         ([_incident(FIRST)], {"oldest": "74 s after its deploy (crash of shop-web, 5 times)"}),
         ([_incident(LAST)], {"old": "74 s after its deploy (crash of shop-web, 5 times)"}),
+        ([_incident(LAST, faults=2)], {}),  # the other times it was busy
+        ([_incident(LAST, faults=3)], {"old": "74 s after its deploy (crash of shop-web, 5 times)"}),
+        ([_incident(LAST, kind="flapping", faults=0)], {}),
+        ([_incident(LAST, kind="flapping", times=1)], {"old": "74 s after its deploy (flapping of shop-web, 1 times)"}),
+        ([_incident(LAST, kind="failed", times=1, faults=1)], {"old": "74 s after its deploy (failed of shop-web, 1 times)"}),
         ([_incident(LAST, times=2)], {}),  # anything may end once or twice
         ([_incident(LAST, times=1, kind="oom")], {"old": "74 s after its deploy (oom of shop-web, 1 times)"}),
         ([_incident(LAST, app="job")], {}),

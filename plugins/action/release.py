@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
                 args.get("public") or [],
                 resolved["source"].get("directory", ""),
                 args.get("shared") or [],
-                args.get("node"),
+                args.get("python") or args.get("node"),
             )
         except (refusal.DeclarationError, refusal.ReleaseError) as error:
             raise AnsibleActionFail(f"{args['app']}: {error}") from error

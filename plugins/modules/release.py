@@ -49,6 +49,12 @@ options:
     type: str
     choices: [python, node, command, container]
     default: python
+  python:
+    description:
+      - Version of Python that the release is built and run with, such as V(3.14) for the newest of that line that O(uv_version) knows, or
+        V(3.14.2). uv brings it, from where C(UV_PYTHON_INSTALL_MIRROR) of O(environment) says, and it stays in the release. By default
+        the one that Debian has.
+    type: str
   node:
     description:
       - Version of Node that the release is built and run with, such as V(22) for the newest of that line, or V(22.11.0). It comes from
@@ -216,6 +222,7 @@ def main():
             "source": {"type": "dict", "required": True},
             "id": {"type": "str"},
             "runtime": {"type": "str", "choices": ["python", "node", "command", "container"], "default": "python"},
+            "python": {"type": "str"},
             "node": {"type": "str"},
             "build": {"type": "list", "elements": "raw", "default": []},
             "public": {"type": "list", "elements": "str", "default": []},

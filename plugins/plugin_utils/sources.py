@@ -49,7 +49,8 @@ def _release(name, app, node):
             _refuse_what_is_not_read(app, found)
     except ReleaseError as error:
         raise ReleaseError(f"mainstay_apps.{name}.{error}") from error
-    return identity.release_id(digest, app["runtime"], app["build"], app["public"], app["directory"], app["shared"], app["node"])
+    version = app["python"] or app["node"]
+    return identity.release_id(digest, app["runtime"], app["build"], app["public"], app["directory"], app["shared"], version)
 
 
 def _refuse_what_is_not_read(app, found):

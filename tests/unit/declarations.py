@@ -214,6 +214,9 @@ WRONG = [
     (("shop", "sites", "shop.example.com", "aliases"), "www.example.com", ["aliases", "list of texts"]),
     (("shop",), ["web"], ["mainstay_apps.shop", "write a mapping"]),
     (("shop", "node"), "22", ["mainstay_apps.shop.node", "22", "runtime: python"]),
+    (("shop", "python"), 3.14, ["mainstay_apps.shop.python", "3.14", "in quotes"]),
+    (("shop", "python"), "2.7", ["mainstay_apps.shop.python", "'2.7'", "3.9"]),
+    (("shop", "python"), "python3.12", ["mainstay_apps.shop.python", "'python3.12'", '"3.14"']),
 ]
 
 

@@ -13,6 +13,23 @@ import pytest
 import yaml
 from plays import ROOT, changes, play, words
 
+# Packs the host's own Python as uv's makers pack theirs, and lists it.
+MIRROR = r"""
+set -e
+version=$(/usr/bin/python3 -c 'import platform; print(platform.python_version())') line=${version%.*}
+mkdir -p /opt/mirror /run/pack/python/bin /run/pack/python/lib
+cp /usr/bin/python$line /run/pack/python/bin/
+ln -sf python$line /run/pack/python/bin/python3
+cp --recursive --dereference /usr/lib/python$line /run/pack/python/lib/
+tar --create --gzip --directory /run/pack --file /opt/mirror/own.tar.gz python
+sum=$(sha256sum /opt/mirror/own.tar.gz | cut -d' ' -f1)
+cat >/opt/mirror/downloads.json <<EOF
+{"cpython-$version-linux-x86_64-gnu": {"name": "cpython", "arch": {"family": "$(uname -m)", "variant": null}, "os": "linux",
+"libc": "gnu", "major": 3, "minor": ${line#3.}, "patch": ${version##*.}, "prerelease": "", "url": "file:///opt/mirror/own.tar.gz",
+"sha256": "$sum", "variant": null, "build": "20260101"}}
+EOF
+echo $version
+"""
 STACK = yaml.safe_load((ROOT / "molecule/applications/group_vars/all/stack.yml").read_text())
 PROVE = bool(os.environ.get("MAINSTAY_PROVE"))
 only_proved = pytest.mark.skipif(not PROVE, reason="its build takes minutes; make prove runs it")
@@ -165,6 +182,27 @@ def test_a_rollback_passes_over_a_release_that_failed_soon(host):
     run = play("playbooks/rollback.yml", variables={"mainstay_apps": apps, "mainstay_app": "data", "mainstay_release": failed})
     assert run.returncode == 0, run.stdout[-4000:]
     assert json.loads(visit(host, "data", "/-/versions.json"))["datasette"]["version"] == "0.65"
+
+
+def test_an_application_has_a_python_of_its_own(host):
+    """No interpreter for every machine is within the lab's reach: the mirror has one that is packed of the host's own files."""
+    version = host.check_output(MIRROR).strip()
+    environment = {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL") if os.environ.get(name)}
+    environment["UV_PYTHON_DOWNLOADS_JSON_URL"] = "file:///opt/mirror/downloads.json"
+    apps = declared()
+    apps["echo"]["python"] = "3.9"  # the mirror has none
+    run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps, "backend_environment": environment})
+    assert run.returncode != 0 and "'install Python 3.9' failed" in words(run), run.stdout[-4000:]
+
+    apps["echo"]["python"] = version.rpartition(".")[0]
+    run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps, "backend_environment": environment})
+    assert run.returncode == 0, run.stdout[-4000:]
+    unit = host.check_output("systemctl list-units --plain --no-legend 'echo-web@*.service'").split()[0]
+    program = host.check_output(f"readlink /proc/$(systemctl show --property=MainPID --value {unit})/exe")
+    release = host.file("/srv/echo/current").linked_to
+    assert program.startswith(f"{release}/.venv/.python/cpython-{version}-"), program
+    assert '"it":"arrives"' in visit(host, "echo", "/get?it=arrives")
+    assert host.run(f"find {release}/.venv /srv/echo/environments ! -type l ! -user root -o ! -type l -perm /022").stdout == ""
 
 
 def test_one_that_lacks_a_package_is_refused_in_words_and_the_others_stay(host):

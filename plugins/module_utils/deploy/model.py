@@ -180,6 +180,7 @@ def _app(app, release, plan, variables, options, host):
         "env_file": app["env_file"],
         "runtime": app["runtime"],
         "build_user": app["build_user"],
+        "python": app["python"],
         "node": app["node"],
         "build": app["build"],
         "public": app["public"],

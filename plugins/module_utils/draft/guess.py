@@ -61,6 +61,11 @@ CALLABLE = re.compile(r"^def (\w+)\(environ, *start_response\)", re.MULTILINE)
 CELERY = re.compile(r"^(\w+)(?:: *\w+)? *= *Celery\(", re.MULTILINE)
 BEAT = re.compile(r"beat_schedule|CELERY_BEAT_SCHEDULE|django_celery_beat|add_periodic_task")
 MAIN = re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)
+# Where a version is told from a range of them, what Debian 12 has, and what to say of it.
+INTERPRETERS = {
+    "python": (re.compile(r"(?:^|>=?|==|~=|\^)\s*(3\.\d{1,2})"), 11, "Debian 12 has 3.11 and 13 has 3.13"),
+    "node": (re.compile(r"(?:^v?|>=?|\^|~)\s*(\d{2})"), 18, "Debian 12 has 18 and 13 has 20"),
+}
 DEFAULT_PORT = re.compile(r"\bPORT\b[\"')\]]*\s*(?:\?\?|\|\||,|:-)\s*[\"']?(\d{4,5})\b")
 PROCESS_PORTS = {"python": 8000, "node": 3000, "container": 8000, "command": 8000}
 # How a route is told from a text that merely looks like one.
@@ -127,6 +132,7 @@ class Guess:
         env, unknown = self._environment(database, redis)
         found = {
             "runtime": Said(self.runtime, self.runtime_why),
+            "interpreter?": self._interpreter(),
             "source": self._source(),
             "source?": self._source_todo(),
             **self._build(),
@@ -164,6 +170,23 @@ class Guess:
             "nothing that is known was found in the source: no pyproject.toml, requirements.txt, package.json, Dockerfile, Procfile"
         )
         return "command", "nothing was found that says what installs it"
+
+    def _interpreter(self):
+        """What the source says of its interpreter's version, where Debian's may be too old for it."""
+        if self.runtime == "python":
+            project = self.tree.table("pyproject.toml").get("project", {})
+            wanted = {"requires-python": project.get("requires-python"), ".python-version": self.tree.text(".python-version").strip()}
+        elif self.runtime == "node":
+            engines = self.tree.table("package.json").get("engines")
+            wanted = {"engines": engines.get("node") if isinstance(engines, dict) else "", ".nvmrc": self.tree.text(".nvmrc").strip()}
+        else:
+            return None
+        pattern, oldest, have = INTERPRETERS[self.runtime]
+        for where, text in wanted.items():
+            version = pattern.search(str(text or ""))
+            if version and int(version[1].rpartition(".")[2]) > oldest:
+                return Todo(f'{where} says {short(str(text))}; {have}, {self.runtime}: "{version[1]}" brings that one')
+        return None
 
     def _pages(self):
         return self.tree.has("index.html", "public/index.html", "dist/index.html", "build/index.html")

@@ -349,7 +349,8 @@ class Builder:
         project = self._read("pyproject.toml") if "pyproject.toml" in names else ""
         requirements = recipes.python_requirements(names, installer, above, project)
         content = self._read(requirements) if requirements not in (None, recipes.WORKSPACE, "pyproject.toml", "setup.py") else ""
-        interpreter = subprocess.run(["/usr/bin/python3", "-VV"], stdout=subprocess.PIPE, check=True, text=True).stdout
+        debian = subprocess.run(["/usr/bin/python3", "-VV"], stdout=subprocess.PIPE, check=True, text=True).stdout
+        interpreter = recipes.interpreter_name(self.params["python"], self.params["uv_version"], debian)
         name = None if requirements == recipes.WORKSPACE else recipes.environment_digest(content, interpreter, installer)
         self.caches = recipes.python_caches(self.cache, name)
         if name:
@@ -358,7 +359,7 @@ class Builder:
                 self._build_environment(place, requirements, content)
             self._copy_environment(place)
         else:
-            for step in recipes.python_steps(requirements, content, f"{self.place}/.venv", installer):
+            for step in recipes.python_steps(requirements, content, f"{self.place}/.venv", installer, self.params["python"]):
                 self.build_step(step)
         for step in recipes.project_steps(requirements, project, installer, names):
             self.build_step(step)
@@ -371,7 +372,7 @@ class Builder:
         builder = pwd.getpwnam(self.build_user).pw_uid
         try:
             sealing.folder(place, 0o700, builder)
-            steps = recipes.python_steps(requirements, content, f"{place}/venv", self.params["python_installer"])
+            steps = recipes.python_steps(requirements, content, f"{place}/venv", self.params["python_installer"], self.params["python"])
             for step in [*steps, Step("finish the environment", 'rm -rf "$1" .venv', f"{place}/{identity.COMPLETE}")]:
                 self.build_step(step, place)
             self._seal(place, {builder})

@@ -113,6 +113,9 @@ OUT_OF_MEMORY = re.compile(
     r"^MemoryError\b|Cannot allocate memory|virtual memory exhausted",
     re.MULTILINE,
 )
+# What uv says of a package that does not run on this Python.
+OTHER_PYTHON = "does not satisfy Python"
+WHICH_PYTHON = 'The app\'s key python names the version that it wants and that comes with it, such as python: "3.14"'
 MORE_MEMORY = "Raise memory_max_mb (backend_build_memory_mb), or build elsewhere and deploy an archive"
 
 
@@ -129,4 +132,6 @@ def failure(what, returncode, result, memory_max_mb, timeout, words=()):
         return f"{what} was killed; it may use {memory_max_mb} MB and probably needed more. {MORE_MEMORY}"
     if OUT_OF_MEMORY.search("\n".join(words)):
         return f"{what} failed with exit status {returncode}, as it seems for want of memory: it may use {memory_max_mb} MB. {MORE_MEMORY}"
+    if any(OTHER_PYTHON in line for line in words):
+        return f"{what} failed with exit status {returncode}: it wants another Python. {WHICH_PYTHON}"
     return f"{what} failed with exit status {returncode}"

@@ -42,16 +42,17 @@ def excluded(name):
     return name.endswith(EXCLUDED_SUFFIXES) or not EXCLUDED_NAMES.isdisjoint(name.split("/"))
 
 
-def release_id(digest, runtime="python", build=(), public=(), directory="", shared=(), node=None):
+def release_id(digest, runtime="python", build=(), public=(), directory="", shared=(), version=None):
     """Twelve digits of what the source is; a recipe that makes something else of it adds six of the recipe.
 
     ``public`` are the folders nginx may read, ``shared`` those that are links out of it: both are part of a sealed release.
+    ``version`` is that of an interpreter of its own.
     """
-    if runtime in ("python", "container") and not (build or public or directory or shared):
+    if runtime in ("python", "container") and not (build or public or directory or shared or version):
         return digest[:12]
     recipe = json.dumps(
         [
-            f"{runtime} {node}" if node else runtime,
+            f"{runtime} {version}" if version else runtime,
             *map(build_item, build),
             sorted(public),
             *([directory] if directory or shared else []),

@@ -197,13 +197,34 @@ def python_caches(cache, environment):
     return {"UV_CACHE_DIR": f"{place}/uv", "PIP_CACHE_DIR": f"{place}/pip"}
 
 
-def python_steps(requirements, content, environment, installer):
-    """The steps that make a Python environment in its final place."""
+# The interpreter lies in the environment. Its link is relative, because a release has a copy of the environment in a place of its own.
+INSTALL_PYTHON = """
+rm -rf "$1"; mkdir -p "$1"
+uv python install --no-bin --install-dir "$1/.python" "$2"
+found=("$1"/.python/cpython-*.*.*/bin/python3)
+find "$1/.python" -mindepth 1 -maxdepth 1 ! -path "${found[0]%/bin/*}" -exec rm -rf {} +
+uv venv --quiet --no-project --allow-existing --python "${found[0]}" "$1"
+ln -sfn "../${found[0]#"$1"/}" "$1/bin/python"
+"$1/bin/python" --version
+"""
+
+
+def interpreter_name(python, uv_version, debian):
+    """Names the interpreter of an environment: the declared version, which each uv knows the newest of, or Debian's."""
+    return f"Python {python} of uv {uv_version}" if python else debian
+
+
+def python_steps(requirements, content, environment, installer, python=None):
+    """The steps that make a Python environment in its final place, with Debian's interpreter or with one of its own."""
+    if python and installer != "uv":
+        raise ReleaseError(f"python: only uv brings Python {python}. Set backend_python_installer to uv, or remove python.")
     hashes = ["--require-hashes"] if requirements == "uv.lock" or re.search(r"--hash[= ]", content) else []
     steps = []
     if installer == "uv":
         steps.append(
-            Step(
+            Step(f"install Python {python}", INSTALL_PYTHON, environment, python, env={"UV_PYTHON_DOWNLOADS": "manual"})
+            if python
+            else Step(
                 "create the environment",
                 'rm -rf "$1"; mkdir -p "$(dirname "$1")"; uv venv --quiet --no-project --python /usr/bin/python3 "$1"',
                 environment,

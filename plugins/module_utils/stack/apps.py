@@ -24,6 +24,7 @@ from .variables import ENV, ENV_NAME, env_of, generated_names, variable_names
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # As Node's releases are numbered, or the newest of a line: 22, 22.11 or 22.11.0.
+PYTHON = re.compile(r"3\.(9|[1-9]\d)(\.\d{1,3})?")
 NODE = re.compile(r"(1[89]|[2-9]\d)(\.\d{1,3}){0,2}")
 CONTAINER_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
 
@@ -99,13 +100,14 @@ def _volumes(value, where, runtime):
     return dict(sorted(value.items()))
 
 
-def _node(value, where, runtime):
-    """The version of Node that comes from the npm registry; None for the one that Debian has."""
-    if value is None:
+def _version(value, where, interpreter, runtime):
+    """The version of an interpreter that comes with the releases; None for the one that Debian has."""
+    if interpreter not in value:
         return None
-    if runtime != "node":
-        refuse(where, value, f"only runtime: node runs on it, and this is runtime: {runtime}; remove one of them")
-    return APP_KEYS["node"].read(value, where)
+    where = f"{where}.{interpreter}"
+    if runtime != interpreter:
+        refuse(where, value[interpreter], f"only runtime: {interpreter} runs on it, and this is runtime: {runtime}; remove one of them")
+    return APP_KEYS[interpreter].read(value[interpreter], where)
 
 
 def _shared(value, where, runtime, sites):
@@ -142,6 +144,7 @@ MIGRATE_KEYS = Keys(
 APP_KEYS = Keys(
     {
         "runtime": Choice(RUNTIMES, default="python"),
+        "python": Text(PYTHON, 'write a version of Python from 3.9 on in quotes, such as "3.14" or "3.14.2"'),
         "node": Text(NODE, 'write a version of Node from 18 on in quotes, such as "22" or "22.11.0"'),
         "source": Special(*SOURCE_KEYS.values()),
         "build": BUILD,
@@ -204,7 +207,7 @@ def _app(name, value):
         "root": f"/srv/{name}",
         "env_file": f"/etc/mainstay/{name}/env",
         "runtime": runtime,
-        "node": _node(value.get("node"), f"{where}.node", runtime),
+        **{interpreter: _version(value, where, interpreter, runtime) for interpreter in ("python", "node")},
         "source": source,
         "directory": source.get("directory", ""),
         "build": build_steps(value.get("build", []), f"{where}.build", variable_names(env, secrets, database, redis, prefix)),

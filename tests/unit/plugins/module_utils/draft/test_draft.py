@@ -209,6 +209,28 @@ def test_node():
     assert "TODO: it has to listen on $HOST:$PORT, and does not ask for $HOST" in unfolded(text)
 
 
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (
+            {"pyproject.toml": '[project]\nname = "app"\nrequires-python = ">=3.12,<4"'},
+            'requires-python says >=3.12,<4; .* python: "3.12" brings',
+        ),
+        ({"requirements.txt": "flask", ".python-version": "3.14.2\n"}, 'python-version says 3.14.2; .* python: "3.14" brings'),
+        ({"pyproject.toml": '[project]\nname = "app"\nrequires-python = ">=3.9,!=3.13.0"'}, None),
+        ({"pyproject.toml": '[project]\nname = "app"\nrequires-python = 3'}, None),
+        ({"package.json": '{"engines": {"node": ">=22.5"}}'}, 'engines says >=22.5; .* node: "22" brings'),
+        ({"package.json": "{}", ".nvmrc": "v24"}, 'nvmrc says v24; .* node: "24" brings'),
+        ({"package.json": '{"engines": {"node": "^18 || ^20"}}'}, None),
+        ({"package.json": '{"engines": "node 22"}'}, None),
+    ],
+)
+def test_a_source_that_wants_another_interpreter_than_debian_s(files, told):
+    text, found = drafted("app", files)
+    assert not {"python", "node"} & set(found), "nothing is guessed: the host may have it"
+    assert re.search(told, unfolded(text)) if told else " brings that one" not in text
+
+
 def test_a_dockerfile():
     text, found = drafted("app", DOCKER)
     assert (found["runtime"], found["source"]) == ("container", {"image": "build/app.tar"})

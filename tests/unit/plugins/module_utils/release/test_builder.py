@@ -52,6 +52,7 @@ def builder(tmp_path, monkeypatch):
             "archive_bytes": 0,
             "authorization": None,
             "runtime": "command",
+            "python": None,
             "node": None,
             "build": [],
             "migrate": None,

@@ -97,6 +97,18 @@ def test_a_failure_says_what_to_do(returncode, result, words):
 @pytest.mark.parametrize(
     ("last", "told"),
     [
+        # Recorded: uv 0.13.9 on Debian 12
+        (["  cause: Because the current Python version (3.11.2) does not satisfy Python>=3.14 and x==1 depends on Python>=3.14,"], True),
+        (["error: No download found for request: cpython-3.9-linux-x86_64-gnu"], False),
+    ],
+)
+def test_a_package_that_wants_another_python_is_told_how_it_gets_one(last, told):
+    assert ('such as python: "3.14"' in confinement.failure("'install requirements.txt'", 1, "exit-code", 1024, 60, last)) is told
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
         # Recorded: Vite in a build of pretalx on a host with cgroup v1, and Node at the end of its heap.
         (["vite v4.5.14 building for production...", "transforming...", "Killed"], True),
         (["subprocess.CalledProcessError: Command '['npm', 'run', 'build']' returned non-zero exit status 137."], True),

@@ -90,7 +90,7 @@ def test_the_id_is_the_source_and_names_another_recipe():
         identity.release_id(DIGEST, "python", ["make"]),
     }
     assert len(others) == 4
-    assert identity.release_id(DIGEST, "node", node="22") != identity.release_id(DIGEST, "node")
+    assert identity.release_id(DIGEST, "node", version="22") != identity.release_id(DIGEST, "node")
     linked = identity.release_id("a" * 64, shared=["uploads"])
     assert linked != identity.release_id("a" * 64) and linked != identity.release_id("a" * 64, directory="uploads")
 

@@ -88,6 +88,16 @@ def test_hashes_are_required_where_they_are_given(requirements, content, install
     assert not any(step["env"] for step in steps), "what installs packages sees no secret"
 
 
+def test_an_interpreter_of_its_own_comes_first_and_by_uv_alone():
+    first, *others = recipes.python_steps("requirements.txt", "a", "/env", "uv", "3.14")
+    assert first["arguments"] == ["/env", "3.14"] and first["env"] == {"UV_PYTHON_DOWNLOADS": "manual"}
+    assert others == recipes.python_steps("requirements.txt", "a", "/env", "uv")[1:], "no later step fetches an interpreter"
+    with pytest.raises(ReleaseError, match="Set backend_python_installer to uv"):
+        recipes.python_steps("requirements.txt", "a", "/env", "pip", "3.14")
+    names = {recipes.interpreter_name(*given, "Python 3.11.2") for given in ((None, "1"), (None, "2"), ("3.14", "1"), ("3.14", "2"))}
+    assert len(names) == 3, "each uv knows another newest version of a line"
+
+
 def test_uv_lock_is_installed_with_hashes():
     steps = recipes.python_steps("uv.lock", "", "/env", "uv")
     assert "--require-hashes" in steps[-1]["script"] and "--frozen" in steps[-1]["script"]

@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""mainstay-backup run|drill|upkeep|open|restore: started by systemd's timers and by playbooks/restore.yml. ended is what each unit says last."""
+"""mainstay-backup run|drill|upkeep|open|restore: started by systemd's timers and by playbooks/restore.yml. ended is what each unit says last.
+
+restic is for a person: it runs what follows with the repository, its password and its keys.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import argparse
 import os
 import sys
 
-from . import backup, drill, hooks, restore, running, upkeep
+from . import backup, drill, hooks, restore, running, sftp, upkeep
 from .lock import Busy, locked
 from .restic import Restic
 from .settings import CONFIG, BackupError, load
@@ -31,6 +34,7 @@ def main(argv=None):
     back.add_argument("--app", required=True)
     back.add_argument("--what", choices=("database", "files", "all"), required=True)
     back.add_argument("--snapshot", default="latest")
+    commands.add_parser("restic", help="restic itself, for this repository", add_help=False).add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args(argv)
     os.umask(0o077)
     try:
@@ -38,6 +42,8 @@ def main(argv=None):
         restic = Restic(settings)
         if options.command == "ended":
             return ended(settings)
+        if options.command == "restic":
+            os.execve(restic.program[0], [*restic.program, *options.words], restic.env)
         with locked():
             clear(settings)
             return run(options, settings, restic)
@@ -48,6 +54,8 @@ def main(argv=None):
 
 def run(options, settings, restic):
     if options.command == "open":
+        if sftp.is_meant(settings):
+            sftp.make_key()
         restic.open()
         return 0
     if options.command == "restore":

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 
-from . import pipes
+from . import pipes, sftp
 from .settings import BackupError
 
 TAG = "mainstay"
@@ -20,7 +20,7 @@ ABSENT = ("Is there a repository at", "does not exist", "no such file or directo
 
 class Restic:
     def __init__(self, settings, program="/usr/bin/restic"):
-        self.settings, self.program = settings, program
+        self.settings, self.program = settings, [program, *sftp.options(settings)]
 
     @property
     def env(self):
@@ -39,7 +39,7 @@ class Restic:
         }
 
     def call(self, *words):
-        return pipes.run([self.program, *words], env=self.env)
+        return pipes.run([*self.program, *words], env=self.env)
 
     def open(self):
         """The repository answers, and is the one that it was; one that has never been there is made.
@@ -54,7 +54,7 @@ class Restic:
             found = self.identity()
         except BackupError as error:
             if is_known or not any(words in str(error) for words in ABSENT):
-                raise BackupError(f"the repository cannot be opened: {error}") from None
+                raise BackupError(self.why(error)) from None
             self.call("init")
             found = self.identity()
         if is_known and known["id"] != found:
@@ -62,6 +62,11 @@ class Restic:
         if not is_known:
             _write(place, {"location": location, "id": found})
         self.call("unlock")  # takes away only what a process of this host has left that is no more
+
+    def why(self, error):
+        """Why it cannot be opened, with the remedy where it is the way to its server."""
+        remedy = sftp.remedy(self.settings) if sftp.is_meant(self.settings) else ""
+        return f"the repository cannot be opened: {remedy or error}"
 
     def identity(self):
         """Asked without a lock: one that a killed upkeep has left is taken away when it is known whose repository this is."""
@@ -72,7 +77,7 @@ class Restic:
         said, size = pipes.feed(
             source,
             [
-                *(self.program, "backup", "--json", "--stdin", f"--stdin-filename={filename}", f"--host={self.settings.host}"),
+                *(*self.program, "backup", "--json", "--stdin", f"--stdin-filename={filename}", f"--host={self.settings.host}"),
                 *(f"--time={moment}", *(f"--tag={tag}" for tag in (TAG, *tags))),
             ],
             source_user=user,
@@ -90,7 +95,7 @@ class Restic:
         return json.loads(self.call("snapshots", "--json", f"--host={self.settings.host}", f"--tag={TAG}") or "[]") or []
 
     def dump_command(self, snapshot, filename):
-        return [self.program, "dump", snapshot, f"/{filename}"]
+        return [*self.program, "dump", snapshot, f"/{filename}"]
 
     def text(self, snapshot, filename):
         return self.call("dump", snapshot, f"/{filename}")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 CONFIG = "/etc/mainstay/backup/config.json"
 PASSWORD_FILE = "/etc/mainstay/backup/password"
+SSH_KEY = "/etc/mainstay/backup/ssh_key"
+KNOWN_HOSTS = "/etc/mainstay/backup/known_hosts"
 STATE = "/var/lib/mainstay/backup"
 CACHE = "/var/cache/mainstay-backup"
 LOCK = "/run/lock/mainstay/backup.lock"

@@ -221,6 +221,24 @@ def test_a_repository_is_made_once_and_never_in_the_place_of_one_that_is_gone(tm
     assert ("init" in repository.asked) == made
 
 
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("wrong password or no key found", "backup_password is not the one"),
+        ("client.BucketExists: The request signature we calculated does not match", "the keys in backup_environment"),
+        ("Stat: Access Denied.", "the keys in backup_environment"),
+        ("x509: certificate signed by unknown authority", "mainstay_ca_certificates"),
+        ("dial tcp 192.0.2.1:9000: connect: connection refused", "is the server on"),
+        ("something else", "something else"),
+    ],
+)
+def test_a_repository_that_is_not_opened_or_made_is_told_with_its_remedy(tmp_path, said, remedy):
+    for answers in ({"cat": [BackupError(said)]}, {"cat": [ABSENT], "init": [BackupError(said)]}):
+        with pytest.raises(BackupError, match=f"cannot be opened: .*{said}.*|something else") as refused:
+            Calls(tmp_path, answers).open()
+        assert remedy in str(refused.value)
+
+
 def test_one_part_that_fails_fails_the_backup_and_no_other_part():
     record = backup.total({"parts": {"a": {"ok": True, "bytes": 5, "rows": {"t": 3, "u": None}}, "b": {"ok": False, "error": "x"}}})
     assert (record["ok"], record["bytes"], record["rows"]) == (False, 5, 3)

@@ -15,6 +15,16 @@ from .settings import BackupError
 
 TAG = "mainstay"
 RECORD = "repository"  # the file of the state folder that says which repository is ours
+# Words of restic's, and what to do about them.
+REMEDIES = (
+    (("wrong password",), "backup_password is not the one with which this repository was made"),
+    (
+        ("Access Denied", "AccessDenied", "InvalidAccessKeyId", "request signature", "access key"),
+        "are the keys in backup_environment this bucket's?",
+    ),
+    (("unknown authority",), "is the authority of its certificate in mainstay_ca_certificates?"),
+    (("connection refused", "no such host", "no route to host", "i/o timeout"), "is the server on, and is its name right?"),
+)
 ABSENT = ("Is there a repository at", "does not exist", "no such file or directory")
 
 
@@ -55,8 +65,11 @@ class Restic:
         except BackupError as error:
             if is_known or not any(words in str(error) for words in ABSENT):
                 raise BackupError(self.why(error)) from None
-            self.call("init")
-            found = self.identity()
+            try:
+                self.call("init")
+                found = self.identity()
+            except BackupError as refusal:
+                raise BackupError(self.why(refusal)) from None
         if is_known and known["id"] != found:
             raise BackupError(f"the repository is another one than before: {found[:8]} instead of {known['id'][:8]}; is its disk mounted?")
         if not is_known:
@@ -64,9 +77,10 @@ class Restic:
         self.call("unlock")  # takes away only what a process of this host has left that is no more
 
     def why(self, error):
-        """Why it cannot be opened, with the remedy where it is the way to its server."""
-        remedy = sftp.remedy(self.settings) if sftp.is_meant(self.settings) else ""
-        return f"the repository cannot be opened: {remedy or error}"
+        """Why it cannot be opened, with the remedy where there is a known one."""
+        refused = sftp.remedy(self.settings) if sftp.is_meant(self.settings) else ""
+        remedy = next((f"; {remedy}" for words, remedy in REMEDIES if any(word in str(error) for word in words)), "")
+        return f"the repository cannot be opened: {refused or f'{error}{remedy}'}"
 
     def identity(self):
         """Asked without a lock: one that a killed upkeep has left is taken away when it is known whose repository this is."""

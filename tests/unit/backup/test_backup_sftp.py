@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import subprocess
 
 import pytest
-from mainstay_backup import cli, restic, sftp
+from mainstay_backup import cli, records, restic, sftp
 from mainstay_backup.settings import BackupError, Settings
 
 LINE = "keep.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMKdlC8Xl1bF9WmVHpzJGgJo1c7QEMyYk4Zc8jQyTj5B"
@@ -99,6 +100,20 @@ def test_restic_by_hand_gets_the_repository_and_its_keys_by_the_environment(tmp_
         cli.main(["--config", str(config), "restic", "snapshots", "--path", "/x.tar"])
     assert called["words"] == ["/usr/bin/restic", "snapshots", "--path", "/x.tar"]
     assert called["env"]["AWS_X"] == "secret" and called["env"]["RESTIC_REPOSITORY"] == "s3:https://s3.example.com/x"
+
+
+def test_a_new_host_is_told_the_backups_of_the_one_before(tmp_path):
+    class Repository:
+        settings = Settings(repository="/mnt/backups", host="web", parts=[], keep={}, state=str(tmp_path))
+
+        def open(self):
+            pass
+
+        def snapshots(self):
+            return [{"short_id": "1a", "tags": ["run=20261129T163920Z", "record"]}]
+
+    assert cli.run(argparse.Namespace(command="open"), Repository.settings, Repository()) == 0
+    assert records.read(Repository.settings, "status.json")["runs"] == [{"id": "20261129T163920Z", "snapshot": "1a"}]
 
 
 def test_the_options_are_ones_that_ssh_knows():

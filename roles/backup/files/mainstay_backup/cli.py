@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 
-from . import backup, drill, hooks, restore, running, sftp, upkeep
+from . import backup, drill, hooks, records, restore, running, sftp, upkeep
 from .lock import Busy, locked
 from .restic import Restic
 from .settings import CONFIG, BackupError, load
@@ -57,6 +57,7 @@ def run(options, settings, restic):
         if sftp.is_meant(settings):
             sftp.make_key()
         restic.open()
+        records.publish(settings, runs=backup.listed(restic))  # a host that takes the place of another has its backups to choose from
         return 0
     if options.command == "restore":
         print(restore.run(settings, restic, options.app, options.what, options.snapshot))

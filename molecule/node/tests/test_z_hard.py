@@ -244,8 +244,9 @@ def test_a_drill_that_is_killed_is_told_and_leaves_no_copy_of_the_data(host, tak
 
 def test_the_backup_that_was_made_under_writes_comes_back_with_all_that_it_held(host, taken):
     """On a server that has lost the role to which something was granted, too."""
-    assert host.run("systemctl start mainstay-backup-drill").rc == 0, host.run("mainstay backups").stdout
     host.check_output(SQL, POOR)
+    assert host.run("systemctl start mainstay-backup-drill").rc == 0, host.run("mainstay backups").stdout
+    assert host.check_output(SQL, "SELECT count(*) FROM pg_roles WHERE rolname IN ('reader', 're-ad er')") == "0"
     run = play(
         "playbooks/restore.yml",
         variables={

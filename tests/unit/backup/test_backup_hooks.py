@@ -147,7 +147,7 @@ def _killed(settings, command, due=()):
 )
 def test_one_that_was_killed_has_failed_and_what_it_owes_is_done(done, settings, monkeypatch, command, file, name):
     dropped = []
-    monkeypatch.setattr(drill, "SERVERS", {"postgresql": type("Server", (), {"drop": dropped.append})})
+    monkeypatch.setattr(drill, "SERVERS", {"postgresql": type("Server", (), {"clear": dropped.append})})
     _killed(settings, command, ["shop"] if command == "run" else [])
     assert cli.clear(settings)
     assert not records.read(settings, f"{file}.json")["ok"] and records.read(settings, records.PUBLIC)[name]["failed"] == ["killed"]

@@ -166,6 +166,15 @@ def listed(restic):
     return sorted(found, key=lambda run: run["id"], reverse=True)[:LISTED]
 
 
+def known_roles(settings, restic, taken):
+    """The roles that the server had when the backup was made."""
+    for part in settings.parts:
+        kept = taken["parts"].get(part["name"], {})
+        if part["kind"] == "globals" and kept.get("ok"):
+            return postgres.roles(restic.text(kept["snapshot"], filename(part)))
+    return []
+
+
 def choose(restic, wanted="latest"):
     """The record of a backup in the repository, by its id or the newest."""
     known = listed(restic)

@@ -30,7 +30,7 @@ def run(settings, restic):
     for part in settings.parts if taken else ():
         began = time.time()
         try:
-            found = prove(settings, restic, part, taken["parts"].get(part["name"]))
+            found = prove(settings, restic, part, taken)
             parts[part["name"]] = {"ok": True, **found, "seconds": round(time.time() - began, 1)}
         except (BackupError, OSError, ValueError) as error:
             parts[part["name"]] = {"ok": False, "error": str(error), "seconds": round(time.time() - began, 1)}
@@ -42,15 +42,16 @@ def run(settings, restic):
     return record
 
 
-def prove(settings, restic, part, kept):
+def prove(settings, restic, part, taken):
     """One part against its record; what was found.
 
     :raises BackupError: when it is not in the backup, cannot be restored, or is not what the record says.
     """
+    kept = taken["parts"].get(part["name"])
     if not kept or not kept["ok"]:
         raise BackupError("the newest backup does not have it; see mainstay backups")
     if part["kind"] in SERVERS:
-        return prove_database(settings, restic, part, kept)
+        return prove_database(settings, restic, part, kept, backup.known_roles(settings, restic, taken))
     if part["kind"] == "globals":
         if "CREATE ROLE" not in restic.text(kept["snapshot"], backup.filename(part)):
             raise BackupError("there is no role in it")
@@ -74,11 +75,13 @@ def verify_folders(restic, part, kept):
         return backup.read_report(report)
 
 
-def prove_database(settings, restic, part, kept):
+def prove_database(settings, restic, part, kept, roles):
+    """As a restore does it; also the roles that this server lacks are there only meanwhile."""
     server, scratch = SERVERS[part["kind"]], PREFIX + part["database"]
-    server.drop(scratch)
+    server.clear(scratch)
     try:
         with fetched(restic, part, kept) as file:
+            server.make_roles(file.name, roles, is_drill=True)
             server.make(part["database"], scratch, part["owner"])
             server.fill(file.name, scratch, part["owner"])
         rows = compare(kept["rows"], server.counts(scratch))
@@ -86,14 +89,14 @@ def prove_database(settings, restic, part, kept):
         with server.lent(scratch, part["owner"]):
             return {"rows": rows, **found, **hooks.check(settings, part.get("app"))}
     finally:
-        server.drop(scratch)
+        server.clear(scratch)
 
 
 def clear(settings):
     """Drop what a drill has left that was killed."""
     for part in settings.parts:
         if part["kind"] in SERVERS:
-            SERVERS[part["kind"]].drop(PREFIX + part["database"])
+            SERVERS[part["kind"]].clear(PREFIX + part["database"])
 
 
 @contextlib.contextmanager

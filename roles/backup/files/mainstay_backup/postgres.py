@@ -25,6 +25,7 @@ from .settings import BackupError
 
 MARK = "mainstay-answered"
 ROLE = "mainstay_restore"
+OF_A_DRILL = "made for a drill of mainstay-backup, and gone after it"  # the comment of such a role
 # Tables whose rows a dump holds: those of extensions are the extension's. A count for each, as one line of JSON, and of large objects.
 COUNTS = r"""
 SELECT format('SELECT json_build_array(%L::text, count(*)) FROM ONLY %I.%I', n.nspname || '.' || c.relname, n.nspname, c.relname)
@@ -141,7 +142,7 @@ def roles(text):
     return [quoted.replace('""', '"') or plain for quoted, plain in found]
 
 
-def make_roles(path, known):
+def make_roles(path, known, is_drill=False):
     """Roles of a dump's grants and policies that this server lacks and the backup knew, without a login; their names.
 
     A server that is new has those of the apps only, and a dump of which one grant fails is not restored.
@@ -154,7 +155,8 @@ def make_roles(path, known):
         granted = pipes.run(["/usr/bin/pg_restore", f"--use-list={chosen.name}", "--file=-", path])
     missing = [role for role in known if role not in there and re.search(rf"(?<!\w){re.escape(role)}(?!\w)", granted)]
     for role in missing:
-        execute(f"CREATE ROLE {name(role)} NOLOGIN")
+        comment = f"; COMMENT ON ROLE {name(role)} IS {literal(OF_A_DRILL)}" if is_drill else ""
+        execute(f"CREATE ROLE {name(role)} NOLOGIN{comment}")
     return missing
 
 
@@ -232,6 +234,13 @@ def drop(scratch=None, role=False):
         execute(f"DROP DATABASE IF EXISTS {name(scratch)} WITH (FORCE)")
     if role:
         execute(f"SET client_min_messages = error; DROP ROLE IF EXISTS {ROLE}")
+
+
+def clear(scratch):
+    """Drop what a drill has made: its database, and then the roles that it had to lend the server."""
+    drop(scratch)
+    for role in execute(f"SELECT rolname FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = {literal(OF_A_DRILL)}"):
+        execute(f"DROP ROLE {name(role)}")
 
 
 def exists(database):

@@ -34,7 +34,7 @@ def run(settings, restic, app, what, wanted):
     for part in parts:
         kept = taken["parts"][part["name"]]
         if part["kind"] == "postgresql":
-            made += into_postgresql(restic, part, kept, place, known_roles(settings, restic, taken))
+            made += into_postgresql(restic, part, kept, place, backup.known_roles(settings, restic, taken))
         elif part["kind"] == "mariadb":
             into_mariadb(restic, part, kept, place)
         else:
@@ -43,15 +43,6 @@ def run(settings, restic, app, what, wanted):
     return f"restored {names} from the backup {taken['id']}; what was there before is in {place}" + (
         f"; made the roles {', '.join(made)}, who may not log in until you let them" if made else ""
     )
-
-
-def known_roles(settings, restic, taken):
-    """The roles that the server had when the backup was made."""
-    for part in settings.parts:
-        kept = taken["parts"].get(part["name"], {})
-        if part["kind"] == "globals" and kept.get("ok"):
-            return postgres.roles(restic.text(kept["snapshot"], backup.filename(part)))
-    return []
 
 
 def _asked(part, what):

@@ -9,7 +9,16 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import refuse_commands
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
-from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, alerts, backups, names, remains, status_page, tiers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import (
+    adoption,
+    alerts,
+    backups,
+    names,
+    remains,
+    status_page,
+    tiers,
+    versions,
+)
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.instances import planned_instances
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import networks_of
@@ -49,6 +58,8 @@ def _plan(apps, users, removed, task_vars):
         variables, serves = task_vars["hostvars"][host], planned[host]["tiers"]
         if "backend" in serves:
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
+        if "proxy" in serves:
+            versions.refuse_http3(variables.get("mainstay_http3", False), variables["mainstay_host"], host)
         networks_of(variables.get("mainstay_trusted_proxies", []), "mainstay_trusted_proxies")
         backups.check_backups(variables, declared, is_database=host == database)
         alerts.alert_channels(variables.get("monitoring_alerts", []))

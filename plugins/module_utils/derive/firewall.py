@@ -30,9 +30,9 @@ RATE = re.compile(r"[1-9]\d*/(second|minute|hour)")
 # Firewall
 
 
-def firewall_rules(apps, plan=None, hostname=None):
-    """The ports a host opens: to the world 80 where it serves a site and 443 where one of them has TLS; to the backends its
-    databases and Redis instances; to the proxies all ports that its web processes own.
+def firewall_rules(apps, plan=None, hostname=None, http3=False):
+    """The ports a host opens: to the world 80 where it serves a site and 443 where one of them has TLS, with ``http3`` by UDP, too; to
+    the backends its databases and Redis instances; to the proxies all ports that its web processes own.
     """
     plan, declared = plan or {}, normalise(apps).values()
     tiers = tiers_of(plan, hostname)
@@ -44,6 +44,7 @@ def firewall_rules(apps, plan=None, hostname=None):
         rules.append({"port": 80, "protocol": "tcp", "comment": "web sites", "per_source": per_source})
         if any(kind != "none" for kind in kinds):
             rules.append({"port": 443, "protocol": "tcp", "comment": "web sites with TLS", "per_source": per_source})
+            rules += [{"port": 443, "protocol": "udp", "comment": "web sites by HTTP/3"}] if http3 else []
     inner = []
     if "database" in tiers:
         inner += [

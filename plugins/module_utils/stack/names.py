@@ -27,6 +27,7 @@ VARIABLES = {
     "mainstay_confirm": Text(about="With -e: the name of the app again, where restore.yml replaces the data that it has."),
     "mainstay_data": Flag(default=False, about="With -e: whether remove.yml removes the app's data, too, after a dump."),
     "mainstay_environment": ENV,
+    "mainstay_http3": Flag(default=False, about="Whether sites with TLS are served by HTTP/3, too; nginx has it from Debian 13 on."),
     "mainstay_lock_wait": Whole(
         0, 86400, default=0, about="Seconds that a run waits for another one that deploys, instead of being refused."
     ),

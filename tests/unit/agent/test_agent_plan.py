@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -128,6 +129,23 @@ class Host:
         return status, captured.out, captured.err
 
 
+@contextlib.contextmanager
+def served(answer):
+    """An address that answers one connection so."""
+
+    def answers():
+        connection, _address = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(answer.encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answers)
+        thread.start()
+        yield listener.getsockname()
+        thread.join()
+
+
 @pytest.fixture
 def host(tmp_path, clock, capsys):
     return Host(tmp_path, clock, capsys)
@@ -156,6 +174,23 @@ class TestPlan:
             "shop      11       5    4 idle, 1 idle in transaction  2 min",
             "",
             "nginx: 0 of 8192 connections",
+        ]
+
+    @pytest.mark.parametrize("answer", ["", "HTTP/1.1 404 Not Found\r\n\r\n"])
+    def test_an_nginx_that_does_not_tell_its_figures_is_shown_without(self, host, monkeypatch, answer):
+        with served(answer) as address:
+            monkeypatch.setattr(measure.nginx_figures, "__defaults__", (address, 2))
+            _status, out, _err = host.run("plan")
+        assert out.splitlines()[-1] == "nginx: 0 of 8192 connections"
+
+    def test_what_nginx_tells_of_itself_is_shown(self, host, monkeypatch):
+        told = "Active connections: 9 \nserver accepts handled requests\n 120 117 5031 \nReading: 1 Writing: 2 Waiting: 6 \n"
+        with served(f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n{told}") as address:
+            monkeypatch.setattr(measure.nginx_figures, "__defaults__", (address, 2))
+            _status, out, _err = host.run("plan")
+        assert out.splitlines()[-2:] == [
+            "  5031 requests and 120 clients since it started, 3 refused",
+            "  of the clients now 1 send a request, 2 are answered, 6 are idle",
         ]
 
     @pytest.mark.parametrize(

@@ -9,12 +9,16 @@ Every function takes `root`, the folder to read in place of /, so that tests can
 from __future__ import annotations
 
 import os
+import re
 import socket
 
 from .core.host.limits import NO_LIMIT, in_use
 from .core.text import read
 
 ESTABLISHED = "01"
+# Where nginx tells its figures, see roles/nginx/templates/http.conf.j2.
+NGINX_ADDRESS = ("127.0.0.80", 80)
+NGINX_FIGURES = re.compile(r"accepts handled requests\s+(\d+) (\d+) (\d+)\s+Reading: (\d+) Writing: (\d+) Waiting: (\d+)")
 REDIS_ANSWER = 1 << 20  # bytes
 
 
@@ -141,3 +145,21 @@ def _redis_answer(answers):
             return body[:-2].decode(errors="replace")
         raise OSError("it closed the connection")
     raise OSError(rest.decode(errors="replace") if kind == b"-" else "that is no answer of Redis")
+
+
+def nginx_figures(address=NGINX_ADDRESS, timeout=2):
+    """Connections and requests that nginx has had since it started, and what its connections do now; OSError where it does not say."""
+    with socket.create_connection(address, timeout) as connection, connection.makefile("rb") as answer:
+        connection.sendall(b"GET /figures HTTP/1.0\r\n\r\n")
+        found = NGINX_FIGURES.search(answer.read(4096).decode(errors="replace"))
+    if not found:
+        raise OSError("it does not tell its figures")
+    accepted, handled, requests, reading, writing, waiting = map(int, found.groups())
+    return {
+        "accepted": accepted,
+        "refused": accepted - handled,  # for want of a slot
+        "requests": requests,
+        "reading": reading,
+        "writing": writing,
+        "waiting": waiting,
+    }

@@ -287,7 +287,11 @@ def nginx(planned, context):
         return {}
     group = units(context, [SERVICES["nginx"]]).get(SERVICES["nginx"], {}).get("ControlGroup", "")
     held = measure.connections(measure.processes(group, context.filesystem), context.filesystem) if group else 0
-    return {"connections": held, "slots": settings["worker_processes"] * settings["worker_connections"]}
+    found = {"connections": held, "slots": settings["worker_processes"] * settings["worker_connections"]}
+    try:
+        return {**found, **measure.nginx_figures()}
+    except OSError:  # it does not run, which others tell, or this version of it has not been configured yet
+        return found
 
 
 # --- all of it ---------------------------------------------------------------------------------------------------------
@@ -385,6 +389,10 @@ def render(found):
         lines += ["", table(rows, ["REDIS", "MEMORY MB", "CLIENTS", "EVICTED", "REJECTED"])]
     if found["nginx"]:
         lines += ["", f"nginx: {found['nginx']['connections']} of {found['nginx']['slots']} connections"]
+        if "requests" in found["nginx"]:
+            idle = "{reading} send a request, {writing} are answered, {waiting} are idle".format(**found["nginx"])
+            lines.append("  {requests} requests and {accepted} clients since it started, {refused} refused".format(**found["nginx"]))
+            lines.append(f"  of the clients now {idle}")
     for title, what in (("Differs from the plan", found["differs"]), ("Close to its limit", found["close"])):
         if what:
             lines += ["", title, *(f"  - {line}" for line in what)]

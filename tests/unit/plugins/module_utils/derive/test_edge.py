@@ -343,3 +343,12 @@ def test_a_certificate_of_an_authority_is_due_by_its_link_and_certbot_s_file(tar
     paths = {**_paths(target), **({LINEAGE: {}} if lineage else {})} if target else {}
     assert bool(certificates.acme_due(certificates.acme_sites([site]), paths, server)) is due
     assert bool(certificates.certificates_due(certificates.self_signed_sites([site]), paths, TODAY)) is placeholder_due
+
+
+def test_http3_opens_its_port_beside_that_of_tls_alone():
+    assert ("udp", 443) not in {(rule["protocol"], rule["port"]) for rule in firewall.firewall_rules(SHOP)}
+    rules = firewall.firewall_rules(SHOP, http3=True)
+    assert [(rule["protocol"], rule["port"]) for rule in rules[:3]] == [("tcp", 80), ("tcp", 443), ("udp", 443)]
+    assert 'udp dport 443 accept comment "web sites by HTTP/3"' in firewall.nft_rules(rules)
+    plain = broken(TLS, "none")
+    assert {rule["port"] for rule in firewall.firewall_rules(plain, http3=True) if rule["protocol"] == "udp"} == set()

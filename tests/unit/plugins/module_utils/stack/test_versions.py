@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host's release of its distribution is too old for."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import versions
+
+
+def _host(codename, **packages):
+    return {"distribution": {"codename": codename}, "packages": packages}
+
+
+@pytest.mark.parametrize("host", [_host("bookworm"), _host("jammy"), _host("noble"), _host("trixie", nginx="1.24.0-2")])
+def test_http3_is_refused_where_nginx_has_none(host):
+    versions.refuse_http3(False, host, "web1")
+    with pytest.raises(ValueError, match=r"mainstay_http3: .*Nginx 1\.\d\d.* of web1 has no HTTP/3"):
+        versions.refuse_http3(True, host, "web1")
+
+
+@pytest.mark.parametrize("host", [_host("trixie"), _host("bookworm", nginx="1.26.3-3+deb13u1"), _host("forky"), {}])
+def test_http3_is_let_pass_where_nginx_has_it_or_nobody_knows(host):
+    versions.refuse_http3(True, host, "web1")
+
+
+def test_what_is_no_yes_or_no_is_refused():
+    with pytest.raises(ValueError, match="mainstay_http3"):
+        versions.refuse_http3("perhaps", _host("trixie"), "web1")

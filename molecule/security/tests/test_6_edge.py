@@ -346,6 +346,44 @@ def test_requests_are_logged_as_json_where_that_is_asked_for(host, ask):
     assert second["upstream"] == "" and second["status"] == 444
 
 
+def test_brotli_where_asked_for_sends_what_a_build_has_compressed_and_compresses_the_rest(host, ask):
+    """And follows no link that an app has made, as gzip's and the plain file do not."""
+    media = "/srv/mole/shared/media"
+
+    def sent(name, encodings="gzip, br"):
+        curl = CURL.replace("edge.", "mole.")
+        url = f"https://mole.example.com/media/{name}"
+        head = host.check_output(f"{curl} --dump-header - --output /tmp/sent --header 'Accept-Encoding: {encodings}' {url}").lower()
+        return re.findall(r"^(?:content-encoding|vary): (.+?)\r?$", head, re.MULTILINE), host.check_output("cat --show-nonprinting /tmp/sent")
+
+    host.check_output(
+        f"cd {media} && seq 999 >large.css && echo 1 >own.css && echo 2 >own.css.br && echo 1 >led.css && ln -s /etc/hostname led.css.br"
+    )
+    run = play("playbooks/site.yml", "--tags", "nginx", variables={"nginx_brotli": "all"})
+    try:
+        assert run.returncode == 0, run.stdout[-3000:]
+        assert sorted(sent("large.css")[0]) == ["accept-encoding", "br"]
+        assert sorted(sent("large.css", "gzip")[0]) == ["accept-encoding", "gzip"]
+        assert sent("own.css")[1] == "2" and sent("own.css", "gzip")[1] == "1"
+        assert host.check_output("cat /etc/hostname") not in sent("led.css")[1]
+    finally:
+        host.check_output(f"rm {media}/*.css {media}/*.br")
+        assert play("playbooks/site.yml", "--tags", "nginx").returncode == 0
+
+
+def test_nginx_tells_its_figures_to_the_host_alone(host, outside):
+    assert host.check_output("curl --silent --max-time 5 http://127.0.0.80/figures").startswith("Active connections: ")
+    assert host.check_output("curl --silent --output /dev/null --write-out '%{http_code}' http://127.0.0.80/") == "404"
+    address = outside.rpartition(":")[2]
+    for name in ("edge.example.com", "127.0.0.80", "_"):
+        said = host.run(f"curl --silent --max-time 5 --header 'Host: {name}' http://{address}/figures").stdout
+        assert "Active connections" not in said, name
+    before = json.loads(host.run("mainstay plan --json").stdout)["nginx"]
+    host.check_output("for i in 1 2 3; do curl --silent --max-time 5 http://127.0.0.80/figures; done")
+    after = json.loads(host.run("mainstay plan --json").stdout)["nginx"]
+    assert after["requests"] >= before["requests"] + 3 and after["refused"] == 0
+
+
 def test_who_guesses_at_a_site_s_password_is_counted(host, outside):
     """By name: a visitor whose browser has none yet is asked for one, and counts for nothing."""
     counted = 'fail2ban-client status nginx-auth | grep "Total failed" | tr -dc 0-9'

@@ -83,6 +83,29 @@ def test_without_ipv6_in_the_kernel_nginx_does_not_listen_on_it():
     assert len(removed) >= 4 and "+    listen [::]" not in run.stdout
 
 
+@only_on("trixie", "nginx has it from Debian 13 on")
+def test_http3_is_served_where_it_is_declared(host):
+    """With the same headers everywhere, and told to browsers; and no more when it is declared no more."""
+    curl = f"{CURL} --http3-only"
+    tags = ("--tags", "nginx,firewall")
+    run = play("playbooks/site.yml", *tags, variables={"mainstay_http3": True})
+    try:
+        assert run.returncode == 0, run.stdout[-3000:]
+        host.check_output(f"timeout 20 sh -c 'until {curl} -o /dev/null {SITE}/health; do sleep 1; done'")
+        for path, status in (("/health", "200"), ("/nothing", "404"), ("/", "200")):
+            head = host.check_output(f"{curl} -o /dev/null -D - {SITE}{path}").lower()
+            assert head.startswith(f"http/3 {status}") and "x-content-type-options: nosniff" in head, head
+            assert 'alt-svc: h3=":443"; ma=86400' in head, head
+        assert "alt-svc" in host.check_output(f"{CURL} -o /dev/null -D - {SITE}/health").lower()
+        assert "alt-svc" not in host.check_output(f"{CURL} -o /dev/null -D - http://localhost/").lower()
+        assert host.run(f"{curl} -o /dev/null https://127.0.0.1/").rc != 0  # a name that nobody declared
+        assert "udp dport 443 accept" in host.check_output("nft list ruleset")
+    finally:
+        assert play("playbooks/site.yml", *tags).returncode == 0
+    assert host.check_output("ss -Hlun 'sport = :443'") == ""
+    assert "udp dport 443" not in host.check_output("nft list ruleset")
+
+
 @only_on("default", "each is a run of a playbook")
 def test_the_control_node_proves_that_visitors_get_in(host):
     """From outside, as the lab's hosts are reached by ssh through a forwarded port: at the host's own address."""

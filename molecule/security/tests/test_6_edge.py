@@ -354,7 +354,9 @@ def test_brotli_where_asked_for_sends_what_a_build_has_compressed_and_compresses
         curl = CURL.replace("edge.", "mole.")
         url = f"https://mole.example.com/media/{name}"
         head = host.check_output(f"{curl} --dump-header - --output /tmp/sent --header 'Accept-Encoding: {encodings}' {url}").lower()
-        return re.findall(r"^(?:content-encoding|vary): (.+?)\r?$", head, re.MULTILINE), host.check_output("cat --show-nonprinting /tmp/sent")
+        return re.findall(r"^(?:content-encoding|vary): (.+?)\r?$", head, re.MULTILINE), host.check_output(
+            "cat --show-nonprinting /tmp/sent"
+        )
 
     host.check_output(
         f"cd {media} && seq 999 >large.css && echo 1 >own.css && echo 2 >own.css.br && echo 1 >led.css && ln -s /etc/hostname led.css.br"
@@ -369,6 +371,20 @@ def test_brotli_where_asked_for_sends_what_a_build_has_compressed_and_compresses
     finally:
         host.check_output(f"rm {media}/*.css {media}/*.br")
         assert play("playbooks/site.yml", "--tags", "nginx").returncode == 0
+
+
+def test_a_wildcard_is_answered_as_it_is_and_takes_nobody_s_name(host, ask):
+    anna, deep, other = "anna.edge.example.com", "a.b.edge.example.com", "edge.example.org"
+    for name, answered in ((anna, True), (deep, True), (other, False)):
+        plain = host.run(f"curl --silent --include --max-time 5 --header 'Host: {name}' 'http://127.0.0.1/x?y=1'").stdout
+        assert (f"Location: https://{name}/x?y=1" in plain) is answered, plain
+        curl = CURL.replace("edge.example.com", name)
+        secure = host.run(f"{curl} https://{name}/echo")
+        assert (secure.rc == 0) is answered, secure
+        assert not answered or json.loads(secure.stdout)["headers"]["host"] == name
+    said = host.check_output(f"openssl s_client -connect 127.0.0.1:443 -servername {anna} -verify_hostname {anna} </dev/null 2>&1")
+    assert "hostname mismatch" not in said.lower() and "self-signed certificate" in said
+    assert ask("/echo")[0] == 200
 
 
 def test_nginx_tells_its_figures_to_the_host_alone(host, outside):

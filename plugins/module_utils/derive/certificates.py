@@ -28,7 +28,7 @@ PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFIC
 def certificate_sites(apps):
     """The sites that are served with TLS, sorted by host name: where the certificate comes from and where it lies."""
     sites = [
-        {"name": site["name"], "source": site["tls"]["kind"], "names": site["aliases"], **tls_files(site)}
+        {"name": site["name"], "source": site["tls"]["kind"], "names": [*site["aliases"], *site["wildcards"]], **tls_files(site)}
         for app in normalise(apps).values()
         for site in app["sites"].values()
         if site["tls"]["kind"] != "none"

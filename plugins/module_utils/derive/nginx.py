@@ -112,6 +112,7 @@ def nginx_sites(apps, plan=None, hostname=None):
                 {
                     "name": site["name"],
                     "aliases": site["aliases"],
+                    "wildcards": site["wildcards"],
                     "challenges": CHALLENGES if site["tls"]["kind"] == "letsencrypt" else None,
                     "app": app["name"],
                     "tls": tls_files(site),

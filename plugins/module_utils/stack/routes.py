@@ -65,6 +65,10 @@ class Directives(Field):
 
 ALLOW = Networks(default=(), about="Addresses and networks that are let in; everybody without it.")
 HOST_NAME = Text(DOMAIN, "write a host name in small letters, such as shop.example.com")
+WILDCARD = Text(
+    re.compile(rf"\*\.(?=.*\.){DOMAIN.pattern}"),
+    "write '*.' and a domain in small letters, which stands for one more label, such as *.example.com",
+)
 RATE_LIMIT = Keys(
     {
         "rate": Text(RATE, "write requests per second or minute, such as 10r/s", about="Requests of one client per second or minute."),
@@ -121,6 +125,9 @@ SITE_KEYS = Keys(
         "tls": Special(Choice(TLS), TLS_FILES, default="selfsigned"),
         "routes": Named(PATH, Special(*ROUTE_KEYS.values(), about="What answers below a path.")),
         "aliases": Items(HOST_NAME),
+        "wildcards": Items(
+            WILDCARD, about="Names such as *.example.com that the site answers to as they are, with every label that nobody else has."
+        ),
         "rate_limit": RATE_LIMIT,
         "max_body": BODY,
         "headers": Named(
@@ -217,16 +224,33 @@ def _headers(value, where):
     }
 
 
+def _wildcards(value, where, tls):
+    names = SITE_KEYS.take(value, where, "wildcards")
+    if names and tls["kind"] == "letsencrypt":
+        refuse(
+            f"{where}.wildcards",
+            names,
+            "an authority gives a certificate for a wildcard by a record of the DNS alone (DNS-01), which this does not set; get one "
+            "yourself and write tls: {certificate: …, key: …}, or list the names as sites",
+        )
+    return names
+
+
 def site_of(name, value, where, processes, runtime):
+    if str(name).startswith("*."):
+        remedy = f"name the site itself, such as {str(name)[2:]}, and write wildcards: ['{name}'] into it"
+        refuse(where, name, remedy)
     HOST_NAME.read(name, where)
     SITE_KEYS.checked(value, where)
     routes = mapping(value["routes"], f"{where}.routes")
     if not routes:
         refuse(f"{where}.routes", routes, "declare at least one route, such as /: {process: web}")
+    tls = _tls(value.get("tls", "selfsigned"), f"{where}.tls")
     return {
         "name": name,
         "aliases": SITE_KEYS.take(value, where, "aliases"),
-        "tls": _tls(value.get("tls", "selfsigned"), f"{where}.tls"),
+        "wildcards": _wildcards(value, where, tls),
+        "tls": tls,
         "routes": {
             url_path(path, f"{where}.routes"): _route(routes[path], f"{where}.routes.{path}", path, processes, runtime)
             for path in sorted(routes)
@@ -246,7 +270,8 @@ def check_sites(apps):
     for app in apps.values():
         for site in app["sites"].values():
             where = f"mainstay_apps.{app['name']}.sites.{site['name']}"
-            names = {where: site["name"], **{f"{where}.aliases[{index}]": alias for index, alias in enumerate(site["aliases"])}}
+            further = [(f"{where}.{key}[{index}]", name) for key in ("aliases", "wildcards") for index, name in enumerate(site[key])]
+            names = {where: site["name"], **dict(further)}
             for variable, name in names.items():
                 if name in owners:
                     refuse(variable, name, f"{owners[name]} serves it already; serve a host name once")

@@ -120,7 +120,8 @@ def _app(app):
 def _site(site, app):
     return {
         "name": site["name"],
-        "names": [site["name"], *site["aliases"]],
+        # A wildcard is good for any label.
+        "names": [site["name"], *site["aliases"], *(name.replace("*", "any") for name in site["wildcards"])],
         "source": site["tls"]["kind"],
         "app": app["name"],
         "process": any(route["kind"] == "process" for route in site["routes"].values()),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.derive import nginx
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import certificates, nginx
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP, broken
 
 PLAN = {"hosts": {"web1": {"processes": {"shop": {"web": {"instances": 2}}}}}}
@@ -106,3 +106,10 @@ def test_websockets_are_limited_as_declared_or_planned(route, plan, limit):
     (site,) = nginx.nginx_sites(apps, {"hosts": {"web1": plan}}, "web1")
     (location,) = (location for location in site["locations"] if location["path"] == "/ws")
     assert location["connections"] == (limit and {"zone": "shop.example.com/ws", "limit": limit, "per_source": limit // 10})
+
+
+def test_a_site_answers_to_its_wildcards_with_a_certificate_for_them():
+    apps = broken(("shop", "sites", "shop.example.com", "wildcards"), ["*.example.com"])
+    assert nginx.nginx_sites(apps)[0]["wildcards"] == ["*.example.com"]
+    (site,) = certificates.certificate_sites(apps)
+    assert certificates.certificate_names(site) == ["shop.example.com", "*.example.com"]

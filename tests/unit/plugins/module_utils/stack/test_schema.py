@@ -40,6 +40,7 @@ INEXPRESSIBLE = {
     # numbers that have to fit others
     "move one of them": "compares the ports of two processes",
     "past 65535": "adds a port and the instances",
+    "An authority gives a certificate for a wildcard": "compares a site's certificate and its wildcards",
     "a deploy gives requests under way": "compares a route's timeout and a process's drain",
     # what a text means
     "It is a placeholder": "a placeholder depends on the name, and on words in any order",

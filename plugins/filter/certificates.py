@@ -22,6 +22,11 @@ def acme_due(sites, paths, server):
     return certificates.acme_due(sites, paths, server)
 
 
+def acme_unused(sites, paths):
+    """The names of sites that certbot renews a certificate for and that are not among these."""
+    return certificates.acme_unused(sites, paths)
+
+
 def _pem_text(item):
     """The item itself where it is PEM text, else what the file of that name on the control node holds."""
     if "-----BEGIN" in item:
@@ -53,6 +58,7 @@ class FilterModule:
             "certificates_unused": certificates.certificates_unused,
             "acme_sites": certificates.acme_sites,
             "acme_due": acme_due,
+            "acme_unused": acme_unused,
             "ca_files": ca_files,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

@@ -12,7 +12,8 @@ author: mainstay contributors (@mainstay)
 description:
   - Obtains a certificate from an ACME authority such as Let's Encrypt for each site that has none for its names, and puts it to use.
   - Asks first what the authority would ask. Every name needs an address, and each of its addresses has to answer with a file that this
-    module lays into O(webroot). A name that would fail is told with the record to set, and the authority is not asked.
+    module lays into O(webroot), and no CAA record may forbid the authority. A name that would fail is told with the record to set, and
+    the authority is not asked.
   - Every site has a certificate of its own, and all are tried. Where one fails, the others have theirs, that site keeps the pair it had,
     and the module fails at the end with the reason and the remedy of each.
   - Puts a certificate to use as M(mainstay.vps.selfsigned_certificate) does, by the link C(<directory>/<name>.pair).
@@ -50,6 +51,28 @@ options:
     type: list
     elements: str
     default: []
+  identity:
+    description:
+      - Name by which CAA records call the authority; without it that of Let's Encrypt, where it is asked.
+      - CAA records of another authority are not looked up while nobody has said how they call it.
+    type: str
+    default: ""
+  nameservers:
+    description: Addresses of the name servers that are asked for CAA records; without it those of C(/etc/resolv.conf).
+    type: list
+    elements: str
+    default: []
+  unused:
+    description:
+      - Names of sites that are no longer declared, whose certificates C(mainstay-<name>) of certbot are deleted, and their pairs.
+      - One that a file in O(sites_directory) still leads to stays.
+    type: list
+    elements: str
+    default: []
+  sites_directory:
+    description: Where the web server's configuration of the sites lies.
+    type: path
+    default: /etc/nginx/mainstay/sites
   webroot:
     description: Folder of the challenges. It is created when it is missing, and must be root's alone.
     type: path
@@ -87,6 +110,11 @@ obtained:
   type: list
   elements: str
   sample: [shop.example.com]
+deleted:
+  description: Names of the sites whose certificates were, or would be, deleted.
+  returned: always
+  type: list
+  elements: str
 failed_sites:
   description: What went wrong, by the name of the site, each with the remedy.
   returned: always
@@ -102,11 +130,20 @@ notices:
 import http.client
 import os
 import secrets
+import shutil
 import socket
+import struct
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import caa
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.acme import certbot_command, judged, reason, same_authority
-from ansible_collections.mainstay.vps.plugins.module_utils.derive.certificates import acme_due, acme_folder, lineage_file, lineage_name
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.certificates import (
+    acme_due,
+    acme_folder,
+    is_acme_pair,
+    lineage_file,
+    lineage_name,
+)
 from ansible_collections.mainstay.vps.plugins.module_utils.host.pairs import link_pair, shown
 from ansible_collections.mainstay.vps.plugins.module_utils.text import read
 
@@ -158,7 +195,45 @@ def ask(name, address, token):
         connection.close()
 
 
-def problem_of(names, token, declared):
+def caa_records(name, servers):
+    """A name's own CAA records, as the first name server that answers has them.
+
+    :raises OSError: where none does.
+    """
+    number, problem = secrets.randbelow(65536), OSError("no name server is known")
+    asked = caa.question(name, number)
+    for server in servers:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM) as connection:
+                connection.settimeout(SECONDS)
+                connection.connect((server, 53))
+                connection.send(asked)
+                found, is_cut = caa.answer(connection.recv(4096), number)
+            return caa.answer(_by_tcp(server, asked), number)[0] if is_cut else found
+        except (OSError, ValueError) as error:
+            problem = error
+    raise OSError(str(problem))
+
+
+def _by_tcp(server, asked):
+    with socket.create_connection((server, 53), SECONDS) as connection, connection.makefile("rb") as answer:
+        connection.sendall(struct.pack("!H", len(asked)) + asked)
+        return answer.read(struct.unpack("!H", answer.read(2).rjust(2, b"\0"))[0])
+
+
+def forbidden_by_caa(name, identity, servers):
+    """Why CAA records let the authority give out no certificate for a name, or None, and notices."""
+    for holder in caa.climb(name):
+        try:
+            records = caa_records(holder, servers)
+        except OSError as error:
+            return None, [f"The CAA records of {holder} could not be looked up ({error}); the authority will see them."]
+        if records:
+            return caa.forbidden(name, holder, records, identity), []
+    return None, []
+
+
+def problem_of(names, token, declared, identity, servers):
     """What is wrong with the first of the names that the authority would refuse, or None, and notices."""
     notices = []
     for name in names:
@@ -168,9 +243,36 @@ def problem_of(names, token, declared):
         ]
         problem, told = judged(name, findings, declared or own_addresses())
         notices += told
+        if identity and not problem:
+            problem, told = forbidden_by_caa(name, identity, servers)
+            notices += told
         if problem:
             return problem, notices
     return None, notices
+
+
+def is_served(name, directory, sites_directory):
+    """Whether the web server still uses a certificate that is to be deleted, as after a run that did not configure it."""
+    needles = [f"{lineage_name(name)}/"]
+    if is_acme_pair(shown(directory).get(f"{directory}/{name}.pair", {}).get("target"), name):
+        needles.append(f"{directory}/{name}.")
+    files = [os.path.join(sites_directory, file) for file in os.listdir(sites_directory)] if os.path.isdir(sites_directory) else []
+    return any(needle in read(file) for file in files for needle in needles)
+
+
+def delete(module, name):
+    """Delete what certbot has of a site that is no longer declared, and the pair that led there; what went wrong, or None."""
+    code, output, errors = module.run_command(["certbot", "delete", "--non-interactive", "--cert-name", lineage_name(name)])
+    if code:
+        return reason(f"{output}\n{errors}")
+    directory = module.params["directory"]
+    target = shown(directory).get(f"{directory}/{name}.pair", {}).get("target")
+    if is_acme_pair(target, name):
+        for kind in ("crt", "key", "pair"):
+            if os.path.islink(f"{directory}/{name}.{kind}"):
+                os.unlink(f"{directory}/{name}.{kind}")
+        shutil.rmtree(os.path.join(directory, target), ignore_errors=True)
+    return None
 
 
 def obtain(module, site):
@@ -209,6 +311,10 @@ def main():
             "server": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},
             "email": {"type": "str", "default": ""},
             "addresses": {"type": "list", "elements": "str", "default": []},
+            "identity": {"type": "str", "default": ""},
+            "nameservers": {"type": "list", "elements": "str", "default": []},
+            "unused": {"type": "list", "elements": "str", "default": []},
+            "sites_directory": {"type": "path", "default": "/etc/nginx/mainstay/sites"},
             "webroot": {"type": "path", "default": "/var/lib/mainstay/acme"},
             "directory": {"type": "path", "default": "/etc/mainstay/tls"},
             "deploy_hook": {"type": "path", "default": "/etc/letsencrypt/renewal-hooks/deploy/mainstay"},
@@ -217,7 +323,9 @@ def main():
     )
     options = module.params
     before = shown(options["directory"])
-    obtained, failed, notices, diff = [], {}, [], []
+    obtained, deleted, failed, notices, diff = [], [], {}, [], []
+    identity = caa.identity_of(options["server"], options["identity"])
+    servers = options["nameservers"] or caa.nameservers(read("/etc/resolv.conf"))
     token = f"mainstay-{secrets.token_urlsafe(24)}"
     laid = os.path.join(options["webroot"], CHALLENGE, token)
     due = acme_due(options["sites"], before, options["server"], options["directory"])
@@ -228,7 +336,7 @@ def main():
                 file.write(token)
         for site in due:
             if not module.check_mode:
-                problem, told = problem_of(site["names"], token, options["addresses"])
+                problem, told = problem_of(site["names"], token, options["addresses"], identity, servers)
                 notices += told
                 problem = problem or obtain(module, site)
                 if problem:
@@ -242,7 +350,26 @@ def main():
     finally:
         if os.path.exists(laid):
             os.unlink(laid)
-    result = {"changed": bool(obtained), "obtained": obtained, "failed_sites": failed, "notices": notices, "diff": diff}
+    for name in options["unused"]:
+        # What a run of all predicts to go goes before this does.
+        if not module.check_mode and is_served(name, options["directory"], options["sites_directory"]):
+            notices.append(f"The certificate of {name} is served, though the site is not declared; a run of all of site.yml removes both.")
+            continue
+        problem = None if module.check_mode else delete(module, name)
+        if problem:
+            notices.append(f"The certificate {lineage_name(name)} of certbot could not be deleted. {problem}")
+            continue
+        deleted.append(name)
+        lineage = os.path.dirname(lineage_file(name))
+        diff.append({"before_header": lineage, "before": "of a site that is no longer declared\n", "after_header": lineage, "after": ""})
+    result = {
+        "changed": bool(obtained or deleted),
+        "obtained": obtained,
+        "deleted": deleted,
+        "failed_sites": failed,
+        "notices": notices,
+        "diff": diff,
+    }
     for notice in notices:
         module.warn(notice)
     if failed:

@@ -58,9 +58,11 @@ def test_a_renewal_reaches_nginx_without_a_restart(host):
 
 
 def test_a_name_that_leads_elsewhere_is_told_and_holds_back_no_other(host):
-    run = play("playbooks/deploy.yml", "--tags", "certificates,nginx", variables=_with("second.test", "wrong.test"))
+    run = play("playbooks/deploy.yml", "--tags", "certificates,nginx", variables=_with("second.test", "shop.caa.test", "wrong.test"))
     assert run.returncode != 0
     assert "The A record of wrong.test, 192.0.2.9, is no address of this host" in words(run)
+    assert "The CAA records of caa.test let other.example give out certificates for shop.caa.test, and not pebble.test." in words(run)
+    assert 'caa.test. CAA 0 issue "pebble.test"' in words(run)
     assert "Pebble" in _served(host, "second.test")
     assert re.search(r"(?s)issuer=CN ?= ?wrong.test.*DNS:wrong.test", _served(host, "wrong.test"))
 
@@ -76,3 +78,26 @@ def test_an_authority_that_is_down_is_told_and_everything_is_served(host):
         assert host.check_output(VISIT.format(f"https://{name}/")).startswith("200")
     back = play("playbooks/deploy.yml", "--tags", "certificates,nginx")
     assert back.returncode == 0, back.stdout[-4000:]
+
+
+def test_certificates_of_undeclared_sites_are_deleted_and_those_of_others_stay(host):
+    """The test before has taken second.test out again."""
+    live = "/etc/letsencrypt/live"
+    assert host.check_output(f"ls -d {live}/mainstay-*") == f"{live}/mainstay-acme.test"
+    assert host.check_output("ls /etc/mainstay/tls | grep -c second.test || true") == "0"
+    host.check_output("cd /etc/letsencrypt && for part in live archive; do cp -a $part/mainstay-acme.test $part/foreign.test; done")
+    foreign = f"sed 's,mainstay-acme.test,foreign.test,' {RENEWAL} >/etc/letsencrypt/renewal/foreign.test.conf"
+    host.check_output(foreign)
+    added = play("playbooks/deploy.yml", "--tags", "certificates,nginx", variables=_with("second.test"))
+    assert added.returncode == 0 and host.file(f"{live}/mainstay-second.test").exists, added.stdout[-3000:]
+    predicted = play("playbooks/deploy.yml", "--tags", "certificates,nginx", "--check", "--diff")
+    assert predicted.returncode == 0 and "of a site that is no longer declared" in words(predicted)
+    kept = play("playbooks/deploy.yml", "--tags", "certificates")  # nginx still serves it
+    assert kept.returncode == 0 and "certificate of second.test is served" in words(kept), kept.stdout[-3000:]
+    assert "Pebble" in _served(host, "second.test")
+    for changed in (True, False):
+        run = play("playbooks/deploy.yml", "--tags", "certificates,nginx")
+        assert run.returncode == 0 and ("changed=0 " not in words(run)) is changed, run.stdout[-3000:]
+        assert set(host.check_output(f"cd {live} && ls -d */").split()) == {"foreign.test/", "mainstay-acme.test/"}
+    host.check_output("rm -rf /etc/letsencrypt/*/foreign.test /etc/letsencrypt/renewal/foreign.test.conf")
+    host.check_output("nginx -t")

@@ -163,6 +163,13 @@ def acme_due(wanted, paths, server, directory=TLS_DIRECTORY):
     ]
 
 
+def acme_unused(wanted, paths):
+    """The sites that certbot still renews a certificate ``mainstay-<name>`` for and that are not among the ``wanted`` ones, by the snapshot."""
+    names = {lineage_name(site["name"]) for site in wanted}
+    found = (re.fullmatch(rf"{LIVE}/({lineage_name('')}{DOMAIN.pattern})/fullchain\.pem", path) for path in sorted(paths))
+    return [match[1][len(lineage_name("")) :] for match in found if match and match[1] not in names]
+
+
 # Private certificate authorities
 
 

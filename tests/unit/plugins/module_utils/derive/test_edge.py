@@ -352,3 +352,11 @@ def test_http3_opens_its_port_beside_that_of_tls_alone():
     assert 'udp dport 443 accept comment "web sites by HTTP/3"' in firewall.nft_rules(rules)
     plain = broken(TLS, "none")
     assert {rule["port"] for rule in firewall.firewall_rules(plain, http3=True) if rule["protocol"] == "udp"} == set()
+
+
+def test_certificates_of_certbot_s_that_nobody_declares_are_ours_by_name_alone():
+    live = "/etc/letsencrypt/live"
+    names = ("mainstay-a.example.com", "mainstay-b.example.com", "c.example.com", "mainstay-", "mainstay-../x", "xmainstay-d.example.com")
+    paths = {f"{live}/{name}/fullchain.pem": {} for name in names}
+    assert certificates.acme_unused([{"name": "a.example.com", "names": []}], paths) == ["b.example.com"]
+    assert certificates.acme_unused([], {}) == []

@@ -96,6 +96,7 @@ def test_restic_by_hand_gets_the_repository_and_its_keys_by_the_environment(tmp_
         raise SystemExit
 
     monkeypatch.setattr(cli.os, "execve", become)
+    monkeypatch.setattr(cli.os, "umask", lambda _mask: None)  # the test's own process goes on
     with pytest.raises(SystemExit):
         cli.main(["--config", str(config), "restic", "snapshots", "--path", "/x.tar"])
     assert called["words"] == ["/usr/bin/restic", "snapshots", "--path", "/x.tar"]

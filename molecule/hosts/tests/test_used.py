@@ -59,3 +59,31 @@ def test_ufw_lets_in_what_is_declared_and_what_its_owner_let_in(host, visitor, p
 
 def test_our_own_rules_are_not_loaded_beside_those_of_ufw(host):
     assert "table inet mainstay" not in host.check_output("nft list tables").splitlines()
+
+
+def test_who_guesses_is_banned_before_ufw_lets_him_in_and_the_control_node_never(host, visitor):
+    """By real failed logins; ufw lets everybody in at this port, and says so all the while."""
+    address = host.check_output("hostname -I").split()[0]
+    stranger = visitor.check_output("hostname -I").split()[0]
+    login = (
+        "ssh -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o PubkeyAuthentication=no"
+    )
+
+    def reaches():
+        return visitor.run("timeout 3 bash -c ': </dev/tcp/%s/22'", address).rc == 0
+
+    control = host.check_output("ss -Htn state established '( sport = :22 )'").split()
+    assert reaches()
+    for _turn in range(6):
+        assert "Permission denied" in visitor.check_output(f"{login} root@{address} true 2>&1 || true")
+    try:
+        host.check_output(f"timeout 20 sh -c 'until nft list table inet mainstay-bans | grep -qwF {stranger}; do sleep 0.5; done'")
+        assert not reaches()
+        assert "22/tcp" in host.check_output("ufw status | grep ALLOW")
+        control = {peer.rpartition(":")[0].strip("[]").removeprefix("::ffff:") for peer in control[3::4]}
+        assert control and control <= set(
+            host.check_output("fail2ban-client get sshd ignoreip").replace("|-", "").replace("`-", "").split()
+        )
+    finally:
+        host.check_output(f"fail2ban-client set sshd unbanip {stranger}")
+    assert reaches()

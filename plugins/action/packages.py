@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import shlex
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import unknown_packages
 
 TAIL = 20
 UNIT = "mainstay-packages.service"
@@ -91,8 +92,19 @@ class ActionModule(ActionBase):
         if answer["rc"]:
             said = answer["stdout_lines"] + answer["stderr"].splitlines()
             reason = " ".join(dict.fromkeys(line for line in said if line.startswith("E: "))) or f"it ended with {answer['rc']}"
-            result.update(failed=True, msg=f"apt-get cannot install {', '.join(missing)}: {reason}", output=said[-TAIL:])
+            told = [f"apt-get cannot install {', '.join(missing)}: {reason}"]
+            asked = {
+                name: self._written(value) for name, value in (task_vars or {}).items() if "_packages" in name or name == "mainstay_apps"
+            }
+            result.update(failed=True, msg=" ".join(unknown_packages("\n".join(said), asked) or told), output=said[-TAIL:])
         return result
+
+    def _written(self, value):
+        """The value of a variable, or nothing where it cannot be had; this only serves a message."""
+        try:
+            return self._templar.template(value)
+        except AnsibleError:
+            return None
 
     def _missing(self, names, before=""):
         answer = self._low_level_execute_command(before + QUERY + shlex.join(names))

@@ -5,8 +5,33 @@
 
 from __future__ import annotations
 
+import re
+
 from ..stack.apps import normalise
 from ..stack.services import app_packages
+
+# What apt-get says of a name that no source of the host has.
+UNKNOWN = re.compile(r"^E: (?:Unable to locate package (\S+)|Package '?([^' ]+)'? has no installation candidate)$", re.MULTILINE)
+
+
+def unknown_packages(said, variables):
+    """One sentence for each package that apt-get does not know, out of its words; it names the variables that ask for it.
+
+    :param variables: those of the host, as a person has written them.
+    """
+    declared = variables.get("mainstay_apps")
+    apps = {f"mainstay_apps.{name}.packages": app.get("packages") for name, app in (declared or {}).items()}
+    # Of an app's packages the roles' own variables are made.
+    roles = {name: value for name, value in variables.items() if re.fullmatch(r"[a-z]\w*_packages(_extra)?", name)}
+    sentences = []
+    for package in dict.fromkeys(name or other for name, other in UNKNOWN.findall(said)):
+        places = next(filter(None, ([place for place in sorted(of) if package in (of[place] or ())] for of in (apps, roles))), [])
+        where = f"{', '.join(places)}: " if places else ""
+        sentences.append(
+            f"{where}no package source of this host has {package}. Take it out, write the name that it has on this release "
+            f"(packages.debian.org), or add the source that has it."
+        )
+    return sentences
 
 
 def stack_packages(apps, tiers, part="all"):

@@ -92,12 +92,13 @@ def test_words():
 @pytest.fixture
 def receiver():
     """A chat that answers as it is told to, and keeps what it got."""
-    got = []
+    got, paths = [], []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         status = 200
 
         def do_POST(self):
+            paths.append(self.path)
             got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"])).decode()))
             self.send_response(self.status)
             self.send_header("Content-Length", "0")
@@ -108,7 +109,7 @@ def receiver():
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}/token", got=got, handler=Handler)
+        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}/token", got=got, paths=paths, handler=Handler)
         server.shutdown()
 
 
@@ -138,6 +139,32 @@ def test_what_cannot_be_sent_waits_and_is_sent_once(tmp_path, receiver, context,
     assert receiver.got[1][0]["Title"] == "web1: 4 things to know"
     receiver.got.clear()
     assert alert.deliver(settings, path, context) == 0 and receiver.got == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "target", "asked"),
+    [
+        ({"http_proxy": "{proxy}"}, "http://chat.example.com/token", ["http://chat.example.com/token"]),
+        ({"HTTP_PROXY": "{proxy}"}, "http://chat.example.com/token", ["http://chat.example.com/token"]),
+        ({"http_proxy": "{proxy}", "no_proxy": "example.com"}, "http://chat.example.com/token", None),
+        ({"http_proxy": "http://127.0.0.1:9"}, "{proxy}/token", ["/token"]),  # what goes to the host itself takes none
+        ({}, "{proxy}/token", ["/token"]),
+    ],
+)
+def test_alerts_and_signs_of_life_take_the_proxy(receiver, monkeypatch, environment, target, asked):
+    proxy = receiver.url.removesuffix("/token")
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    channels.take_proxies({name: value.format(proxy=proxy) for name, value in environment.items()})
+    url = target.format(proxy=proxy)
+    for send in (lambda: channels.send({"kind": "webhook", "url": url}, "web1", alert.TEST), lambda: channels.ping(url, "", "x")):
+        receiver.paths.clear()
+        if asked is None:
+            with pytest.raises(OSError, match=r"webhook|ping"):
+                send()
+        else:
+            send()
+        assert receiver.paths == (asked or [])
 
 
 @pytest.mark.parametrize(

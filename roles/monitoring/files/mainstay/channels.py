@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import http.client
 import json
+import os
 import re
 import smtplib
 import ssl
@@ -21,6 +22,14 @@ from urllib.parse import urlsplit, urlunsplit
 from .core.text import printable
 
 TIMEOUT = 10  # seconds
+HERE = "localhost,127.0.0.1,::1"  # what a proxy would take for itself
+
+
+def take_proxies(environment):
+    """Let what is sent by HTTP from now on take the proxies of these variables: `http_proxy`, `https_proxy`, `no_proxy`, in either spelling."""
+    found = {name.lower(): value for name, value in environment.items() if value}
+    os.environ.update(found)
+    os.environ["no_proxy"] = ",".join(filter(None, [found.get("no_proxy"), HERE]))
 
 
 def key(channel):
@@ -82,7 +91,7 @@ def ntfy(channel, host, alert):
 
 def _post(url, body, headers):
     request = urllib.request.Request(url, body, {"User-Agent": "mainstay", **headers})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+    with urllib.request.build_opener().open(request, timeout=TIMEOUT) as answer:
         answer.read(1024)
 
 

@@ -77,6 +77,7 @@ def main(argv=(), paths=None, clock=time):
         state = read_state((paths or Paths()).state)
     except PermissionError:
         state = {}
+    channels.take_proxies(settings.get("environment", {}))
     due, started = signals(state, read(path), clock.time())
     try:
         tell(settings["url"], settings["host"], due, clock)

@@ -13,6 +13,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 from ansible.playbook.task import Task
 from ansible_collections.mainstay.vps.plugins.action.packages import ActionModule
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import unknown_packages
 
 # What apt-cache policy says of one package on Debian 12: with lists, of an installed one without lists (as in an image from which they
 # were removed), and of a removed one without lists. Of any other it then says nothing, and ends with 0 all the same.
@@ -169,6 +170,23 @@ def test_a_failure_tells_what_apt_says(host):
     assert result["msg"] == "apt-get cannot install nginx: E: It did not work"
     assert result["output"] == ["Reading lists...", "E: It did not work"]
     assert not host.policy.exists()
+
+
+def test_a_name_that_no_source_has_is_told_with_the_variable_that_asks_for_it():
+    # Recorded: apt 2.6.1 on Debian 12
+    said = "E: Unable to locate package libpq6\nE: Package 'python2' has no installation candidate\nE: Unable to locate package x+y"
+    variables = {
+        "mainstay_apps": {"shop": {"packages": ["libpq6", "curl"]}, "blog": {"packages": ["libpq6"]}, "pages": {}},
+        "system_packages_extra": ["libpq6", "python2"],
+        "__system_all_packages": ["libpq6", "python2", "x+y"],
+    }
+    sentences = unknown_packages(said, variables)
+    assert [sentence.partition(": ")[0] for sentence in sentences[:2]] == [
+        "mainstay_apps.blog.packages, mainstay_apps.shop.packages",
+        "system_packages_extra",
+    ]
+    assert sentences[2].startswith("no package source of this host has x+y")
+    assert unknown_packages("E: It did not work", variables) == []
 
 
 def test_services_start_later_while_they_are_installed_only(host):

@@ -38,11 +38,13 @@ def run(options, context):
         settings, ping = read(context.paths.alerts), read(context.paths.ping)
         if not settings and not ping:
             raise Refusal("nobody is told: declare monitoring_alerts and run site.yml")
+        channels.take_proxies((settings or ping).get("environment", {}))
         return _test(settings, ping, Answer("alert", options.json))
     folder = os.environ.get("STATE_DIRECTORY")
     if not folder:
         raise Refusal("systemd runs this as mainstay-alert.service; to test the channels write mainstay alert --test")
     settings = json.load(sys.stdin)
+    channels.take_proxies(settings.get("environment", {}))
     context.clock.sleep(GATHER)
     return 1 if deliver(settings, f"{folder}/told.json", context) else 0
 

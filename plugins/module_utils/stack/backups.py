@@ -11,7 +11,7 @@ import shlex
 from ..text import MASK
 from .fields import Keys, Text
 from .processes import CALENDAR, CRON
-from .refusal import integer, mapping, refuse, text_of
+from .refusal import integer, mapping, refuse, text_of, texts_of
 
 REPOSITORY = re.compile(r"(/[^\s\"'\\]+|(s3|sftp|rest|b2|azure|gs|swift|rclone):[^\s\"'\\]+)")
 # Folders that an app writes, that are backed up themselves, or that do not outlive the next boot.
@@ -19,6 +19,11 @@ NEVER_BELOW = ("/srv", "/var/lib/mainstay", "/etc/mainstay", "/tmp", "/var/tmp",
 PERIODS = ("daily", "weekly", "monthly", "yearly")
 SCHEDULES = ("backup_schedule", "backup_upkeep_schedule", "backup_drill_schedule")
 SHORTEST_PASSWORD = 16
+# A line of known_hosts: a marker, names, the kind of key, the key, a comment; see sshd(8).
+HOST_KEY = re.compile(r"(@\S+ )?\S+ (ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]{40,}={0,2}( .*)?")
+PRIVATE_KEY = re.compile(r"\s*-----BEGIN ([A-Z ]+ )?PRIVATE KEY-----\n.+\n-----END ([A-Z ]+ )?PRIVATE KEY-----\s*", re.DOTALL)
+# OpenSSH's own form says first which cipher has it: this is the beginning of one without any. Older forms name theirs in a header.
+OPENSSH, OPEN = "-----BEGIN OPENSSH ", "\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU"
 # Commands of an app around its backup, and in its drill.
 HOOKS = Keys(
     {
@@ -42,6 +47,28 @@ def hooks_of(value, where, runtime, database):
         except ValueError as error:
             refuse(f"{where}.{key}", found[key], f"a container gets words, not a line for a shell, and these cannot be told apart: {error}")
     return found
+
+
+def _check_host_keys(lines):
+    # What is read from a file ends in the end of its line.
+    lines = [line.strip() if isinstance(line, str) else line for line in lines] if isinstance(lines, list) else lines
+    remedy = 'write lines for known_hosts, such as "backup.example.com ssh-ed25519 AAAA…"; ssh-keyscan HOST on this machine shows them'
+    for index, line in enumerate(texts_of(lines, "backup_host_keys")):
+        text_of(line, f"backup_host_keys[{index}]", HOST_KEY, remedy)
+
+
+def _check_key(key):
+    if not key:
+        return
+    remedy = "write the whole text of a private key, from -----BEGIN to END-----, or none: the host makes one for itself"
+    if not isinstance(key, str) or not PRIVATE_KEY.fullmatch(key):
+        refuse("backup_ssh_key", MASK, remedy)
+    if "ENCRYPTED" in key or (OPENSSH in key and OPEN not in key):
+        refuse(
+            "backup_ssh_key",
+            MASK,
+            "it has a passphrase, and nobody is there to type it; take it away with ssh-keygen -p, in a copy of the key",
+        )
 
 
 def check_backups(variables, apps=None, is_database=False):
@@ -72,6 +99,8 @@ def check_backups(variables, apps=None, is_database=False):
             value = text_of(variables[name], name, CALENDAR, f"write a calendar event of systemd, {example}")
             if CRON.fullmatch(value):
                 refuse(name, value, f"that is a line of cron; write a calendar event of systemd, {example}")
+    _check_host_keys(variables.get("backup_host_keys") or [])
+    _check_key(variables.get("backup_ssh_key") or "")
     password = variables.get("backup_password")
     if password is not None and (not isinstance(password, str) or len(password) < SHORTEST_PASSWORD or "\n" in password):
         refuse(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.derive import backup
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
@@ -101,6 +103,7 @@ def test_commands_that_cannot_run_are_refused(app, declared, words):
 
 
 GOOD = {"backup_repository": "/mnt/backups"}
+HOST_KEY = "backup.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJZEgGN5+QFJcdSKPLaQqbPzgujByYgIei+UUJ7F9tpi"
 
 
 @pytest.mark.parametrize(
@@ -110,11 +113,25 @@ GOOD = {"backup_repository": "/mnt/backups"}
         {"backup_repository": "", "backup_keep": "nonsense"},
         GOOD,
         {"backup_repository": "sftp:me@host:/srv/backups", "backup_keep": {"daily": 3}},
+        {**GOOD, "backup_host_keys": [HOST_KEY, f"@cert-authority *.{HOST_KEY} a comment\n"]},
         {"backup_repository": "s3:https://s3.example.com/bucket", "backup_schedule": "03:00", "backup_password": "x" * 16},
     ],
 )
 def test_what_works_is_taken(variables):
     check_backups(variables)
+
+
+@pytest.mark.parametrize("kind", [["ed25519"], ["rsa", "-b", "2048"], ["rsa", "-b", "2048", "-m", "PEM"], ["ecdsa", "-m", "PKCS8"]])
+@pytest.mark.parametrize("passphrase", ["", "a phrase"])
+def test_a_key_of_ssh_is_taken_without_a_passphrase_alone(tmp_path, kind, passphrase):
+    subprocess.run(["ssh-keygen", "-q", "-t", *kind, "-N", passphrase, "-f", tmp_path / "key"], check=True)
+    variables = {**GOOD, "backup_ssh_key": (tmp_path / "key").read_text()}
+    if not passphrase:
+        check_backups(variables)
+        return
+    with pytest.raises(DeclarationError, match="backup_ssh_key: .*It has a passphrase") as refused:
+        check_backups(variables)
+    assert "PRIVATE KEY" not in str(refused.value)
 
 
 def test_a_migration_that_asks_for_a_backup_needs_one_of_its_database():
@@ -138,6 +155,10 @@ def test_a_migration_that_asks_for_a_backup_needs_one_of_its_database():
         ({**GOOD, "backup_schedule": "0 3 * * *"}, "backup_schedule"),
         ({**GOOD, "backup_drill_schedule": "'; x"}, "backup_drill_schedule"),
         ({**GOOD, "backup_password": "short"}, "backup_password"),
+        ({**GOOD, "backup_host_keys": "backup.example.com ssh-ed25519 AAAA"}, "backup_host_keys"),
+        ({**GOOD, "backup_host_keys": [HOST_KEY, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJZEgGN5"]}, "backup_host_keys[1]"),
+        ({**GOOD, "backup_ssh_key": "short"}, "backup_ssh_key"),
+        ({**GOOD, "backup_ssh_key": "~/.ssh/short"}, "backup_ssh_key"),
     ],
 )
 def test_what_cannot_work_is_refused_by_its_name(variables, named):

@@ -21,7 +21,7 @@ mkdir -p /opt/mirror /run/pack/python/bin /run/pack/python/lib
 cp /usr/bin/python$line /run/pack/python/bin/
 ln -sf python$line /run/pack/python/bin/python3
 cp --recursive --dereference /usr/lib/python$line /run/pack/python/lib/
-tar --create --gzip --directory /run/pack --file /opt/mirror/own.tar.gz python
+tar --create --gzip --exclude=__pycache__ --directory /run/pack --file /opt/mirror/own.tar.gz python
 sum=$(sha256sum /opt/mirror/own.tar.gz | cut -d' ' -f1)
 cat >/opt/mirror/downloads.json <<EOF
 {"cpython-$version-linux-x86_64-gnu": {"name": "cpython", "arch": {"family": "$(uname -m)", "variant": null}, "os": "linux",
@@ -201,6 +201,7 @@ def test_an_application_has_a_python_of_its_own(host):
     program = host.check_output(f"readlink /proc/$(systemctl show --property=MainPID --value {unit})/exe")
     release = host.file("/srv/echo/current").linked_to
     assert program.startswith(f"{release}/.venv/.python/cpython-{version}-"), program
+    assert host.run(f"find {release}/.venv/.python -name 'os.cpython-*.pyc'").stdout, "each start compiles the library again"
     assert '"it":"arrives"' in visit(host, "echo", "/get?it=arrives")
     assert host.run(f"find {release}/.venv /srv/echo/environments ! -type l ! -user root -o ! -type l -perm /022").stdout == ""
 

@@ -197,10 +197,11 @@ def python_caches(cache, environment):
     return {"UV_CACHE_DIR": f"{place}/uv", "PIP_CACHE_DIR": f"{place}/pip"}
 
 
-# The interpreter lies in the environment. Its link is relative, because a release has a copy of the environment in a place of its own.
+# The interpreter lies in the environment. Its link is relative, because a release has a copy of the environment in a place of its own;
+# there nothing can be written, so its library is compiled here, or each start of a process would do that again.
 INSTALL_PYTHON = """
 rm -rf "$1"; mkdir -p "$1"
-uv python install --no-bin --install-dir "$1/.python" "$2"
+uv python install --no-bin --compile-bytecode --install-dir "$1/.python" "$2"
 found=("$1"/.python/cpython-*.*.*/bin/python3)
 find "$1/.python" -mindepth 1 -maxdepth 1 ! -path "${found[0]%/bin/*}" -exec rm -rf {} +
 uv venv --quiet --no-project --allow-existing --python "${found[0]}" "$1"

@@ -214,7 +214,7 @@ def test_agent_is_small(host):
     seconds = (ticks(pid) - before) / int(host.check_output("getconf CLK_TCK"))
     assert seconds / (time.monotonic() - start) <= 0.01
     resident = int(host.check_output(f"awk '/^VmRSS/ {{print $2}}' /proc/{pid}/status"))
-    assert resident <= 26 * 1024  # 23.7 to 24.3 MB were measured
+    assert resident <= 25 * 1024  # 23.4 MB were measured, and 25.4 with a heap for each thread
 
 
 def test_killed_process_answers_again_within_10_seconds(host):

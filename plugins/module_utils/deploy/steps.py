@@ -201,11 +201,13 @@ def _belongs(app, path):
     return path == app["env_file"] or path.startswith(f"{app['root']}/instances/") or re.fullmatch(own, path) is not None
 
 
-def retreat(described, changed_files=(), taken_over=False, results=(), has_run=True):
+def retreat(described, changed_files=(), taken_over=False, results=(), has_run=True, replaced=False):
     """The way back to what served before, for all apps that were changing: one run is accepted as a whole or not at all.
 
     A release that ran and has not served is void: it is built anew when it is tried again, and nothing returns to it.
 
+    :param taken_over: whether web instances may have been replaced where they stand.
+    :param replaced: whether workers may have been.
     :param has_run: whether anything new was started; where another app could not be built, a release is as good as it was.
     """
     found = {"stopped": [], "restarted": [], "rolls": [], "files": [], "restore": [], "audit": {}, "voided": []}
@@ -220,12 +222,10 @@ def retreat(described, changed_files=(), taken_over=False, results=(), has_run=T
         for process in app["processes"]:
             found["files"] += _without(app, process, _new(process)) + _recorded_links(app, process)
             found["stopped"] += names(app, process, _new(process))
-            if process["mode"] == "in_place" and taken_over:
+            if process["mode"] == "in_place":
                 live = names(app, process, process["live_numbers"])
-                if process["port"]:
-                    found["rolls"] += [_roll(process, unit) for unit in live]
-                else:
-                    found["restarted"] += live
+                found["rolls"] += [_roll(process, unit) for unit in live] if taken_over and process["port"] else []
+                found["restarted"] += live if replaced and not process["port"] else []
         own = {unit for process in app["processes"] for unit in process["instances"]}
         if app["release"] not in (app["previous"], app["current"]) and (own & sick or (has_run and not results)):
             found["voided"].append(app["name"])

@@ -868,10 +868,10 @@ def test_where_more_than_the_code_has_changed_a_host_waits_for_somebody(argument
     assert _way_back(**arguments) is None
 
 
-@pytest.mark.parametrize(("taken_over", "restarted"), [(False, []), (True, WORKERS)])
-def test_the_way_back_undoes_everything(taken_over, restarted):
+@pytest.mark.parametrize(("replaced", "restarted"), [(False, []), (True, WORKERS)])
+def test_the_way_back_undoes_everything(replaced, restarted):
     described = _todo(wanted="def")[0]
-    found = deploy_steps.retreat(described, [], taken_over, RESULTS)
+    found = deploy_steps.retreat(described, [], False, RESULTS, replaced=replaced)
     assert (found["stopped"], found["restarted"], found["voided"]) == (_web(8002, 8003), restarted, ["shop"])
     files = {entry["dest"]: entry for entry in found["files"]}
     assert files["/srv/shop/current"]["link"] == "releases/abc"
@@ -897,6 +897,8 @@ def test_web_instances_go_back_one_after_the_other():
     described = _todo(unproven=["web"], settings={"deploy": "rolling"})[0]
     found = deploy_steps.retreat(described, [], True, RESULTS)
     assert [item["unit"] for item in found["rolls"]] == _web(8000, 8001) and not found["stopped"] + found["restarted"]
+    found = deploy_steps.retreat(described, [], False, RESULTS, replaced=True)
+    assert not found["rolls"], "where nginx refuses its configuration only workers have been replaced so far"
 
 
 def test_an_app_gets_its_own_files_back():

@@ -22,10 +22,13 @@ def unknown_packages(said, variables):
     declared = variables.get("mainstay_apps")
     apps = {f"mainstay_apps.{name}.packages": app.get("packages") for name, app in (declared or {}).items()}
     # Of an app's packages the roles' own variables are made.
-    roles = {name: value for name, value in variables.items() if re.fullmatch(r"[a-z]\w*_packages(_extra)?", name)}
+    roles = {name: value for name, value in variables.items() if name.endswith(("_packages", "_packages_extra")) and name[0] != "_"}
     sentences = []
     for package in dict.fromkeys(name or other for name, other in UNKNOWN.findall(said)):
-        places = next(filter(None, ([place for place in sorted(of) if package in (of[place] or ())] for of in (apps, roles))), [])
+        places = next(
+            filter(None, ([place for place in sorted(of) if isinstance(of[place], list) and package in of[place]] for of in (apps, roles))),
+            [],
+        )
         where = f"{', '.join(places)}: " if places else ""
         sentences.append(
             f"{where}no package source of this host has {package}. Take it out, write the name that it has on this release "

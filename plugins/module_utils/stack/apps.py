@@ -102,7 +102,7 @@ def _volumes(value, where, runtime):
 
 def _version(value, where, interpreter, runtime):
     """The version of an interpreter that comes with the releases; None for the one that Debian has."""
-    if interpreter not in value:
+    if value.get(interpreter) is None:
         return None
     where = f"{where}.{interpreter}"
     if runtime != interpreter:

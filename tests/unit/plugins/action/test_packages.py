@@ -179,6 +179,7 @@ def test_a_name_that_no_source_has_is_told_with_the_variable_that_asks_for_it():
         "mainstay_apps": {"shop": {"packages": ["libpq6", "curl"]}, "blog": {"packages": ["libpq6"]}, "pages": {}},
         "system_packages_extra": ["libpq6", "python2"],
         "__system_all_packages": ["libpq6", "python2", "x+y"],
+        "somebody_s_packages": True,
     }
     sentences = unknown_packages(said, variables)
     assert [sentence.partition(": ")[0] for sentence in sentences[:2]] == [

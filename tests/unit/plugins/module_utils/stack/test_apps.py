@@ -65,6 +65,12 @@ def test_defaults_are_filled_in():
     assert shop["sites"]["shop.example.com"]["max_body"] == "10M"
 
 
+@pytest.mark.parametrize(("runtime", "key"), [("python", "node"), ("python", "python"), ("node", "node")])
+def test_an_interpreter_that_is_empty_is_debian_s(runtime, key):
+    declared = {"source": {"path": "x"}, "runtime": runtime, "processes": {}}
+    assert apps.normalise({"blog": {**declared, key: None}}) == apps.normalise({"blog": declared})
+
+
 def test_key_order_does_not_matter_and_a_normal_form_stays():
     reordered = {"shop": dict(reversed(list(SHOP["shop"].items())))}
     normal = apps.normalise(SHOP)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.mainstay.vps.plugins.module_utils.derive import nginx, passwords
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import versions
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
@@ -13,5 +14,6 @@ class FilterModule:
             "nginx_password_files": passwords.nginx_password_files,
             "nginx_sites": nginx.nginx_sites,
             "nginx_upstreams": nginx.nginx_upstreams,
+            "nginx_version": versions.nginx_version,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

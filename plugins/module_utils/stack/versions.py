@@ -11,8 +11,13 @@ from .fields import Flag
 from .refusal import refuse
 
 # What a fresh host installs, where it has no nginx yet; later releases have a newer one.
-NGINX = {"bookworm": "1.22", "jammy": "1.18", "noble": "1.24"}
+NGINX = {"bookworm": "1.22.1", "trixie": "1.26.3", "jammy": "1.18.0", "noble": "1.24.0"}
 HTTP3_SINCE = (1, 25)
+
+
+def nginx_version(host):
+    """The version of nginx that a host has, else the one that its release installs; empty where nobody knows."""
+    return host.get("packages", {}).get("nginx") or NGINX.get(host.get("distribution", {}).get("codename", ""), "")
 
 
 def refuse_http3(wanted, host, hostname):
@@ -22,8 +27,7 @@ def refuse_http3(wanted, host, hostname):
     """
     if not Flag(default=False).read(wanted, "mainstay_http3"):
         return
-    codename = host.get("distribution", {}).get("codename", "")
-    version = host.get("packages", {}).get("nginx") or NGINX.get(codename, "")
+    version = nginx_version(host)
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if numbers and numbers < HTTP3_SINCE:
         refuse("mainstay_http3", wanted, f"nginx {version} of {hostname} has no HTTP/3, Debian 13's has; set it for other hosts alone")

@@ -13,6 +13,13 @@ def _host(codename, **packages):
     return {"distribution": {"codename": codename}, "packages": packages}
 
 
+@pytest.mark.parametrize(
+    ("host", "version"), [(_host("bookworm"), "1.22.1"), (_host("trixie", nginx="1.28.0-1"), "1.28.0-1"), (_host("forky"), ""), ({}, "")]
+)
+def test_the_version_of_nginx_is_the_host_s_or_its_release_s(host, version):
+    assert versions.nginx_version(host) == version
+
+
 @pytest.mark.parametrize("host", [_host("bookworm"), _host("jammy"), _host("noble"), _host("trixie", nginx="1.24.0-2")])
 def test_http3_is_refused_where_nginx_has_none(host):
     versions.refuse_http3(False, host, "web1")

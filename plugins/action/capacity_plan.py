@@ -13,6 +13,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import (
     adoption,
     alerts,
     backups,
+    exporters,
     names,
     remains,
     status_page,
@@ -72,6 +73,8 @@ def _plan(apps, users, removed, task_vars):
     for host in hosts:
         page = status_page.status_page(task_vars["hostvars"][host].get(status_page.VARIABLE))
         if "backend" in planned[host]["tiers"]:
-            status_page.refuse_port_of_app(page, declared, functools.partial(planned_instances, plan, host))
+            instances = functools.partial(planned_instances, plan, host)
+            status_page.refuse_port_of_app(page, declared, instances)
+            exporters.refuse_taken(exporters.prometheus(task_vars["hostvars"][host].get(exporters.VARIABLE)), declared, instances)
             remains.refuse_taken_ports(declared, snapshots[host], plan, host, removed)
     return {**plan, "undeclared": remains.report(declared, snapshots, removed)}

@@ -23,7 +23,7 @@ from . import figures, rules_connections, rules_processes
 
 # More than any host affords: what a stack would run if memory were no bound.
 UNBOUNDED = 1 << 40
-HOST_KEYS = ("address", "bind_address", "cpus", "databases", "max_connections", "memory_mb", "redis_ports", "tiers")
+HOST_KEYS = ("address", "bind_address", "cpus", "databases", "max_connections", "memory_mb", "prometheus", "redis_ports", "tiers")
 RESERVED = {"postgresql": rules_connections.POSTGRESQL_RESERVED, "mariadb": rules_connections.MARIADB_RESERVED}
 
 # Upper bounds on what is automatic, so that all connections together stay possible; None is no bound.
@@ -65,6 +65,7 @@ class Host:
     bind_address: str | None = None
     redis_ports: dict = field(default_factory=dict, hash=False)
     databases: dict = field(default_factory=dict, hash=False)
+    prometheus: dict = field(default_factory=dict, hash=False)
 
     @property
     def alone(self):
@@ -165,6 +166,7 @@ def _host(name, value):
         bind_address=value.get("bind_address"),
         redis_ports=dict(value.get("redis_ports") or {}),
         databases=dict(value.get("databases") or {}),
+        prometheus=dict(value.get("prometheus") or {}),
     )
 
 

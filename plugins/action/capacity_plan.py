@@ -67,6 +67,8 @@ def _plan(apps, users, removed, task_vars):
         alerts.ping_settings(variables.get("monitoring_ping_url", ""), variables.get("monitoring_ping_interval", 300))
         adopted = variables.get("mainstay_adopt", [])
         adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
+        figures = exporters.prometheus(variables.get(exporters.VARIABLE))
+        adoption.refuse_foreign_exporters(figures, variables["mainstay_host"], adopted, host)
         adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)
     plan = capacity.plan(declared, users, planned)
     snapshots = {host: task_vars["hostvars"][host]["mainstay_host"] for host in hosts}

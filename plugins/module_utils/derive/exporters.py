@@ -25,6 +25,12 @@ ARGUMENTS = {
 }
 # PostgreSQL knows the user of the unit by the socket, so there is no password.
 ENVIRONMENT = {"postgresql": {"DATA_SOURCE_NAME": f"user={USER} host=/run/postgresql dbname=postgres sslmode=disable"}}
+MORE = {
+    # That of nginx ends with an error, both when it is told to end and when nginx is not there yet.
+    "nginx": ["Restart=always", "SuccessExitStatus=1"],
+    # What the sandbox of a server is without, and this one needs: to ask the kernel whether the clock is right, which it may not set.
+    "node": ["ProtectClock=no", "SystemCallFilter=adjtimex clock_adjtime"],
+}
 DROPIN = re.compile(r"/etc/systemd/system/([^/]+)\.service\.d/mainstay\.conf")
 
 
@@ -58,6 +64,7 @@ def exporter_units(wanted):
                 "name": PACKAGES[name],
                 "unit": unit(name),
                 "sandbox": f"exporter-{name}",
+                "more": MORE.get(name, []),
                 "command": " ".join(words),
                 "environment": environment,
                 "peers": ["localhost", *([] if exporter["address"] == LOOPBACK else [exporter["address"]]), *exporter["from"]],
@@ -67,14 +74,15 @@ def exporter_units(wanted):
 
 
 def exporters_left(host, wanted=()):
-    """The exporters that are set up on a host, by an earlier run, and not wanted any more.
+    """The exporters that are set up on a host, by an earlier run, and not wanted any more: ``[{name, unit}, …]``.
 
     :param host: its snapshot.
     """
     names = {PACKAGES[exporter["name"]] for exporter in wanted}
     packages = {package: name for name, package in PACKAGES.items()}
     found = [match[1] for path in host.get("paths") or {} if (match := DROPIN.fullmatch(path))]
-    return sorted(packages[package] for package in found if package in packages and package not in names)
+    left = sorted(packages[package] for package in found if package in packages and package not in names)
+    return [{"name": name, "unit": unit(name)} for name in left]
 
 
 def scrape_configs(wanted, plan, hostname):

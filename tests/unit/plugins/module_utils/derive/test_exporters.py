@@ -40,9 +40,13 @@ def test_their_memory_is_counted_and_theirs_alone():
     mine = {name: size for name, size in with_them["memory"]["parts"].items() if name.startswith("exporter-")}
     assert set(mine) == {f"exporter-{name}" for name in ("nginx", "node", "postgresql", "redis")}
     assert not [name for name in without["memory"]["parts"] if name.startswith("exporter-")] and "exporters" not in without
+    assert (
+        _plan()["connections"]["postgresql"]["parts"]["exporter"] == 2 and "exporter" not in _plan({})["connections"]["postgresql"]["parts"]
+    )
     assert sum(with_them["memory"]["parts"].values()) + with_them["memory"]["reserve_mb"] <= with_them["memory"]["total_mb"]
     for name, size in mine.items():
         limits = with_them["services"][name]
+        assert with_them["memory"]["parts"][name] == size
         assert limits["memory_max_mb"] == size > limits["heap_mb"] and limits["tasks_max"] > 8
 
 
@@ -107,8 +111,9 @@ def test_their_packages_come_with_the_others():
 def test_what_is_left_of_them():
     files = [f"/etc/systemd/system/prometheus-{name}-exporter.service.d/mainstay.conf" for name in ("node", "postgres", "blackbox")]
     host = {"paths": {file: {"type": "file"} for file in files}}
-    assert exporters.exporters_left(host) == ["node", "postgresql"]
-    assert exporters.exporters_left(host, [{"name": "node"}]) == ["postgresql"] and exporters.exporters_left({}) == []
+    assert [item["name"] for item in exporters.exporters_left(host)] == ["node", "postgresql"]
+    left = [{"name": "postgresql", "unit": "prometheus-postgres-exporter.service"}]
+    assert exporters.exporters_left(host, [{"name": "node"}]) == left and exporters.exporters_left({}) == []
 
 
 def test_what_prometheus_is_told():

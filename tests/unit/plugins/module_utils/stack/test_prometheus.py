@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.stack import exporters, tiers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, exporters, tiers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
@@ -67,3 +67,14 @@ def test_the_plan_is_told_of_hosts_that_want_figures():
     groups = {"backend": ["web1", "web2"]}
     assert tiers.plan_hosts(["web1"], hostvars, groups)["web1"]["prometheus"] == {"address": "127.0.0.1", "from": []}
     assert "prometheus" not in tiers.plan_hosts(["web2"], hostvars, groups)["web2"]
+
+
+def test_exporters_of_somebody_s_are_not_taken_without_a_word():
+    wanted, name = {"address": "127.0.0.1", "from": []}, "prometheus-node-exporter.service"
+    host = {"active": [name, "nginx.service"], "paths": {}}
+    with pytest.raises(ValueError, match=rf"web1 tells somebody's Prometheus already: {name}\. .*mainstay_adopt: \[exporters\]"):
+        adoption.refuse_foreign_exporters(wanted, host, [], "web1")
+    adoption.refuse_foreign_exporters({}, host, [], "web1")
+    adoption.refuse_foreign_exporters(wanted, host, ["exporters"], "web1")
+    adoption.refuse_foreign_exporters(wanted, {**host, "paths": {f"/etc/systemd/system/{name}.d/mainstay.conf": {}}}, [], "web1")
+    adoption.refuse_foreign_exporters(wanted, {}, [], "web1")

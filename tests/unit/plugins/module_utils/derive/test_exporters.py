@@ -24,7 +24,7 @@ PRIVATE = {"address": "10.0.0.5", "from": ["10.0.0.9/32"]}
 
 
 def _plan(prometheus=LOCAL, apps=SHOP, serves=tiers.TIERS, **more):
-    host = {"tiers": list(serves), "memory_mb": 4096, "cpus": 2, "prometheus": prometheus, **more}
+    host = {"tiers": list(serves), "memory_mb": 4096, "cpus": 2, "prometheus": prometheus} | more
     return capacity.plan(normalise(apps), 100, {"web1": host})
 
 
@@ -48,6 +48,19 @@ def test_their_memory_is_counted_and_theirs_alone():
         limits = with_them["services"][name]
         assert with_them["memory"]["parts"][name] == size
         assert limits["memory_max_mb"] == size > limits["heap_mb"] and limits["tasks_max"] > 8
+
+
+def test_a_host_that_is_too_small_for_them_is_told_so():
+    smallest = next(memory for memory in range(700, 4096, 4) if _fits(memory, {}))
+    with pytest.raises(capacity.PlanError, match=r"exporter-node[\s\S]*Leave mainstay_prometheus out for web1\."):
+        _plan(memory_mb=smallest)
+
+
+def _fits(memory, prometheus):
+    try:
+        return _plan(prometheus, memory_mb=memory)
+    except capacity.PlanError:
+        return None
 
 
 def test_their_units():

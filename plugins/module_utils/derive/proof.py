@@ -86,13 +86,17 @@ FIGURES = {
 }
 
 
+# Of the system that file alone: a probe reads the beginning of an answer.
+ASKED = {"node": "/metrics?collect%5B%5D=textfile"}
+
+
 def _exporter_probes(plan, hostname):
     """That each exporter answers, and has heard its server."""
     planned = plan.get("hosts", {}).get(hostname, {})
     redis = [settings["port"] for purposes in planned.get("redis", {}).values() for settings in purposes.values()]
     for name, exporter in planned.get("exporters", {}).items():
         url = f"http://{at(exporter['address'], exporter['port'])}"
-        targets = [f"/scrape?target=redis://{LOOPBACK}:{port}" for port in redis] if name == "redis" else ["/metrics"]
+        targets = [f"/scrape?target=redis://{LOOPBACK}:{port}" for port in redis] if name == "redis" else [ASKED.get(name, "/metrics")]
         for target in targets:
             where = f" of {target.rpartition(':')[2]}" if name == "redis" else ""
             yield {"name": f"exporter {name}{where}", "kind": "http", "url": f"{url}{target}", "body_regex": FIGURES[name]}

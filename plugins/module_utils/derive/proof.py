@@ -90,10 +90,10 @@ FIGURES = {
 ASKED = {"node": "/metrics?collect%5B%5D=textfile"}
 
 
-def _exporter_probes(plan, hostname):
-    """That each exporter answers, and has heard its server."""
+def _exporter_probes(apps, plan, hostname):
+    """That each exporter answers, and has heard its server; of Redis the instances of these apps alone, as the plan may know others."""
     planned = plan.get("hosts", {}).get(hostname, {})
-    redis = [settings["port"] for purposes in planned.get("redis", {}).values() for settings in purposes.values()]
+    redis = [settings["port"] for app, purposes in planned.get("redis", {}).items() if app in apps for settings in purposes.values()]
     for name, exporter in planned.get("exporters", {}).items():
         url = f"http://{at(exporter['address'], exporter['port'])}"
         targets = [f"/scrape?target=redis://{LOOPBACK}:{port}" for port in redis] if name == "redis" else [ASKED.get(name, "/metrics")]
@@ -145,7 +145,7 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None, secrets=None):
         for app in declared.values():
             for site in app["sites"].values():
                 probes += _site_probes(app, site, secrets)
-    probes += _exporter_probes(plan, hostname)
+    probes += _exporter_probes(declared, plan, hostname)
     return [{"deadline": deadline, **probe} for probe in probes]
 
 

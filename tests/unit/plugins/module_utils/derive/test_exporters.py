@@ -114,7 +114,8 @@ def test_the_agent_watches_them_and_the_proof_asks_them():
     assert probes["exporter redis of 6380"]["url"] == "http://127.0.0.1:9121/scrape?target=redis://127.0.0.1:6380"
     two = {**SHOP, "blog": {**SHOP["shop"], "processes": {"web": {"command": "x", "port": 9000}}, "sites": {}}}
     alone = proof.proof_probes({"blog": two["blog"]}, _plan(apps=two), "web1")
-    assert {probe["url"][-4:] for probe in alone if "redis of" in probe["name"]} == {"6381", "6382"}, "the plan knows others"
+    ports = {str(settings["port"]) for settings in _plan(apps=two)["hosts"]["web1"]["redis"]["blog"].values()}
+    assert {probe["url"][-4:] for probe in alone if "redis of" in probe["name"]} == ports, "the plan knows others"
     assert not [probe for probe in proof.proof_probes(SHOP, _plan({}), "web1") if probe["name"].startswith("exporter")]
 
 

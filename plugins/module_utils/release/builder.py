@@ -436,14 +436,12 @@ class Builder:
         self.steps.append({"name": f"install uv {version}", "seconds": round(time.monotonic() - began, 1)})
 
     def migrate(self):
-        if self.params["shared"]:
-            folders = [f"{self.root}/shared/{folder}" for folder in self.params["shared"]]
-            self.app_step(Step("make the shared folders", 'mkdir -p -- "$@"', *folders))
         if self.params["runtime"] == "container":
             self._migrate_in_container()
         else:
+            folders = [f"{self.root}/shared/{folder}" for folder in self.params["shared"]]
             options = {"PGOPTIONS": self.private.get("PGOPTIONS", MIGRATION_PGOPTIONS)}
-            self.app_step(Step(self.params["migrate"], self.params["migrate"]), options)
+            self.app_step(Step(self.params["migrate"], recipes.MAKE_SHARED + self.params["migrate"], *folders), options)
         self._mark(self.path, identity.MIGRATED, {})
 
     def _migrate_in_container(self):

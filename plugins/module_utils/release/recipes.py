@@ -114,6 +114,12 @@ for folder in "$@"; do
 done
 """
 
+# Before the first migration there is no process yet that would make them.
+MAKE_SHARED = """\
+[ $# -eq 0 ] || mkdir -p -- "$@"
+set --
+"""
+
 # What holds the path of the environment that this one is a copy of gets a file of its own with the new one.
 RELOCATE = """
 grep --recursive --files-with-matches --null --binary-files=without-match --fixed-strings -- "$1" .venv/bin .venv/pyvenv.cfg |

@@ -34,6 +34,9 @@ SCRIPTS = {
 }
 
 
+REPORT = "sh -c 'echo $GREETING; read seconds </uploads/seconds; busybox touch /uploads/began; exec busybox sleep $seconds'"
+
+
 def _tar(files):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
@@ -82,6 +85,7 @@ class Box:
             "processes": {
                 "web": {"port": 8300, "instances": 2, "memory": "64M", "drain": 2},
                 "worker": {"command": "sh -c 'echo $GREETING; exec sleep 1000'", "memory": "64M"},
+                "report": {"command": REPORT, "schedule": "*-01-01 03:00", "time_limit": 5, "memory": "64M"},
             },
             "sites": {SITE: {"routes": {"/": {"process": "web"}}}},
         }
@@ -131,6 +135,18 @@ def test_the_limits_of_its_unit_are_its_own(box, state):
 
 def test_its_words_are_its_unit_s(host, box):
     assert 'say "hello" for $5' in host.check_output("journalctl --no-pager --unit=box-worker@1.service --identifier=box-worker")
+
+
+def test_a_timer_runs_it_and_ends_what_takes_too_long(host, box):
+    assert host.check_output("systemctl is-active box-report@1.timer") == "active"
+    host.check_output("echo 0 >/srv/box/volumes/uploads/seconds && systemctl start box-report@1.service")
+    assert host.file("/srv/box/volumes/uploads/began").user == "box"
+    assert 'say "hello" for $5' in host.check_output("journalctl --no-pager --unit=box-report@1.service --identifier=box-report")
+    host.check_output("echo 60 >/srv/box/volumes/uploads/seconds")
+    assert host.run("systemctl start box-report@1.service").rc != 0
+    assert host.check_output("systemctl show --property=Result --value box-report@1.service") == "timeout"
+    assert host.check_output("podman ps --all --quiet --filter name=box-report; pgrep -xf 'busybox sleep 60' || true") == ""
+    host.check_output("systemctl reset-failed box-report@1.service")
 
 
 def test_no_secret_where_others_look(host, box):

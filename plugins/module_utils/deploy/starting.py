@@ -25,7 +25,7 @@ def show(unit):
 class Starting:
     """Judges the answers of starting units, one object for each wait: it remembers how often a unit had been started before, and how it ended."""
 
-    def __init__(self, tell=show, listening=lambda port: listeners.snapshot(ports={port})):
+    def __init__(self, tell=show, listening=lambda port: listeners.snapshot(ports=port and {port})):
         self.tell, self.listening = tell, listening
         self.before, self.endings = {}, {}
 
@@ -46,6 +46,18 @@ class Starting:
             return ""
         times = "" if ended < ENDS else f" {ended} times"
         return f"it has ended{times}{self.endings.get(unit, '')}" + (f"; {other}" if other else "")
+
+    def elsewhere(self, unit, url):
+        """Where a unit listens that has not answered where it was asked, or an empty text."""
+        port = urlsplit(url or "").port
+        own = [item for item in self.listening(None) if item.unit == unit and item.protocol in ("tcp", "tcp6")] if unit and port else []
+        if not own or any(item.port == port for item in own):
+            return ""
+        places = ", ".join(dict.fromkeys(f"{item.address} port {item.port}" for item in own))
+        return (
+            f"it listens on {places}, and not on $HOST:$PORT, which is port {port} here: tell it where, in its command or in env of the process, "
+            "such as {HTTP_PORT: $PORT}"
+        )
 
 
 def _other_holder(unit, port, held):

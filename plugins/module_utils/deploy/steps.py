@@ -13,6 +13,7 @@ import json
 import re
 
 from ..release.identity import COMPLETE
+from ..stack import remedies
 from ..stack.instances import WAYS_BACK, names
 from ..text import mask
 from .model import instance_links
@@ -268,7 +269,7 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
             lines.append(f"{app['name']}: release {app['release']} did not become healthy.")
         elif not sick and (not unbuilt or app["name"] in unbuilt):
             lines.append(f"{app['name']}: release {app['release']} was not accepted.")
-    told = set()
+    told, helps = set(), []
     for item in sick:
         reasons = "; ".join(item.get("reasons") or ["no answer"])
         if (item["name"], reasons) in told:
@@ -276,12 +277,14 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
         told.add((item["name"], reasons))
         lines.append(f"{item['name']}: {item.get('target')} gave status {item.get('status')} in {item.get('attempts')} tries: {reasons}")
         lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
+        helps.append(remedies.of_status(item.get("status")))
     lines += [] if sick or not error else [error]
     for item in journals:
-        lines += [
-            f"Last lines of {item['item']}:",
-            *(f"  {line}" for line in _last_words(item.get("stdout_lines") or ["(none)"])),
-        ]
+        words = _last_words(item.get("stdout_lines") or ["(none)"])
+        lines += [f"Last lines of {item['item']}:", *(f"  {line}" for line in words)]
+        app = next((app["name"] for app in apps if item["item"].startswith(f"{app['name']}-")), "")
+        helps.append(remedies.remedy(app, words))
+    lines += [f"What may help: {sentence}." for sentence in dict.fromkeys(filter(None, helps))]
     for app in apps:
         if app["previous"] == app["release"]:
             lines.append(f"{app['name']}: only its configuration had changed; it runs with the one before.")

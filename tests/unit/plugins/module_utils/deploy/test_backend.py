@@ -999,6 +999,25 @@ def test_the_report_says_what_failed_and_no_secret():
         assert unwanted not in text, unwanted
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "told"),
+    [
+        (None, "t h shop-web[2]: OSError: [Errno 30] Read-only file system: 'logs'", "name the folder in shared"),
+        (302, "t h shop-web[2]: GET /", "health: {status: 302} says that this is a good answer"),
+        (404, "t h shop-web[2]: GET /", "name a page that the app has"),
+        (403, "t h shop-web[2]: GET /", "asks for no login"),
+        (500, "t h shop-web[2]: GET /", None),
+    ],
+)
+def test_the_report_says_what_may_help(status, words, told):
+    described = _todo(wanted="def")[0]
+    probes = [{**item, "status": status} for item in RESULTS]
+    journals = [{"item": unit, "stdout_lines": [words]} for unit in ("shop-web@8000.service", "shop-web@8001.service")]
+    lines = deploy_steps.report(described, deploy_steps.retreat(described), probes, journals)
+    found = [line for line in lines if line.startswith("What may help: ")]
+    assert len(found) == 1 and told in found[0] if told else not found
+
+
 # Recorded from a Celery worker that lacks a package, the long lines cut short.
 CRASHED = """\
 2026-11-29T04:06:11+0000 apps-1 systemd[1]: Starting cfp-worker@1.service - cfp: worker 1...

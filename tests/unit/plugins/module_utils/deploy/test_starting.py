@@ -92,3 +92,18 @@ def test_who_listens_for_everybody_is_told_before_visitors_come(monkeypatch, ask
 def test_who_cannot_have_its_port_is_told_who_has_it():
     _seconds, found = wait([{**AGAIN, "ActiveState": "failed", "ExecMainStatus": "1"}], listening=[FOREIGN])
     assert "it has ended with status 1; its port 8000 is held by python3" in found["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("listening", "told"),
+    [
+        ([OWN._replace(port=3000, address="::")], "it listens on :: port 3000, and not on $HOST:$PORT, which is port 8000 here"),
+        ([OWN._replace(port=3000), OWN], ""),
+        ([FOREIGN._replace(port=3000)], ""),
+        ([], ""),
+    ],
+)
+def test_who_listens_elsewhere_is_told_where(listening, told):
+    found = Starting(listening=lambda _port: listening).elsewhere(UNIT, PROBE["url"])
+    assert found.startswith(told) if told else found == ""
+    assert Starting(listening=lambda _port: listening).elsewhere(None, PROBE["url"]) == ""

@@ -54,6 +54,10 @@ DATABASE_NAME = re.compile(
 )
 # A database that is a file, as a URL has it.
 FILE_DATABASE = re.compile(r"(file:|sqlite(?:\+\w+)?:///?)/?(?:\.{0,2}/)*(?:[\w.-]+/)*([\w.-]+)(?:\?.*)?")
+ALCHEMY = {"sqlalchemy", "sqlmodel", "advanced-alchemy", "flask-sqlalchemy", "databases", "encode-databases"}
+# A whole URL with the driver's name in it, and code that puts that name there itself.
+WITH_DRIVER = re.compile(r"\b((?:postgresql|mysql|mariadb)\+[a-z0-9]+)://[\w$]")
+DRIVER_ADDED = re.compile(r"\b(?:postgresql|mysql|mariadb)\+[a-z0-9]+(?:://)?[\"']|make_url|drivername|URL\.create")
 # What a site is called, as a name or as a URL.
 OWN_HOST = re.compile(r"([A-Z0-9]+_)?ALLOWED_HOSTS?|(SITE|APP|PUBLIC|SERVER|BACKEND|FRONTEND)_DOMAIN|DOMAIN|HOST_NAME")
 OWN_URL = re.compile(
@@ -66,7 +70,9 @@ OWN_ADDRESS = re.compile(r"(?:APP|SERVER|HTTP|API|WEB|LISTEN|BIND|NITRO|LITESTAR
 DATABASE_KIND = re.compile(r"([A-Z0-9]+_)??(DB|DATABASE|TYPEORM)(_(ENGINE|TYPE|DIALECT|CLIENT|CONNECTION|DRIVER))?")
 KINDS = {"postgresql": {"postgres", "postgresql", "pg", "pgsql", "psql"}, "mariadb": {"mysql", "mariadb", "mysql2"}}
 PARTS = {"HOSTNAME": "HOST", "SERVER": "HOST", "DATABASE": "NAME", "DB": "NAME", "USERNAME": "USER", "PASS": "PASSWORD", "URI": "URL"}
-REDIS_NAME = re.compile(r"REDIS_(URL|HOST|PORT|PASSWORD|USER|DB)|(?:CELERY_)?(BROKER)_URL|(CELERY_RESULT_BACKEND|CACHE_URL|REDIS_URI)")
+REDIS_NAME = re.compile(
+    r"(?:[A-Z0-9]+_)??REDIS_(URL|HOST|PORT|PASSWORD|USER|DB)|(?:CELERY_)?(BROKER)_URL|(CELERY_RESULT_BACKEND|CACHE_URL|REDIS_URI)"
+)
 ASGI_FRAMEWORKS = {"fastapi", "starlette", "litestar", "quart"}
 HEALTH = re.compile(r"""["'`](?:[A-Z]+ )?(/?(?:[a-z0-9]+/){0,2}_?(?:healthz?|health-?check|livez?|liveness|ping|up)/?)\$?["'`]""")
 READY = re.compile(r"""["'`](?:[A-Z]+ )?(/?(?:[a-z0-9]+/){0,2}_?(?:readyz?|readiness|health/ready)/?)\$?["'`]""")
@@ -460,7 +466,11 @@ class Guess:
         return None
 
     def _scheme(self, database):
-        if database is None or "sqlalchemy" not in self.packages:
+        if database is None or not ALCHEMY & set(self.packages):
+            return
+        file, match = self.tree.first(WITH_DRIVER, {**self.tree.code, **{name: self.tree.text(name) for name in self.tree.samples}})
+        if match and not self.tree.first(DRIVER_ADDED)[0]:
+            self.env["DATABASE_SCHEME"] = Said(match[1], f"guessed from {file}: what DATABASE_URL begins with")
             return
         names = {"pymysql": "mysql+pymysql", "aiomysql": "mysql+aiomysql", "asyncmy": "mysql+asyncmy", "asyncpg": "postgresql+asyncpg"}
         found = next((name for name in names if name in self.packages), None)
@@ -520,6 +530,7 @@ class Guess:
                 site, sample = f"{self.name}.example.com", self.tree.sample(name)
                 is_url = "://" in sample if sample else OWN_URL.fullmatch(name)
                 value, why = f"https://{site}" if is_url else site, f"{why}; TODO: your host name"
+                value = f'["{value}"]' if sample.startswith("[") else value
             if not value and OWN_ADDRESS.fullmatch(name):
                 continue  # it is the process's own
             if value:

@@ -130,18 +130,34 @@ def test_a_database_that_is_a_file(files, database, url):
 
 def test_names_under_a_prefix_and_in_any_example():
     sample = (
-        "DATABASE_TYPE=postgres\nDATABASE_USERNAME=root\nSHOP_DB_HOST=x\nAPP_PORT=3001\nAUTH_JWT_SECRET=secret\nAPI_DOMAIN=x\n"
-        "BACKEND_DOMAIN=http://localhost:1\n"
+        "DATABASE_TYPE=postgres\nDATABASE_USERNAME=root\nSHOP_DB_HOST=x\nAPP_PORT=3001\nAUTH_JWT_SECRET=secret\nAPI_DOMAIN=x\nSAQ_REDIS_URL=x\n"
+        'APP_CORS_ORIGINS=["http://a"]\nBACKEND_DOMAIN=http://localhost:1\n'
     )
     _text, found = drafted(node({"start": "node a.js"}, ["pg"], **{"env-example-relational": sample}))
     assert found["env"] == {
+        "APP_CORS_ORIGINS": '["https://app.example.com"]',
         "BACKEND_DOMAIN": "https://app.example.com",
         "DATABASE_TYPE": "postgres",
         "DATABASE_USERNAME": "$DATABASE_USER",
+        "SAQ_REDIS_URL": "$REDIS_CACHE_URL",
         "SHOP_DB_HOST": "$DATABASE_HOST",
     }
     assert found["secrets"] == ["AUTH_JWT_SECRET"]
     assert found["processes"]["web"]["env"] == {"APP_PORT": "$PORT"}
+
+
+@pytest.mark.parametrize(
+    ("packages", "code", "scheme"),
+    [
+        ("advanced-alchemy\npsycopg", 'get_env("DATABASE_URL", "postgresql+psycopg://app:app@localhost/app")', "postgresql+psycopg"),
+        ("sqlalchemy\nasyncpg", 'url = environ["DATABASE_URL"].replace("postgres://", "postgresql+asyncpg://")', None),
+        ("sqlalchemy\nasyncpg", 'url = environ["DATABASE_URL"]', "postgresql+asyncpg"),
+        ("django\npsycopg", 'url = "postgresql+psycopg://a@b/c"', None),
+    ],
+)
+def test_a_url_with_the_name_of_its_driver(packages, code, scheme):
+    _text, found = drafted({"requirements.txt": packages, "a.py": code})
+    assert found.get("env", {}).get("DATABASE_SCHEME") == scheme
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,16 @@ def _last_words(lines):
     return lines
 
 
+def _without_numbers(lines):
+    """What a program said, to be compared with what another of its kind said at another time: without times, processes and ports."""
+    return tuple(re.sub(r"\d+", "", line) for line in lines if " systemd[1]: " not in line)
+
+
+def _app_of(unit, apps):
+    """The name of the app that a unit is of; of two that fit, the longer one."""
+    return max((app["name"] for app in apps if unit.startswith(f"{app['name']}-")), key=len, default="")
+
+
 def report(described, outcome, probes=(), journals=(), error="", variables=None, not_back=""):
     """Why a change was not accepted: what was asked, what came back, the units' last words, and what serves now.
 
@@ -277,14 +287,19 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
         told.add((item["name"], reasons))
         lines.append(f"{item['name']}: {item.get('target')} gave status {item.get('status')} in {item.get('attempts')} tries: {reasons}")
         lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
-        helps.append(remedies.of_status(item.get("status")))
+        helps.append((_app_of(item["name"], apps), remedies.of_status(item.get("status"))))
     lines += [] if sick or not error else [error]
+    said = {}
     for item in journals:
         words = _last_words(item.get("stdout_lines") or ["(none)"])
+        first = said.setdefault(_without_numbers(words), item["item"])
+        if first != item["item"]:
+            lines.append(f"Last lines of {item['item']}: the same as those of {first}.")
+            continue
         lines += [f"Last lines of {item['item']}:", *(f"  {line}" for line in words)]
-        app = next((app["name"] for app in apps if item["item"].startswith(f"{app['name']}-")), "")
-        helps.append(remedies.remedy(app, words))
-    lines += [f"What may help: {sentence}." for sentence in dict.fromkeys(filter(None, helps))]
+        app = _app_of(item["item"], apps)
+        helps.append((app, remedies.remedy(app, words)))
+    lines += [f"What may help {app}: {sentence}." for app, sentence in dict.fromkeys(helps) if sentence]
     for app in apps:
         if app["previous"] == app["release"]:
             lines.append(f"{app['name']}: only its configuration had changed; it runs with the one before.")

@@ -1012,10 +1012,14 @@ def test_the_report_says_what_failed_and_no_secret():
 def test_the_report_says_what_may_help(status, words, told):
     described = _todo(wanted="def")[0]
     probes = [{**item, "status": status} for item in RESULTS]
-    journals = [{"item": unit, "stdout_lines": [words]} for unit in ("shop-web@8000.service", "shop-web@8001.service")]
+    units = {"shop-web@8000.service": words, "shop-web@8001.service": words.replace("[2]", "[7]").replace("t h", "t2 h")}
+    journals = [{"item": unit, "stdout_lines": [said]} for unit, said in units.items()]
     lines = deploy_steps.report(described, deploy_steps.retreat(described), probes, journals)
-    found = [line for line in lines if line.startswith("What may help: ")]
+    found = [line for line in lines if line.startswith("What may help shop: ")]
     assert len(found) == 1 and told in found[0] if told else not found
+    # Both instances say the same, one after the other.
+    assert [line for line in lines if words in line] == [f"  {words}"]
+    assert "Last lines of shop-web@8001.service: the same as those of shop-web@8000.service." in lines
 
 
 # Recorded from a Celery worker that lacks a package, the long lines cut short.

@@ -20,7 +20,7 @@ from .model import instance_links
 from .units import UNITS
 
 # systemd's own words in the journal (src/core/service.c)
-ENDED, RESTARTED = ": Main process exited, ", ": Scheduled restart job, "
+ENDED, RESTARTED, GIVEN_UP = ": Main process exited, ", ": Scheduled restart job, ", " systemd[1]: Failed to start "
 
 
 def _changing(described):
@@ -241,8 +241,10 @@ def _last_words(lines):
     begun = lines[starts[-1] :] if starts else []
     if not any(ENDED in line for line in begun):
         between = range(starts[-2] + 1 if len(starts) > 1 else 0, starts[-1] if starts else 0)
-        again = [number for number in between if RESTARTED in lines[number]]
-        lines = lines[: again[-1]] if again else lines  # one that systemd has just started again has not yet said why it ends
+        again = [number for number in between if RESTARTED in lines[number] or GIVEN_UP in lines[number]]
+        lines = (
+            lines[: again[-1]] if again and RESTARTED in lines[again[-1]] else lines
+        )  # one that systemd has just started again has not yet said why it ends
     spoken = False
     for number in range(len(lines) - 1, -1, -1):
         spoken = spoken or " systemd[1]: " not in lines[number]

@@ -110,6 +110,7 @@ INTERPRETERS = {
     "node": (re.compile(r"(?:^v?|>=?|\^|~)\s*(\d{2})"), 18, "Debian 12 has 18 and 13 has 20"),
 }
 SETTINGS = re.compile(r"(.*/)?settings(/\w+)?\.py")
+OF_DEVELOPMENT = re.compile(r"[/_](dev|local|test|development)\.py$")
 PRODUCTION = re.compile(r"(.*/)?settings[/_](production|prod)\.py")
 # A folder below the top of a Django project: BASE_DIR / "static", os.path.join(BASE_DIR, "static")
 ROOT_FOLDER = r"^ *{}\s*=[^\n]*?\b(?:BASE|ROOT|PROJECT_ROOT)\w*\W+[\"']([\w-]+(?:/[\w-]+)*)/?[\"']\)*\s*(?:#.*)?$"
@@ -332,8 +333,9 @@ class Guess:
         settings = self.env.get("DJANGO_SETTINGS_MODULE")
         if settings and settings.value not in self.tree.text("manage.py"):
             env["DJANGO_SETTINGS_MODULE"] = "$DJANGO_SETTINGS_MODULE"
-        for name in sorted(name for name in self.asked if OWN_SECRET.fullmatch(name)):
-            if any(re.search(rf"(?:environ\[|env\w*\()[\"']{name}[\"']\s*[\])]", text) for text in self._settings().values()):
+        asked = "".join(text for name, text in self._settings().items() if not OF_DEVELOPMENT.search(name))
+        for name in sorted({*self.env, *(name for name in self.asked if OWN_SECRET.fullmatch(name))}):
+            if re.search(rf"(?:environ\[|\b(?:env|config)(?:\.[a-z]\w*)?\(|\bget_?env\w*\()[\"']{name}[\"']\s*[\])]", asked):
                 env[name] = f"${name}"
         return {"command": command, "env": env} if env else command
 
@@ -382,10 +384,13 @@ class Guess:
         if production and "prod" not in value:
             value, why = dotted(production[0]), f"guessed from {production[0]}; manage.py itself says {value}"
         self.env["DJANGO_SETTINGS_MODULE"] = Said(value, why)
-        used = {name: text for name, text in self._settings().items() if not re.search(r"/(dev|local|test|development)\.py$", name)}
+        used = {name: text for name, text in self._settings().items() if not OF_DEVELOPMENT.search(name)}
         file, match = self.tree.first(HOSTS_ALLOWED, used)
-        if match and "*" not in match[1] and not any("ALLOWED_HOST" in name for name in self.asked):
-            self.todo.append(f"ALLOWED_HOSTS in {file} has to hold the site's name, else every visitor is answered with 400")
+        if not any("ALLOWED_HOST" in name for name in self.asked) and (match or not any("ALLOWED_HOSTS" in text for text in used.values())):
+            if not match or "*" not in match[1]:
+                self.todo.append(f"ALLOWED_HOSTS in {file or value} has to hold the site's name, else every visitor is answered with 400")
+        if used and not any("SECRET_KEY" in text for text in used.values()):
+            self.todo.append(f'{value} has no SECRET_KEY: let it say os.environ["SECRET_KEY"], with secrets: [SECRET_KEY]')
         file, match = self.tree.first(SQLITE_FILE, used)
         if match and not {"dj-database-url", "django-environ", "environs"} & set(self.packages) and not self._database():
             self.todo.append(

@@ -77,7 +77,10 @@ def read(root):
             path = os.path.join(folder, name)
             if len(found) >= MOST_FILES or os.path.islink(path) or not os.path.isfile(path):
                 continue
-            wanted = (name.endswith(TOLD) or name in NAMES or SAMPLE.fullmatch(name)) and below.split("/")[0] not in ("dist", "build")
+            wanted = (name.endswith(TOLD) or name in NAMES or name == "www" or SAMPLE.fullmatch(name)) and below.split("/")[0] not in (
+                "dist",
+                "build",
+            )
             found[os.path.normpath(os.path.join(below, name))] = _text(path) if wanted and name != "package-lock.json" else None
     return found
 
@@ -93,7 +96,9 @@ class Tree:
     def __init__(self, files):
         self.files = files
         self.code = {
-            name: text for name, text in files.items() if name.endswith(CODE) and text and not OF_TESTS.fullmatch(name.rpartition("/")[2])
+            name: text
+            for name, text in files.items()
+            if (name.endswith(CODE) or name == "bin/www") and text and not OF_TESTS.fullmatch(name.rpartition("/")[2])
         }
         self.samples = sorted(name for name, text in files.items() if text and "/" not in name and SAMPLE.fullmatch(name))
 

@@ -1035,6 +1035,12 @@ AGAIN = """\
 2026-11-29T04:06:14+0000 apps-1 systemd[1]: cfp-worker@1.service: Scheduled restart job, restart counter is at 3.
 2026-11-29T04:06:14+0000 apps-1 systemd[1]: Stopped cfp-worker@1.service - cfp: worker 1.
 """.splitlines()
+# Recorded from a release that was refused, and the next one, which answered a health check with a redirect.
+GIVEN_UP = """\
+2026-11-29T20:09:47+0000 apps-1 systemd[1]: cfp-worker@1.service: Start request repeated too quickly.
+2026-11-29T20:09:47+0000 apps-1 systemd[1]: cfp-worker@1.service: Failed with result 'exit-code'.
+2026-11-29T20:09:47+0000 apps-1 systemd[1]: Failed to start cfp-worker@1.service - cfp: worker 1.
+""".splitlines()
 BEGUN = """\
 2026-11-29T04:06:14+0000 apps-1 systemd[1]: Starting cfp-worker@1.service - cfp: worker 1...
 2026-11-29T04:06:14+0000 apps-1 systemd[1]: Started cfp-worker@1.service - cfp: worker 1.
@@ -1052,8 +1058,9 @@ BEGUN = """\
         (CRASHED + AGAIN + BEGUN + CRASHED[4:], BEGUN + CRASHED[4:]),
         (CRASHED + BEGUN, BEGUN),
         (CRASHED + AGAIN + BEGUN + BEGUN, BEGUN),
+        (CRASHED + AGAIN + GIVEN_UP + BEGUN, BEGUN),
     ],
-    ids=["ended", "started again", "twice", "its start is out of sight", "ended again", "of another release", "somebody started it again"],
+    ids=["ended", "started again", "twice", "its start is out of sight", "ended again", "of another release", "somebody started it again", "the next release"],
 )
 def test_the_last_words_are_those_of_the_start_that_ended(lines, told):
     described = _todo(wanted="def")[0]

@@ -100,6 +100,13 @@ def test_a_svelte_app_learns_its_own_address():
     assert found["env"] == {"HOST_HEADER": "x-forwarded-host", "PROTOCOL_HEADER": "x-forwarded-proto"}
 
 
+def test_what_the_generator_of_express_writes():
+    text, _found = drafted(
+        node({"start": "node ./bin/www"}, ["express"], **{"bin/www": "var port = normalizePort(process.env.PORT || '4100');"})
+    )
+    assert "does not ask for $HOST command: node ./bin/www" in text and "port: 4100" in text
+
+
 def test_what_a_migration_runs_has_to_be_there_after_the_build():
     text, found = drafted(node({"start": "node a.js"}, development=["prisma"], **{"a.js": ""}))
     assert found["migrate"] == "prisma migrate deploy" and "move prisma to dependencies" in text
@@ -238,8 +245,10 @@ def test_the_parts_of_a_line(line, parts):
 
 def test_what_django_collects_and_what_people_upload():
     settings = 'STATIC_ROOT = BASE_DIR / "static"\nMEDIA_ROOT = os.path.join(BASE_DIR, "media")\nSECRET_KEY = os.environ["SECRET_KEY"]\n'
+    settings += 'ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")\nEMAIL = env("EMAIL", "x")\n'
     _text, found = drafted(django(settings))
-    assert found["build"] == [{"command": "python manage.py collectstatic --noinput", "env": {"SECRET_KEY": "$SECRET_KEY"}}]
+    env = {"ALLOWED_HOSTS": "$ALLOWED_HOSTS", "SECRET_KEY": "$SECRET_KEY"}
+    assert found["build"] == [{"command": "python manage.py collectstatic --noinput", "env": env}]
     assert found["shared"] == ["media"]
     assert found["sites"]["app.example.com"]["routes"] == {
         "/": {"process": "web"},
@@ -262,12 +271,13 @@ def test_the_settings_of_production():
     ("settings", "told"),
     [
         ("ALLOWED_HOSTS = []\n", "ALLOWED_HOSTS in site/settings.py has to hold the site's name"),
+        ("DEBUG = False\n", "ALLOWED_HOSTS in site.settings has to hold .* site.settings has no SECRET_KEY"),
         ("ALLOWED_HOSTS = ['*']\n", None),
         (
             """DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}""",
             "'?\"db.sqlite3\"'? of the release",
         ),
-        ("DATABASES = {'default': dj_database_url.config()}\n", None),
+        ("ALLOWED_HOSTS = ['*']\nDATABASES = {'default': dj_database_url.config()}\n", None),
     ],
 )
 def test_what_of_django_s_settings_does_not_fit(settings, told):

@@ -171,7 +171,8 @@ class Builder:
         self.steps.append({"name": step["name"], "seconds": round(time.monotonic() - began, 1)})
         if result != "success":
             output = [mask(line, self.secrets) for line in words[-TAIL:]]
-            reason = confinement.failure(f"{step['name']!r}", done.returncode, result, memory, timeout, words[-TAIL:])
+            said = words[-TAIL:], self.app, user == self.build_user
+            reason = confinement.failure(f"{step['name']!r}", done.returncode, result, memory, timeout, *said)
             raise StepFailed(f"{self.app}: release {self.params['id']}: {reason}.", output)
         return words
 

@@ -13,6 +13,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import (
     adoption,
     alerts,
     backups,
+    exporters,
     names,
     remains,
     status_page,
@@ -66,12 +67,16 @@ def _plan(apps, users, removed, task_vars):
         alerts.ping_settings(variables.get("monitoring_ping_url", ""), variables.get("monitoring_ping_interval", 300))
         adopted = variables.get("mainstay_adopt", [])
         adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
+        figures = exporters.prometheus(variables.get(exporters.VARIABLE))
+        adoption.refuse_foreign_exporters(figures, variables["mainstay_host"], adopted, host)
         adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)
     plan = capacity.plan(declared, users, planned)
     snapshots = {host: task_vars["hostvars"][host]["mainstay_host"] for host in hosts}
     for host in hosts:
         page = status_page.status_page(task_vars["hostvars"][host].get(status_page.VARIABLE))
         if "backend" in planned[host]["tiers"]:
-            status_page.refuse_port_of_app(page, declared, functools.partial(planned_instances, plan, host))
+            instances = functools.partial(planned_instances, plan, host)
+            status_page.refuse_port_of_app(page, declared, instances)
+            exporters.refuse_taken(exporters.prometheus(task_vars["hostvars"][host].get(exporters.VARIABLE)), declared, instances)
             remains.refuse_taken_ports(declared, snapshots[host], plan, host, removed)
     return {**plan, "undeclared": remains.report(declared, snapshots, removed)}

@@ -385,6 +385,12 @@ postgresql:
       description: Connection limits of roles that have one, by role.
       type: dict
       returned: always
+    monitors:
+      description: Roles without superuser rights that may log in to C(postgres) and read all statistics, as members of C(pg_monitor).
+      type: list
+      elements: str
+      returned: always
+      sample: [prometheus]
     open:
       description: Databases that everybody with a role may connect to.
       type: list

@@ -4,7 +4,7 @@
 """What the processes of an app may connect to: rules of nftables that know them by their user, on every kind of control group.
 
 Apps share a host and its servers. So none of them reaches another's processes but by their sites, none takes a server's last
-connection, and none asks the cloud's metadata service for the host's own credentials.
+connection, none reads the figures that Prometheus is told of all, and none asks the cloud's metadata service for the host's own credentials.
 """
 
 from __future__ import annotations
@@ -32,11 +32,14 @@ REFUSE = "reject with tcp reset"
 def egress_chains(apps, plan=None, hostname=None):
     """A chain for the processes of each app and one for its builds: ``{name, user, rules}``."""
     declared, plan = normalise(apps), plan or {}
+    # They tell of all apps, and would connect for whoever asks them to.
+    figures = [exporter["port"] for exporter in plan.get("hosts", {}).get(hostname, {}).get("exporters", {}).values()]
     chains = []
     for app in declared.values():
         others = _others_ports(declared, app, plan, hostname)
         apart = [f"fib daddr type local tcp dport {_set(others)} {REFUSE}"] if others else []
         apart += _others_redis(declared, app, plan, hostname)
+        apart += [f"fib daddr type local tcp dport {_set(figures)} {REFUSE}"] if figures else []
         own = [*apart, *_counted(app, plan, hostname), *_allowed(app, plan, hostname), *_refused(METADATA)]
         chains.append({"name": f"app-{app['name']}", "user": app["user"], "rules": own})
         chains.append({"name": f"build-{app['name']}", "user": app["build_user"], "rules": [*apart, *_refused(METADATA)]})

@@ -45,6 +45,11 @@ def firewall_rules(apps, plan=None, hostname=None, http3=False):
         if any(kind != "none" for kind in kinds):
             rules.append({"port": 443, "protocol": "tcp", "comment": "web sites with TLS", "per_source": per_source})
             rules += [{"port": 443, "protocol": "udp", "comment": "web sites by HTTP/3"}] if http3 else []
+    rules += [
+        {"port": exporter["port"], "protocol": "tcp", "from": exporter["from"], "comment": f"figures of {name} for Prometheus"}
+        for name, exporter in plan.get("hosts", {}).get(hostname, {}).get("exporters", {}).items()
+        if exporter["from"]
+    ]
     inner = []
     if "database" in tiers:
         inner += [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from ..stack.apps import normalise
+from ..stack.exporters import PACKAGES as EXPORTERS
 from ..stack.services import app_packages
 
 # What apt-get says of a name that no source of the host has.
@@ -37,7 +38,7 @@ def unknown_packages(said, variables):
     return sentences
 
 
-def stack_packages(apps, tiers, part="all"):
+def stack_packages(apps, tiers, part="all", exporters=()):
     """The Debian packages of all roles that serve a host: ``tools`` that builds need, and ``servers``, which take longer."""
     declared = normalise(apps).values()
     tools, servers = ["nftables", "logrotate"], ["fail2ban", "python3-systemd"]
@@ -53,6 +54,7 @@ def stack_packages(apps, tiers, part="all"):
         servers += ["mariadb-server", "python3-pymysql"]
     if "cache" in tiers and any(app["redis"] for app in declared):
         servers += ["redis-server"]
+    servers += [EXPORTERS[name] for name in exporters]
     if "backend" in tiers:
         tools += sorted({package for app in declared for package in app_packages(app)})
     return {"all": tools + servers, "tools": tools, "servers": servers}[part]

@@ -12,7 +12,7 @@ from ..stack.instances import names, numbers, planned_instances
 from ..stack.processes import port_range
 from ..stack.routes import asked_path, covering_route, demanded
 from ..stack.services import DATABASE_PORTS
-from ..stack.tiers import LOOPBACK, asked_at, tiers_of, web_address
+from ..stack.tiers import LOOPBACK, asked_at, at, tiers_of, web_address
 from .passwords import authorization
 from .probes import checks
 from .redis import redis_ports
@@ -80,6 +80,31 @@ def _site_probes(app, site, secrets):
             }
 
 
+# A line that an exporter tells only where it has heard its server: of the system, the file that is written beside the agent.
+FIGURES = {
+    "node": r"(?m)^mainstay_agent_watching 1$",
+    "nginx": r"(?m)^nginx_up 1$",
+    "postgresql": r"(?m)^pg_exporter_last_scrape_error 0$",  # pg_up stands behind what a probe reads
+    "redis": r"(?m)^redis_up 1$",
+}
+
+
+# Of the system that file alone: a probe reads the beginning of an answer.
+ASKED = {"node": "/metrics?collect%5B%5D=textfile"}
+
+
+def _exporter_probes(plan, hostname):
+    """That each exporter answers, and has heard its server."""
+    planned = plan.get("hosts", {}).get(hostname, {})
+    redis = [settings["port"] for purposes in planned.get("redis", {}).values() for settings in purposes.values()]
+    for name, exporter in planned.get("exporters", {}).items():
+        url = f"http://{at(exporter['address'], exporter['port'])}"
+        targets = [f"/scrape?target=redis://{LOOPBACK}:{port}" for port in redis] if name == "redis" else [ASKED.get(name, "/metrics")]
+        for target in targets:
+            where = f" of {target.rpartition(':')[2]}" if name == "redis" else ""
+            yield {"name": f"exporter {name}{where}", "kind": "http", "url": f"{url}{target}", "body_regex": FIGURES[name]}
+
+
 def proof_probes(apps, plan, hostname, deadline=60, live=None, secrets=None):
     """The probes that prove a host: process by process, then from outside in.
 
@@ -123,6 +148,7 @@ def proof_probes(apps, plan, hostname, deadline=60, live=None, secrets=None):
         for app in declared.values():
             for site in app["sites"].values():
                 probes += _site_probes(app, site, secrets)
+    probes += _exporter_probes(plan, hostname)
     return [{"deadline": deadline, **probe} for probe in probes]
 
 

@@ -8,8 +8,10 @@ None is asked with a login: a server that answers at all, be it with a refusal, 
 
 from __future__ import annotations
 
+from ..stack.exporters import unit as exporter_unit
 from ..stack.redis_ports import instance_name
 from ..stack.services import DATABASE_PORTS
+from ..stack.tiers import LOOPBACK
 
 # By its part of the plan: its unit, and the agent's probe. Who hangs up on nginx or PgBouncer is hung up on, and no log tells of it.
 SERVERS = {
@@ -40,6 +42,10 @@ def servers_of(apps, plan, hostname, postgresql_version=""):
         # Without a site it listens nowhere.
         serves = any(app["sites"] for app in apps.values())
         found.append({"name": "nginx", "unit": "nginx.service", "probe": {"kind": "hangup", "port": 80} if serves else None})
+    for name, exporter in planned.get("exporters", {}).items():
+        elsewhere = {} if exporter["address"] == LOOPBACK else {"host": exporter["address"]}
+        probe = {"kind": "hangup", "port": exporter["port"], **elsewhere}
+        found.append({"name": f"exporter/{name}", "unit": exporter_unit(name), "probe": probe})
     return found
 
 

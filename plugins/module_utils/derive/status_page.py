@@ -17,13 +17,14 @@ USER = "status"
 
 
 def page_settings(declared, apps, plan, hostname, alerts=False, ping=False):
-    """For ``/etc/mainstay/page.json``; empty where nobody wants a page.
+    """For ``/etc/mainstay/page.json``; empty where nobody wants a page, nor figures for Prometheus, which tell of sites, too.
 
     :param declared: ``mainstay_status_page``.
     :param alerts: whether somebody is told of incidents.
     :param ping: whether somebody elsewhere waits for signs of life.
     """
-    if not status_page(declared):
+    wants_page = bool(status_page(declared))
+    if not wants_page and not plan.get("hosts", {}).get(hostname, {}).get("exporters"):
         return {}
     sites = []
     for app in normalise(apps).values() if "proxy" in tiers_of(plan, hostname) else ():
@@ -31,7 +32,8 @@ def page_settings(declared, apps, plan, hostname, alerts=False, ping=False):
             scheme = "http" if site["tls"]["kind"] == "none" else "https"
             processes = sorted({route["process"] for route in site["routes"].values() if route["kind"] == "process"})
             sites.append({"name": site["name"], "url": f"{scheme}://{site['name']}/", "app": app["name"], "processes": processes})
-    return {"version": VERSION, "sites": sorted(sites, key=lambda site: site["name"]), "alerts": bool(alerts), "ping": bool(ping)}
+    told = {"alerts": bool(alerts), "ping": bool(ping)}
+    return {"version": VERSION, "page": wants_page, "sites": sorted(sites, key=lambda site: site["name"]), **told}
 
 
 def password_line(password, hostname):

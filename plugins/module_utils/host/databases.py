@@ -25,6 +25,9 @@ SELECT json_build_object(
   'settings', (SELECT coalesce(json_object_agg(rolname, to_json(rolconfig)), '{}')
                FROM pg_roles WHERE rolconfig IS NOT NULL),
   'limits', (SELECT coalesce(json_object_agg(rolname, rolconnlimit), '{}') FROM pg_roles WHERE rolconnlimit >= 0),
+  'monitors', (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles
+               WHERE rolcanlogin AND NOT rolsuper AND pg_has_role(oid, 'pg_monitor', 'MEMBER')
+                 AND has_database_privilege(oid, 'postgres', 'CONNECT')),
   'open', (SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE EXISTS (
              SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))
              WHERE grantee = 0 AND privilege_type = 'CONNECT')));
@@ -155,7 +158,7 @@ def start_query(found, root, start, euid, notes):
 def postgresql_answer(found, querying, notes):
     import json
 
-    answer = {"databases": {}, "roles": {}, "settings": {}, "limits": {}, "open": [], "extensions": {}, "indexes": {}}
+    answer = {"databases": {}, "roles": {}, "settings": {}, "limits": {}, "monitors": [], "open": [], "extensions": {}, "indexes": {}}
     if querying is not None:
         try:
             lines = [json.loads(line) for line in (querying.finish(PSQL_SECONDS) or "").splitlines()]

@@ -23,7 +23,7 @@ from . import figures, rules_connections, rules_processes
 
 # More than any host affords: what a stack would run if memory were no bound.
 UNBOUNDED = 1 << 40
-HOST_KEYS = ("address", "bind_address", "cpus", "databases", "max_connections", "memory_mb", "redis_ports", "tiers")
+HOST_KEYS = ("address", "bind_address", "cpus", "databases", "max_connections", "memory_mb", "prometheus", "redis_ports", "tiers")
 RESERVED = {"postgresql": rules_connections.POSTGRESQL_RESERVED, "mariadb": rules_connections.MARIADB_RESERVED}
 
 # Upper bounds on what is automatic, so that all connections together stay possible; None is no bound.
@@ -65,6 +65,7 @@ class Host:
     bind_address: str | None = None
     redis_ports: dict = field(default_factory=dict, hash=False)
     databases: dict = field(default_factory=dict, hash=False)
+    prometheus: dict = field(default_factory=dict, hash=False)
 
     @property
     def alone(self):
@@ -165,6 +166,7 @@ def _host(name, value):
         bind_address=value.get("bind_address"),
         redis_ports=dict(value.get("redis_ports") or {}),
         databases=dict(value.get("databases") or {}),
+        prometheus=dict(value.get("prometheus") or {}),
     )
 
 
@@ -316,6 +318,8 @@ def connection_parts(stack, database, share_for):
         parts.update({f"{app}.pgbouncer": figures.Figure(size, "default_pool_size {}", int(size)) for app in stack.pooled})
     parts["migrations"] = figures.Figure(rules_connections.MIGRATION_CONNECTIONS, "one migration and what watches its locks")
     parts["monitoring"] = figures.Figure(rules_connections.MONITORING_CONNECTIONS, "agent, backup and an operator's session")
+    if database == "postgresql" and any(host.prometheus for host in stack.tier("database")):
+        parts["exporter"] = figures.Figure(rules_connections.EXPORTER_CONNECTIONS, "the exporter for Prometheus")
     others = {name for host in stack.tier("database") for name in host.databases.get(database, ())} - set(stack.apps)
     if others:
         each = rules_connections.OTHER_CONNECTIONS

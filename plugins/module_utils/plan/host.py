@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 
+from ..stack import exporters
 from ..stack.redis_ports import instance_name
 from . import (
     demand,
@@ -37,9 +38,15 @@ def host_plan(stack, host, share, share_for):
             planned.update(settings)
             parts.update(tier_parts)
             files += tier_files
+    wanted = _exporters(stack, host, planned)
+    parts.update({f"exporter-{name}": rules_host.exporter(name) for name in wanted})
+    planned.update({"exporters": wanted} if wanted else {})
     planned.update({key: getattr(host, key) for key in ("address", "bind_address") if getattr(host, key)})
     planned["memory"] = _memory(host, share, parts)
     planned["services"] = {name: rules_host.service_limits(name, planned[name], parts[name]) for name in SERVICES if name in parts}
+    planned["services"].update(
+        {f"exporter-{name}": rules_host.exporter_limits(parts[f"exporter-{name}"]) for name in planned.get("exporters", ())}
+    )
     planned["sysctl"] = rules_host.sysctl(stack.users, "redis" in planned, files)
     return planned
 
@@ -110,6 +117,20 @@ def _proxy(stack, host, share, _share_for):
     settings = rules_nginx.nginx(stack.users, host.cpus, share)
     files = settings["worker_processes"] * settings["worker_rlimit_nofile"]
     return {"nginx": settings}, {"nginx": rules_nginx.nginx_memory(settings)}, files
+
+
+def _exporters(stack, host, planned):
+    """What tells Prometheus of a host that wants it, ``{name: {address, port, from}}``: of the system, and of each server that is there."""
+    if not host.prometheus:
+        return {}
+    # nginx has figures where it serves a site.
+    serves = "nginx" in planned and any(app["sites"] for app in stack.apps.values())
+    there = {"node": True, "nginx": serves, "postgresql": "postgresql" in planned, "redis": "redis" in planned}
+    return {
+        name: {**host.prometheus, "port": figures.Figure(exporters.PORTS[name], "its usual one")}
+        for name, wanted in there.items()
+        if wanted
+    }
 
 
 # Servers that apps share; a Redis instance is one app's.

@@ -119,6 +119,8 @@ def _memory_remedies(stack, host, given):
     needed = worst_case_mb(stack, host, 0)
     missing = needed - budget_mb(host)
     yield _more_memory(host, needed)
+    if host.prometheus:
+        yield Remedy(f"Leave mainstay_prometheus out for {host.name}.", {"hosts": {host.name: {"prometheus": {}}}})
     if "backend" in host.tiers:
         yield from _smaller_processes(stack, host, missing)
     if "database" in host.tiers:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 
+from .exporters import PACKAGES, VARIABLE, unit
 from .refusal import one_of, texts_of
 
 SERVERS = ("mariadb", "nginx", "postgresql", "redis")
-ADOPTABLE = (*SERVERS, "firewall")
+ADOPTABLE = (*SERVERS, "exporters", "firewall")
 # The first file that the stack gives each server; where it is, the server is the stack's own.
 OWN_FILES = {
     "mariadb": re.compile(r"/etc/mysql/mariadb\.conf\.d/90-mainstay\.cnf"),
@@ -72,6 +73,22 @@ def refuse_foreign_firewalls(host, backend, adopted, hostname):
         f"{hostname} has a firewall of its own, which drops what the stack would open: {found}. Settle it: {'; '.join(remedies)}. "
         "Nothing has changed."
     )
+
+
+def refuse_foreign_exporters(figures, host, adopted, hostname):
+    """Refuse exporters of somebody's that run on a host, unless nobody wants the stack's, or ``mainstay_adopt`` names them.
+
+    :param figures: what is declared of them.
+    """
+    if not figures or "exporters" in texts_of(adopted, "mainstay_adopt"):
+        return
+    own = {path.split("/")[4].removesuffix(".d") for path in host.get("paths") or {} if path.endswith("-exporter.service.d/mainstay.conf")}
+    found = sorted({unit(name) for name in PACKAGES} & set(host.get("active") or ()) - own)
+    if found:
+        raise ValueError(
+            f"{hostname} tells somebody's Prometheus already: {', '.join(found)}. Leave {VARIABLE} out for it, or let the stack take these units "
+            "over, with its own options and addresses: mainstay_adopt: [exporters]. Nothing has changed."
+        )
 
 
 def _needed(apps, tiers):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .adoption import ADOPTABLE
 from .apps import APPS, USERS, normalise
+from .exporters import PROMETHEUS
 from .fields import Choice, Field, Flag, Items, Text, Whole, Words
 from .refusal import nearest, refuse
 from .routes import Networks
@@ -35,6 +36,7 @@ VARIABLES = {
         default=True, about="Whether the proof at the end of a run connects from the control node as a visitor would."
     ),
     "mainstay_outside_address": Text(about="The address at which visitors reach the host, where Ansible uses another one."),
+    "mainstay_prometheus": PROMETHEUS,
     "mainstay_release": Text(about="With -e: the release that rollback.yml returns to, where it is not to choose."),
     "mainstay_restore": Choice(("database", "files", "all"), about="With -e: what restore.yml puts back."),
     "mainstay_secret": Text(about="With -e: the secret that rotate.yml replaces, such as shop/SECRET_KEY."),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 
+from .exporters import VARIABLE as PROMETHEUS
+from .exporters import prometheus
 from .redis_ports import recorded_ports
 
 LOOPBACK = "127.0.0.1"
@@ -42,6 +44,9 @@ def plan_hosts(names, hostvars, groups):
         others = {server: found for server in SERVERS if (found := _databases(snapshot.get(server) or {}))} if "database" in tiers else {}
         if others:
             hosts[name]["databases"] = others
+        figures = prometheus(hostvars[name].get(PROMETHEUS))
+        if figures:
+            hosts[name]["prometheus"] = figures
         ports = recorded_ports(snapshot.get("paths") or {})
         if ports:
             hosts[name]["redis_ports"] = ports

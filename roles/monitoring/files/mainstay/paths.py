@@ -27,4 +27,6 @@ class Paths:
     samples: str = "/var/lib/mainstay/agent/history/samples.sqlite"
     page_settings: str = "/etc/mainstay/page.json"
     page: str = "/run/mainstay-page/index.html"
+    counters: str = "/var/lib/mainstay/agent/history/counters.json"
+    metrics: str = "/run/mainstay-metrics/mainstay.prom"
     ways_back: str = "/var/lib/mainstay/ways-back"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Once a minute: remembers what is measured, and makes the status page where somebody wants one.
+"""Once a minute: remembers what is measured, and makes the status page and the figures for Prometheus where somebody wants them.
 
 A program of its own, started by a timer, because SQLite and a page are more than the agent may weigh.
 """
@@ -12,7 +12,7 @@ import contextlib
 import os
 import sys
 
-from . import backups, config, page, page_facts, samples
+from . import backups, config, metrics, page, page_facts, samples
 from .cli import Context
 
 DAY = 86400
@@ -37,16 +37,6 @@ def drawn(file, values, apps, now):
     }
 
 
-def write(path, text):
-    """Replace the page whole; nginx may read it by the group this program runs with."""
-    temporary = f"{path}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o640)
-    os.fchmod(descriptor, 0o640)
-    with open(descriptor, "wb") as file:
-        file.write(text.encode("utf-8", "replace"))
-    os.replace(temporary, path)
-
-
 def main(argv=(), context=None):
     """Started by systemd as mainstay-history.service. Exit status: 0 done, 1 the page could not be made."""
     context = context or Context()
@@ -59,19 +49,37 @@ def main(argv=(), context=None):
     facts = page_facts.now_here(cfg, context)
     values, settings = page_facts.measured(facts), backups.read(paths.page_settings)
     names = [*(f"app {app}" for app in facts["apps"]), *(server.name for server in cfg.servers)]
-    past = samples.remember(
-        paths.samples, facts["now"], values, lambda file: drawn(file, values, names, facts["now"]) if settings else {}, log
-    )
-    if not settings:
+    wants_page = bool(settings) and settings.get("page", True) is True
+    wants_figures = os.path.isdir(os.path.dirname(paths.metrics))  # made where somebody wants them, for their reader's group
+
+    def used(file):
+        return drawn(file, values, names, facts["now"]) if wants_page else {"first": file.first()}
+
+    past = samples.remember(paths.samples, facts["now"], values, used, log)
+    if not wants_page:
         with contextlib.suppress(OSError):
             os.unlink(paths.page)  # of when somebody wanted one
+    if not wants_page and not wants_figures:
         return 0
     page_facts.to_show(cfg, context, facts, settings, (past or {}).get("first"))
     if past is None:
         facts["unread"].append("the past: see the journal of mainstay-history.service")
+    for problem in facts["unread"] if wants_figures else ():
+        log(problem)
+    made = [
+        wants_figures
+        and _written("the figures", paths.metrics, lambda: metrics.render(facts, metrics.count(paths.counters, facts["events"])))
+    ]
+    if wants_page:
+        made.append(_written("the status page", paths.page, lambda: page.render(facts, past or {})))
+    return int("failed" in made)
+
+
+def _written(what, path, make):
+    """Replace a file whole, for those who have the group of its folder."""
     try:
-        write(paths.page, page.render(facts, past or {}))
+        metrics.write(path, make(), 0o640)
     except OSError as error:
-        log(f"the status page cannot be written: {error}", 3)
-        return 1
-    return 0
+        log(f"{what} cannot be written: {error}", 3)
+        return "failed"
+    return "written"

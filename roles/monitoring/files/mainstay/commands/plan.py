@@ -23,6 +23,10 @@ MB = 1 << 20
 # Parts of the plan that are services of the system, and their units.
 SERVICES = {
     "agent": "mainstay-agent.service",
+    "exporter-nginx": "prometheus-nginx-exporter.service",
+    "exporter-node": "prometheus-node-exporter.service",
+    "exporter-postgresql": "prometheus-postgres-exporter.service",
+    "exporter-redis": "prometheus-redis-exporter.service",
     "mariadb": "mariadb.service",
     "nginx": "nginx.service",
     "pgbouncer": "pgbouncer.service",

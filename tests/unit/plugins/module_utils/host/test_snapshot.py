@@ -482,7 +482,7 @@ KEYS = {
 ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "mariadb": True, "paths": ["/etc/*"]}
 
 
-NOTHING = {"databases": {}, "roles": {}, "settings": {}, "limits": {}, "open": [], "extensions": {}, "indexes": {}}
+NOTHING = {"databases": {}, "roles": {}, "settings": {}, "limits": {}, "monitors": [], "open": [], "extensions": {}, "indexes": {}}
 
 
 class Programs:

@@ -14,7 +14,7 @@ from ..host import listeners, units
 # A process that ends at once may have met a moment in which what it needs was not there; one that ends twice does not start.
 ENDS = 2
 # An answer that says that the question is wrong, for so many seconds, is no start that takes its time: what is declared does not fit.
-SETTLED, SETTLES = (301, 302, 303, 307, 308, 400, 401, 403, 404), 15
+SETTLED, SETTLES = (301, 302, 303, 307, 308, 400, 401, 403, 404), 30
 EVERY_ADDRESS, LOOPBACKS = ("0.0.0.0", "::"), ("127.0.0.1", "::1")
 SHOW = ("systemctl", "show", "--property=Id,ActiveState,NRestarts,Result,ExecMainStatus")
 

@@ -3,28 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An app that is a container image: it serves within its unit's limits, and is deployed and returned like any other.
 
-The image is made here, of one static program and three scripts, because no registry can be reached. It takes the place of the
-scenario's own app, so these tests are the last ones.
+It takes the place of the scenario's own app, so these tests are the last ones.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-import json
-import tarfile
-
 import pytest
+from images import Images
 from plays import changes, play
 
 SITE = "box.example.com"
-# What the lab needs: its hosts' own file system is an overlay already, on which podman's cannot lie.
-STORAGE = """[storage]
-driver = "vfs"
-runroot = "/run/containers/storage"
-graphroot = "/var/lib/containers/storage"
-"""
 # On the host, so that the secret is in no command, and in no log of one.
 SECRET = r"""sed -n 's/^SECRET_KEY="\(.*\)"$/\1/p' /etc/mainstay/box/env"""
 SCRIPTS = {
@@ -37,42 +25,15 @@ SCRIPTS = {
 REPORT = "sh -c 'echo $GREETING; read seconds </uploads/seconds; busybox touch /uploads/began; exec busybox sleep $seconds'"
 
 
-def _tar(files):
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.mode, entry.size = 0o755, len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
-
-
-def _image(path, busybox, architecture, version):
-    """An image as `docker save` writes it."""
-    scripts = {f"www/cgi-bin/{name}": f"#!/bin/sh\necho; echo\n{text}\n".encode() for name, text in SCRIPTS.items()}
-    layer = _tar({"bin/busybox": busybox, "bin/sh": busybox, "www/health": b"", "www/index.html": version, "uploads/.keep": b"", **scripts})
-    started = "exec busybox httpd -f -p $HOST:$PORT -h /www"
-    config = json.dumps(
-        {
-            "os": "linux",
-            "architecture": architecture,
-            "config": {"Entrypoint": ["/bin/busybox"], "Cmd": ["sh", "-c", started], "Env": ["PATH=/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-        }
-    ).encode()
-    name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = [{"Config": name, "RepoTags": None, "Layers": ["layer.tar"]}]
-    path.write_bytes(_tar({name: config, "layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}))
-
-
 class Box:
     def __init__(self, host, folder):
         self.host, self.folder = host, folder
-        host.check_output("mkdir -p /etc/containers && printf %s >/etc/containers/storage.conf", STORAGE)
-        host.check_output("apt-get install --yes --quiet --no-install-recommends busybox-static curl")
-        architecture, busybox = host.check_output("dpkg --print-architecture && base64 --wrap=0 $(command -v busybox)").split()
+        images = Images(host)
+        scripts = {f"www/cgi-bin/{name}": f"#!/bin/sh\necho; echo\n{text}\n".encode() for name, text in SCRIPTS.items()}
+        started = ["sh", "-c", "exec busybox httpd -f -p $HOST:$PORT -h /www"]
         for version in ("first", "second"):
-            _image(folder / f"{version}.tar", base64.b64decode(busybox), architecture, version.encode())
+            files = {"www/health": b"", "www/index.html": version.encode(), "uploads/.keep": b"", **scripts}
+            images.write(folder / f"{version}.tar", files, Entrypoint=["/bin/busybox"], Cmd=started)
 
     def play(self, playbook, version):
         declared = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 
+from ..probe.connection import excerpt
 from ..release.identity import COMPLETE
 from ..stack import remedies
 from ..stack.instances import WAYS_BACK, names
@@ -281,14 +282,18 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
             lines.append(f"{app['name']}: release {app['release']} did not become healthy.")
         elif not sick and (not unbuilt or app["name"] in unbuilt):
             lines.append(f"{app['name']}: release {app['release']} was not accepted.")
-    told, helps = set(), []
+    told, helps = {}, []
     for item in sick:
         reasons = "; ".join(item.get("reasons") or ["no answer"])
-        if (item["name"], reasons) in told:
+        if (item["name"], reasons) in told.values():
             continue  # of its health and its readiness
-        told.add((item["name"], reasons))
+        first = told.setdefault(re.sub(r"\d+", "", f"{item['name']} {reasons}"), (item["name"], reasons))
+        if first[0] != item["name"]:
+            lines.append(f"{item['name']}: the same as {first[0]}.")
+            continue
         lines.append(f"{item['name']}: {item.get('target')} gave status {item.get('status')} in {item.get('attempts')} tries: {reasons}")
-        lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
+        body = excerpt(mask(item.get("body") or "", hidden))
+        lines += [f"  body: {body}"] if body and body not in reasons else []
         helps.append((_app_of(item["name"], apps), remedies.of_status(item.get("status"))))
     lines += [] if sick or not error else [error]
     said = {}

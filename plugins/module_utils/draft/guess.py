@@ -114,6 +114,7 @@ OF_DEVELOPMENT = re.compile(r"[/_](dev|local|test|development)\.py$")
 PRODUCTION = re.compile(r"(.*/)?settings[/_](production|prod)\.py")
 # A folder below the top of a Django project: BASE_DIR / "static", os.path.join(BASE_DIR, "static")
 ROOT_FOLDER = r"^ *{}\s*=[^\n]*?\b(?:BASE|ROOT|PROJECT_ROOT)\w*\W+[\"']([\w-]+(?:/[\w-]+)*)/?[\"']\)*\s*(?:#.*)?$"
+URL_READERS = {"dj-database-url", "django-environ", "environs"}
 SQLITE_FILE = re.compile(r"[\"'][\w/-]*\.(?:sqlite3?|db)[\"']")
 HOSTS_ALLOWED = re.compile(r"^ *ALLOWED_HOSTS\s*=\s*\[([^\]]*)\]", re.MULTILINE)
 # What listens where $HOST and $PORT say without being told in the app's own code.
@@ -386,13 +387,17 @@ class Guess:
         self.env["DJANGO_SETTINGS_MODULE"] = Said(value, why)
         used = {name: text for name, text in self._settings().items() if not OF_DEVELOPMENT.search(name)}
         file, match = self.tree.first(HOSTS_ALLOWED, used)
-        if not any("ALLOWED_HOST" in name for name in self.asked) and (match or not any("ALLOWED_HOSTS" in text for text in used.values())):
-            if not match or "*" not in match[1]:
-                self.todo.append(f"ALLOWED_HOSTS in {file or value} has to hold the site's name, else every visitor is answered with 400")
+        is_said = any("ALLOWED_HOST" in name for name in self.asked) or not match and any("ALLOWED_HOSTS" in text for text in used.values())
+        if not is_said and not (match and "*" in match[1]):
+            self.todo.append(f"ALLOWED_HOSTS in {file or value} has to hold the site's name, else every visitor is answered with 400")
         if used and not any("SECRET_KEY" in text for text in used.values()):
             self.todo.append(f'{value} has no SECRET_KEY: let it say os.environ["SECRET_KEY"], with secrets: [SECRET_KEY]')
         file, match = self.tree.first(SQLITE_FILE, used)
-        if match and not {"dj-database-url", "django-environ", "environs"} & set(self.packages) and not self._database():
+        if match and URL_READERS & set(self.packages) and not DRIVERS["postgresql"] & set(self.packages):
+            url = f"sqlite:////srv/{self.name}/shared/db.sqlite3"
+            why = f"guessed from {file}: a file that all releases have in common; TODO: with a driver of PostgreSQL, database: postgresql"
+            self.env["DATABASE_URL"] = Said(url, why)
+        elif match and not URL_READERS & set(self.packages) and not self._database():
             self.todo.append(
                 f"{file} keeps its database in {match[0]} of the release, which is read-only, and each release has another: "
                 f'let it say os.environ.get("DATABASE_FILE", …), with env: {{DATABASE_FILE: /srv/{self.name}/shared/db.sqlite3}}, or use PostgreSQL'

@@ -1060,7 +1060,16 @@ BEGUN = """\
         (CRASHED + AGAIN + BEGUN + BEGUN, BEGUN),
         (CRASHED + AGAIN + GIVEN_UP + BEGUN, BEGUN),
     ],
-    ids=["ended", "started again", "twice", "its start is out of sight", "ended again", "of another release", "somebody started it again", "the next release"],
+    ids=[
+        "ended",
+        "started again",
+        "twice",
+        "its start is out of sight",
+        "ended again",
+        "of another release",
+        "somebody started it again",
+        "the next release",
+    ],
 )
 def test_the_last_words_are_those_of_the_start_that_ended(lines, told):
     described = _todo(wanted="def")[0]

@@ -285,6 +285,14 @@ def test_what_of_django_s_settings_does_not_fit(settings, told):
     assert re.search(told, text) if told else "has to hold" not in text and "of the release" not in text
 
 
+def test_a_django_app_that_takes_a_url_and_has_no_driver():
+    settings = 'ALLOWED_HOSTS = ["*"]\nx = dj_database_url.config(default="sqlite:///" + "db.sqlite3")\n'
+    _text, found = drafted(django(settings, "django\ndj-database-url\n"))
+    assert found["env"]["DATABASE_URL"] == "sqlite:////srv/app/shared/db.sqlite3" and "database" not in found
+    _text, found = drafted(django(settings, "django\ndj-database-url\npsycopg[binary]\n"))
+    assert "DATABASE_URL" not in found["env"] and found["database"] == "postgresql"
+
+
 @pytest.mark.parametrize(
     ("files", "command"),
     [

@@ -54,6 +54,8 @@ PIP_WHEELS = "/usr/share/python-wheels/pip-*.whl"
 ROOT_VARIABLES = {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": "/var/tmp"}
 # What an app's own environment does not change while its database is migrated.
 OWN_VARIABLES = ("HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")
+# Variables by which tools find what a build keeps from one release to the next.
+CACHES = ("XDG_CACHE_HOME", "npm_config_cache")
 # Who may read the files of static routes, besides the app.
 WEB_USER = "www-data"
 # Where an earlier version kept what is in CACHE now; it was the app's user's.
@@ -148,9 +150,11 @@ class Builder:
     def app_step(self, step, environment=None):
         """Run a step as the app's own user, with the app's own environment."""
         env = recipes.build_environment(self.cache, self.place, self.environment)
+        # Where its processes have their home, it has its own; what builds keep is closed to it.
+        env = {name: value for name, value in env.items() if name not in CACHES}
         # The app's own paths name the current release; here the new one is meant.
         own = {name: value.replace(f"{self.root}/current", self.path) for name, value in self.private.items()}
-        env = {**env, **own, **{name: env[name] for name in OWN_VARIABLES}, "HOME": self.root, **(environment or {})}
+        env = {**env, **own, **{name: env[name] for name in OWN_VARIABLES}, "HOME": f"/var/lib/{self.app}", **(environment or {})}
         return self._run(step, env, confinement.migration(self.app, self.user, self.root), self.user, directory=self.place)
 
     def root_step(self, step, environment):

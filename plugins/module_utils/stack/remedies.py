@@ -25,6 +25,8 @@ REMEDIES = {
         r"'node:[\w/]+' does not provide an export",
         r"No such built-in module: node:",
     ),
+    "another npm has written its lock file, or package.json was changed without it: npm install --package-lock-only writes it anew, or the app's "
+    'key node brings the npm of that Node, such as node: "24" its 11': (r"`npm ci` can only install packages when",),
     "psycopg2 is compiled on the host, which wants packages: [build-essential, python3-dev, libpq-dev]; psycopg2-binary is not": (
         r"pg_config executable not found",
     ),

@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mainstay import metrics, remember
 from mainstay.records import write_state
-from test_agent_page import DAY, EVIL, Context, _event, _resources, host  # noqa: F401
+from test_agent_page import DAY, EVIL, Context, _event
+from test_agent_page import host as page_host
+
+host = page_host
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (-?[0-9][0-9.e+-]*)')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"')
@@ -47,7 +50,7 @@ def of(found, name, **labels):
     return values[0] if values else None
 
 
-def _make(host, want=True, page=False, **agent):  # noqa: F811
+def _make(host, want=True, page=False, **agent):
     folder = Path(host.paths.metrics).parent
     if want:
         folder.mkdir(exist_ok=True)
@@ -61,12 +64,12 @@ def _make(host, want=True, page=False, **agent):  # noqa: F811
 
 
 @pytest.fixture(autouse=True)
-def _paths(host, tmp_path):  # noqa: F811
+def _paths(host, tmp_path):
     object.__setattr__(host.paths, "metrics", str(tmp_path / "metrics/mainstay.prom"))
     object.__setattr__(host.paths, "counters", str(tmp_path / "x/counters.json"))
 
 
-def test_a_host_that_is_well(host):  # noqa: F811
+def test_a_host_that_is_well(host):
     status, found = _make(host)
     assert status == 0 and not Path(host.paths.page).exists()
     assert of(found, "mainstay_agent_watching") == of(found, "mainstay_agent_acting") == of(found, "mainstay_app_up", app="shop") == 1
@@ -86,11 +89,11 @@ def test_a_host_that_is_well(host):  # noqa: F811
     assert os.stat(host.paths.metrics).st_mode & 0o777 == 0o640
 
 
-def test_nobody_wants_them(host):  # noqa: F811
+def test_nobody_wants_them(host):
     assert _make(host, want=False) == (0, None)
 
 
-def test_beside_the_page(host):  # noqa: F811
+def test_beside_the_page(host):
     status, found = _make(host, page=True)
     assert status == 0 and found and "All is well" in Path(host.paths.page).read_text()
 
@@ -99,7 +102,7 @@ def test_beside_the_page(host):  # noqa: F811
     ("health", "up", "app"),
     [("down", 0, 0), ("restarting", 0, 0), ("looping", 1, 1), ("starting", None, None), ("stopped", None, 1), ("odd\nx 1", None, None)],
 )
-def test_states(host, health, up, app):  # noqa: F811
+def test_states(host, health, up, app):
     active = {"restarting": "activating", "stopped": "inactive"}.get(health, "active")
     host.live["shop-web@8000.service"] = type(host.live["shop-web@8000.service"])("shop-web@8000.service", active=active, group="/x")
     host.entries[1]["health"] = health
@@ -115,7 +118,7 @@ def test_states(host, health, up, app):  # noqa: F811
         assert of(found, "mainstay_app_up", app="shop") == app
 
 
-def test_an_agent_that_is_away(host):  # noqa: F811
+def test_an_agent_that_is_away(host):
     Path(host.paths.metrics).parent.mkdir()
     write_state(host.paths.state, {"agent": {**host.agent, "written": 0}, "processes": host.entries})
     Path(host.paths.page_settings).write_text(json.dumps(host.want))
@@ -125,7 +128,7 @@ def test_an_agent_that_is_away(host):  # noqa: F811
     assert not [name for name, _labels in found if name in ("mainstay_process_up", "mainstay_app_up")]
 
 
-def test_incidents_and_restarts_are_counted_for_good(host):  # noqa: F811
+def test_incidents_and_restarts_are_counted_for_good(host):
     _event(host, 300, event="opened", kind="crash", reason="x", times=1)
     _event(host, 290, event="again", kind="crash", reason="x", times=2)
     _event(host, 280, event="action", action="restart")
@@ -149,7 +152,7 @@ def test_incidents_and_restarts_are_counted_for_good(host):  # noqa: F811
         assert of(_make(host)[1], "mainstay_incidents_total", kind="hang") == 1
 
 
-def test_backups_and_the_plan(host):  # noqa: F811
+def test_backups_and_the_plan(host):
     folder, now = Path(host.paths.backup), host.clock.time()
     folder.mkdir()
     (folder / "limits.json").write_text(json.dumps({"max_age_hours": 30, "drill_max_age_days": 9}))
@@ -175,7 +178,7 @@ def test_backups_and_the_plan(host):  # noqa: F811
     assert of(found, "mainstay_plan_memory_bytes", part="shop.web") == 600 << 20 and of(found, "mainstay_plan_users") == 100
 
 
-def test_a_folder_that_cannot_be_written_is_said(host, capsys, monkeypatch):  # noqa: F811
+def test_a_folder_that_cannot_be_written_is_said(host, capsys, monkeypatch):
     def full(*_words):
         raise OSError(28, "No space left on device")
 
@@ -184,14 +187,14 @@ def test_a_folder_that_cannot_be_written_is_said(host, capsys, monkeypatch):  # 
     assert _make(host) == (1, None) and "the figures cannot be written" in capsys.readouterr().err
 
 
-def test_a_link_in_its_place_is_not_followed(host, tmp_path):  # noqa: F811
+def test_a_link_in_its_place_is_not_followed(host, tmp_path):
     (tmp_path / "metrics").mkdir()
     (tmp_path / "precious").write_text("x")
     (tmp_path / "metrics/mainstay.prom.new").symlink_to(tmp_path / "precious")
     assert _make(host)[0] == 1 and (tmp_path / "precious").read_text() == "x"
 
 
-def test_whatever_an_app_says_stays_a_label_s_value(host):  # noqa: F811
+def test_whatever_an_app_says_stays_a_label_s_value(host):
     host.want["sites"][0]["name"] = EVIL
     host.entries[1].update(reason=EVIL, incident={"kind": EVIL, "opened": 1, "recovered_after": None})
     evil = [

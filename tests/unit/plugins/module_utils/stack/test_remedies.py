@@ -14,6 +14,10 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ('You are using Node.js 18.20.4. For Next.js, Node.js version ">=20.9.0" is required.', 'node: "22"'),
         ("You are using Node.js 18.20.4. Vite requires Node.js version 20.19+ or 22.12+.", 'node: "22"'),
         ("SyntaxError: The requested module 'node:util' does not provide an export named 'styleText'", 'node: "22"'),
+        (
+            "npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync.",
+            "another npm has written",
+        ),
         ("      error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "build-essential"),
         ("      Error: pg_config executable not found.", "libpq-dev"),
         ("Error: Cannot find module 'ts-node/register'", "ts-node is not in the release"),

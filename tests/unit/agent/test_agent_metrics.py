@@ -11,14 +11,15 @@ import re
 from pathlib import Path
 
 import pytest
+import test_agent_page
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mainstay import metrics, remember
 from mainstay.records import write_state
 from test_agent_page import DAY, EVIL, Context, _event
-from test_agent_page import host as page_host
 
-host = page_host
+# The fixtures of the page: both are made of the same facts.
+host, _resources = test_agent_page.host, test_agent_page._resources
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (-?[0-9][0-9.e+-]*)')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"')

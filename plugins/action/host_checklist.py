@@ -74,6 +74,7 @@ class ActionModule(ActionBase):
             "failures": [item for item in items if item["verdict"] == "failed"],
             "evidence": evidence.evidence(want, found, options["host"], control, items),
             "notes": found["notes"],
+            "chaos": options["extra"].get("chaos") or {},
         }
 
 

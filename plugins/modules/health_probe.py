@@ -416,10 +416,14 @@ def main():
         for spec in specs:
             module.no_log_values.update(declared.secrets(spec))
         began = time.monotonic()
-        results = repeat.run_all(specs, judge=starting.Starting())
+        judge = starting.Starting()
+        results = repeat.run_all(specs, judge=judge)
     except declared.ProbeError as error:
         module.fail_json(msg=str(error), healthy=False)
     sick = [result for result in results if not result["healthy"]]
+    for result, spec in zip(results, specs):
+        place = "" if result["healthy"] else judge.elsewhere(spec["unit"], spec["url"])
+        result["reasons"] += [place] if place else []
     outcome = {"results": results} if many else dict(results[0])
     outcome.update(changed=False, healthy=not sick, seconds=round(time.monotonic() - began, 1))
     if sick and module.params["fail"]:

@@ -25,6 +25,18 @@ options:
     type: list
     elements: dict
     required: true
+  begin:
+    description:
+      - Do not watch, but note, with one shell command, where the log ends and how often each unit has been restarted, and return
+        that as RV(since).
+    type: bool
+    default: false
+  since:
+    description:
+      - What RV(since) an earlier task with O(begin=true) has returned. What has happened since then, and the time, count as
+        watched; the probes are asked once at the least.
+    type: dict
+    default: {}
   seconds:
     description: How long to watch; longer where answers were slow, and where systemd has yet to restart a unit, or has only
       just done so.
@@ -65,34 +77,52 @@ EXAMPLES = r"""
     probes:
       - {name: shop-web@8002.service, kind: http, url: "http://127.0.0.1:8002/health"}
     access_log: /var/log/nginx/access.log
+
+- name: Begin, and do something else meanwhile
+  mainstay.vps.release_watch:
+    begin: true
+    probes: "{{ probes }}"
+    access_log: /var/log/nginx/access.log
+  register: watched
+
+- name: Watch the new release for what is left of a minute
+  mainstay.vps.release_watch:
+    since: "{{ watched.since }}"
+    seconds: 60
+    probes: "{{ probes }}"
+    access_log: /var/log/nginx/access.log
 """
 
 RETURN = r"""
+since:
+  description: What the watch is counted from, for O(since) of a later task.
+  returned: with O(begin=true)
+  type: dict
 reasons:
   description: What was wrong.
-  returned: always
+  returned: when it was watched
   type: list
   elements: str
   sample: []
 units:
   description: The units they concern.
-  returned: always
+  returned: when it was watched
   type: list
   elements: str
   sample: []
 probes:
   description: Number of probes sent.
-  returned: always
+  returned: when it was watched
   type: int
   sample: 3
 requests:
   description: Number of requests found in the log.
-  returned: always
+  returned: when it was watched
   type: int
   sample: 150
 seconds:
   description: How long it was watched.
-  returned: always
+  returned: when it was watched
   type: float
   sample: 3.1
 """
@@ -105,6 +135,8 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "probes": {"type": "list", "elements": "dict", "required": True},
+            "begin": {"type": "bool", "default": False},
+            "since": {"type": "dict", "default": {}},
             "seconds": {"type": "float", "default": 3},
             "drains": {"type": "list", "elements": "dict", "default": []},
             "access_log": {"type": "path"},
@@ -114,13 +146,18 @@ def main():
         supports_check_mode=True,
     )
     options = module.params
+    if options["begin"]:
+        module.fail_json(msg="release_watch begins by its action plugin: call it as a task, mainstay.vps.release_watch.")
+    since = options["since"]
     found = watch.watch(
         options["probes"],
         options["seconds"],
-        watch.Log(options["access_log"]),
+        watch.Log(options["access_log"], since.get("position")),
         options["max_error_rate"],
         options["max_latency_ms"],
         options["drains"],
+        elapsed=since.get("elapsed", 0.0),
+        before=since.get("restarts"),
     )
     if found["reasons"]:
         module.fail_json(msg="While it was watched: " + "; ".join(found["reasons"]), **found)

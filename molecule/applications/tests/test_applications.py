@@ -211,6 +211,7 @@ def test_one_that_lacks_a_package_is_refused_in_words_and_the_others_stay(host):
     apps["data"]["source"] = {"package": "datasette==0.64.8"}
     run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
     assert run.returncode != 0 and "No module named 'pkg_resources'" in words(run), run.stdout[-4000:]
+    assert "What may help data: pkg_resources is not installed" in words(run)
     assert "data: release" in words(run) and "serves, as before" in words(run)
     for app in ("data", "echo", "flows"):
         assert visit(host, app, "/", "--output", "/dev/null", "--write-out", "%%{http_code}") == "200"

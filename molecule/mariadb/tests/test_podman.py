@@ -3,28 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An app that is a container image: it serves within its unit's limits, and is deployed and returned like any other.
 
-The image is made here, of one static program and three scripts, because no registry can be reached. It takes the place of the
-scenario's own app, so these tests are the last ones.
+It takes the place of the scenario's own app, so these tests are the last ones.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-import json
-import tarfile
-
 import pytest
+from images import Images
 from plays import changes, play
 
 SITE = "box.example.com"
-# What the lab needs: its hosts' own file system is an overlay already, on which podman's cannot lie.
-STORAGE = """[storage]
-driver = "vfs"
-runroot = "/run/containers/storage"
-graphroot = "/var/lib/containers/storage"
-"""
 # On the host, so that the secret is in no command, and in no log of one.
 SECRET = r"""sed -n 's/^SECRET_KEY="\(.*\)"$/\1/p' /etc/mainstay/box/env"""
 SCRIPTS = {
@@ -34,42 +22,18 @@ SCRIPTS = {
 }
 
 
-def _tar(files):
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.mode, entry.size = 0o755, len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
-
-
-def _image(path, busybox, architecture, version):
-    """An image as `docker save` writes it."""
-    scripts = {f"www/cgi-bin/{name}": f"#!/bin/sh\necho; echo\n{text}\n".encode() for name, text in SCRIPTS.items()}
-    layer = _tar({"bin/busybox": busybox, "bin/sh": busybox, "www/health": b"", "www/index.html": version, "uploads/.keep": b"", **scripts})
-    started = "exec busybox httpd -f -p $HOST:$PORT -h /www"
-    config = json.dumps(
-        {
-            "os": "linux",
-            "architecture": architecture,
-            "config": {"Entrypoint": ["/bin/busybox"], "Cmd": ["sh", "-c", started], "Env": ["PATH=/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-        }
-    ).encode()
-    name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = [{"Config": name, "RepoTags": None, "Layers": ["layer.tar"]}]
-    path.write_bytes(_tar({name: config, "layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}))
+REPORT = "sh -c 'echo $GREETING; read seconds </uploads/seconds; busybox touch /uploads/began; exec busybox sleep $seconds'"
 
 
 class Box:
     def __init__(self, host, folder):
         self.host, self.folder = host, folder
-        host.check_output("mkdir -p /etc/containers && printf %s >/etc/containers/storage.conf", STORAGE)
-        host.check_output("apt-get install --yes --quiet --no-install-recommends busybox-static curl")
-        architecture, busybox = host.check_output("dpkg --print-architecture && base64 --wrap=0 $(command -v busybox)").split()
+        images = Images(host)
+        scripts = {f"www/cgi-bin/{name}": f"#!/bin/sh\necho; echo\n{text}\n".encode() for name, text in SCRIPTS.items()}
+        started = ["sh", "-c", "exec busybox httpd -f -p $HOST:$PORT -h /www"]
         for version in ("first", "second"):
-            _image(folder / f"{version}.tar", base64.b64decode(busybox), architecture, version.encode())
+            files = {"www/health": b"", "www/index.html": version.encode(), "uploads/.keep": b"", **scripts}
+            images.write(folder / f"{version}.tar", files, Entrypoint=["/bin/busybox"], Cmd=started)
 
     def play(self, playbook, version):
         declared = {
@@ -82,6 +46,7 @@ class Box:
             "processes": {
                 "web": {"port": 8300, "instances": 2, "memory": "64M", "drain": 2},
                 "worker": {"command": "sh -c 'echo $GREETING; exec sleep 1000'", "memory": "64M"},
+                "report": {"command": REPORT, "schedule": "*-01-01 03:00", "time_limit": 5, "memory": "64M"},
             },
             "sites": {SITE: {"routes": {"/": {"process": "web"}}}},
         }
@@ -131,6 +96,18 @@ def test_the_limits_of_its_unit_are_its_own(box, state):
 
 def test_its_words_are_its_unit_s(host, box):
     assert 'say "hello" for $5' in host.check_output("journalctl --no-pager --unit=box-worker@1.service --identifier=box-worker")
+
+
+def test_a_timer_runs_it_and_ends_what_takes_too_long(host, box):
+    assert host.check_output("systemctl is-active box-report@1.timer") == "active"
+    host.check_output("echo 0 >/srv/box/volumes/uploads/seconds && systemctl start box-report@1.service")
+    assert host.file("/srv/box/volumes/uploads/began").user == "box"
+    assert 'say "hello" for $5' in host.check_output("journalctl --no-pager --unit=box-report@1.service --identifier=box-report")
+    host.check_output("echo 60 >/srv/box/volumes/uploads/seconds")
+    assert host.run("systemctl start box-report@1.service").rc != 0
+    assert host.check_output("systemctl show --property=Result --value box-report@1.service") == "timeout"
+    assert host.check_output("podman ps --all --quiet --filter name=box-report; pgrep -xf 'busybox sleep 60' || true") == ""
+    host.check_output("systemctl reset-failed box-report@1.service")
 
 
 def test_no_secret_where_others_look(host, box):

@@ -111,6 +111,7 @@ COMMANDS = {
     "stop it": ["SHUTDOWN", "NOSAVE"],
     "debug it": ["DEBUG", "SLEEP", "5"],
     "make a user": ["ACL", "SETUSER", "evil", "on", "nopass", "+@all"],
+    "throw its clients out": ["CLIENT", "KILL", "TYPE", "normal"],
     "send its keys elsewhere": ["MIGRATE", "127.0.0.1", "6380", "a", "0", "1000"],
 }
 
@@ -119,6 +120,11 @@ COMMANDS = {
 def test_an_app_is_no_administrator_of_its_redis(mole, name):
     said = mole.does(REDIS.format(port=0, login=True, words=COMMANDS[name]))["result"]
     assert "NOPERM" in said or "unknown command" in said or "ERR" in said, said
+
+
+def test_an_app_sees_who_else_of_it_uses_its_redis(mole):
+    """RQ's workers begin with that, and do not start without it."""
+    assert "user=mole" in mole.does(REDIS.format(port=0, login=True, words=["CLIENT", "LIST"]))["result"]
 
 
 def test_an_app_reaches_no_redis_of_another(host, mole, shop):

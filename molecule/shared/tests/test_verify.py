@@ -94,14 +94,24 @@ def test_each_fault_is_named_with_its_remedy_and_no_secret_is_made(host, broken,
     assert kept.is_dir() and not (kept / "NEW_TOKEN.txt").exists()
 
 
-def test_a_host_that_is_well_passes_and_bears_a_little_load(host, tmp_path):
+def test_a_host_that_is_well_passes_bears_a_little_load_and_heals(host, tmp_path):
     """The limits are those of a busy machine; what it can bear is told by docs/verification.md."""
     little = {"requests": 500, "concurrency": 20, "warmup": 20, "mean_ms": 5000, "p99_ms": 10000}
     run = _verify(
-        tmp_path, mainstay_verify_waived=WAIVED, mainstay_verify_load=True, mainstay_verify_load_limits=little, mainstay_verify_alert=False
+        tmp_path,
+        mainstay_verify_waived=WAIVED,
+        mainstay_verify_load=True,
+        mainstay_verify_load_limits=little,
+        mainstay_verify_alert=False,
+        mainstay_verify_chaos=True,
+        mainstay_verify_chaos_options={"units": ["shop-web", "shop-mailer"], "faults": ["kill"]},
     )
     assert run.returncode == 0, run.stdout
     checks = _verdicts(tmp_path)
+    assert checks["stability"]["seen"].startswith("2 of 2 faults healed"), checks["stability"]
+    (chaos,) = [entry["chaos"] for entry in json.loads((tmp_path / "verification.json").read_text())["hosts"].values()]
+    assert chaos["down_s"]["https://localhost/"] > 0 and chaos["latency_ms"]["https://localhost/"]
+    assert host.run("systemctl is-active mainstay-chaos-heal.timer").stdout.strip() == "inactive"
     assert {name for name, check in checks.items() if check["verdict"] == "skipped"} <= {
         "dns",
         "alert-delivery",

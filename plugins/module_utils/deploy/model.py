@@ -26,14 +26,15 @@ from .units import UNITS, planned, run_mount, shared_folders, unit
 # A process that dies at once is active for a moment after each start; five seconds later it still has to be, as one that cannot reach
 # what it needs gives up after two or three. For one of them it must neither have run nor waited for a processor: until then it may load
 # its code, which takes long on a slow machine, and die of it. One that is busy for ten seconds has found work. One that needs a broker has
-# to be connected to some server: while the broker refuses it, it tries again for ever, and takes no task.
+# to be connected to some server: while the broker refuses it, it tries again for ever, and takes no task. /proc/uptime would be another
+# clock: in a container of LXC it tells when that was started, and elsewhere it goes on while the machine sleeps.
 STAYS_UP = """
 get() { systemctl show --property="$1" --value "$unit"; }
 unit=$0 needs_broker=$1 state=$(get ActiveState)
 echo "it is $state"
 [ "$state" = active ] || exit 1
-read -r now _ </proc/uptime
-age=$((${now%.*}${now#*.} * 10 - $(get ActiveEnterTimestampMonotonic) / 1000))
+now=$(/usr/bin/python3 -I -S -c 'import time; print(time.monotonic_ns() // 1000000)')
+age=$((now - $(get ActiveEnterTimestampMonotonic) / 1000))
 [ "$age" -ge 5000 ] || exit 1
 if [ "$needs_broker" ]; then
     group=$(get ControlGroup) connected=

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from urllib.parse import urlsplit
 
 from ..host import listeners, units
 
 # A process that ends at once may have met a moment in which what it needs was not there; one that ends twice does not start.
 ENDS = 2
+# An answer that says that the question is wrong, for so many seconds, is no start that takes its time: what is declared does not fit.
+SETTLED, SETTLES = (301, 302, 303, 307, 308, 400, 401, 403, 404), 30
 EVERY_ADDRESS, LOOPBACKS = ("0.0.0.0", "::"), ("127.0.0.1", "::1")
 SHOW = ("systemctl", "show", "--property=Id,ActiveState,NRestarts,Result,ExecMainStatus")
 
@@ -25,9 +28,9 @@ def show(unit):
 class Starting:
     """Judges the answers of starting units, one object for each wait: it remembers how often a unit had been started before, and how it ended."""
 
-    def __init__(self, tell=show, listening=lambda port: listeners.snapshot(ports={port})):
-        self.tell, self.listening = tell, listening
-        self.before, self.endings = {}, {}
+    def __init__(self, tell=show, listening=lambda port: listeners.snapshot(ports=port and {port}), now=time.monotonic):
+        self.tell, self.listening, self.now = tell, listening, now
+        self.before, self.endings, self.answers = {}, {}, {}
 
     def __call__(self, spec, result):
         """Why the wait for a probe's ``unit`` is over, or an empty text."""
@@ -43,9 +46,29 @@ class Starting:
         restarts = int(shown.get("NRestarts") or 0)
         ended = restarts - self.before.setdefault(unit, restarts)
         if shown.get("ActiveState") != "failed" and ended < ENDS:
-            return ""
+            return "; ".join(result["reasons"]) if self._is_settled(unit, result["status"]) else ""
         times = "" if ended < ENDS else f" {ended} times"
         return f"it has ended{times}{self.endings.get(unit, '')}" + (f"; {other}" if other else "")
+
+    def _is_settled(self, unit, status):
+        """Whether a unit has given one and the same wrong answer for long enough."""
+        first, since = self.answers.get(unit, (None, 0))
+        if status != first:
+            self.answers[unit] = (status, self.now())
+            return False
+        return status in SETTLED and self.now() - since >= SETTLES
+
+    def elsewhere(self, unit, url):
+        """Where a unit listens that has not answered where it was asked, or an empty text."""
+        port = urlsplit(url or "").port
+        own = [item for item in self.listening(None) if item.unit == unit and item.protocol in ("tcp", "tcp6")] if unit and port else []
+        if not own or any(item.port == port for item in own):
+            return ""
+        places = ", ".join(dict.fromkeys(f"{item.address} port {item.port}" for item in own))
+        return (
+            f"it listens on {places}, and not on $HOST:$PORT, which is port {port} here: tell it where, in its command or in env of the process, "
+            "such as {HTTP_PORT: $PORT}"
+        )
 
 
 def _other_holder(unit, port, held):

@@ -12,14 +12,16 @@ from __future__ import annotations
 import json
 import re
 
+from ..probe.connection import excerpt
 from ..release.identity import COMPLETE
+from ..stack import remedies
 from ..stack.instances import WAYS_BACK, names
 from ..text import mask
 from .model import instance_links
 from .units import UNITS
 
 # systemd's own words in the journal (src/core/service.c)
-ENDED, RESTARTED = ": Main process exited, ", ": Scheduled restart job, "
+ENDED, RESTARTED, GIVEN_UP = ": Main process exited, ", ": Scheduled restart job, ", " systemd[1]: Failed to start "
 
 
 def _changing(described):
@@ -240,14 +242,26 @@ def _last_words(lines):
     begun = lines[starts[-1] :] if starts else []
     if not any(ENDED in line for line in begun):
         between = range(starts[-2] + 1 if len(starts) > 1 else 0, starts[-1] if starts else 0)
-        again = [number for number in between if RESTARTED in lines[number]]
-        lines = lines[: again[-1]] if again else lines  # one that systemd has just started again has not yet said why it ends
+        again = [number for number in between if RESTARTED in lines[number] or GIVEN_UP in lines[number]]
+        lines = (
+            lines[: again[-1]] if again and RESTARTED in lines[again[-1]] else lines
+        )  # one that systemd has just started again has not yet said why it ends
     spoken = False
     for number in range(len(lines) - 1, -1, -1):
         spoken = spoken or " systemd[1]: " not in lines[number]
         if spoken and " systemd[1]: Starting " in lines[number]:
             return lines[number:]
     return lines
+
+
+def _without_numbers(lines):
+    """What a program said, to be compared with what another of its kind said at another time: without times, processes and ports."""
+    return tuple(re.sub(r"\d+", "", line) for line in lines if " systemd[1]: " not in line)
+
+
+def _app_of(unit, apps):
+    """The name of the app that a unit is of; of two that fit, the longer one."""
+    return max((app["name"] for app in apps if unit.startswith(f"{app['name']}-")), key=len, default="")
 
 
 def report(described, outcome, probes=(), journals=(), error="", variables=None, not_back=""):
@@ -268,20 +282,31 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
             lines.append(f"{app['name']}: release {app['release']} did not become healthy.")
         elif not sick and (not unbuilt or app["name"] in unbuilt):
             lines.append(f"{app['name']}: release {app['release']} was not accepted.")
-    told = set()
+    told, helps = {}, []
     for item in sick:
         reasons = "; ".join(item.get("reasons") or ["no answer"])
-        if (item["name"], reasons) in told:
+        if (item["name"], reasons) in told.values():
             continue  # of its health and its readiness
-        told.add((item["name"], reasons))
+        first = told.setdefault(re.sub(r"\d+", "", f"{item['name']} {reasons}"), (item["name"], reasons))
+        if first[0] != item["name"]:
+            lines.append(f"{item['name']}: the same as {first[0]}.")
+            continue
         lines.append(f"{item['name']}: {item.get('target')} gave status {item.get('status')} in {item.get('attempts')} tries: {reasons}")
-        lines += [f"  body: {item['body']}"] if item.get("body") and item["body"] not in reasons else []
+        body = excerpt(mask(item.get("body") or "", hidden))
+        lines += [f"  body: {body}"] if body and body not in reasons else []
+        helps.append((_app_of(item["name"], apps), remedies.of_status(item.get("status"))))
     lines += [] if sick or not error else [error]
+    said = {}
     for item in journals:
-        lines += [
-            f"Last lines of {item['item']}:",
-            *(f"  {line}" for line in _last_words(item.get("stdout_lines") or ["(none)"])),
-        ]
+        words = _last_words(item.get("stdout_lines") or ["(none)"])
+        first = said.setdefault(_without_numbers(words), item["item"])
+        if first != item["item"]:
+            lines.append(f"Last lines of {item['item']}: the same as those of {first}.")
+            continue
+        lines += [f"Last lines of {item['item']}:", *(f"  {line}" for line in words)]
+        app = _app_of(item["item"], apps)
+        helps.append((app, remedies.remedy(app, words)))
+    lines += [f"What may help {app}: {sentence}." for app, sentence in dict.fromkeys(helps) if sentence]
     for app in apps:
         if app["previous"] == app["release"]:
             lines.append(f"{app['name']}: only its configuration had changed; it runs with the one before.")

@@ -9,7 +9,7 @@ import re
 
 from ..plan.rules_processes import MEMORY_HIGH_PERCENT, node_heap
 from ..stack import sandbox
-from ..stack.containers import RELEASE_FILE, SERVICE, podman_run, writable_in_memory
+from ..stack.containers import RELEASE_FILE, SCHEDULED, SERVICE, podman_run, writable_in_memory
 from ..stack.redis_ports import instance_name
 from .environment import DATABASE_UNITS, assignments, own_variables, process_environment
 from .unit_commands import exec_line, exec_words, quoted, told
@@ -49,11 +49,11 @@ def exec_start(app, process, names, own):
     where = f"mainstay_apps.{app['name']}.processes.{process['name']}.command"
     if app["runtime"] != "container":
         return exec_line(process["command"], where, own)
+    ways = SCHEDULED if process["schedule"] else [*SERVICE, f"--sdnotify={'container' if process['notify'] else 'conmon'}"]
     options = [
-        *SERVICE,
+        *ways,
         *writable_in_memory(process["allow"]),
         "--name=%p-%i",
-        f"--sdnotify={'container' if process['notify'] else 'conmon'}",
         f"--oom-score-adj={OOM_SCORE_ADJUST[process['kind']]}",
         f"--volume=/run/{app['name']}:/run/{app['name']}",
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 import subprocess
 import time
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from ..probe import declared, once
 
 # Fewer requests say nothing about a share of them.
 ENOUGH_REQUESTS = 20
+UNIT_PROPERTIES = "Id,NRestarts,ActiveState,Job"
 # A probe that fails once may have met a busy moment; twice in a row it has not.
 FAILURES_IN_A_ROW = 2
 PERCENTILE = 0.95
@@ -29,15 +31,32 @@ UPSTREAMS = re.compile(
 )
 
 
-class Log:
-    """What is appended to a log from now on; nothing where there is no such file."""
+# How an action without Python asks for what :func:`began` reads.
+MARK = "stat -c 'size %s' -- {log} 2>/dev/null; exec systemctl show --property={properties} -- {units}"
 
-    def __init__(self, path):
+
+def mark_script(units, log):
+    """A shell command that tells where the log ends, and of each unit what :func:`restarts` reads."""
+    return MARK.format(log=shlex.quote(log or ""), properties=UNIT_PROPERTIES, units=" ".join(map(shlex.quote, units)))
+
+
+def began(answer):
+    """What :func:`mark_script` printed, as what a watch is counted from: {position, restarts}."""
+    size = re.match(r"size (\d+)\n", answer)
+    return {"position": int(size[1]) if size else None, "restarts": numbers(answer[size.end() if size else 0 :])}
+
+
+class Log:
+    """What is appended to a log from a position, or from now, on; nothing where there is no such file."""
+
+    def __init__(self, path, position=None):
         self.path = path
-        self.position = os.path.getsize(path) if path and os.path.exists(path) else None
+        if position is None and path and os.path.exists(path):
+            position = os.path.getsize(path)
+        self.position = position
 
     def lines(self):
-        if self.position is None:
+        if self.position is None or not os.path.exists(self.path):
             return []
         with open(self.path, "rb") as file:
             if os.fstat(file.fileno()).st_size >= self.position:  # else it was rotated
@@ -63,12 +82,15 @@ def restarts(units):
     """How often systemd has restarted each unit, and whether it runs: {unit: (number, state)}; without those on their way."""
     if not units:
         return {}
-    shown = subprocess.run(
-        ["systemctl", "show", "--property=Id,NRestarts,ActiveState,Job", "--", *units],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
+    return numbers(
+        subprocess.run(
+            ["systemctl", "show", f"--property={UNIT_PROPERTIES}", "--", *units], stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+    )
+
+
+def numbers(shown):
+    """The same out of what ``systemctl show`` printed."""
     return {
         unit["Id"]: (int(unit.get("NRestarts") or 0), unit.get("ActiveState", ""))
         for unit in host_units.parse_show(shown)
@@ -101,7 +123,19 @@ def judge_latency(found, max_latency_ms):
     return [f"95 of 100 requests took up to {slow[0]} ms, and {max_latency_ms} ms are allowed"]
 
 
-def watch(probes, seconds, log, max_error_rate, max_latency_ms, drains=(), clock=time, check=once.check_once, count=restarts):
+def watch(
+    probes,
+    seconds,
+    log,
+    max_error_rate,
+    max_latency_ms,
+    drains=(),
+    clock=time,
+    check=once.check_once,
+    count=restarts,
+    elapsed=0.0,
+    before=None,
+):
     """Watch for a while, and stop at the first thing that is wrong. Returns the reasons, the units they concern and what was seen.
 
     Only slow answers are no reason to stop: they are judged at the end, and what was slow is watched for as long again.
@@ -112,12 +146,14 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, drains=(), clock
     :param log: a :class:`Log` opened when the release took over.
     :param drains: probes that pass when nobody is connected to what served before. Until then, or until the deadline of each,
         everything can still return to it, so for so long the watch lasts.
+    :param elapsed: seconds since the release took over. They count, though nobody has asked a probe in them.
+    :param before: what :func:`restarts` told then; {} to begin with what it tells now.
     """
     asked = [declared.normalise(item) for item in probes if item["kind"] == "http"]
     awaited = [declared.normalise(item) for item in probes if item["kind"] != "http"]
     ports = {urlsplit(item["url"]).port for item in asked}
-    units, before = sorted({item["name"] for item in probes}), {}
-    start = clock.monotonic()
+    units, before = sorted({item["name"] for item in probes}), dict(before or {})
+    start = clock.monotonic() - elapsed
     drained = [(item, start + item["deadline"]) for item in map(declared.normalise, drains)]
     failures, settled, tries, end = {}, {}, 0, start + seconds
     since, more = 0, MORE_TIMES
@@ -144,7 +180,7 @@ def watch(probes, seconds, log, max_error_rate, max_latency_ms, drains=(), clock
         ]
         reasons += [f"{item['name']}: {'; '.join(answer['reasons'])}" for item, answer in overdue if item["name"] not in unwell]
         sick |= {item["name"] for item, _answer in overdue}
-        done = late and not waiting
+        done = late and not waiting and not any(failures.values())
         done = done and all(clock.monotonic() >= latest or check(item)["healthy"] for item, latest in drained)
         slow = judge_latency(found[since:], max_latency_ms) if done else []
         if slow and more:

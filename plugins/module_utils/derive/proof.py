@@ -29,6 +29,8 @@ KNOWN_LISTENERS = {
     "rpcbind": "the port mapper of NFS; systemctl disable --now rpcbind.socket rpcbind.service ends it",
     "systemd-resolve": "name resolution on the local network; system_local_name_resolution: false ends it",
 }
+# An upgrade, or what an app says of one that lacks a parameter (Socket.IO) or a login.
+HANDSHAKES = [101, 400, 401, 403]
 # Packages whose versions a reader of the summary asks for first.
 TOLD_PACKAGES = ("nginx", "pgbouncer", "redis-server", "mariadb-server", "python3", "nodejs")
 
@@ -61,13 +63,14 @@ def _site_probes(app, site, secrets):
         if secrets is not None:
             common["headers"] = authorization(app, site, route, secrets)
         refused = [401] if demanded(site, route) and secrets is None else []
-        if route["websocket"]:
-            status = {"status": refused} if refused else {}
-            yield {"name": name, "kind": "websocket", "url": f"{scheme.replace('http', 'ws')}://{site['name']}{path}", **status, **common}
-            continue
         health = app["processes"][route["process"]]["health"]
         asked = asked_path(path, route, health["path"])
-        if covering_route(site, asked) == route:
+        is_asked = covering_route(site, asked) is route
+        # Where pages are below it, too, nobody knows at which of them a websocket opens, as of Streamlit and Jupyter at /.
+        if route["websocket"] and not is_asked:
+            url = f"{scheme.replace('http', 'ws')}://{site['name']}{path}"
+            yield {"name": name, "kind": "websocket", "url": url, "status": refused or HANDSHAKES, **common}
+        elif is_asked:
             yield {
                 "name": name,
                 "kind": "http",

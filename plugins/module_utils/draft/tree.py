@@ -16,20 +16,46 @@ except ImportError:  # Python 3.10 and older, on which no control node runs
 
 CODE = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")
 TOLD = (*CODE, ".toml", ".txt", ".ini", ".prisma", ".json")
-NAMES = ("Procfile", "Dockerfile", "Containerfile", "Pipfile", ".env.example", ".env.sample", "env.example")
+NAMES = ("Procfile", "Dockerfile", "Containerfile", "Pipfile", ".nvmrc", ".node-version", ".python-version")
+# What tells the variables of an app by an example: .env.example, .env.local.sample, env-example-relational, sample.env.
+SAMPLE = re.compile(r"\.?env([.-][\w-]+)*[.-](example|sample|template|dist)([.-][\w-]+)*|(example|sample|template)\.env")
+# What tells of tests, and of the tools that run them, tells nothing of the app.
+OF_TESTS = re.compile(
+    r"(test_.*|.*_test|.*[.-](test|spec|stories)|tests|conftest|(playwright|cypress|vitest|jest|karma)\.(config|setup).*)\.[a-z]+"
+)
 # What is no part of the app, or was made of it.
 SKIPPED = frozenset(
-    (".git", ".venv", "venv", "node_modules", "__pycache__", "tests", "test", "docs", "dist", "build", "coverage", "site-packages", ".next")
+    (
+        *(
+            "venv",
+            "node_modules",
+            "__pycache__",
+            "tests",
+            "test",
+            "__tests__",
+            "e2e",
+            "cypress",
+            "mocks",
+            "docs",
+            "dist",
+            "build",
+            "coverage",
+        ),
+        "site-packages",
+    )
 )
 MOST_FILES, MOST_BYTES, DEEPEST = 4000, 300_000, 6
 
 ASKED = re.compile(
-    r"""(?:environ(?:\.get)?|getenv|\benv(?:\.[a-z]\w*)?|\bconfig)\s*[\[(]\s*["']([A-Z][A-Z0-9_]+)["']"""
+    r"""(?:environ(?:\.get)?|\b\w*[eE]nv[a-z_]*(?:\.[a-z]\w*)?|\bconfig)\s*[\[(]\s*["']([A-Z][A-Z0-9_]+)["']"""
     r"""|\benv\.([A-Z][A-Z0-9_]+)\b|process\.env\[["']([A-Z][A-Z0-9_]+)["']"""
 )
+REQUIRED = re.compile(r"""\benviron\[["']([A-Z]\w+)["']\]|\b(?:env|config)(?:\.[a-z]\w*)?\(["']([A-Z]\w+)["']\)""")
+# Several at once, as in: const { PORT, HOST = "::" } = process.env
+TAKEN = re.compile(r"\{([^{}]*)\}\s*=\s*process\.env\b(?!\.)")
 # What a WSGI server or CGI tells of a request, in a mapping that is called environ, too.
 OF_A_REQUEST = re.compile(r"(HTTP|CONTENT|SERVER|REMOTE|REQUEST|PATH|SCRIPT|QUERY|GATEWAY)_[A-Z_]+")
-ASSIGNED = re.compile(r"^(?:export )?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
+ASSIGNED = re.compile(r"^(?:export )?([A-Z][A-Z0-9_]+)=(.*)", re.MULTILINE)
 SETTING = re.compile(r"^ +([a-z][a-z0-9_]+)\s*:", re.MULTILINE)
 REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*(?:[=<>!~;@ #]|$)")
 
@@ -41,13 +67,20 @@ def read(root):
         below = os.path.relpath(folder, root)
         depth = 0 if below == "." else below.count("/") + 1
         folders[:] = sorted(
-            name for name in folders if depth < DEEPEST and (name not in SKIPPED or (depth == 0 and name in ("dist", "build")))
+            name
+            for name in folders
+            if depth < DEEPEST
+            and not name.startswith((".", "tests_"))
+            and (name not in SKIPPED or (depth == 0 and name in ("dist", "build")))
         )
         for name in sorted(names):
             path = os.path.join(folder, name)
             if len(found) >= MOST_FILES or os.path.islink(path) or not os.path.isfile(path):
                 continue
-            wanted = (name.endswith(TOLD) or name in NAMES) and below.split("/")[0] not in ("dist", "build")
+            wanted = (name.endswith(TOLD) or name in NAMES or name == "www" or SAMPLE.fullmatch(name)) and below.split("/")[0] not in (
+                "dist",
+                "build",
+            )
             found[os.path.normpath(os.path.join(below, name))] = _text(path) if wanted and name != "package-lock.json" else None
     return found
 
@@ -62,7 +95,12 @@ class Tree:
 
     def __init__(self, files):
         self.files = files
-        self.code = {name: text for name, text in files.items() if name.endswith(CODE) and text}
+        self.code = {
+            name: text
+            for name, text in files.items()
+            if (name.endswith(CODE) or name == "bin/www") and text and not OF_TESTS.fullmatch(name.rpartition("/")[2])
+        }
+        self.samples = sorted(name for name, text in files.items() if text and "/" not in name and SAMPLE.fullmatch(name))
 
     def has(self, *names):
         """The first of some names that is there, or None."""
@@ -99,10 +137,22 @@ class Tree:
         settings = {name: text for name, text in self.code.items() if "BaseSettings" in text}
         for name, match in self.search(SETTING, settings):
             found.setdefault(match[1].upper(), name)
-        for name in (".env.example", ".env.sample", "env.example"):
-            for variable in ASSIGNED.findall(self.text(name)):
+        for name, match in self.search(TAKEN):
+            for variable in re.findall(r"(?:^|,)\s*([A-Z][A-Z0-9_]+)\b", match[1]):
+                found.setdefault(variable, name)
+        for name in self.samples:
+            for variable, _value in ASSIGNED.findall(self.text(name)):
                 found.setdefault(variable, name)
         return found
+
+    def required(self):
+        """Those of them without which Python's code raises an error."""
+        return {next(filter(None, match.groups())) for _name, match in self.search(REQUIRED)}
+
+    def sample(self, variable):
+        """What an example has for a variable, without its quotes; an empty text where none has it."""
+        texts = (dict(ASSIGNED.findall(self.text(name))) for name in self.samples)
+        return next((text[variable].strip().strip("\"'") for text in texts if variable in text), "")
 
     def python_packages(self):
         """What a Python source requires, ``{name: (extras, file)}``."""
@@ -139,6 +189,12 @@ class Tree:
             for name in listed if isinstance(listed, dict) else ():
                 found.setdefault(name, ("", "package.json"))
         return found
+
+    def for_development(self):
+        """The packages of a Node source that are gone once it is built."""
+        manifest = self.table("package.json")
+        listed, kept = (manifest.get(part) for part in ("devDependencies", "dependencies"))
+        return set(listed if isinstance(listed, dict) else ()) - set(kept if isinstance(kept, dict) else ())
 
     def scripts(self):
         listed = self.table("package.json").get("scripts")

@@ -54,6 +54,8 @@ PIP_WHEELS = "/usr/share/python-wheels/pip-*.whl"
 ROOT_VARIABLES = {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": "/var/tmp"}
 # What an app's own environment does not change while its database is migrated.
 OWN_VARIABLES = ("HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")
+# Variables by which tools find what a build keeps from one release to the next.
+CACHES = ("XDG_CACHE_HOME", "npm_config_cache")
 # Who may read the files of static routes, besides the app.
 WEB_USER = "www-data"
 # Where an earlier version kept what is in CACHE now; it was the app's user's.
@@ -148,9 +150,11 @@ class Builder:
     def app_step(self, step, environment=None):
         """Run a step as the app's own user, with the app's own environment."""
         env = recipes.build_environment(self.cache, self.place, self.environment)
+        # Where its processes have their home, it has its own; what builds keep is closed to it.
+        env = {name: value for name, value in env.items() if name not in CACHES}
         # The app's own paths name the current release; here the new one is meant.
         own = {name: value.replace(f"{self.root}/current", self.path) for name, value in self.private.items()}
-        env = {**env, **own, **{name: env[name] for name in OWN_VARIABLES}, "HOME": self.root, **(environment or {})}
+        env = {**env, **own, **{name: env[name] for name in OWN_VARIABLES}, "HOME": f"/var/lib/{self.app}", **(environment or {})}
         return self._run(step, env, confinement.migration(self.app, self.user, self.root), self.user, directory=self.place)
 
     def root_step(self, step, environment):
@@ -171,7 +175,8 @@ class Builder:
         self.steps.append({"name": step["name"], "seconds": round(time.monotonic() - began, 1)})
         if result != "success":
             output = [mask(line, self.secrets) for line in words[-TAIL:]]
-            reason = confinement.failure(f"{step['name']!r}", done.returncode, result, memory, timeout, words[-TAIL:])
+            said = words[-TAIL:], self.app, user == self.build_user
+            reason = confinement.failure(f"{step['name']!r}", done.returncode, result, memory, timeout, *said)
             raise StepFailed(f"{self.app}: release {self.params['id']}: {reason}.", output)
         return words
 
@@ -436,14 +441,12 @@ class Builder:
         self.steps.append({"name": f"install uv {version}", "seconds": round(time.monotonic() - began, 1)})
 
     def migrate(self):
-        if self.params["shared"]:
-            folders = [f"{self.root}/shared/{folder}" for folder in self.params["shared"]]
-            self.app_step(Step("make the shared folders", 'mkdir -p -- "$@"', *folders))
         if self.params["runtime"] == "container":
             self._migrate_in_container()
         else:
+            folders = [f"{self.root}/shared/{folder}" for folder in self.params["shared"]]
             options = {"PGOPTIONS": self.private.get("PGOPTIONS", MIGRATION_PGOPTIONS)}
-            self.app_step(Step(self.params["migrate"], self.params["migrate"]), options)
+            self.app_step(Step(self.params["migrate"], recipes.MAKE_SHARED + self.params["migrate"], *folders), options)
         self._mark(self.path, identity.MIGRATED, {})
 
     def _migrate_in_container(self):

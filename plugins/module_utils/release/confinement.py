@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from ..stack import sandbox
+from ..stack import remedies, sandbox
 
 CACHE = "/var/cache/mainstay"
 
@@ -113,13 +113,10 @@ OUT_OF_MEMORY = re.compile(
     r"^MemoryError\b|Cannot allocate memory|virtual memory exhausted",
     re.MULTILINE,
 )
-# What uv says of a package that does not run on this Python.
-OTHER_PYTHON = "does not satisfy Python"
-WHICH_PYTHON = 'The app\'s key python names the version that it wants and that comes with it, such as python: "3.14"'
 MORE_MEMORY = "Raise memory_max_mb (backend_build_memory_mb), or build elsewhere and deploy an archive"
 
 
-def failure(what, returncode, result, memory_max_mb, timeout, words=()):
+def failure(what, returncode, result, memory_max_mb, timeout, words=(), app="", is_build=True):
     """Why a command failed, in words, with the remedy where there is a known one.
 
     systemd tells of a child that the kernel killed only with cgroup v2; otherwise the last ``words`` of the command do.
@@ -132,6 +129,5 @@ def failure(what, returncode, result, memory_max_mb, timeout, words=()):
         return f"{what} was killed; it may use {memory_max_mb} MB and probably needed more. {MORE_MEMORY}"
     if OUT_OF_MEMORY.search("\n".join(words)):
         return f"{what} failed with exit status {returncode}, as it seems for want of memory: it may use {memory_max_mb} MB. {MORE_MEMORY}"
-    if any(OTHER_PYTHON in line for line in words):
-        return f"{what} failed with exit status {returncode}: it wants another Python. {WHICH_PYTHON}"
-    return f"{what} failed with exit status {returncode}"
+    helps = remedies.remedy(app, words, is_build)
+    return f"{what} failed with exit status {returncode}" + (f": {helps}" if helps else "")

@@ -13,8 +13,17 @@ from ..stack.refusal import ReleaseError
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 UV_HOME = "/opt/mainstay/uv"
-# Node's own package manager fetches the others, in versions that run on Debian 12's Node 18.
-PNPM = "npx --yes pnpm@9.15.9"
+# Node's own package manager fetches the others: of pnpm the version that the source names, else one that runs on Debian 12's Node 18 and
+# reads its files. A workspace without packages is a file of settings, of which 9 knows nothing; 10 builds only what the settings name.
+PNPM = r"""
+pnpm() {
+  local top=$PWD version
+  while [ ! -e "$top/pnpm-lock.yaml" ]; do top=$(dirname "$top"); done
+  version=$(sed -n 's/.*"packageManager" *: *"pnpm@\([0-9]\{1,\}\.[0-9]\{1,\}\.[0-9]\{1,\}\)["+].*/\1/p' "$top/package.json" | head -n 1)
+  if [ -z "$version" ] && [ -e "$top/pnpm-workspace.yaml" ] && ! grep --quiet '^packages:' "$top/pnpm-workspace.yaml"; then version=10.20.0; fi
+  npx --yes "pnpm@${version:-9.15.9}" "$@"
+}
+"""
 YARN = "npx --yes yarn@1.22.22"
 
 
@@ -112,6 +121,12 @@ for folder in "$@"; do
   mkdir -p "$(dirname "$folder")"
   ln -sfn "$shared/$folder" "$folder"
 done
+"""
+
+# Before the first migration there is no process yet that would make them.
+MAKE_SHARED = """\
+[ $# -eq 0 ] || mkdir -p -- "$@"
+set --
 """
 
 # What holds the path of the environment that this one is a copy of gets a file of its own with the new one.
@@ -315,11 +330,15 @@ def node_runtime_steps(node):
     """What gives a release a Node of its own, before anything else is built with it."""
     if node is None:
         return []
-    npm = "npm@10" if int(node.partition(".")[0]) >= 20 else "npm@9"
+    line = int(node.partition(".")[0])
+    # The one that comes with that Node: a lock file that a newer one has written is none for an older one.
+    npm = "npm@11" if line >= 24 else "npm@10" if line >= 20 else "npm@9"
     return [Step(f"install Node {node}", INSTALL_NODE, node, npm)]
 
 
+YARN_TOP = "while [ ! -e yarn.lock ]; do cd ..; done"
 YARN_INSTALL = f"""
+{YARN_TOP}
 if ! grep --quiet "^# yarn lockfile v1" yarn.lock; then
   echo "yarn.lock is one of Yarn 2 or later; the lock files of Yarn 1, npm and pnpm are understood." >&2
   echo "Put a package-lock.json beside it: npm install --package-lock-only" >&2
@@ -330,20 +349,24 @@ fi
 
 
 def node_steps(names, above=()):
-    """The steps before and after an own build of a Node release; npm finds by itself that a folder is part of a workspace ``above``."""
+    """The steps before and after an own build of a Node release: by the lock in the app's folder, else by that of a workspace ``above``."""
     if "package.json" not in names:
         return [], []
-    npm_locks = {"package-lock.json", "npm-shrinkwrap.json"} & {*names, *above}
-    if "pnpm-lock.yaml" in names and not npm_locks:
-        return [Step("install the packages", f"{PNPM} install --frozen-lockfile --prod=false")], [
-            Step("remove the build's packages", f"CI=true {PNPM} prune --prod")
-        ]
-    if "yarn.lock" in names and not npm_locks:
-        return [Step("install the packages", YARN_INSTALL)], [
-            Step("remove the build's packages", f"{YARN} install --frozen-lockfile --production=true --ignore-scripts --non-interactive")
-        ]
-    for name in ("bun.lock", "bun.lockb", "deno.lock"):
-        if name in names and not npm_locks:
+    install, remove = "install the packages", "remove the build's packages"
+    locked = False
+    for place in (names, above):
+        if {"package-lock.json", "npm-shrinkwrap.json"} & set(place):
+            locked = True  # npm finds by itself that a folder is part of a workspace
+            break
+        if "pnpm-lock.yaml" in place:
+            before = [Step(install, f"{PNPM}pnpm install --frozen-lockfile --prod=false")]
+            # Of a workspace the packages for development stay: pnpm removes them of a single package only.
+            return before, [Step(remove, f"{PNPM}CI=true pnpm prune --prod")] if place is names else []
+        if "yarn.lock" in place:
+            production = f"{YARN} install --frozen-lockfile --production=true --ignore-scripts --non-interactive"
+            return [Step(install, YARN_INSTALL)], [Step(remove, f"{YARN_TOP}\n{production}")]
+    for name in () if locked else ("bun.lock", "bun.lockb", "deno.lock"):
+        if name in {*names, *above}:
             raise ReleaseError(f"{name}: npm does not read it. Put a package-lock.json beside it: npm install --package-lock-only.")
-    install = f"npm {'ci' if npm_locks else 'install'} --include=dev --no-audit --no-fund"
-    return [Step("install the packages", install)], [Step("remove the build's packages", "npm prune --omit=dev --no-audit --no-fund")]
+    command = f"npm {'ci' if locked else 'install'} --include=dev --no-audit --no-fund"
+    return [Step(install, command)], [Step(remove, "npm prune --omit=dev --no-audit --no-fund")]

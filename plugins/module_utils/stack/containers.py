@@ -41,6 +41,8 @@ ISOLATION = (
 IN_MEMORY = ("/tmp", "/run", "/var/tmp")
 # For a process of a unit: conmon watches it for systemd, and what it writes is the unit's.
 SERVICE = ("--detach", "--replace", "--log-driver=passthrough")
+# For a run of a timer: podman waits for its end, hands it what systemd signals, and writes what it says.
+SCHEDULED = ("--replace", "--log-driver=none", "--sdnotify=ignore")
 
 
 def is_archive(image):

@@ -48,6 +48,8 @@ VARIABLES = {
     ),
     "mainstay_users": USERS,
     "mainstay_verify_alert": Flag(default=False, about="Whether verify.yml sends a test alert."),
+    "mainstay_verify_chaos": Flag(default=False, about="Whether verify.yml kills and freezes what runs, to see it heal."),
+    "mainstay_verify_chaos_options": Field(about="What verify.yml breaks and within which limits it has to heal, by name."),
     "mainstay_verify_drift": Flag(default=False, about="Whether verify.yml asks site.yml in check mode what it would change."),
     "mainstay_verify_limits": Field(about="Limits of the checklists of verify.yml that are not the usual ones, by name."),
     "mainstay_verify_load": Flag(default=False, about="Whether verify.yml sends load to the sites."),

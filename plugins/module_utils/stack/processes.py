@@ -130,7 +130,7 @@ def url_path(value, where):
     return PATH.read(value, where)
 
 
-def _schedule(value, where, runtime):
+def _schedule(value, where):
     """When systemd starts a process, in its own words, and the seconds it may take; nothing for one that runs all the time."""
     if value.get("schedule") is None:
         if "time_limit" in value:
@@ -139,8 +139,6 @@ def _schedule(value, where, runtime):
     schedule = PROCESS_KEYS.take(value, where, "schedule")
     if CRON.fullmatch(schedule):
         refuse(f"{where}.schedule", schedule, f"that is a line of cron; write a calendar event of systemd, {CALENDAR_EXAMPLE}")
-    if runtime == "container":
-        refuse(f"{where}.schedule", schedule, "a container cannot be started by a timer yet; let a process of the image keep the time")
     for key in NEVER_SCHEDULED:
         if value.get(key):
             refuse(f"{where}.{key}", value[key], "a process with a schedule starts, does its work once and ends; remove one of the two")
@@ -165,7 +163,7 @@ def process_of(name, value, where, database, runtime):
     allow = PROCESS_KEYS.take(value, where, "allow")
     if "any_address" in allow and kind != "web":
         refuse(f"{where}.allow", "any_address", f"a {kind} process has no port that the proof would ask for; remove it")
-    schedule, time_limit = _schedule(value, where, runtime)
+    schedule, time_limit = _schedule(value, where)
     singleton = PROCESS_KEYS.take(value, where, "singleton") or schedule is not None
     instances = PROCESS_KEYS["instances"].read(value.get("instances", 1 if singleton else "auto"), f"{where}.instances")
     if singleton and instances != 1:

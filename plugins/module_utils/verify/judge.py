@@ -775,3 +775,18 @@ def load(at):
         [f"{run['url']}: {text}" for run in runs for text in run["missed"]],
         " ".join(dict.fromkeys(run["advice"] for run in runs if run["missed"])),
     )
+
+
+@item("stability", "What is broken on purpose heals by itself", ["S3-15", "S3-16"], ["pre-launch", "periodic"])
+def stability(at):
+    run = at.control.get("chaos") or {}
+    if not run:
+        return skipped("not asked for: -e mainstay_verify_chaos=true kills and freezes what runs")
+    if run.get("msg"):
+        return failed("nothing", run["msg"], "Repair that, and try again.")
+    healed = [entry["recovery_s"] for entry in run["experiments"] if entry["recovery_s"] is not None]
+    seen = f"{len(healed)} of {len(run['experiments'])} faults healed"
+    seen += f", the slowest after {max(healed):g} s" if healed else ""
+    seen += f"; were each to happen once a day, sites would answer for {run['availability_percent']:g} % of it"
+    left = f"; not frozen, because the agent restarts so many only in a row: {listed(run['left_out'])}" if run["left_out"] else ""
+    return _judged(seen + left, run["problems"], "On the host: mainstay why, and mainstay diagnose.")

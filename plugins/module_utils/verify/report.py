@@ -8,7 +8,9 @@ from __future__ import annotations
 import html
 import re
 
+from ..charts import Charts
 from ..text import printable
+from .chaos import FAULTS
 from .judge import CHECKLISTS, ITEMS
 
 SIGNS = {"ok": "✓", "failed": "✗", "skipped": "–"}
@@ -48,6 +50,8 @@ def verification(results, taken, evidence=False):
             hosts[name] = {"checks": [_unseen(name)], "notes": []}
             continue
         hosts[name] = {"checks": result["checks"], "notes": result.get("notes") or []}
+        if (result.get("chaos") or {}).get("experiments"):
+            hosts[name]["chaos"] = result["chaos"]
         if evidence:
             hosts[name]["evidence"] = result["evidence"]
     checks = [check for host in hosts.values() for check in host["checks"]]
@@ -111,6 +115,9 @@ ul{list-style:none;margin:0;padding:0}
 li{background:var(--card);border:1px solid var(--line);border-left-width:4px;
   border-radius:4px;margin:.4rem 0;padding:.5rem .7rem;overflow-wrap:anywhere}
 li.failed{border-left-color:var(--failed)}li.ok{border-left-color:var(--ok)}.sign{display:inline-block;width:1.2em;font-weight:700}
+svg{display:block;width:100%;height:5rem;background:var(--card);border:1px solid var(--line);border-radius:4px}
+.line{fill:none;stroke:var(--text);stroke-width:1.5;vector-effect:non-scaling-stroke}.area{fill:var(--line);stroke:none}
+.limit{fill:none;stroke:var(--failed);stroke-dasharray:4 3;vector-effect:non-scaling-stroke}
 """.strip()
 
 
@@ -143,9 +150,34 @@ def _host(name, host):
         own = [check for check in host["checks"] if check["checklists"][0] == checklist and check["verdict"] != "failed"]
         if own:
             parts.append(f"<h3>{_text(checklist)}</h3>\n<ul>\n{''.join(map(_entry, own))}</ul>")
+    if host.get("chaos"):
+        parts.append(_chaos(host["chaos"]))
     if host["notes"]:
         parts.append(f'<h3>What could not be asked</h3>\n<p class="dim">{"<br>".join(map(_text, host["notes"]))}</p>')
     return "\n".join([*parts, "</section>"])
+
+
+def _chaos(run):
+    """What was broken on purpose, and what visitors and the host's memory did meanwhile."""
+    charts, span = Charts(), (0, max(run["seconds"], 1))
+    lines = ["<h3>What was broken on purpose</h3>\n<ul>"]
+    for entry in run["experiments"]:
+        told = entry["problem"] or f"noticed after {entry['detection_s'] or 0:g} s, healed after {entry['recovery_s']:g} s"
+        kind = "failed" if entry["problem"] else "ok"
+        begun = f"{FAULTS[entry['fault']]}, in second {entry['began']:.0f}"
+        lines.append(
+            f'<li class="{kind}"><p><span class="sign">{SIGNS[kind]}</span>{_text(entry["unit"])}: {_text(told)}</p><p class="dim">{begun}</p></li>'
+        )
+    lines.append("</ul>")
+    curves = [
+        (f"latency of {name} (down for {run['down_s'].get(name, 0):g} s)", points, "ms")
+        for name, points in sorted(run["latency_ms"].items())
+    ]
+    curves.append(("memory in use", [(moment, used, used) for moment, used in run["memory_mb"]], "MB"))
+    lines += [
+        f'<p class="dim">{_text(title)}</p>{charts.curve(title, points, span, 1, unit, size=(600, 80))}' for title, points, unit in curves
+    ]
+    return "\n".join(lines)
 
 
 def _entry(check):

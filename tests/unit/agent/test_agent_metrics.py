@@ -18,7 +18,7 @@ from mainstay import metrics, remember
 from mainstay.records import write_state
 from test_agent_page import DAY, EVIL, Context, _event
 
-# The host of the status page is theirs, too.
+# The fixtures of the page: both are made of the same facts.
 host, _resources = test_agent_page.host, test_agent_page._resources
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (-?[0-9][0-9.e+-]*)')

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mainstay import charts, page, page_facts, page_style, remember
+from mainstay import page, page_facts, page_style, remember
+from mainstay.core import charts
 from mainstay.records import write_state
 from mainstay.units import UnitState
 from test_agent_cli import Host

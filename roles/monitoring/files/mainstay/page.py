@@ -12,7 +12,7 @@ import time
 
 from . import __version__
 from .alerts import VERBS
-from .charts import Charts, amount, text
+from .core.charts import Charts, amount, text
 from .page_facts import app_state
 from .page_style import STYLE
 from .records import finite

@@ -999,6 +999,29 @@ def test_the_report_says_what_failed_and_no_secret():
         assert unwanted not in text, unwanted
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "told"),
+    [
+        (None, "t h shop-web[2]: OSError: [Errno 30] Read-only file system: 'logs'", "name the folder in shared"),
+        (302, "t h shop-web[2]: GET /", "health: {status: 302} says that this is a good answer"),
+        (404, "t h shop-web[2]: GET /", "name a page that the app has"),
+        (403, "t h shop-web[2]: GET /", "asks for no login"),
+        (500, "t h shop-web[2]: GET /", None),
+    ],
+)
+def test_the_report_says_what_may_help(status, words, told):
+    described = _todo(wanted="def")[0]
+    probes = [{**item, "status": status} for item in RESULTS]
+    units = {"shop-web@8000.service": words, "shop-web@8001.service": words.replace("[2]", "[7]").replace("t h", "t2 h")}
+    journals = [{"item": unit, "stdout_lines": [said]} for unit, said in units.items()]
+    lines = deploy_steps.report(described, deploy_steps.retreat(described), probes, journals)
+    found = [line for line in lines if line.startswith("What may help shop: ")]
+    assert len(found) == 1 and told in found[0] if told else not found
+    # Both instances say the same, one after the other.
+    assert [line for line in lines if words in line] == [f"  {words}"]
+    assert "Last lines of shop-web@8001.service: the same as those of shop-web@8000.service." in lines
+
+
 # Recorded from a Celery worker that lacks a package, the long lines cut short.
 CRASHED = """\
 2026-11-29T04:06:11+0000 apps-1 systemd[1]: Starting cfp-worker@1.service - cfp: worker 1...
@@ -1011,6 +1034,12 @@ CRASHED = """\
 AGAIN = """\
 2026-11-29T04:06:14+0000 apps-1 systemd[1]: cfp-worker@1.service: Scheduled restart job, restart counter is at 3.
 2026-11-29T04:06:14+0000 apps-1 systemd[1]: Stopped cfp-worker@1.service - cfp: worker 1.
+""".splitlines()
+# Recorded from a release that was refused, and the next one, which answered a health check with a redirect.
+GIVEN_UP = """\
+2026-11-29T20:09:47+0000 apps-1 systemd[1]: cfp-worker@1.service: Start request repeated too quickly.
+2026-11-29T20:09:47+0000 apps-1 systemd[1]: cfp-worker@1.service: Failed with result 'exit-code'.
+2026-11-29T20:09:47+0000 apps-1 systemd[1]: Failed to start cfp-worker@1.service - cfp: worker 1.
 """.splitlines()
 BEGUN = """\
 2026-11-29T04:06:14+0000 apps-1 systemd[1]: Starting cfp-worker@1.service - cfp: worker 1...
@@ -1029,8 +1058,18 @@ BEGUN = """\
         (CRASHED + AGAIN + BEGUN + CRASHED[4:], BEGUN + CRASHED[4:]),
         (CRASHED + BEGUN, BEGUN),
         (CRASHED + AGAIN + BEGUN + BEGUN, BEGUN),
+        (CRASHED + AGAIN + GIVEN_UP + BEGUN, BEGUN),
     ],
-    ids=["ended", "started again", "twice", "its start is out of sight", "ended again", "of another release", "somebody started it again"],
+    ids=[
+        "ended",
+        "started again",
+        "twice",
+        "its start is out of sight",
+        "ended again",
+        "of another release",
+        "somebody started it again",
+        "the next release",
+    ],
 )
 def test_the_last_words_are_those_of_the_start_that_ended(lines, told):
     described = _todo(wanted="def")[0]
@@ -1128,11 +1167,11 @@ def test_only_a_celery_worker_with_a_queue_here_needs_a_broker():
 
 
 def _stays_up(tmp_path, state, age, program, *arguments, connected=False):
-    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    began = time.monotonic()
     with subprocess.Popen(["sh", "-c", program]) as process:
         try:
             time.sleep(1.2 if age else 5.1)
-            entered = time.clock_gettime(time.CLOCK_BOOTTIME) - age if age else began
+            entered = time.monotonic() - age if age else began
             (tmp_path / "systemctl").write_text(SYSTEMCTL.format(state=state, pid=process.pid, entered=int(entered * 1000000)))
             (tmp_path / "systemctl").chmod(0o755)
             (tmp_path / "ss").write_text(SS.format(pid=process.pid if connected else 2**22))

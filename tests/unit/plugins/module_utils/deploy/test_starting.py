@@ -26,8 +26,8 @@ class Clock:
         self.now += seconds
 
 
-def answer(healthy):
-    return {"healthy": healthy, "name": UNIT, "target": "", "status": 200 if healthy else None, "reasons": [] if healthy else ["connection refused"],
+def answer(healthy, status=None):
+    return {"healthy": healthy, "name": UNIT, "target": "", "status": 200 if healthy else status, "reasons": [] if healthy else ["connection refused"],
             "latency_ms": {"last": 1.0}}  # fmt: skip
 
 
@@ -54,6 +54,21 @@ def test_the_wait_for_what_ends_again_and_again_is_short():
 )
 def test_so_is_that_for_what_has_failed(shown, words):
     assert wait([{**AGAIN, **shown}])[1]["reasons"] == [words]
+
+
+@pytest.mark.parametrize(("status", "seconds"), [(302, 30), (400, 30), (404, 30), (500, 89), (503, 89), (None, 89)])
+def test_one_wrong_answer_for_some_time_is_no_slow_start(status, seconds):
+    clock = Clock()
+    judge = Starting(tell=lambda _unit: {"ActiveState": "active"}, listening=lambda _port: [], now=clock.monotonic)
+    found = repeat.run(PROBE, clock, lambda _spec: answer(False, status), judge)
+    assert clock.now == seconds and found["reasons"] == ["connection refused"]
+
+
+def test_who_answers_something_else_first_has_its_time():
+    clock, answers = Clock(), iter([404] * 10 + [503] * 10 + [404] * 10)
+    judge = Starting(tell=lambda _unit: {"ActiveState": "active"}, listening=lambda _port: [], now=clock.monotonic)
+    found = repeat.run({**PROBE, "deadline": 30}, clock, lambda _spec: answer(False, next(answers)), judge)
+    assert clock.now == 29 and not found["healthy"]
 
 
 def test_who_starts_slowly_has_its_time():
@@ -92,3 +107,18 @@ def test_who_listens_for_everybody_is_told_before_visitors_come(monkeypatch, ask
 def test_who_cannot_have_its_port_is_told_who_has_it():
     _seconds, found = wait([{**AGAIN, "ActiveState": "failed", "ExecMainStatus": "1"}], listening=[FOREIGN])
     assert "it has ended with status 1; its port 8000 is held by python3" in found["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("listening", "told"),
+    [
+        ([OWN._replace(port=3000, address="::")], "it listens on :: port 3000, and not on $HOST:$PORT, which is port 8000 here"),
+        ([OWN._replace(port=3000), OWN], ""),
+        ([FOREIGN._replace(port=3000)], ""),
+        ([], ""),
+    ],
+)
+def test_who_listens_elsewhere_is_told_where(listening, told):
+    found = Starting(listening=lambda _port: listening).elsewhere(UNIT, PROBE["url"])
+    assert found.startswith(told) if told else found == ""
+    assert Starting(listening=lambda _port: listening).elsewhere(None, PROBE["url"]) == ""

@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy import watch
 
@@ -85,7 +88,7 @@ class Clock:
         self.now += max(seconds, 0.01)
 
 
-def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), drained=(), paced=False):
+def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), drained=(), paced=False, elapsed=0.0, before=None):
     """Watch with scripted answers of probes, counts of restarts and lines of the log; the last of each goes on."""
     clock, answers, counts, settled = Clock(), list(answers) or [True], list(counts) or [WELL], list(settled) or [True]
     drained = list(drained)
@@ -102,7 +105,8 @@ def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), drained=(), p
         healthy = script({HTTP["name"]: answers, WORKER["name"]: settled, DRAIN["name"]: drained}[spec["name"]])
         return {"healthy": healthy, "reasons": [] if healthy else ["status 500, expected 200"]}
 
-    found = watch.watch([HTTP, WORKER], seconds, Log(), 0.05, 500, drains, clock, check, lambda _units: script(counts))
+    since = {"elapsed": elapsed, "before": before}
+    found = watch.watch([HTTP, WORKER], seconds, Log(), 0.05, 500, drains, clock, check, lambda _units: script(counts), **since)
     return found, clock.now
 
 
@@ -122,10 +126,18 @@ def _watch(answers=(), counts=(), lines=(), seconds=3, settled=(), drained=(), p
         ({"drained": [False, False, True]}, "", 4),
         ({"drained": [False]}, "", 10),
         ({"drained": [False], "counts": [WELL] * 9 + [{**WELL, "shop-web@8002.service": (1, "active")}]}, "was restarted 1 times", 6),
-        ({"answers": [True, False, True, False, True]}, "", 3),
+        ({"answers": [True, False, True, False, True]}, "", 3.5),  # not with the last word a failure
         ({"answers": [True, False, False, True]}, "shop-web@8002.service: http://127.0.0.1:8002/health: status 500", 2),
         ({"counts": [WELL, {**WELL, "shop-worker@1.service": (3, "active")}]}, "shop-worker@1.service was restarted 2 times", 1),
         ({"counts": [{**WELL, "shop-web@8002.service": (0, "failed")}]}, "shop-web@8002.service is failed", 0),
+        ({"elapsed": 2.0}, "", 1),
+        ({"elapsed": 9.0}, "", 0),
+        ({"elapsed": 9.0, "settled": [False, True]}, "", 0.5),
+        ({"elapsed": 9.0, "answers": [False, True]}, "", 0.5),  # once may have been a busy moment, so it is asked again
+        ({"elapsed": 9.0, "answers": [False]}, "shop-web@8002.service: http://127.0.0.1:8002/health: status 500", 0.5),
+        ({"elapsed": 9.0, "drained": [False]}, "", 1),
+        ({"elapsed": 9.0, "before": {"shop-worker@1.service": (0, "active")}}, "shop-worker@1.service was restarted 1 times", 0),
+        ({"elapsed": 9.0, "lines": [_line(time="2.189")] * 20}, "", 3),
         ({"lines": [_line(500)] * 20}, "20 of 20 requests", 0),
         ({"lines": [_line()] * 20}, "", 3),
         ({"lines": [_line(time="2.189")] * 40 + [_line()] * 80, "paced": True}, "", 6),
@@ -151,3 +163,24 @@ def test_a_log_is_read_from_where_it_was(tmp_path):
     path.write_bytes(b"x\n")  # rotated
     assert log.lines() == [b"x"]
     assert watch.Log(str(tmp_path / "none")).lines() == []
+
+
+def test_a_watch_begins_with_where_the_log_ends_and_what_has_been_restarted(tmp_path, monkeypatch):
+    """As the shell of a host and systemctl tell it; the log is a real one."""
+    log = tmp_path / "access.log"
+    log.write_bytes(_line() + b"\n")
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nprintf '%s\\n' NRestarts=2 Id=shop-web@8002.service ActiveState=active\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def begin(path):
+        command = ["sh", "-c", watch.mark_script(["shop-web@8002.service"], path)]
+        return watch.began(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    since = begin(str(log))
+    assert since == {"position": log.stat().st_size, "restarts": {"shop-web@8002.service": (2, "active")}}
+    with log.open("ab") as file:
+        file.write(_line(500) + b"\n")
+    assert watch.Log(str(log), since["position"]).lines() == [_line(500)]
+    assert begin(str(tmp_path / "no.log"))["position"] is None
+    assert begin(None)["position"] is None

@@ -23,8 +23,8 @@ LOCAL = {"address": "127.0.0.1", "from": []}
 PRIVATE = {"address": "10.0.0.5", "from": ["10.0.0.9/32"]}
 
 
-def _plan(prometheus=None, apps=None, **more):
-    host = {"tiers": list(tiers.TIERS), "memory_mb": 4096, "cpus": 2, "prometheus": LOCAL if prometheus is None else prometheus} | more
+def _plan(prometheus=None, apps=None, serves=tiers.TIERS, **more):
+    host = {"tiers": list(serves), "memory_mb": 4096, "cpus": 2, "prometheus": LOCAL if prometheus is None else prometheus} | more
     return capacity.plan(normalise(SHOP if apps is None else apps), 100, {"web1": host})
 
 

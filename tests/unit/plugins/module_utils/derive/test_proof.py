@@ -43,6 +43,32 @@ def test_a_host_proves_its_own_tier_only(tier, kinds):
     assert [probe["kind"] for probe in proof.proof_probes(SHOP, _plan([tier], 1), "web1")] == kinds
 
 
+@pytest.mark.parametrize(
+    ("routes", "asked"),
+    [
+        # As of Streamlit and Jupyter, whose pages and websockets are both below /
+        ({"/": {"process": "web", "websocket": True}}, [("http", "https://shop.example.com/health", [200])]),
+        (
+            {"/": {"process": "web"}, "/ws": {"process": "web", "websocket": True}},
+            [("http", "https://shop.example.com/health", [200]), ("websocket", "wss://shop.example.com/ws", [101, 400, 401, 403])],
+        ),
+        (
+            {"/api": {"process": "web", "websocket": True, "strip_prefix": True}},
+            [("http", "https://shop.example.com/api/health", [200])],
+        ),
+        # Of two routes alike the one that leads to the health check is asked for it
+        (
+            {"/": {"process": "web", "websocket": True}, "/health": {"process": "web", "websocket": True}},
+            [("websocket", "wss://shop.example.com/", [101, 400, 401, 403]), ("http", "https://shop.example.com/health", [200])],
+        ),
+    ],
+)
+def test_a_route_is_asked_for_what_is_known_to_be_there(routes, asked):
+    apps = broken(("shop", "sites", "shop.example.com", "routes"), routes)
+    probes = proof.proof_probes(apps, _plan(["proxy"]), "web1")
+    assert [(probe["kind"], probe["url"], probe["status"]) for probe in probes] == asked
+
+
 def test_one_app_is_proved_without_what_another_has_in_the_plan():
     plan = {"hosts": {"a": {"tiers": ["cache"], "redis": {"shop": {"queue": {"port": 6380}}, "old": {"queue": {"port": 6381}}}}}}
     assert [probe["name"] for probe in proof.proof_probes(SHOP, plan, "a")] == ["redis shop queue"]

@@ -219,6 +219,8 @@ def test_secrets_reach_the_app_s_own_commands_and_no_argument(real):
     assert 'KEY="hidden-value"' in seen["environment"] and seen["modes"] == [0o600, 0o640]
     assert f'PYTHONPATH="{made.path}/src"' in seen["environment"] and 'PATH="/own"' not in seen["environment"]
     assert "hidden-value" not in " ".join(seen["argv"])
+    assert 'HOME="/var/lib/shop"' in seen["environment"], "as its processes, which find there what it has written"
+    assert "/var/cache/mainstay" not in seen["environment"], "what builds keep is closed to it"
     assert not os.listdir(release_builder.RUN), "the files are gone"
 
 
@@ -230,6 +232,14 @@ def test_a_build_sees_the_variables_it_declares_and_no_other(real):
     assert "other-value" not in seen["environment"] and "hidden-value" not in " ".join(seen["argv"])
     made.build_step(release_builder.Step("install", "pip"))
     assert "hidden-value" not in seen["environment"]
+
+
+def test_a_failing_command_s_last_words_are_answered_with_what_helps(real):
+    made, _seen = real(returncode=1, output="KeyError: 'SHOP_KEY'\n")
+    with pytest.raises(StepFailed, match=r"exit status 1: it asks for the variable SHOP_KEY, and a build sees those it names alone"):
+        made.build_step(release_builder.Step("make", "make"))
+    with pytest.raises(StepFailed, match=r"exit status 1: it asks for the variable SHOP_KEY: give it in env"):
+        made.app_step(release_builder.Step("migrate", "migrate"))
 
 
 def test_a_failing_command_s_last_words_hold_no_secret(real):

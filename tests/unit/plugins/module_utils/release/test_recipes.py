@@ -159,6 +159,61 @@ def test_pnpm_installs_what_its_lock_file_says():
 
 
 @pytest.mark.parametrize(
+    ("files", "version"),
+    [
+        ({"package.json": '{"packageManager": "pnpm@10.20.0"}'}, "10.20.0"),
+        ({"package.json": '{\n\t"packageManager" : "pnpm@8.15.1+sha512.ab==",\n}'}, "8.15.1"),
+        ({"package.json": '{"packageManager": "yarn@4.1.0"}'}, "9.15.9"),
+        ({"package.json": '{"packageManager": "pnpm@9$(id)"}'}, "9.15.9"),
+        ({"package.json": "{}"}, "9.15.9"),
+        # Recorded: pnpm 9 says "packages field missing or empty" of a file that pnpm 10 writes
+        ({"package.json": "{}", "pnpm-workspace.yaml": "onlyBuiltDependencies:\n  - esbuild\n"}, "10.20.0"),
+        ({"package.json": "{}", "pnpm-workspace.yaml": "packages:\n  - apps/*\n"}, "9.15.9"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "apps/site"])
+def test_pnpm_is_the_one_that_the_source_names(tmp_path, files, version, folder):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/npx").write_text('#!/bin/sh\necho "$PWD: $*"\n')
+    (tmp_path / "bin/npx").chmod(0o755)
+    (tmp_path / "top" / folder).mkdir(parents=True)
+    for name, text in {**files, "pnpm-lock.yaml": ""}.items():
+        (tmp_path / "top" / name).write_text(text)
+    (before,), _after = recipes.node_steps(["package.json"], {"pnpm-lock.yaml"})
+    place = tmp_path / "top" / folder
+    command = ["bash", "-euo", "pipefail", "-c", before["script"]]
+    env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{place}: --yes pnpm@{version} install --frozen-lockfile --prod=false\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "above", "installs"),
+    [
+        (["pnpm-lock.yaml"], {"package-lock.json"}, "pnpm install"),
+        (["package-lock.json"], {"pnpm-lock.yaml"}, "npm ci"),
+        ([], {"pnpm-lock.yaml"}, "pnpm install"),
+        ([], {"yarn.lock"}, "yarn@1.22.22 install"),
+        ([], {"README.md"}, "npm install"),
+    ],
+)
+def test_the_nearest_lock_decides_who_installs(names, above, installs):
+    (before,), _after = recipes.node_steps(["package.json", *names], above)
+    assert installs in before["script"]
+
+
+def test_a_lock_of_a_workspace_that_npm_does_not_read_is_refused():
+    with pytest.raises(ReleaseError, match=r"^bun\.lock: "):
+        recipes.node_steps(["package.json"], {"bun.lock"})
+
+
+@pytest.mark.parametrize(("node", "npm"), [("18", "npm@9"), ("20.1.0", "npm@10"), ("22", "npm@10"), ("24", "npm@11")])
+def test_npm_is_the_one_of_that_node(node, npm):
+    (step,) = recipes.node_runtime_steps(node)
+    assert step["arguments"] == [node, npm]
+
+
+@pytest.mark.parametrize(
     ("packages", "runtime", "file", "contents"),
     [
         (["datasette==1.0"], "python", "requirements.txt", ["datasette==1.0"]),

@@ -72,6 +72,23 @@ def _load(**news):
     return [{**run, "missed": [], "advice": "", **news}]
 
 
+def _chaos(**news):
+    """As a host of the lab told it, shortened to two of twelve faults."""
+    healed = [
+        {"began": 0.1, "detection_s": 1.4, "fault": "kill", "problem": "", "recovery_s": 4.3, "unit": "shop-web@8000.service"},
+        {"began": 17.7, "detection_s": 7.2, "fault": "freeze", "problem": "", "recovery_s": 17.0, "unit": "shop-web@8000.service"},
+    ]
+    run = {"experiments": healed, "left_out": ["nginx.service"], "down_s": {"https://localhost/": 22.2}, "availability_percent": 99.974}
+    return {
+        **run,
+        "seconds": 69.8,
+        "latency_ms": {"https://localhost/": [(1, 8.0, 9.5)]},
+        "memory_mb": [(1.0, 700)],
+        "problems": [],
+        **news,
+    }
+
+
 # What is broken, and words of the reason and of the remedy. Each item stands here with all of its ways to fail.
 BROKEN = [
     ("plan", lambda r: r["found"].update(applied={}), "plan.json is not there", "site.yml"),
@@ -267,6 +284,13 @@ BROKEN = [
     ),
     ("drift", lambda r: r["control"].update(drift={"status": 2, "changed": 0, "said": "unreachable"}), "unreachable", "site.yml"),
     ("load", lambda r: r["control"].update(load=_load(missed=["mean 200 ms"], advice="Add workers.")), "mean 200 ms", "Add workers."),
+    (
+        "stability",
+        lambda r: r["control"].update(chaos=_chaos(problems=["shop-web@8000.service, SIGKILL to its main process: nothing healed it"])),
+        "nothing healed it",
+        "mainstay why",
+    ),
+    ("stability", lambda r: r["control"].update(chaos={"msg": "the agent does not run"}), "the agent does not run", "try again"),
 ]
 
 
@@ -302,10 +326,13 @@ def test_every_item_has_a_number_and_a_checklist():
 def test_what_is_well_is_ok_where_it_was_broken_before(recorded):
     _with_backup(recorded)
     recorded["found"]["alert_test"] = {"status": 0, "said": ["webhook: sent"]}
-    recorded["control"].update(drift={"status": 0, "changed": 0, "tasks": []}, load=_load())
+    recorded["control"].update(drift={"status": 0, "changed": 0, "tasks": []}, load=_load(), chaos=_chaos())
     _public_site(recorded, ["203.0.113.7"])
     items = _items(recorded)
     assert {item["verdict"] for item in items.values()} == {"ok"}, [item for item in items.values() if item["verdict"] != "ok"]
+    assert items["stability"]["seen"].startswith(
+        "2 of 2 faults healed, the slowest after 17 s; were each to happen once a day, sites would"
+    )
     assert items["backup-drill"]["seen"] == "proved restorable 2 d ago, 1204311 rows, 41 s"
 
 

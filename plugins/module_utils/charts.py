@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Curves and bars of the status page as SVG, each with a title and a description for who does not see it. Shapes tell what colours tell."""
+"""Curves and bars as SVG, of the status page and of the report of a verification.
+
+Each has a title and a description for who does not see it. Shapes tell what colours tell.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from datetime import datetime, timezone
 from html import escape
 from itertools import count
 
-from .core.text import printable
+from .text import printable
 
 DAY = 86400
 FULL, MOST = 99.9, 99.0  # percent: a whole day, and one with little time down

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/first-app.md as a newcomer takes it: its files are written, its declarations deployed, its commands typed. The Dockerfile alone is not
+built, because its base cannot be had here; an image with what it says takes its place."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+from images import Images
+from plays import ROOT, changes, play
+
+PAGE = (ROOT / "docs/first-app.md").read_text()
+# Language, file and text of each block.
+BLOCKS = re.findall(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+DECLARATIONS = [text for language, file, text in BLOCKS if language == "yaml" and not file]
+ASKED = [
+    (command, "\n".join(answer))
+    for language, _file, text in BLOCKS
+    if language == "console"
+    for command, *answer in (part.splitlines() for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:])
+]
+
+
+@pytest.fixture(scope="module")
+def deployed(host, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("apps")
+    for _language, file, text in BLOCKS:
+        if file:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text(text)
+    said = re.search(r"echo (.*) >(/www/\S+)$", (folder / "greeter/Dockerfile").read_text(), re.MULTILINE)
+    started = yaml.safe_load(re.search(r"^CMD (.*)$", (folder / "greeter/Dockerfile").read_text(), re.MULTILINE)[1])
+    started[2] = started[2].replace("httpd", "busybox httpd")  # that image has a link for each of its programs
+    Images(host).write(folder / "greeter.tar", {said[2].lstrip("/"): f"{said[1]}\n".encode()}, Cmd=started)
+    apps = {}
+    for text in DECLARATIONS:
+        apps.update(yaml.safe_load(text)["mainstay_apps"])
+    for app in apps.values():
+        app["source"] = {kind: str(folder / place.removeprefix("../")) for kind, place in app["source"].items()}
+    variables = {"mainstay_apps": apps}
+    first = play("playbooks/site.yml", variables=variables)
+    assert first.returncode == 0, first.stdout[-6000:]
+    return variables
+
+
+@pytest.mark.parametrize(("command", "answer"), ASKED, ids=[command.split("/", 2)[2] for command, _answer in ASKED])
+def test_what_the_page_says_is_answered(host, deployed, command, answer):
+    assert host.check_output(command.replace("192.0.2.10", "127.0.0.1")) == answer
+
+
+def test_a_second_run_changes_nothing(deployed):
+    again = play("playbooks/site.yml", variables=deployed)
+    assert (again.returncode, changes(again)) == (0, 0), again.stdout[-4000:]

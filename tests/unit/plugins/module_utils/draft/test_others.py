@@ -1,0 +1,330 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drafts for the shapes that other people's applications have: each is one that was deployed, or could not be."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+from ansible_collections.mainstay.vps.plugins.module_utils.draft import commands, guess
+from ansible_collections.mainstay.vps.plugins.module_utils.draft.tree import Tree, read
+
+
+def drafted(files):
+    text = guess.draft("app", Tree(files), "../src", "../src", "inventory/")
+    return " ".join(re.sub(r"\n\s*# +", " ", text).split()), yaml.safe_load(text)["mainstay_apps"]["app"]
+
+
+def node(scripts=None, packages=(), development=(), **files):
+    manifest = {"scripts": scripts or {}, "dependencies": dict.fromkeys(packages, "1"), "devDependencies": dict.fromkeys(development, "1")}
+    return {"package.json": json.dumps(manifest), **files}
+
+
+def django(settings="", requirements="django\ngunicorn\n", **files):
+    return {
+        "manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site.settings")\n',
+        "requirements.txt": requirements,
+        "site/settings.py": settings,
+        "site/wsgi.py": "",
+        **files,
+    }
+
+
+# --- Node ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("files", "command", "told"),
+    [
+        (node({"start": "npm run build && node dist/server.js", "build": "tsc"}), "node dist/server.js", "npm run build && node"),
+        (node({"start": "cross-env NODE_ENV=production node index.js"}), "NODE_ENV=production node index.js", None),
+        (node({"start": "nest start", "start:prod": "node dist/main"}), "node dist/main", '"start:prod"'),
+        (node({"start": "npm run serve", "serve": "node a.js"}), "node a.js", None),
+        (node({"start": "nx serve"}, development=["nx"]), "npm start", "a server for development; .*move nx to dependencies"),
+        (node({"start": "ts-node src/index.ts"}, development=["ts-node"]), "npm start", "move ts-node to dependencies"),
+        (node({"start": "ts-node src/index.ts"}, packages=["ts-node"]), "npm start", None),
+        (node({"start": "tsx --env-file=.env a.ts"}, packages=["tsx"]), "npm start", "without --env-file"),
+        (
+            node(
+                {"start": "pm2 start ecosystem.config.json --no-daemon"},
+                **{"ecosystem.config.json": '{"apps": [{"script": "./src/run.js"}]}'},
+            ),
+            "node src/run.js",
+            "systemd does what pm2 did",
+        ),
+        (node({"start": "next start", "build": "next build"}, ["next"]), "next start -H $HOST -p $PORT", None),
+        (node({"start": "node server.js", "build": "next build"}, ["next"]), "node server.js", None),
+        (node({"build": "nuxt build"}, ["nuxt"]), "node .output/server/index.mjs", None),
+        (node({"build": "vite build"}, ["@sveltejs/kit", "@sveltejs/adapter-node", "vite"]), "node build", None),
+        (node({"build": "astro build", "start": "astro dev"}, ["astro", "@astrojs/node"]), "node dist/server/entry.mjs", None),
+    ],
+)
+def test_what_serves_of_a_node_app(files, command, told):
+    text, found = drafted(files)
+    assert found["processes"]["web"]["command"] == command
+    assert re.search(told, text) if told else "TODO: move" not in text and "for development" not in text
+
+
+@pytest.mark.parametrize(
+    ("files", "route"),
+    [
+        (node({"build": "vite build", "start": "vite"}, development=["vite"]), {"spa": "dist"}),
+        (node({"build": "vite build"}, development=["vite"], **{"vite.config.ts": "build: { outDir: './out/www' }"}), {"spa": "out/www"}),
+        (node({"build": "vite build"}, development=["vite", "@sveltejs/kit", "@sveltejs/adapter-static"]), {"spa": "build"}),
+        (node({"build": "react-scripts build", "start": "react-scripts start"}, ["react-scripts"]), {"spa": "build"}),
+        (node({"build": "docusaurus build", "start": "docusaurus start"}, ["@docusaurus/core"]), {"spa": "build"}),
+        (
+            node({"build": "ng build", "start": "ng serve"}, ["@angular/cli"], **{"angular.json": '{"projects": {"shop": {}}}'}),
+            {"spa": "dist/shop/browser"},
+        ),
+        (node({"build": "next build"}, ["next"], **{"next.config.js": "output: 'export'"}), {"directory": "out"}),
+    ],
+)
+def test_pages_that_nothing_has_to_serve(files, route):
+    _text, found = drafted(files)
+    assert found["processes"] == {} and found["sites"]["app.example.com"]["routes"] == {"/": route}
+
+
+def test_a_framework_that_is_built_for_somebody_s_cloud():
+    text, found = drafted(node({"build": "vite build"}, development=["vite", "@sveltejs/kit", "@sveltejs/adapter-vercel"]))
+    assert found["processes"] == {} and "sites" not in found
+    assert "TODO: web: {command: node build, port: 3000} serves what @sveltejs/adapter-node builds" in text
+
+
+def test_a_svelte_app_learns_its_own_address():
+    _text, found = drafted(node({"build": "vite build"}, ["@sveltejs/kit", "@sveltejs/adapter-node"]))
+    assert found["env"] == {"HOST_HEADER": "x-forwarded-host", "PROTOCOL_HEADER": "x-forwarded-proto"}
+
+
+def test_what_the_generator_of_express_writes():
+    text, _found = drafted(
+        node({"start": "node ./bin/www"}, ["express"], **{"bin/www": "var port = normalizePort(process.env.PORT || '4100');"})
+    )
+    assert "does not ask for $HOST command: node ./bin/www" in text and "port: 4100" in text
+
+
+def test_what_a_migration_runs_has_to_be_there_after_the_build():
+    text, found = drafted(node({"start": "node a.js"}, development=["prisma"], **{"a.js": ""}))
+    assert found["migrate"] == "prisma migrate deploy" and "move prisma to dependencies" in text
+    scripts = {"start": "node a.js", "migration:run": "npm run typeorm -- migration:run", "typeorm": "ts-node ./typeorm.js"}
+    text, found = drafted(node(scripts, development=["ts-node"]))
+    assert found["migrate"] == "npm run migration:run" and "move ts-node to dependencies" in text
+
+
+@pytest.mark.parametrize(
+    ("files", "database", "url"),
+    [
+        ({".env.example": 'DATABASE_URL="file:./data.db?connection_limit=1"\n'}, None, "file:/srv/app/shared/data.db"),
+        ({"schema.prisma": 'datasource db {\n  provider = "sqlite"\n  url = env("DATABASE_URL")\n}'}, None, None),
+        ({".env.example": "DATABASE_URL=sqlite:///./app.db\n"}, None, "sqlite:////srv/app/shared/app.db"),
+        ({".env.example": "DATABASE_URL=sqlite+aiosqlite:///data/app.db\n"}, None, "sqlite+aiosqlite:////srv/app/shared/app.db"),
+        ({".env.example": "DATABASE_URL=postgres://localhost/app\n"}, "postgresql", None),
+        ({"schema.prisma": 'generator client {\n  provider = "x"\n}\ndatasource db {\n  provider = "mysql"\n}'}, "mariadb", None),
+    ],
+)
+def test_a_database_that_is_a_file(files, database, url):
+    _text, found = drafted(node({"start": "node a.js"}, **files))
+    assert found.get("database") == database
+    assert found.get("env", {}).get("DATABASE_URL") == url
+
+
+# --- names of its own ----------------------------------------------------------------------------------------------
+
+
+def test_names_under_a_prefix_and_in_any_example():
+    sample = (
+        "DATABASE_TYPE=postgres\nDATABASE_USERNAME=root\nSHOP_DB_HOST=x\nAPP_PORT=3001\nAUTH_JWT_SECRET=secret\nAPI_DOMAIN=x\nSAQ_REDIS_URL=x\n"
+        'APP_CORS_ORIGINS=["http://a"]\nBACKEND_DOMAIN=http://localhost:1\n'
+    )
+    _text, found = drafted(node({"start": "node a.js"}, ["pg"], **{"env-example-relational": sample}))
+    assert found["env"] == {
+        "APP_CORS_ORIGINS": '["https://app.example.com"]',
+        "BACKEND_DOMAIN": "https://app.example.com",
+        "DATABASE_TYPE": "postgres",
+        "DATABASE_USERNAME": "$DATABASE_USER",
+        "SAQ_REDIS_URL": "$REDIS_CACHE_URL",
+        "SHOP_DB_HOST": "$DATABASE_HOST",
+    }
+    assert found["secrets"] == ["AUTH_JWT_SECRET"]
+    assert found["processes"]["web"]["env"] == {"APP_PORT": "$PORT"}
+
+
+@pytest.mark.parametrize(
+    ("packages", "code", "scheme"),
+    [
+        ("advanced-alchemy\npsycopg", 'get_env("DATABASE_URL", "postgresql+psycopg://app:app@localhost/app")', "postgresql+psycopg"),
+        ("sqlalchemy\nasyncpg", 'url = environ["DATABASE_URL"].replace("postgres://", "postgresql+asyncpg://")', None),
+        ("sqlalchemy\nasyncpg", 'url = environ["DATABASE_URL"]', "postgresql+asyncpg"),
+        ("django\npsycopg", 'url = "postgresql+psycopg://a@b/c"', None),
+    ],
+)
+def test_a_url_with_the_name_of_its_driver(packages, code, scheme):
+    _text, found = drafted({"requirements.txt": packages, "a.py": code})
+    assert found.get("env", {}).get("DATABASE_SCHEME") == scheme
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'envsecret("SHOP_TOKEN", "-")',
+        'get_env("SHOP_TOKEN")',
+        'env_bool("SHOP_TOKEN")',
+        'requireEnv("SHOP_TOKEN")',
+        "env.str('SHOP_TOKEN')",
+    ],
+)
+def test_a_variable_is_asked_for_by_a_helper(code):
+    assert Tree({"a.py": code}).asked() == {"SHOP_TOKEN": "a.py"}
+
+
+def test_variables_are_taken_apart():
+    tree = Tree({"a.js": "const { PORT: port, SHOP_KEY,\n  SHOP_URL = 'x' } = process.env;\nconst { OTHER } = require('x');"})
+    assert set(tree.asked()) == {"PORT", "SHOP_KEY", "SHOP_URL"}
+
+
+def test_what_it_cannot_do_without_is_named_first():
+    text, _found = drafted({"requirements.txt": "flask", "a.py": 'os.environ.get("AAA_ONE")\nos.environ["ZZZ_TWO"]\n'})
+    assert "ZZZ_TWO (a.py), AAA_ONE (a.py)" in text
+
+
+def test_tests_tell_nothing_and_hidden_files_their_versions(tmp_path):
+    for name in ("src/a.test.ts", "test_a.py", "playwright.config.ts", "e2e/a.ts", ".github/a.py", "tests_e2e/a.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("process.env.HIDDEN; app.get('/health')")
+    (tmp_path / ".nvmrc").write_text("24\n")
+    (tmp_path / "package.json").write_text("{}")
+    tree = Tree(read(tmp_path))
+    assert tree.asked() == {} and tree.text(".nvmrc") == "24\n"
+    text, _found = drafted(read(tmp_path))
+    assert 'node: "24" brings that one' in text
+
+
+# --- Python --------------------------------------------------------------------------------------------------------
+
+
+def test_a_procfile_for_a_shell_is_taken_apart():
+    files = {
+        "Procfile": "web: flask db upgrade; flask translate compile; gunicorn shop:app\nworker: rq worker mails\n",
+        "requirements.txt": "flask\ngunicorn\nrq\n",
+    }
+    _text, found = drafted(files)
+    assert (found["build"], found["migrate"]) == (["flask translate compile"], "flask db upgrade")
+    assert found["processes"]["web"]["command"] == "gunicorn shop:app --bind $HOST:$PORT"
+    assert found["processes"]["worker"]["command"] == "rq worker --url $REDIS_QUEUE_URL mails"
+
+
+def test_what_an_image_runs_tells_where_nothing_else_does():
+    files = {
+        "Dockerfile": "FROM x\nCMD poetry run alembic upgrade head && \\\n    poetry run uvicorn --host=0.0.0.0 app.main:app\n",
+        "pyproject.toml": "[tool.poetry]\n",
+        "poetry.lock": None,
+    }
+    text, found = drafted(files)
+    assert found["processes"]["web"]["command"] == "uvicorn --host=$HOST app.main:app --port $PORT"
+    assert found["migrate"] == "alembic upgrade head"
+    assert "TODO: poetry.lock: neither pip nor uv reads it. Put a requirements.txt beside it" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("a && b; c", ["a", "b", "c"]),
+        ("sh -c 'a && b'", ["sh -c 'a && b'"]),
+        ("a || b && c", ["a || b && c"]),
+        ("exec poetry run a -x", ["a -x"]),
+        ("A=1 npx b", ["A=1 b"]),
+    ],
+)
+def test_the_parts_of_a_line(line, parts):
+    assert commands.parts(line) == parts
+
+
+def test_what_django_collects_and_what_people_upload():
+    settings = 'STATIC_ROOT = BASE_DIR / "static"\nMEDIA_ROOT = os.path.join(BASE_DIR, "media")\nSECRET_KEY = os.environ["SECRET_KEY"]\n'
+    settings += 'ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")\nEMAIL = env("EMAIL", "x")\n'
+    _text, found = drafted(django(settings))
+    env = {"ALLOWED_HOSTS": "$ALLOWED_HOSTS", "SECRET_KEY": "$SECRET_KEY"}
+    assert found["build"] == [{"command": "python manage.py collectstatic --noinput", "env": env}]
+    assert found["shared"] == ["media"]
+    assert found["sites"]["app.example.com"]["routes"] == {
+        "/": {"process": "web"},
+        "/static": {"directory": "static", "expires": "30d"},
+        "/media": {"directory": "media"},
+    }
+    _text, found = drafted(django(settings, "django\ngunicorn\nwhitenoise\n"))
+    assert "/static" not in found["sites"]["app.example.com"]["routes"]
+
+
+def test_the_settings_of_production():
+    files = {**django(), "site/settings/production.py": "x = 1", "site/settings/dev.py": 'STATIC_ROOT = BASE_DIR / "s"'}
+    del files["site/settings.py"]
+    _text, found = drafted(files)
+    assert found["env"]["DJANGO_SETTINGS_MODULE"] == "site.settings.production"
+    assert found["build"][0]["env"] == {"DJANGO_SETTINGS_MODULE": "$DJANGO_SETTINGS_MODULE"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("ALLOWED_HOSTS = []\n", "ALLOWED_HOSTS in site/settings.py has to hold the site's name"),
+        ("DEBUG = False\n", "ALLOWED_HOSTS in site.settings has to hold .* site.settings has no SECRET_KEY"),
+        ("ALLOWED_HOSTS = ['*']\n", None),
+        (
+            """DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}""",
+            "'?\"db.sqlite3\"'? of the release",
+        ),
+        ("ALLOWED_HOSTS = ['*']\nDATABASES = {'default': dj_database_url.config()}\n", None),
+    ],
+)
+def test_what_of_django_s_settings_does_not_fit(settings, told):
+    text, _found = drafted(django(settings))
+    assert re.search(told, text) if told else "has to hold" not in text and "of the release" not in text
+
+
+def test_a_django_app_that_takes_a_url_and_has_no_driver():
+    settings = 'ALLOWED_HOSTS = ["*"]\nx = dj_database_url.config(default="sqlite:///" + "db.sqlite3")\n'
+    _text, found = drafted(django(settings, "django\ndj-database-url\n"))
+    assert found["env"]["DATABASE_URL"] == "sqlite:////srv/app/shared/db.sqlite3" and "database" not in found
+    _text, found = drafted(django(settings, "django\ndj-database-url\npsycopg[binary]\n"))
+    assert "DATABASE_URL" not in found["env"] and found["database"] == "postgresql"
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (django("INSTALLED_APPS = ['huey.contrib.djhuey']", "django\nhuey\n"), "python manage.py run_huey"),
+        (django("INSTALLED_APPS = ['django_q']", "django\ndjango-q2\n"), "python manage.py qcluster"),
+        ({"requirements.txt": "huey", "shop/tasks.py": "queue = RedisHuey()\n"}, "huey_consumer shop.tasks.queue"),
+        ({"requirements.txt": "dramatiq", "tasks.py": "@dramatiq.actor\ndef a(): pass\n"}, "dramatiq tasks"),
+        ({"requirements.txt": "arq", "worker.py": "class WorkerSettings:\n"}, "arq worker.WorkerSettings"),
+        ({"requirements.txt": "taskiq", "tkq.py": "broker = ListQueueBroker(url)\n"}, "taskiq worker tkq:broker"),
+    ],
+)
+def test_workers_of_other_queues(files, command):
+    assert drafted(files)[1]["processes"]["worker"]["command"] == command
+
+
+def test_a_factory_of_an_asgi_app_in_a_package_further_below():
+    files = {
+        "pyproject.toml": '[project]\nname = "a"\ndependencies = ["litestar", "granian"]\n[build-system]\n',
+        "manage.py": "from app.cli import main\n",
+        "src/py/app/__init__.py": "",
+        "src/py/app/asgi.py": "def create_app():\n",
+    }
+    text, found = drafted(files)
+    assert found["processes"]["web"]["command"] == "granian --interface asgi --host $HOST --port $PORT app.asgi:create_app --factory"
+    assert "its package lies in src/py" in text and "migrate" not in found
+
+
+def test_what_is_compiled_names_its_debian_packages():
+    _text, found = drafted(django(requirements="django\nuwsgi\nmysqlclient\n"))
+    assert found["packages"] == ["build-essential", "python3-dev", "pkg-config", "default-libmysqlclient-dev"]
+
+
+def test_a_word_that_is_no_route_is_told_so():
+    text, _found = drafted(django('PING = "/ping/"\n'))
+    assert "TODO: whether it is one that is answered" in text

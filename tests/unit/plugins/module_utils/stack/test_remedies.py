@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("  hint: the current Python version (3.11.2) does not satisfy Python>=3.12", 'python: "3.14"'),
+        ('You are using Node.js 18.20.4. For Next.js, Node.js version ">=20.9.0" is required.', 'node: "22"'),
+        ("You are using Node.js 18.20.4. Vite requires Node.js version 20.19+ or 22.12+.", 'node: "22"'),
+        ("SyntaxError: The requested module 'node:util' does not provide an export named 'styleText'", 'node: "22"'),
+        (
+            "npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync.",
+            "another npm has written",
+        ),
+        ("      error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "build-essential"),
+        ("      Error: pg_config executable not found.", "libpq-dev"),
+        ("Error: Cannot find module 'ts-node/register'", "ts-node is not in the release"),
+        ("2026-11-29T20:00:00+0000 a npm[7]: sh: 1: tsx: not found", "tsx is no program"),
+        (
+            "2026-11-29T20:00:00+0000 a systemd[7]: shop-web@8000.service: Failed to locate executable gunicorn: No such file",
+            "gunicorn is no program",
+        ),
+        ("ModuleNotFoundError: No module named 'pkg_resources'", "pkg_resources is not installed"),
+        ("OSError: [Errno 30] Read-only file system: 'logs'", "name the folder in shared"),
+        ("Error: EACCES: permission denied, mkdir '/srv/shop/releases/3f9a/uploads'", "below /srv/shop/shared"),
+        ("django.db.utils.OperationalError: attempt to write a readonly database", "below /srv/shop/shared"),
+        ("Invalid HTTP_HOST header: 'shop.example.com'. You may need to add", "ALLOWED_HOSTS"),
+        ("KeyError: 'SHOP_TOKEN'", "it asks for the variable SHOP_TOKEN: give it in env"),
+        ("Error: getaddrinfo ENOTFOUND postgres", "it looks for postgres"),
+        ("node: .env: not found", "a release has no .env"),
+        ("Error: connect ECONNREFUSED 127.0.0.1:6379", "REDIS_QUEUE_URL"),
+        ("KeyError: 'name'", ""),
+        ("GET /page not found", ""),
+        ("Permission denied: '/etc/shadow'", ""),
+        ("", ""),
+    ],
+)
+def test_last_words_are_answered_with_what_helps(said, told):
+    found = remedies.remedy("shop", ["Traceback", said])
+    assert told in found if told else found == ""
+
+
+def test_in_a_build_something_else_helps():
+    assert "build: [{command: …, env: {SHOP_TOKEN: $SHOP_TOKEN}}]" in remedies.remedy("shop", ["KeyError: 'SHOP_TOKEN'"], is_build=True)
+    assert "package.json has to name it" in remedies.remedy("shop", ["Error: Cannot find module 'vite'"], is_build=True)
+
+
+def test_every_answer_of_a_build_is_one_to_the_same_words():
+    assert set(remedies.OF_A_BUILD) <= set(remedies.REMEDIES)

@@ -58,6 +58,7 @@ REMEDIES = {
     "or $HOME": (
         r"EROFS",
         r"Read-only file system",
+        r"ENOENT: no such file or directory, mkdir '",  # what Node says of that, asked to make the folders above, too
         r"readonly database",
         r"unable to open database file",
         rf"(?:EACCES: permission|Permission) denied.*{RELEASE}",

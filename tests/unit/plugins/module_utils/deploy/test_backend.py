@@ -1022,6 +1022,20 @@ def test_the_report_says_what_may_help(status, words, told):
     assert "Last lines of shop-web@8001.service: the same as those of shop-web@8000.service." in lines
 
 
+def test_two_instances_that_answer_alike_are_told_once():
+    described = _todo(wanted="def")[0]
+    page = "<html>" + "very long " * 50
+    probes = [
+        {"name": f"shop-web@{port}.service", "target": f"http://127.0.0.1:{port}/", "status": 503, "attempts": 9, "reasons": [f"no answer on {port}"],
+         "body": page}
+        for port in (8002, 8003)
+    ]  # fmt: skip
+    lines = deploy_steps.report(described, deploy_steps.retreat(described, [], False, probes), probes)
+    assert "shop-web@8003.service: the same as shop-web@8002.service." in lines
+    (body,) = [line for line in lines if "very long" in line]
+    assert body.startswith("  body: <html>very long") and len(body) < 200
+
+
 # Recorded from a Celery worker that lacks a package, the long lines cut short.
 CRASHED = """\
 2026-11-29T04:06:11+0000 apps-1 systemd[1]: Starting cfp-worker@1.service - cfp: worker 1...

@@ -28,6 +28,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ),
         ("ModuleNotFoundError: No module named 'pkg_resources'", "pkg_resources is not installed"),
         ("OSError: [Errno 30] Read-only file system: 'logs'", "name the folder in shared"),
+        ("ERROR [ExceptionHandler] Error: ENOENT: no such file or directory, mkdir './files'", "name the folder in shared"),
         ("Error: EACCES: permission denied, mkdir '/srv/shop/releases/3f9a/uploads'", "below /srv/shop/shared"),
         ("django.db.utils.OperationalError: attempt to write a readonly database", "below /srv/shop/shared"),
         ("Invalid HTTP_HOST header: 'shop.example.com'. You may need to add", "ALLOWED_HOSTS"),

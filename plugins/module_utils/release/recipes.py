@@ -123,6 +123,12 @@ for folder in "$@"; do
 done
 """
 
+# Before the first migration there is no process yet that would make them.
+MAKE_SHARED = """\
+[ $# -eq 0 ] || mkdir -p -- "$@"
+set --
+"""
+
 # What holds the path of the environment that this one is a copy of gets a file of its own with the new one.
 RELOCATE = """
 grep --recursive --files-with-matches --null --binary-files=without-match --fixed-strings -- "$1" .venv/bin .venv/pyvenv.cfg |
@@ -347,9 +353,10 @@ def node_steps(names, above=()):
     if "package.json" not in names:
         return [], []
     install, remove = "install the packages", "remove the build's packages"
-    is_npm = bool({"package-lock.json", "npm-shrinkwrap.json"} & {*names, *above})  # npm finds by itself that it is in a workspace
+    locked = False
     for place in (names, above):
         if {"package-lock.json", "npm-shrinkwrap.json"} & set(place):
+            locked = True  # npm finds by itself that a folder is part of a workspace
             break
         if "pnpm-lock.yaml" in place:
             before = [Step(install, f"{PNPM}pnpm install --frozen-lockfile --prod=false")]
@@ -358,8 +365,8 @@ def node_steps(names, above=()):
         if "yarn.lock" in place:
             production = f"{YARN} install --frozen-lockfile --production=true --ignore-scripts --non-interactive"
             return [Step(install, YARN_INSTALL)], [Step(remove, f"{YARN_TOP}\n{production}")]
-        for name in ("bun.lock", "bun.lockb", "deno.lock"):
-            if name in place and not is_npm:
-                raise ReleaseError(f"{name}: npm does not read it. Put a package-lock.json beside it: npm install --package-lock-only.")
-    command = f"npm {'ci' if is_npm else 'install'} --include=dev --no-audit --no-fund"
+    for name in () if locked else ("bun.lock", "bun.lockb", "deno.lock"):
+        if name in {*names, *above}:
+            raise ReleaseError(f"{name}: npm does not read it. Put a package-lock.json beside it: npm install --package-lock-only.")
+    command = f"npm {'ci' if locked else 'install'} --include=dev --no-audit --no-fund"
     return [Step(install, command)], [Step(remove, "npm prune --omit=dev --no-audit --no-fund")]

@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of Node's frameworks serves, what is only pages, and what a build takes away."""
+
+from __future__ import annotations
+
+import re
+
+from . import commands
+from .data import OWN_ADDRESS
+from .page import Said, Todo, short
+
+# What listens where $HOST and $PORT say without being told in the app's own code.
+LISTENERS = {"nuxt", "@sveltejs/adapter-node", "@astrojs/node", "@remix-run/serve", "@react-router/serve"}
+# Node's frameworks that serve their pages themselves, and what a build leaves to be run.
+SERVERS = {
+    "next": "next start -H $HOST -p $PORT",
+    "nuxt": "node .output/server/index.mjs",
+    "@sveltejs/adapter-node": "node build",
+    "@astrojs/node": "node dist/server/entry.mjs",
+}
+SERVING_SCRIPTS = ("start:prod", "start:production", "serve:prod", "prod", "production", "start")
+EXPORTED = re.compile(r"""\boutput\s*:\s*["']export["']""")
+OUT_FOLDER = re.compile(r"""\boutDir\s*:\s*["'](?:\./)?([\w-]+(?:/[\w-]+)*)/?["']""")
+# What builds pages alone, and where they are then.
+PAGES = (
+    ("@sveltejs/adapter-static", "build"),
+    ("@docusaurus/core", "build"),
+    ("gatsby", "public"),
+    ("@11ty/eleventy", "_site"),
+    ("astro", "dist"),
+    ("vite", "dist"),
+    ("react-scripts", "build"),
+    ("@angular/cli", "dist"),
+    ("@vue/cli-service", "dist"),
+)
+
+
+class Node:
+    """That part of a guess; see guess.py."""
+
+    def _gone(self, command):
+        """What a command runs that is no longer there after the build."""
+        if self.runtime != "node":
+            return ""
+        called = commands.words(command, self.tree.scripts())
+        gone = sorted({commands.PROGRAMS.get(word, word) for word in called} & self.tree.for_development())
+        told = f"; TODO: move {' and '.join(gone)} to dependencies, what is for development is gone after the build" if gone else ""
+        if any(word.startswith("--env-file") for word in called):
+            told += "; TODO: without --env-file, a release has no such file and its variables already"
+        return told
+
+    def _script(self, key, command):
+        return command if re.fullmatch(r"node [\w./-]+", command) else f"npm run {key}"
+
+    def _node(self):
+        if self._static():
+            return {}
+        scripts, found = self.tree.scripts(), {}
+        web = self._framework() or self._started(scripts) or self._main(scripts)
+        if web:
+            found["web"] = web
+        for key in ("worker", "queue"):
+            if key in scripts:
+                found[key] = Said({"command": Said(self._script(key, scripts[key]), f'guessed from the script "{key}" of package.json')})
+        return found
+
+    def _framework(self):
+        """A framework that serves its own pages, unless the app has a server of its own."""
+        name = next((name for name in SERVERS if name in self.packages), None)
+        start = self.tree.scripts().get("start", "")
+        if "@sveltejs/kit" in self.packages and name is None:
+            return Todo(
+                "web: {command: node build, port: 3000} serves what @sveltejs/adapter-node builds; the app's svelte.config.js names another "
+                "adapter, and nothing here runs what that one makes"
+            )
+        if name is None or (re.search(r"\bnode (?!\.output|build|\.?/?dist/server/entry)", start) and name != "nuxt"):
+            return None
+        if name == "@sveltejs/adapter-node":
+            # It compares a form's origin with its own address, which it knows of these headers alone.
+            for variable, header in (("HOST_HEADER", "x-forwarded-host"), ("PROTOCOL_HEADER", "x-forwarded-proto")):
+                self.env.setdefault(variable, Said(header, f"where {name} learns its own address from"))
+        return self._web(SERVERS[name], f"guessed from {name} in package.json")
+
+    def _started(self, scripts):
+        """The script that serves, without what the build has done and what a process manager would do."""
+        names = [name for name in SERVING_SCRIPTS if name in scripts]
+        serving = [name for name in names if not commands.DEVELOPMENT.search(commands.composed(commands.resolved(name, scripts))[0])]
+        if not names:
+            return None
+        name = next(iter(serving or names))
+        line = commands.resolved(name, scripts)
+        command, before = commands.composed(line)
+        self._keep(before)
+        told = f'the script "{name}" of package.json: {short(scripts[name])}'
+        managed = commands.PROCESS_MANAGER.match(command)
+        if managed:
+            script = self._managed(managed[1])
+            command = f"node {script}" if script else command
+            told += "; systemd does what pm2 did"
+        command, notes = self._command(command, is_web=True)
+        if not re.match(r"(\S+=\S+ )*node ", command):
+            command, notes = ("npm start" if name == "start" else f"npm run {name}"), []
+        if not serving:
+            notes.append("TODO: it is a server for development; name what serves what the build made")
+        return self._web(command, "; ".join([f"guessed from {told}", *notes]) + self._gone(command) + self._listens())
+
+    def _managed(self, file):
+        """What a file of pm2's says that runs; a program is its own."""
+        file = file.removeprefix("./")
+        if re.search(r"\.(config\.c?js|json)$", file):
+            match = re.search(r"[\"']?\bscript[\"']?\s*:\s*[\"']([\w./-]+)[\"']", self.tree.text(file))
+            return match[1].removeprefix("./") if match else None
+        return file if re.search(r"\.[cm]?js$", file) else None
+
+    def _main(self, scripts):
+        main = self.tree.table("package.json").get("main")
+        names = [main] if isinstance(main, str) else []
+        file = self.tree.has(*names, "server.js", "index.js", "app.js", "src/server.js", "src/index.js")
+        if not file or file not in self.tree.code or scripts.get("start"):
+            return None
+        return self._web(f"node {file}", f"guessed from {file}, package.json has no script start{self._listens()}")
+
+    def _listens(self):
+        if LISTENERS & set(self.packages):
+            return ""
+        asked = {*self.asked, *(match[1] for name in self.asked if (match := OWN_ADDRESS.fullmatch(name)))}
+        missing = [f"${name}" for name in ("HOST", "PORT") if name not in asked]
+        return f"; TODO: it has to listen on $HOST:$PORT, and does not ask for {' and '.join(missing)}" if missing else ""
+
+    def _static(self):
+        """The folder of pages that nginx serves by itself, how, and what says so; nothing for an app that runs."""
+        if self.runtime == "command":
+            page = self._pages()
+            return page and (page.rpartition("/")[0] or ".", "directory", page)
+        scripts = self.tree.scripts() if self.runtime == "node" else {}
+        serves = any(name in scripts and not commands.DEVELOPMENT.search(scripts[name]) for name in SERVING_SCRIPTS)
+        if serves or "build" not in scripts:
+            return None
+        packages, kind = set(self.packages), "spa"
+        exported = "next" in packages and self.tree.first(EXPORTED)[0]
+        if exported:
+            return "out", "directory", f"output: export in {exported}"
+        if packages & {*SERVERS, "@sveltejs/kit", "@nestjs/core"} and "@sveltejs/adapter-static" not in packages:
+            return None
+        for tool, folder in PAGES:
+            if tool in packages:
+                if tool == "vite":
+                    folder = next((match[1] for _file, match in self.tree.search(OUT_FOLDER)), folder)
+                if tool == "@angular/cli":
+                    projects = self.tree.table("angular.json").get("projects")
+                    folder = f"dist/{next(iter(projects))}/browser" if isinstance(projects, dict) and projects else folder
+                return folder, kind, f"{tool} in package.json"
+        return None

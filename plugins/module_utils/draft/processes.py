@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs: a Procfile's lines, an image's command, where a process listens and how it says that it is well."""
+
+from __future__ import annotations
+
+import re
+
+from ..deploy.unit_commands import exec_words
+from ..stack.refusal import DeclarationError
+from ..stack.services import RESERVED_PORTS
+from . import commands
+from .data import OWN_ADDRESS
+from .page import Said, Todo, short
+
+IMAGE_FILES = ("Dockerfile", "Containerfile")
+HEALTH = re.compile(r"""["'`](?:[A-Z]+ )?(/?(?:[a-z0-9]+/){0,2}_?(?:healthz?|health-?check|livez?|liveness|ping|up)/?)\$?["'`]""")
+READY = re.compile(r"""["'`](?:[A-Z]+ )?(/?(?:[a-z0-9]+/){0,2}_?(?:readyz?|readiness|health/ready)/?)\$?["'`]""")
+DEFAULT_PORT = re.compile(r"\bPORT\b[\"')\]]*\s*(?:\?\?|\|\||,|:-)\s*[\"']?(\d{4,5})\b")
+PROCESS_PORTS = {"python": 8000, "node": 3000, "container": 8000, "command": 8000}
+# How a route is told from a text that merely looks like one.
+ROUTED = re.compile(r"""(?:\.(?:get|route|all|add_url_rule|add_api_route|add_get)\(\s*["'`]|["'`]GET )$""")
+JINJA = re.compile(r"\{[{%#]")
+EVERY_ADDRESS = re.compile(r"(?<![\d.])0\.0\.0\.0(?![\d.])")
+
+
+class Processes:
+    """That part of a guess; see guess.py."""
+
+    def _volumes(self):
+        if self.runtime != "container":
+            return {}
+        text = self.tree.text(self.tree.has(*IMAGE_FILES))
+        places = re.findall(r"(/[\w./@-]+)", " ".join(re.findall(r"^VOLUME +(.*)$", text, re.MULTILINE | re.IGNORECASE)))
+        volumes = {re.sub(r"[^A-Za-z0-9_]+", "-", place.strip("/")): place.rstrip("/") for place in places if place.strip("/")}
+        return {"volumes": Said(volumes, "guessed from VOLUME")} if volumes else {}
+
+    def _processes(self, procfile):
+        if self.runtime == "container":
+            return {"web": self._container()}
+        if procfile:
+            return self._of_procfile(procfile)
+        found = {"python": self._python, "node": self._node}.get(self.runtime, dict)()
+        if "web" not in found and self.runtime in ("python", "node") and not self._static():
+            found = {**self._of_image(), **found}
+        if not found and not self._static():
+            below = sorted(
+                {name.rpartition("/")[0] for name in self.tree.files if re.fullmatch(r"[\w./-]+/(pyproject\.toml|package\.json)", name)}
+            )
+            if below:
+                self.todo.append(
+                    f"the app may be in one of these folders, source: {{path: …, directory: {below[0]}}}: {', '.join(below[:8])}"
+                )
+            return {"web": Todo("web: {command: …, port: 8000}, a command that listens on $HOST:$PORT; nothing in the source says which")}
+        return found
+
+    def _of_image(self):
+        """What an image of the app would run, where nothing else says what serves."""
+        file = self.tree.has(*IMAGE_FILES)
+        line = commands.of_image(self.tree.text(file)) if file else ""
+        if not line or JINJA.search(line):
+            return {}
+        serving, before = commands.composed(line)
+        self._keep(before)
+        command, notes = self._command(serving, is_web=True)
+        return {"web": self._web(command, "; ".join([f"guessed from what the image of {file} runs: {short(line)}", *notes]))}
+
+    def _keep(self, before):
+        for part, lines in before.items():
+            self.before[part] += lines
+
+    def _of_procfile(self, procfile):
+        found = {}
+        for kind, line in procfile.items():
+            if kind == "release":
+                continue
+            name = re.sub(r"[^a-z0-9-]", "-", kind.lower())[:25].strip("-")
+            if not re.match("[a-z]", name) or JINJA.search(line):
+                self.todo.append(f"the line {kind} of Procfile cannot be declared as it is: {short(line)}")
+                continue
+            serving, before = commands.composed(line)
+            self._keep(before)
+            command, notes = self._command(serving, is_web=name == "web")
+            notes += ["what stood before it is in build and migrate"] if any(before.values()) else []
+            if commands.DEVELOPMENT.search(command):
+                notes.append("TODO: it is a server for development")
+            why = "; ".join([f"guessed from the line {kind} of Procfile", *notes]) + self._gone(command)
+            if name == "web":
+                found[name] = self._web(command, why)
+                continue
+            found[name] = self._worker(command, why)
+        return found
+
+    def _worker(self, command, why):
+        if re.search(r"\bcelery\b.*\bbeat\b", command):
+            return Said({"command": Said(command, why), "singleton": Said(True, "it runs once, for it tells the time")})
+        if re.search(r"\bcelery\b.*\bworker\b", command):
+            return Said({"command": Said(command, why), "kind": Said("celery", "guessed from the command")})
+        return Said({"command": Said(command, why)})
+
+    def _command(self, line, is_web=False):
+        """A command of a shell as it is declared, and what was changed of it."""
+        command, notes = commands.bare(line), []
+        if re.match(r"rq worker\b", command) and not re.search(r"\s(-u|--url|-c|--config)\b", command):
+            command = command.replace("rq worker", "rq worker --url $REDIS_QUEUE_URL", 1)
+            notes.append("told which Redis")
+        if EVERY_ADDRESS.search(command):
+            command = EVERY_ADDRESS.sub("$HOST", command)
+            notes.append("$HOST for 0.0.0.0")
+        if "${PORT:-" in command:
+            command = re.sub(r"\$\{PORT:-\d+\}", "$PORT", command)
+            notes.append("$PORT without its default")
+        if is_web and re.match(r"(\S+=\S+ )*gunicorn\b", command) and not re.search(r"(--bind|-b)\b", command):
+            command += " --bind $HOST:$PORT"
+            notes.append("told where to listen")
+        if is_web and re.match(r"(\S+=\S+ )*uvicorn\b", command):
+            for option, variable in (("--host", "$HOST"), ("--port", "$PORT")):
+                if option not in command:
+                    command += f" {option} {variable}"
+                    notes.append(f"with {option}")
+        if re.search(r"(--bind|-b)[ =]:\$PORT", command):
+            command = re.sub(r"((?:--bind|-b)[ =]):\$PORT", r"\1$HOST:$PORT", command)
+            notes.append("$HOST told")
+        if re.search(r"\bcelery\b.*\bworker\b", command) and not re.search(r"(-c|--concurrency)\b", command):
+            command += " -c $CELERY_CONCURRENCY"
+            notes.append("with the plan's concurrency")
+        try:
+            exec_words(command)
+        except DeclarationError:
+            if "'" in command:
+                command = command.replace("'", '"')
+                notes.append("TODO: the quotes were changed, look at it")
+            command = f"sh -c '{command}'"
+            notes.append("a shell runs it, for it is written for one")
+        return command, notes
+
+    def _web(self, command, why, port=None):
+        own = {name: f"${match[1]}" for name in sorted(self.asked) if (match := OWN_ADDRESS.fullmatch(name)) and name not in command}
+        told = {"env": Said(own, "where it listens, under names of its own")} if own else {}
+        return Said({"command": Said(command, why), "port": port or self._port(), **told, **self._checks()})
+
+    def _port(self):
+        file, match = self.tree.first(DEFAULT_PORT)
+        if match and 1024 <= int(match[1]) <= 65000 and int(match[1]) not in RESERVED_PORTS:
+            return Said(int(match[1]), f"guessed from {file}; twice its instances are its own, from here on")
+        return Said(PROCESS_PORTS[self.runtime], "nothing says which; TODO: another one where another app has it")
+
+    def _checks(self):
+        """Where the process says that it lives, and that it can work."""
+        file, path = self._answer(HEALTH)
+        found = {"health": Said({"path": path}, f"guessed from {file}")}
+        if not path:
+            found = {
+                "health": Said({"path": "/"}, "nothing in the source looks like a health check; TODO: a path that answers 200 at once")
+            }
+        file, path = self._answer(READY)
+        if path:
+            found["readiness"] = Said({"path": path}, f"guessed from {file}; TODO: json: {{status: …}}, what it says when all is well")
+        return found
+
+    def _answer(self, pattern):
+        found = [
+            (file, match)
+            for file, match in self.tree.search(pattern)
+            if match[1].startswith("/") or (file.endswith("urls.py") and "path(" in self.tree.text(file))
+        ]
+        routed = [(file, match) for file, match in found if ROUTED.search(match.string[: match.start(1)]) or file.endswith("urls.py")]
+        file, match = next(iter(routed or found), (None, None))
+        if not match:
+            return None, None
+        return file if routed else f"{file}; TODO: whether it is one that is answered", "/" + match[1].lstrip("/")
+
+    def _container(self):
+        file = self.tree.has(*IMAGE_FILES)
+        text = self.tree.text(file)
+        exposed = re.search(r"^EXPOSE +(\d+)", text, re.MULTILINE | re.IGNORECASE)
+        started = re.findall(r"^(?:CMD|ENTRYPOINT) +(.*)$", text, re.MULTILINE | re.IGNORECASE)
+        number = int(exposed[1]) if exposed else 8000
+        why = f"guessed from EXPOSE of {file}" if exposed else f"{file} exposes no port; TODO: where it listens"
+        if not 1024 <= number <= 65000 or number in RESERVED_PORTS:
+            number, why = 8000, f"{file} exposes {number}, which no app may have"
+        web = {"port": Said(number, why), **self._checks()}
+        runs = f"the image runs {short(started[-1])}" if started else "the image says what runs"
+        web["command?"] = Todo(f"{runs}; it has to listen on $HOST:$PORT, else give a command or env: {{…: $PORT}} here")
+        return Said(web)

@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of Python's frameworks serves, and what works in the background."""
+
+from __future__ import annotations
+
+import re
+
+from .page import Said, short
+
+ASGI_FRAMEWORKS = {"fastapi", "starlette", "litestar", "quart"}
+ASGI = re.compile(r"^(\w+)(?:: *\w+)? *= *(FastAPI|Starlette|Litestar|Quart)\(", re.MULTILINE)
+WSGI = re.compile(r"^(\w+)(?:: *\w+)? *= *(Flask|Bottle|falcon\.App)\(", re.MULTILINE)
+FACTORY = re.compile(r"^def (create_app|make_app)\(", re.MULTILINE)
+CALLABLE = re.compile(r"^def (\w+)\(environ, *start_response\)", re.MULTILINE)
+FACTORY_MODULES = re.compile(r"(.*/)?asgi\.py")
+# Workers of other queues: what makes one of a module, the packages it is of, and its command.
+WORKERS = (
+    (re.compile(r"^(\w+)(?:: *\w+)? *= *\w*Huey\(", re.MULTILINE), {"huey"}, "huey_consumer {module}.{name}"),
+    (re.compile(r"^@(dramatiq)\.actor", re.MULTILINE), {"dramatiq"}, "dramatiq {module}"),
+    (re.compile(r"^class (WorkerSettings)\b", re.MULTILINE), {"arq"}, "arq {module}.{name}"),
+    (
+        re.compile(r"^(\w+)(?:: *\w+)? *= *\w*(?:Redis|Stream|List|PubSub|Aio\w*)\w*Broker\(", re.MULTILINE),
+        {"taskiq"},
+        "taskiq worker {module}:{name}",
+    ),
+)
+# The same as commands of Django, each by the package that brings it, with a word that stands in the settings.
+DJANGO_WORKERS = (
+    ({"huey"}, "djhuey", "run_huey"),
+    ({"django-dramatiq"}, "django_dramatiq", "rundramatiq"),
+    ({"django-q", "django-q2"}, "django_q", "qcluster"),
+    ({"django-rq"}, "django_rq", "rqworker default"),
+    ({"django-tasks", "django-tasks-db"}, "django_tasks", "db_worker"),
+)
+CELERY = re.compile(r"^(\w+)(?:: *\w+)? *= *Celery\(", re.MULTILINE)
+BEAT = re.compile(r"beat_schedule|CELERY_BEAT_SCHEDULE|django_celery_beat|add_periodic_task")
+MAIN = re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)
+
+
+def dotted(file, files=()):
+    """A Python file as the name of its module; among other ``files``, as that of the package it is in."""
+    name, top = re.sub(r"(/__init__)?\.py$", "", file), _top(file, files)
+    return name.removeprefix(f"{top}/" if top else "src/").replace("/", ".")
+
+
+def _top(file, files):
+    """The folder from which a module of a package is imported, where it is not the top of the source or src."""
+    folder = file.rpartition("/")[0]
+    if f"{folder}/__init__.py" not in files:
+        return ""
+    while f"{folder}/__init__.py" in files:
+        folder = folder.rpartition("/")[0]
+    return folder
+
+
+class Python:
+    """That part of a guess; see guess.py."""
+
+    def _python(self):
+        web = self._django() or self._python_web()
+        return {**({"web": web} if web else {}), **self._celery(), **self._rq(), **self._other_workers(), **self._beating()}
+
+    def _server(self, names, missing):
+        """The first server of some that the app requires; else the first of all, with a TODO."""
+        found = next((name for name in names if name in self.packages), None)
+        if found:
+            return found, f", {found} in {self.packages[found][1]}"
+        if names[0] == "uvicorn" and "standard" in self.packages.get("fastapi", ("", ""))[0]:
+            return "uvicorn", f", fastapi[standard] in {self.packages['fastapi'][1]}"
+        return names[0], f"; TODO: add {missing} to its requirements"
+
+    def _python_web(self):
+        file, match = self.tree.first(ASGI)
+        if match:
+            server, why = self._server(("uvicorn", "hypercorn", "granian", "daphne"), "uvicorn")
+            return self._web(
+                self._serve(server, f"{dotted(file, self.tree.files)}:{match[1]}"),
+                f"guessed from {match[2]}() in {file}{why}{self._below(file)}",
+            )
+        for pattern, words in ((WSGI, "{}"), (CALLABLE, "{}"), (FACTORY, "{}()")):
+            file, match = self.tree.first(pattern)
+            if match and pattern is FACTORY and (FACTORY_MODULES.fullmatch(file) or ASGI_FRAMEWORKS & set(self.packages)):
+                server, why = self._server(("uvicorn", "hypercorn", "granian"), "uvicorn")
+                command = self._serve(server, f"{dotted(file, self.tree.files)}:{match[1]}{'()' if server == 'hypercorn' else ''}")
+                command += {"uvicorn": " --factory", "granian": " --factory"}.get(server, "")
+                return self._web(command, f"guessed from {match[1]} in {file}{why}{self._below(file)}")
+            if match:
+                server, why = self._server(("gunicorn", "waitress", "uwsgi"), "gunicorn")
+                target = f"{dotted(file)}:{words.format(match[1])}"
+                return self._web(self._serve(server, target), f"guessed from {match[1]} in {file}{why}")
+        return None
+
+    def _below(self, file):
+        """Where Python does not find a module by its path, because its package begins further below."""
+        top = _top(file, self.tree.files)
+        return f"; TODO: its package lies in {top}, where it is found once installed or in PYTHONPATH" if top not in ("", "src") else ""
+
+    def _other_workers(self):
+        packages = set(self.packages)
+        settings = "".join(self._settings().values())
+        for wanted, word, command in DJANGO_WORKERS:
+            if self.is_django and wanted & packages and word in settings and "rqworker" not in command:
+                return {"worker": Said({"command": Said(f"python manage.py {command}", f"guessed from {word} in the settings")})}
+        for pattern, wanted, command in WORKERS:
+            file, match = self.tree.first(pattern)
+            if match and wanted & packages:
+                told = command.format(module=dotted(file), name=match[1])
+                return {"worker": Said({"command": Said(told, f"guessed from {short(match[0])} in {file}")})}
+        return {}
+
+    @staticmethod
+    def _serve(server, target):
+        target = f"'{target}'" if "(" in target else target
+        return {
+            "uvicorn": f"uvicorn {target} --host $HOST --port $PORT",
+            "hypercorn": f"hypercorn {target} --bind $HOST:$PORT",
+            "granian": f"granian --interface asgi --host $HOST --port $PORT {target}",
+            "daphne": f"daphne -b $HOST -p $PORT {target}",
+            "gunicorn": f"gunicorn --bind $HOST:$PORT {target}",
+            "waitress": f"waitress-serve --host=$HOST --port=$PORT {target}",
+            "uwsgi": f"uwsgi --http-socket $HOST:$PORT --master --die-on-term --module {target}",
+        }[server]
+
+    def _celery(self):
+        file, match = self.tree.first(CELERY)
+        if not match or "celery" not in self.packages:
+            return {}
+        module = dotted(file)
+        target = module.removesuffix(".celery") if match[1] in ("app", "celery") else f"{module}:{match[1]}"
+        why = f"guessed from Celery() in {file}"
+        worker = {
+            "command": Said(f"celery -A {target} worker -c $CELERY_CONCURRENCY", why),
+            "kind": Said("celery", "the plan decides how many"),
+        }
+        found = {"worker": Said(worker)}
+        where, beat = self.tree.first(BEAT)
+        if beat:
+            why = f"guessed from {beat[0]} in {where}"
+            found["beat"] = Said(
+                {"command": Said(f"celery -A {target} beat", why), "singleton": Said(True, "it runs once, for it tells the time")}
+            )
+        return found
+
+    def _rq(self):
+        if not {"rq", "django-rq"} & set(self.packages):
+            return {}
+        command = (
+            "python manage.py rqworker"
+            if "django-rq" in self.packages and self.tree.has("manage.py")
+            else "rq worker --url $REDIS_QUEUE_URL"
+        )
+        return {"worker": Said({"command": Said(command, "guessed from rq in the requirements; TODO: which queues")})}
+
+    def _beating(self):
+        """Programs of their own that give a sign of life where HEARTBEAT_FILE tells them to."""
+        if "HEARTBEAT_FILE" not in self.asked:
+            return {}
+        found = {}
+        for file, _match in self.tree.search(MAIN):
+            name = dotted(file).rpartition(".")[2].replace("_", "-").lower()
+            if (
+                file.endswith(".py")
+                and re.search("heartbeat", self.tree.text(file), re.IGNORECASE)
+                and re.fullmatch("[a-z][a-z0-9-]{0,24}", name)
+            ):
+                beat = Said({"file": f"{name}.heartbeat", "max_age": 180}, f"guessed from HEARTBEAT_FILE in {self.asked['HEARTBEAT_FILE']}")
+                command = Said(f"python -m {dotted(file)}", f"guessed from __main__ and heartbeat in {file}")
+                found[name] = Said({"command": command, "heartbeat": beat})
+        return found

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from images import Images
 from plays import ROOT, changes, play
+from test_applications import declared
 
 PAGE = (ROOT / "docs/first-app.md").read_text()
 # Language, file and text of each block.
@@ -41,6 +42,8 @@ def deployed(host, tmp_path_factory):
         apps.update(yaml.safe_load(text)["mainstay_apps"])
     for app in apps.values():
         app["source"] = {kind: str(folder / place.removeprefix("../")) for kind, place in app["source"].items()}
+    # Those that are here already, for what nobody declares and other hosts reach is refused.
+    apps.update({name: app for name, app in declared().items() if host.file(f"/srv/{name}").exists})
     variables = {"mainstay_apps": apps}
     first = play("playbooks/site.yml", variables=variables)
     assert first.returncode == 0, first.stdout[-6000:]

@@ -124,7 +124,7 @@ def test_an_app_is_no_administrator_of_its_redis(mole, name):
 
 def test_an_app_sees_who_else_of_it_uses_its_redis(mole):
     """RQ's workers begin with that, and do not start without it."""
-    assert "user=mole" in mole.does(REDIS.format(port=0, login=True, words=["CLIENT", "LIST"]))["result"]
+    assert "addr=127.0.0.1:" in mole.does(REDIS.format(port=0, login=True, words=["CLIENT", "LIST"]))["result"]
 
 
 def test_an_app_reaches_no_redis_of_another(host, mole, shop):

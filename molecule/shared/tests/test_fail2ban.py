@@ -113,7 +113,7 @@ def test_the_control_node_is_never_banned(host):
     def fail(_turn):
         return subprocess.run(command.split(), capture_output=True, text=True, timeout=90, check=False).stderr
 
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(4) as pool:  # with those that are just ending fewer than MaxStartups, from which on sshd drops some
         said = list(pool.map(fail, range(20)))
     assert all("Permission denied" in line for line in said), said
     count = f'journalctl --unit=ssh.service --since=-2min --output=cat | grep -cF "user root {client} "'

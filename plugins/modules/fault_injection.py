@@ -135,6 +135,8 @@ problems:
   elements: str
 """
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mainstay.vps.plugins.module_utils.verify import chaos
 
@@ -155,7 +157,7 @@ def main():
         module.exit_json(changed=False, skipped=True, msg="nothing is broken in check mode")
     try:
         config = chaos.load_config()
-        reason = chaos.is_away()
+        reason = chaos.is_away(time.time())
         if reason:
             raise ValueError(f"{reason}. Nothing was broken.")
         if not any(chaos.targets(config, options["units"])):

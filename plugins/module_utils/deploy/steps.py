@@ -243,9 +243,9 @@ def _last_words(lines):
     if not any(ENDED in line for line in begun):
         between = range(starts[-2] + 1 if len(starts) > 1 else 0, starts[-1] if starts else 0)
         again = [number for number in between if RESTARTED in lines[number] or GIVEN_UP in lines[number]]
-        lines = (
-            lines[: again[-1]] if again and RESTARTED in lines[again[-1]] else lines
-        )  # one that systemd has just started again has not yet said why it ends
+        # One that systemd has just started again has not yet said why it ends.
+        if again and RESTARTED in lines[again[-1]]:
+            lines = lines[: again[-1]]
     spoken = False
     for number in range(len(lines) - 1, -1, -1):
         spoken = spoken or " systemd[1]: " not in lines[number]

@@ -43,7 +43,7 @@ def mark_script(units, log):
 def began(answer):
     """What :func:`mark_script` printed, as what a watch is counted from: {position, restarts}."""
     size = re.match(r"size (\d+)\n", answer)
-    return {"position": int(size[1]) if size else None, "restarts": numbers(answer[size.end() if size else 0 :])}
+    return {"position": int(size[1]) if size else None, "restarts": restarts_shown(answer[size.end() if size else 0 :])}
 
 
 class Log:
@@ -82,14 +82,14 @@ def restarts(units):
     """How often systemd has restarted each unit, and whether it runs: {unit: (number, state)}; without those on their way."""
     if not units:
         return {}
-    return numbers(
+    return restarts_shown(
         subprocess.run(
             ["systemctl", "show", f"--property={UNIT_PROPERTIES}", "--", *units], stdout=subprocess.PIPE, text=True, check=True
         ).stdout
     )
 
 
-def numbers(shown):
+def restarts_shown(shown):
     """The same out of what ``systemctl show`` printed."""
     return {
         unit["Id"]: (int(unit.get("NRestarts") or 0), unit.get("ActiveState", ""))

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import threading
 import time
 
+from ..host import limits as host_limits
 from ..host import units as host_units
 from ..host.processes import systemd_path
 from ..probe import declared, once
-from ..text import read
+from ..text import printable, read
 
 CONFIG, STATE = "/etc/mainstay/agent.json", "/run/mainstay/state.json"
 FAULTS = {"kill": "SIGKILL to its main process", "freeze": "SIGSTOP to all of its processes"}
 # Seconds, and percent: docs/healing.md and the guides' goals. A day in which each fault happens once is what availability is told of.
 LIMITS = {"detection_s": 30.0, "recovery_s": 60.0, "availability_percent": 99.5}
 DAY = 86400
+FRESH = 60  # seconds; the agent writes its report each time it has looked, and one that is older is of an agent that is away
 EVERY = 0.25  # seconds between two looks
 VISIT = 1.0  # seconds that a visitor waits for an answer
 PEACE = 60.0  # seconds that a unit has to become well again, before it is broken
@@ -65,15 +66,14 @@ def experiments(groups, faults, restarts):
 class Host:
     """This host: what its units do, and what breaks and heals them."""
 
-    def units(self, unit):
-        """{ActiveState, MainPID, InvocationID, ControlGroup} of a unit."""
-        command = ["systemctl", "show", "--property=Id,ActiveState,MainPID,InvocationID,ControlGroup", "--", unit]
+    def unit(self, unit):
+        """{ActiveState, MainPID, InvocationID} of a unit."""
+        command = ["systemctl", "show", "--property=Id,ActiveState,MainPID,InvocationID", "--", unit]
         shown = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
         return next(iter(host_units.parse_show(shown)), {})
 
-    def is_stopped(self, unit):
-        """Whether any process of it is stopped by a signal, or there is none."""
-        pid = self.units(unit).get("MainPID", "0")
+    def is_stopped(self, pid):
+        """Whether the process, or one of its control group, is stopped by a signal, or there is none."""
         group = systemd_path(read(f"/proc/{pid}/cgroup"))
         pids = read(f"/sys/fs/cgroup{group}/cgroup.procs").split() or [pid]
         letters = [read(f"/proc/{number}/stat").rpartition(")")[2].split()[:1] for number in pids]
@@ -106,21 +106,17 @@ class Host:
 
     def memory_mb(self):
         """What is in use of the host's memory."""
-        values = dict(line.split(":")[:2] for line in read("/proc/meminfo").splitlines() if ":" in line)
-        return (int(values["MemTotal"].split()[0]) - int(values["MemAvailable"].split()[0])) // 1024
+        found = host_limits.memory()
+        return found["memory_mb"] - found["available_mb"]
 
 
 class Visitors:
     """Ask each site all the time, each in a thread of its own, since one that hangs must not hold up the others."""
 
     def __init__(self, probes, clock=time):
-        self.probes, self.clock, self.seen, self.over = (
-            [declared.normalise({**item, "timeout": VISIT}) for item in probes],
-            clock,
-            [],
-            False,
-        )
-        self.threads = [threading.Thread(target=self._visit, args=(probe,), daemon=True) for probe in self.probes]
+        self.clock, self.seen, self.over = clock, [], False
+        probes = [declared.normalise({**item, "timeout": VISIT}) for item in probes]
+        self.threads = [threading.Thread(target=self._visit, args=(probe,), daemon=True) for probe in probes]
 
     def __enter__(self):
         for thread in self.threads:
@@ -140,10 +136,10 @@ class Visitors:
             self.clock.sleep(max(0.0, began + EVERY - self.clock.monotonic()))
 
 
-def works(host, target):
-    """Whether a unit does what it is for, as far as it can be asked."""
+def works(host, target, shown):
+    """Whether a unit, of which systemd has ``shown`` this, does what it is for, as far as it can be asked."""
     probe = target.get("probe") or {}
-    if host.units(target["unit"]).get("ActiveState") != "active" or host.is_stopped(target["unit"]):
+    if shown.get("ActiveState") != "active" or host.is_stopped(shown.get("MainPID")):
         return False
     return host.answers(probe) if probe.get("kind") in declared.KINDS else True
 
@@ -153,11 +149,11 @@ def await_peace(host, target, clock):
     end = clock.monotonic() + PEACE
     while True:
         told = host.agent(target["unit"])
-        if told.get("health") == "up" and not told.get("held") and works(host, target):
+        if told.get("health") == "up" and not told.get("held") and works(host, target, host.unit(target["unit"])):
             return ""
         if clock.monotonic() >= end:
             held = (told.get("held") or {}).get("reason")
-            return f"it is not well: {held or told.get('reason') or told.get('health') or 'the agent does not tell of it'}"
+            return printable(f"it is not well: {held or told.get('reason') or told.get('health') or 'the agent does not tell of it'}")
         clock.sleep(1)
 
 
@@ -169,7 +165,7 @@ def experiment(host, target, fault, limits, clock=time):
     if result["problem"]:
         return result
     longest = limits["recovery_s"] + SPARE
-    before = host.units(unit).get("InvocationID")
+    before = host.unit(unit).get("InvocationID")
     host.arm(unit, longest + ALONE)
     try:
         began = result["began"] = clock.monotonic()
@@ -179,12 +175,13 @@ def experiment(host, target, fault, limits, clock=time):
         while result["recovery_s"] is None and clock.monotonic() - began < longest:
             clock.sleep(EVERY)
             passed = round(clock.monotonic() - began, 1)
-            told, is_new = host.agent(unit), host.units(unit).get("InvocationID") != before
+            told, shown = host.agent(unit), host.unit(unit)
+            is_new = shown.get("InvocationID") != before
             incident = told.get("incident") or {}
             noticed = is_new or told.get("health") not in ("up", None) or (incident.get("opened") or 0) >= opened
             if noticed and result["detection_s"] is None:
                 result["detection_s"] = passed
-            if (is_new or fault == "freeze") and works(host, target):
+            if (is_new or fault == "freeze") and works(host, target, shown):
                 well_since = passed if well_since is None else well_since
                 result["recovery_s"] = well_since if passed > well_since else None
             else:
@@ -284,12 +281,13 @@ def load_config():
         raise ValueError(f"the agent's configuration cannot be read ({error}): run site.yml first.") from error
 
 
-def is_away():
+def is_away(now):
     """Why nothing may be broken now; "" where it may."""
-    told = read(STATE)
-    if not told or os.stat(STATE).st_mtime < time.time() - DAY:
-        return "the agent does not run: systemctl status mainstay-agent"
-    with contextlib.suppress(ValueError, AttributeError, KeyError):
-        paused = json.loads(told)["agent"]["paused"]
-        return f"the agent only watches: {paused['reason']}" if paused else ""
-    return "the agent's report cannot be read"
+    try:
+        agent = json.loads(read(STATE) or "{}")["agent"]
+        age, paused = now - agent["written"], agent["paused"]
+    except (ValueError, TypeError, KeyError):
+        return "the agent does not tell how it is: systemctl status mainstay-agent"
+    if age > FRESH:
+        return f"the agent does not run, its report is {age:.0f} s old: systemctl status mainstay-agent"
+    return printable(f"the agent only watches: {paused['reason']}") if paused else ""

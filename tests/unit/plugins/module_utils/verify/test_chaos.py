@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.verify import chaos
 
@@ -63,10 +65,10 @@ class Host:
     def _since(self):
         return -1 if self.broken is None else self.clock.now - self.broken
 
-    def units(self, unit):
+    def unit(self, unit):
         return {"ActiveState": "active", "InvocationID": "new" if self.healed is not None and self._since() >= self.healed else "old"}
 
-    def is_stopped(self, unit):
+    def is_stopped(self, pid):
         return self.broken is not None and (self.healed is None or self._since() < self.healed)
 
     def agent(self, unit):
@@ -118,6 +120,32 @@ def test_what_cannot_be_broken_leaves_no_timer_behind():
     with pytest.raises(OSError, match="no such unit"):
         chaos.experiment(host, WEB, "kill", chaos.LIMITS, clock)
     assert host.done == ["arm", "heal", "disarm"]
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"agent": {"written": 940.5, "paused": None}}, ""),
+        ({"agent": {"written": 900, "paused": None}}, "the agent does not run, its report is 100 s old"),
+        (
+            {"agent": {"written": 999, "paused": {"reason": "maintenance is on\x1b[2J", "until": None}}},
+            "the agent only watches: maintenance is on",
+        ),
+        ({"agent": {"written": "today", "paused": None}}, "the agent does not tell how it is"),
+        ({}, "the agent does not tell how it is"),
+        ([], "the agent does not tell how it is"),
+    ],
+)
+def test_nothing_is_broken_unless_an_agent_acts(monkeypatch, tmp_path, told, words):
+    monkeypatch.setattr(chaos, "STATE", str(tmp_path / "state.json"))
+    (tmp_path / "state.json").write_text(json.dumps(told))
+    found = chaos.is_away(1000)
+    assert words in found and bool(found) == bool(words) and "\x1b" not in found
+
+
+def test_nothing_is_broken_where_no_agent_has_ever_looked(monkeypatch, tmp_path):
+    monkeypatch.setattr(chaos, "STATE", str(tmp_path / "none"))
+    assert "systemctl status mainstay-agent" in chaos.is_away(1000)
 
 
 def test_a_site_is_down_from_its_first_wrong_answer_to_its_next_right_one():

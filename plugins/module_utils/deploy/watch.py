@@ -138,7 +138,8 @@ def watch(
 ):
     """Watch for a while, and stop at the first thing that is wrong. Returns the reasons, the units they concern and what was seen.
 
-    Only slow answers are no reason to stop: they are judged at the end, and what was slow is watched for as long again.
+    Only slow answers are no reason to stop: they are judged at the end, and what was slow is watched for as long again. Slow it
+    stays until enough requests say otherwise: fewer tell as little against a release as for it.
 
     :param probes: the names of probes are names of units. Those of kind ``http`` are asked each second, the others must
         pass at the end, which waits for them: for what systemd is still to restart as long as systemd lets it end, then for
@@ -156,7 +157,7 @@ def watch(
     start = clock.monotonic() - elapsed
     drained = [(item, start + item["deadline"]) for item in map(declared.normalise, drains)]
     failures, settled, tries, end = {}, {}, 0, start + seconds
-    since, more = 0, MORE_TIMES
+    since, more, slow = 0, MORE_TIMES, []
     while True:
         began = clock.monotonic()
         reasons, sick = [], set()
@@ -182,11 +183,12 @@ def watch(
         sick |= {item["name"] for item, _answer in overdue}
         done = late and not waiting and not any(failures.values())
         done = done and all(clock.monotonic() >= latest or check(item)["healthy"] for item, latest in drained)
-        slow = judge_latency(found[since:], max_latency_ms) if done else []
-        if slow and more:
+        if done and len(found) >= since + ENOUGH_REQUESTS:
+            slow, since = judge_latency(found[since:], max_latency_ms), len(found)
+        if done and slow and more:
             done, late, more = False, False, more - 1
-            since, end = len(found), clock.monotonic() + seconds
-        elif not overloaded:
+            end = clock.monotonic() + seconds
+        elif done and not overloaded:
             overloaded = slow
         reasons += [*unwell.values(), *overloaded]
         sick |= {*unwell, *(item["name"] for item in asked if overloaded)}

@@ -108,6 +108,7 @@ WAYS = {
     fields.Flag: lambda _field: {"type": ["boolean", "string"], "pattern": JINJA},
     fields.Choice: choice,
     fields.Items: items,
+    fields.Numbers: items,
     fields.Words: items,
     fields.Named: named,
     fields.Keys: keys,

@@ -16,6 +16,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import (
     exporters,
     names,
     remains,
+    ssh,
     status_page,
     tiers,
     versions,
@@ -69,6 +70,7 @@ def _plan(apps, users, removed, task_vars):
         adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
         figures = exporters.prometheus(variables.get(exporters.VARIABLE))
         adoption.refuse_foreign_exporters(figures, variables["mainstay_host"], adopted, host)
+        ssh.refuse_ssh_ports(variables.get(ssh.VARIABLE), variables["mainstay_host"], host)
         adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)
     plan = capacity.plan(declared, users, planned)
     snapshots = {host: task_vars["hostvars"][host]["mainstay_host"] for host in hosts}

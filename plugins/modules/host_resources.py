@@ -225,6 +225,11 @@ client_address:
   returned: always
   type: str
   sample: 192.0.2.7
+login_port:
+  description: Port of the host by which the module's user has logged in by SSH; null where it runs without a login.
+  returned: always
+  type: int
+  sample: 22
 ipv6:
   description: Whether the kernel has IPv6.
   returned: always

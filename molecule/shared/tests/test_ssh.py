@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 import pytest
 from plays import changes, only_on, play, words
 
@@ -121,6 +124,38 @@ def test_a_list_without_the_operator_is_refused(host):
     run = play("playbooks/site.yml", "--tags", "ssh", variables={"ssh_allow_users": ["ann", "bob@10.0.0.0/8"]})
     assert run.returncode != 0 and "ssh_allow_users: ann, bob@10.0.0.0/8 does not name" in words(run)
     assert changes(run) == 0
+
+
+@only_on("ubuntu", "a socket of systemd's listens for sshd there, which has to follow it")
+def test_sshd_moves_to_another_port_in_two_runs(host):
+    """As docs/security.md has it, from outside; the inventory's own way in leads to port 22."""
+    address = host.check_output("hostname --all-ip-addresses").split()[0]
+
+    def move(ports, by):
+        way_in = {"ansible_host": address, "ansible_port": by}
+        return play("playbooks/site.yml", "--tags", "firewall,ssh,fail2ban", variables={"mainstay_ssh_ports": ports, **way_in})
+
+    def answers():
+        found = []
+        for port in (22, 2222):
+            with contextlib.suppress(OSError), socket.create_connection((address, port), 3) as connection:
+                found += [port] if connection.recv(4) == b"SSH-" else []
+        return found
+
+    assert answers() == [22]
+    run = move([2222], 22)
+    assert run.returncode != 0 and "Ansible is logged in on molecule-ubuntu by its port 22, which would close" in words(run)
+    assert changes(run) == 0
+    try:
+        assert (run := move([22, 2222], 22)).returncode == 0, run.stdout[-3000:]
+        assert answers() == [22, 2222]
+        assert (run := move([2222], 2222)).returncode == 0, run.stdout[-3000:]
+        assert answers() == [2222]
+        assert (run := move([2222], 2222)).returncode == 0 and changes(run) == 0, run.stdout[-3000:]
+    finally:
+        assert move([22, 2222], 2222).returncode == 0
+        assert (run := play("playbooks/site.yml", "--tags", "firewall,ssh,fail2ban")).returncode == 0, run.stdout[-3000:]
+    assert answers() == [22]
 
 
 @slow

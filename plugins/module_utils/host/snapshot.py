@@ -21,7 +21,7 @@ from . import listeners, packet_filters, processes, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
 from .limits import MB, cpu, kernel_limits, memory, names_in
 from .units import SHOW_UNITS, states, unit_files, unit_links
-from .visitor import client_address
+from .visitor import login
 
 CONTAINERS = {
     "docker",
@@ -274,7 +274,6 @@ def collect(want, root="/", start=Started, euid=None):
         "kernel": os.uname().release,
         "systemd_version": systemd_version(root),
         "ipv6": os.path.exists(f"{root}/proc/net/if_inet6"),
-        "client_address": client_address(root),
         "users": users(root),
         "homes": homes(root),
         "groups": groups(root),
@@ -286,6 +285,7 @@ def collect(want, root="/", start=Started, euid=None):
         notes.append("memory: /proc/meminfo cannot be read")
     if want.get("packages") and not result["packages"]:
         notes.append("packages: /var/lib/dpkg/status lists none; this is no Debian, or it cannot be read")
+    result["client_address"], result["login_port"] = login(root)
     result.update(_virtualization(detecting, root))
     shown = _shown(showing, booted, want, notes)
     asked = shown is not None and want.get("units")

@@ -6,7 +6,7 @@ schema for editors of them."""
 
 from __future__ import annotations
 
-from .refusal import boolean, integer, integer_or_auto, mapping, one_of, text_of, texts_of
+from .refusal import boolean, integer, integer_or_auto, items_of, mapping, one_of, text_of, texts_of
 
 
 class Field:
@@ -72,6 +72,13 @@ class Items(Field):
 
     def read(self, value, where):
         return [self.item.read(item, f"{where}[{index}]") for index, item in enumerate(texts_of(value, where))]
+
+
+class Numbers(Items):
+    """A list of whole numbers, each once."""
+
+    def read(self, value, where):
+        return sorted({self.item.read(item, f"{where}[{index}]") for index, item in enumerate(items_of(value, where, "numbers"))})
 
 
 class Words(Items):

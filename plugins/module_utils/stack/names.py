@@ -11,6 +11,7 @@ from .exporters import PROMETHEUS
 from .fields import Choice, Field, Flag, Items, Text, Whole, Words
 from .refusal import nearest, refuse
 from .routes import Networks
+from .ssh import SSH_PORTS
 from .status_page import STATUS_PAGE
 from .variables import ENV
 
@@ -42,6 +43,7 @@ VARIABLES = {
     "mainstay_secret": Text(about="With -e: the secret that rotate.yml replaces, such as shop/SECRET_KEY."),
     "mainstay_snapshot": Text(about="With -e: the backup that restore.yml takes, without it the newest."),
     "mainstay_source": Text(about="With -e: the folder that new.yml looks at."),
+    "mainstay_ssh_ports": SSH_PORTS,
     "mainstay_status_page": STATUS_PAGE,
     "mainstay_trusted_proxies": Networks(
         default=(), about="Networks of a content delivery network or a proxy before the sites: what they say of a client is true."

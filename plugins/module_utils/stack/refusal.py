@@ -120,10 +120,14 @@ def boolean(value, where):
     return value
 
 
-def texts_of(value, where):
+def items_of(value, where, what="texts"):
     if isinstance(value, str) or not isinstance(value, (list, tuple)):
-        refuse(where, value, "write a list of texts")
-    return [text_of(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        refuse(where, value, f"write a list of {what}")
+    return list(value)
+
+
+def texts_of(value, where):
+    return [text_of(item, f"{where}[{index}]") for index, item in enumerate(items_of(value, where))]
 
 
 def network_of(text, where):

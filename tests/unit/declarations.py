@@ -144,6 +144,11 @@ WRONG = [
     (("shop", "processes", "web", "helth"), {"path": "/h"}, ["processes.web.helth", "Did you mean 'health'"]),
     (("shop", "processes", "web", "kind"), "thread", ["processes.web.kind", "'thread'", "celery"]),
     (("shop", "processes", "beat", "instances"), 2, ["processes.beat.instances", "2", "exactly once"]),
+    (
+        ("shop", "processes", "beat"),
+        {"command": "celery -A shop worker -B", "instances": 2},
+        ["processes.beat.instances", "Celery's beat sends"],
+    ),
     (("shop", "processes", "beat", "singleton"), "yes", ["processes.beat.singleton", "'yes'", "true or false"]),
     (("shop", "processes", "web", "notify"), "yes", ["processes.web.notify", "'yes'", "true or false"]),
     (("shop", "processes", "worker", "health"), {"path": "/"}, ["processes.worker.health", "only a web process"]),

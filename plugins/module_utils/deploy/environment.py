@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ..stack import references
 from ..stack.apps import normalise
-from ..stack.processes import heartbeat_path
+from ..stack.processes import BEAT, heartbeat_path
 from ..stack.redis_ports import assigned_ports
 from ..stack.refusal import DeclarationError, nearest
 from ..stack.services import DATABASE_PORTS
@@ -141,7 +141,7 @@ def process_environment(app, process, plan, options):
         variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['node_heap_mb']}"
     if process["heartbeat"]:
         variables["HEARTBEAT_FILE"] = heartbeat_path(app, process)
-    if re.search(r"\bcelery\b.*\sbeat\b", process["command"] or ""):
+    if BEAT.search(process["command"] or ""):
         # Its default is the working directory, which is a release that nobody writes to.
         state = f"{app['root']}/shared" if app["runtime"] == "container" else f"/var/lib/{app['name']}"
         variables["CELERY_BEAT_SCHEDULE"] = f"{state}/celerybeat-schedule"

@@ -89,7 +89,7 @@ PROCESS_KEYS = Keys(
         "port": Whole(1024, 65535, taken=RESERVED_PORTS),
         "instances": Whole(1, 64, auto=True),
         "workers": Whole(1, 64, default=1),
-        "singleton": Flag(default=False),
+        "singleton": Flag(),
         "health": HEALTH,
         "readiness": READINESS,
         "memory": Memory(),
@@ -103,6 +103,10 @@ PROCESS_KEYS = Keys(
         "time_limit": Whole(1, 604800, default=3600),
     }
 )
+# Celery's beat, alone or within a worker: each of them sends every task.
+BEAT = re.compile(r"\bcelery\b.*(?<!-A)(?<!--app)\s(?:beat|--beat|-B)(?:\s|$)")
+ONE_BEAT = "Celery's beat sends every task once for each instance; remove instances, or let beat be a process of its own"
+ONE_SINGLETON = "a singleton runs exactly once; remove instances or singleton"
 # What only a web process has, and what a process on a schedule is not: it starts, does its work and ends.
 WEB_ONLY = ("port", "health", "readiness", "drain")
 NEVER_SCHEDULED = ("port", "instances", "singleton", "heartbeat", "notify", "workers")
@@ -147,6 +151,13 @@ def _schedule(value, where):
     return schedule, PROCESS_KEYS.take(value, where, "time_limit")
 
 
+def _singleton(value, where, command):
+    """Whether it never runs twice: as declared, and without a word of it where it is Celery's beat."""
+    if "singleton" in value:
+        return PROCESS_KEYS.take(value, where, "singleton")
+    return bool(BEAT.search(command or ""))
+
+
 def process_of(name, value, where, database, runtime):
     text_of(name, where, NAME, "a process name has small letters, digits and '-', and begins with a letter")
     mapping(value, where, tuple(PROCESS_KEYS), required=() if runtime == "container" else ("command",))
@@ -164,14 +175,15 @@ def process_of(name, value, where, database, runtime):
     if "any_address" in allow and kind != "web":
         refuse(f"{where}.allow", "any_address", f"a {kind} process has no port that the proof would ask for; remove it")
     schedule, time_limit = _schedule(value, where)
-    singleton = PROCESS_KEYS.take(value, where, "singleton") or schedule is not None
+    command = PROCESS_KEYS.take(value, where, "command") if value.get("command") else None
+    singleton = _singleton(value, where, command) or schedule is not None
     instances = PROCESS_KEYS["instances"].read(value.get("instances", 1 if singleton else "auto"), f"{where}.instances")
     if singleton and instances != 1:
-        refuse(f"{where}.instances", instances, "a singleton runs exactly once; remove instances or singleton")
+        refuse(f"{where}.instances", instances, ONE_SINGLETON if "singleton" in value else ONE_BEAT)
     return {
         "name": name,
         "kind": kind,
-        "command": PROCESS_KEYS.take(value, where, "command") if value.get("command") else None,
+        "command": command,
         "port": port,
         "instances": instances,
         "workers": PROCESS_KEYS.take(value, where, "workers"),

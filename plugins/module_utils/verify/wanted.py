@@ -10,9 +10,9 @@ import re
 from ..derive import firewall, logrotate, proof, servers
 from ..stack.apps import normalise
 from ..stack.instances import job, names, numbers, planned_settings
+from ..stack.processes import BEAT
 from ..stack.tiers import tiers_of
 
-BEAT = re.compile(r"\bcelery\b.*\sbeat\b")
 BACKUP_TIMERS = ("mainstay-backup.timer", "mainstay-backup-upkeep.timer", "mainstay-backup-drill.timer")
 UPGRADE_TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer")
 # Options with which a server watches its code or shows its errors to visitors.

@@ -133,6 +133,24 @@ def test_what_a_schedule_cannot_be(keys, words):
 
 
 @pytest.mark.parametrize(
+    ("keys", "singleton"),
+    [
+        ({"command": "celery -A shop.tasks beat"}, True),
+        ({"command": "celery --app shop beat -s $CELERY_BEAT_SCHEDULE"}, True),
+        ({"command": "celery -A shop worker -B -c 2"}, True),
+        ({"command": "celery -A shop worker --beat"}, True),
+        ({"command": "celery -A shop beat -S redbeat.RedBeatScheduler", "singleton": False}, False),  # it has a lock of its own
+        ({"command": "celery -A beat worker"}, False),
+        ({"command": "celery -A shop.beat worker --without-heartbeat"}, False),
+        ({"command": "python -m shop.beat"}, False),
+    ],
+)
+def test_celery_s_beat_runs_once(keys, singleton):
+    beat = apps.normalise(broken(("shop", "processes", "beat"), keys))["shop"]["processes"]["beat"]
+    assert (beat["singleton"], beat["instances"]) == (singleton, 1 if singleton else "auto")
+
+
+@pytest.mark.parametrize(
     "schedule", ["daily", "Mon..Fri 06:30", "*-*-* 03:00:00", "*:0/15", "2027-12-24", "Sat *-*~7/1 18:00 Europe/Berlin"]
 )
 def test_a_schedule_is_a_calendar_event_of_systemd(schedule):

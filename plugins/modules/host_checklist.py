@@ -46,7 +46,7 @@ options:
     type: bool
     default: false
   extra:
-    description: What other tasks have found, for the items C(load) and C(drift).
+    description: What other tasks have found, for the items C(load), C(stability) and C(drift).
     type: dict
     default: {}
 attributes:

@@ -102,6 +102,7 @@ def test_a_host_that_is_well_passes_bears_a_little_load_and_heals(host, tmp_path
         mainstay_verify_waived=WAIVED,
         mainstay_verify_load=True,
         mainstay_verify_load_limits=little,
+        mainstay_verify_websocket_limits={"connections": 20, "seconds": 2, "p99_ms": 10000},
         mainstay_verify_alert=False,
         mainstay_verify_chaos=True,
         mainstay_verify_chaos_options={"units": ["shop-web", "shop-mailer"], "faults": ["kill"]},
@@ -120,6 +121,7 @@ def test_a_host_that_is_well_passes_bears_a_little_load_and_heals(host, tmp_path
         *WAIVED,
     }
     assert checks["load"]["seen"].startswith("https://localhost/health: 100 % of 500")
+    assert "wss://localhost/ws: 100 % of 20 kept" in checks["load"]["seen"]
     assert checks["websockets"]["verdict"] == checks["beat"]["verdict"] == "ok"
     evidence = json.loads((tmp_path / "evidence.json").read_text())
     (told,) = [entry["evidence"] for entry in evidence["hosts"].values()]

@@ -57,6 +57,7 @@ VARIABLES = {
     "mainstay_verify_load": Flag(default=False, about="Whether verify.yml sends load to the sites."),
     "mainstay_verify_load_limits": Field(about="What verify.yml demands of a site under load, by name."),
     "mainstay_verify_report": Text(about="Folder on the control node for the reports of verify.yml."),
+    "mainstay_verify_websocket_limits": Field(about="What verify.yml demands of the websockets of a site under load, by name."),
     "mainstay_verify_waived": Field(about="Items of the checklists that need not hold, by id, each with the reason."),
 }
 FACTS = (

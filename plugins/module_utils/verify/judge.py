@@ -762,18 +762,24 @@ def drift(at):
 
 @item("load", "The site carries the load it is planned for", ["S4-27", "S3-16"], ["pre-launch", "periodic"])
 def load(at):
-    runs = at.control.get("load") or []
-    if not runs:
+    runs, held = at.control.get("load") or [], at.control.get("websockets") or []
+    if not runs and not held:
         return skipped("not asked for: -e mainstay_verify_load=true sends requests")
     seen = [
         f"{run['url']}: {run['success_percent']:g} % of {run['requests']}, mean {run['mean_ms']:g} ms, "
         f"p99 {run['p99_ms'] or 0:g} ms, {run['requests_per_second']:.0f}/s"
         for run in runs
     ]
+    seen += [
+        f"{run['url']}: wants to know first who comes, so none was held"
+        if run["wants_login"]
+        else f"{run['url']}: {run['success_percent']:g} % of {run['connections']} kept for {run['seconds']:g} s, pongs p99 {run['p99_ms'] or 0:g} ms"
+        for run in held
+    ]
     return _judged(
         seen,
-        [f"{run['url']}: {text}" for run in runs for text in run["missed"]],
-        " ".join(dict.fromkeys(run["advice"] for run in runs if run["missed"])),
+        [f"{run['url']}: {text}" for run in [*runs, *held] for text in run["missed"]],
+        " ".join(dict.fromkeys(run["advice"] for run in [*runs, *held] if run["missed"])),
     )
 
 

@@ -9,9 +9,10 @@ After the other tests, as the file's name says: a restore stops the app, whose r
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
-from plays import declared, play, words
+from plays import changes, declared, play, words
 
 pytestmark = pytest.mark.usefixtures("no_backup_timers")
 PASSWORD = "/etc/mainstay/backup/password"
@@ -236,3 +237,38 @@ def test_what_cannot_be_backed_up_is_not_migrated(host, taken):
     assert run.returncode != 0 and "mainstay-backup.service" in words(run) and "serves, as before" in words(run), run.stdout[-4000:]
     assert host.file("/srv/chat/current").linked_to == before
     _start(host, "mainstay-backup")
+
+
+def test_a_rollback_returns_with_the_data_of_before_a_migration_that_broke_it(host, taken, tmp_path):
+    """A migration after which the release before cannot run: it renames what that one reads, and throws away what was there."""
+    apps, before = {"chat": declared()["chat"]}, host.file("/srv/chat/current").linked_to
+    source = tmp_path / "chat"
+    shutil.copytree(apps["chat"]["source"]["path"], source)
+    (source / "migrations/9_rename.sql").write_text("DELETE FROM messages; ALTER TABLE messages RENAME TO notes;\n")
+    store = source / "src/store.js"
+    store.write_text(store.read_text().replace("messages", "notes"))
+    apps["chat"]["source"]["path"] = str(source)
+    run = play("playbooks/deploy.yml", variables={"mainstay_apps": apps})
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert host.check_output(SQL, "SELECT count(*) FROM notes") == "0"
+    host.check_output(
+        "curl --silent --insecure --fail --json %s https://localhost/messages", json.dumps({"author": "Ann", "text": "later"})
+    )
+
+    def back(**options):
+        return play("playbooks/rollback.yml", variables={"mainstay_apps": apps, "mainstay_app": "chat", **options})
+
+    run = back(mainstay_data=True)
+    assert run.returncode != 0 and "Run it again with -e mainstay_confirm=chat" in words(run) and changes(run) == 0, run.stdout[-3000:]
+    run = back(mainstay_data=True, mainstay_confirm="chat", mainstay_snapshot="20200101T000000Z")
+    assert run.returncode != 0 and "there is no backup 20200101T000000Z" in words(run), run.stdout[-3000:]
+    assert "later" in host.check_output(
+        "curl --silent --insecure --fail --retry 20 --retry-all-errors --retry-delay 1 https://localhost/messages"
+    )
+    run = back(mainstay_data=True, mainstay_confirm="chat")
+    assert run.returncode == 0 and "restored postgresql-chat from the backup" in words(run), run.stdout[-6000:]
+    assert host.file("/srv/chat/current").linked_to == before
+    assert _sums(host) == taken
+    said = host.check_output("curl --silent --insecure --fail https://localhost/messages")
+    assert "kept" in said and "later" not in said
+    assert host.run("mainstay status").rc == 0, host.run("mainstay status").stdout

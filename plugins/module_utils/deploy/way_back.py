@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 
 from ..release.identity import COMPLETE
 from ..stack.apps import normalise
@@ -17,9 +17,11 @@ from .blame import PROVEN_AFTER, repeats
 OOM = "oom"
 # Seconds for which the agent may go on telling of instances that a refused deploy has stopped.
 AFTERWARDS = 30
+# How a backup is named: by the moment at which it began.
+BACKUP = "%Y%m%dT%H%M%SZ"
 
 
-def way_back(apps, host, histories=(), name="", wanted=""):
+def way_back(apps, host, histories=(), name="", wanted="", data=None):
     """The releases with one app back at an earlier one, all others as they are, and what is to be told of it.
 
     The way back is the release that served before. Where that one failed soon after it took over, it is the newest one before it that
@@ -29,11 +31,13 @@ def way_back(apps, host, histories=(), name="", wanted=""):
     :param histories: what ``mainstay history --json`` says on each host that runs the apps; one that is silent says nothing against any.
     :param name: the app, where several have an earlier release.
     :param wanted: the id of the release to return to, where it is not to be chosen.
-    :returns: ``{"releases": {app: id}, "told": [sentence]}``
-    :raises DeclarationError: where it is not clear which app is meant, or there is no release to return to.
+    :param data: where the data of before is to come back, too: ``{"backups": [id], "snapshot": "", "confirm": ""}``, which are the backups that
+        there are, the one that somebody named, and the name of the app again.
+    :returns: ``{"releases": {app: id}, "told": [sentence], "app": name}``, and with ``data`` the ``snapshot`` and what to ``restore`` of it.
+    :raises DeclarationError: where it is not clear which app is meant, or there is no release, or no backup, to return to.
     """
-    paths, previous, releases = host.get("paths") or {}, {}, {}
-    for app in normalise(apps).values():
+    paths, previous, releases, declared = host.get("paths") or {}, {}, {}, normalise(apps)
+    for app in declared.values():
         records = [recorded(paths, app, process) for process in app["processes"].values()]
         releases[app["name"]] = next((item["release"] for item in records if item), "")
         before = link_target(paths, f"{app['root']}/previous").rpartition("/")[2]
@@ -48,13 +52,40 @@ def way_back(apps, host, histories=(), name="", wanted=""):
     if wanted and name in releases:
         if wanted not in here:
             raise DeclarationError("mainstay_release", wanted, f"Name one that the host has: {', '.join(sorted(here)) or 'there is none'}.")
-        return {"releases": {**releases, name: wanted}, "told": []}
-    if name not in previous:
+        chosen, told = wanted, []
+    elif name not in previous:
         raise DeclarationError(
             "mainstay_app", name or ", ".join(releases), "There is no earlier release to return to; deploy a version that is known to work."
         )
-    chosen, told = _choose(name, previous[name], here, histories)
-    return {"releases": {**releases, name: chosen}, "told": told}
+    else:
+        chosen, told = _choose(name, previous[name], here, histories)
+    found = {"releases": {**releases, name: chosen}, "told": told, "app": name}
+    if data is not None:
+        found["snapshot"] = data.get("snapshot") or _backup_before(name, chosen, histories, data["backups"])
+        found["restore"] = "files" if declared[name]["database"] == "none" else "database"
+        if data.get("confirm") != name:
+            remedy = (
+                f"What {name} has written since the backup {found['snapshot']} would be gone. Run it again with -e mainstay_confirm={name}."
+            )
+            raise DeclarationError("mainstay_confirm", data.get("confirm", ""), remedy)
+    return found
+
+
+def _backup_before(name, chosen, histories, backups):
+    """The backup that was taken within the deploy that has left a release, which is before its migration."""
+    left = [deploy for history in histories for deploy in _deploys(name, history) if _took_over(deploy) and deploy.get("from") == chosen]
+    if left:
+        deploy = max(left, key=lambda item: item["time"])
+        began = deploy["time"] - deploy.get("seconds", 0) - 1
+        for backup in sorted(backups):
+            if began <= datetime.strptime(backup, BACKUP).replace(tzinfo=timezone.utc).timestamp() <= deploy["time"]:
+                return backup
+    raise DeclarationError(
+        "mainstay_data",
+        True,
+        f"There is no backup from before the migration that followed {chosen}: migrate has no backup: true, or it is gone. Name one with "
+        f"-e mainstay_snapshot=…, of {', '.join(sorted(backups, reverse=True)) or 'none'}, or leave mainstay_data out.",
+    )
 
 
 def _choose(name, before, here, histories):

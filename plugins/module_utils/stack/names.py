@@ -26,8 +26,11 @@ VARIABLES = {
     "mainstay_app_file": Text(about="With -e: the file that new.yml writes a declaration to; without it, it prints it."),
     "mainstay_apps": APPS,
     "mainstay_ca_certificates": Items(Text(), about="Files of the control node with certificates of further authorities, for all hosts."),
-    "mainstay_confirm": Text(about="With -e: the name of the app again, where restore.yml replaces the data that it has."),
-    "mainstay_data": Flag(default=False, about="With -e: whether remove.yml removes the app's data, too, after a dump."),
+    "mainstay_confirm": Text(about="With -e: the name of the app again, where restore.yml or rollback.yml replaces the data that it has."),
+    "mainstay_data": Flag(
+        default=False,
+        about="With -e: whether remove.yml removes the app's data, after a dump, or rollback.yml takes it back to before the migration.",
+    ),
     "mainstay_environment": ENV,
     "mainstay_http3": Flag(default=False, about="Whether sites with TLS are served by HTTP/3, too; nginx has it from Debian 13 on."),
     "mainstay_lock_wait": Whole(
@@ -41,7 +44,9 @@ VARIABLES = {
     "mainstay_release": Text(about="With -e: the release that rollback.yml returns to, where it is not to choose."),
     "mainstay_restore": Choice(("database", "files", "all"), about="With -e: what restore.yml puts back."),
     "mainstay_secret": Text(about="With -e: the secret that rotate.yml replaces, such as shop/SECRET_KEY."),
-    "mainstay_snapshot": Text(about="With -e: the backup that restore.yml takes, without it the newest."),
+    "mainstay_snapshot": Text(
+        about="With -e: the backup that restore.yml or rollback.yml takes, without it the newest, or the one from before the migration."
+    ),
     "mainstay_source": Text(about="With -e: the folder that new.yml looks at."),
     "mainstay_ssh_ports": SSH_PORTS,
     "mainstay_status_page": STATUS_PAGE,

@@ -75,7 +75,7 @@ def test_an_incident_is_its_release_s_own_for_ten_minutes(incidents, expected):
 
 
 def test_the_way_back_is_what_served_before():
-    assert way_back(APPS, _host()) == {"releases": {"job": "one", "shop": "old"}, "told": []}
+    assert way_back(APPS, _host()) == {"releases": {"job": "one", "shop": "old"}, "told": [], "app": "shop"}
     assert way_back(APPS, _host(), [{"deploys": DEPLOYS, "incidents": [_incident(FIRST)]}, {}])["releases"]["shop"] == "old"
 
 
@@ -114,3 +114,43 @@ def test_it_is_clear_which_app_is_meant():
         way_back(APPS, host)
     with pytest.raises(DeclarationError, match="'shopp'.*Name one of the declared apps: job, shop"):
         way_back(APPS, host, name="shopp")
+
+
+# As `mainstay backups --json` names them: those of two nights, and the one of the deploy of "new", which took 40 s and ended at 10:19:24.
+NIGHTS, BEFORE = ["20261128T021500Z", "20261129T021500Z", "20261129T235900Z"], "20261129T101850Z"
+LEFT = [*DEPLOYS[:3], _deploy(125, "new", **{"from": "old"}), _deploy(128, "bad", result="refused", **{"from": "old"})]
+
+
+@pytest.mark.parametrize(
+    ("data", "deploys", "snapshot"),
+    [
+        ({"backups": [*NIGHTS, BEFORE]}, LEFT, BEFORE),
+        ({"backups": NIGHTS, "snapshot": NIGHTS[1]}, LEFT, NIGHTS[1]),
+        ({"backups": [], "snapshot": NIGHTS[0]}, [], NIGHTS[0]),  # whether there is such a one, the host says
+    ],
+)
+def test_the_data_of_before_is_that_before_the_migration(data, deploys, snapshot):
+    found = way_back(APPS, _host(), [{"deploys": deploys}], "shop", data={"confirm": "shop", **data})
+    assert (found["releases"]["shop"], found["snapshot"], found["restore"]) == ("old", snapshot, "database")
+
+
+def test_an_app_without_a_database_gets_its_folders_back():
+    host = {"paths": {**_host()["paths"], "/srv/job/previous": {"target": "releases/zero"}}}
+    found = way_back(APPS, host, name="job", data={"backups": [], "snapshot": NIGHTS[0], "confirm": "job"})
+    assert (found["app"], found["restore"]) == ("job", "files")
+
+
+@pytest.mark.parametrize(
+    ("data", "deploys", "words"),
+    [
+        ({"backups": NIGHTS, "confirm": "shop"}, LEFT, ["mainstay_data", "backup: true", f"of {NIGHTS[2]}, {NIGHTS[1]}"]),
+        ({"backups": [*NIGHTS, BEFORE], "confirm": "shop"}, DEPLOYS, ["mainstay_data", "followed old"]),  # nobody knows when it was left
+        ({"backups": [], "confirm": "shop"}, LEFT, ["of none"]),
+        ({"backups": [BEFORE], "confirm": ""}, LEFT, ["mainstay_confirm", f"since the backup {BEFORE} would be gone"]),
+        ({"backups": [BEFORE], "confirm": "job"}, LEFT, ["mainstay_confirm: 'job'", "-e mainstay_confirm=shop"]),
+    ],
+)
+def test_data_is_not_replaced_unasked_or_by_a_backup_of_some_other_time(data, deploys, words):
+    with pytest.raises(DeclarationError) as refusal:
+        way_back(APPS, _host(), [{"deploys": deploys}], "shop", data=data)
+    assert all(word in str(refusal.value) for word in words), str(refusal.value)

@@ -29,13 +29,15 @@ def way_back(apps, host, histories=(), name="", wanted=""):
     :param histories: what ``mainstay history --json`` says on each host that runs the apps; one that is silent says nothing against any.
     :param name: the app, where several have an earlier release.
     :param wanted: the id of the release to return to, where it is not to be chosen.
-    :returns: ``{"releases": {app: id}, "told": [sentence]}``
+    :returns: ``{"releases": {app: id}, "told": [sentence]}``, without the apps that have never been deployed
     :raises DeclarationError: where it is not clear which app is meant, or there is no release to return to.
     """
     paths, previous, releases = host.get("paths") or {}, {}, {}
     for app in normalise(apps).values():
         records = [recorded(paths, app, process) for process in app["processes"].values()]
-        releases[app["name"]] = next((item["release"] for item in records if item), "")
+        # What runs nothing on a host has nothing on record there, and is served all the same.
+        current = link_target(paths, f"{app['root']}/current").rpartition("/")[2]
+        releases[app["name"]] = next((item["release"] for item in records if item), current)
         before = link_target(paths, f"{app['root']}/previous").rpartition("/")[2]
         if before:
             previous[app["name"]] = before
@@ -48,13 +50,18 @@ def way_back(apps, host, histories=(), name="", wanted=""):
     if wanted and name in releases:
         if wanted not in here:
             raise DeclarationError("mainstay_release", wanted, f"Name one that the host has: {', '.join(sorted(here)) or 'there is none'}.")
-        return {"releases": {**releases, name: wanted}, "told": []}
+        return {"releases": _there({**releases, name: wanted}), "told": []}
     if name not in previous:
         raise DeclarationError(
             "mainstay_app", name or ", ".join(releases), "There is no earlier release to return to; deploy a version that is known to work."
         )
     chosen, told = _choose(name, previous[name], here, histories)
-    return {"releases": {**releases, name: chosen}, "told": told}
+    return {"releases": _there({**releases, name: chosen}), "told": told}
+
+
+def _there(releases):
+    """Without the apps that have never been deployed."""
+    return {name: release for name, release in releases.items() if release}
 
 
 def _choose(name, before, here, histories):

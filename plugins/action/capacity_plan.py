@@ -81,4 +81,5 @@ def _plan(apps, users, removed, task_vars):
             status_page.refuse_port_of_app(page, declared, instances)
             exporters.refuse_taken(exporters.prometheus(task_vars["hostvars"][host].get(exporters.VARIABLE)), declared, instances)
             remains.refuse_taken_ports(declared, snapshots[host], plan, host, removed)
+        adoption.refuse_held_ports(declared, snapshots[host], plan, host, page)
     return {**plan, "undeclared": remains.report(declared, snapshots, removed)}

@@ -8,10 +8,11 @@ import re
 from pathlib import Path
 
 import yaml
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import unlike
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.role_values import refuse_role_values
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError, ReleaseError, unlike
 from ansible_collections.mainstay.vps.plugins.module_utils.text import mask
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -24,6 +25,8 @@ WRONG_TYPE = re.compile(
     rf"(?: is of type (?P<is>\S+){QUOTED}|{QUOTED.replace('within', 'around')} is of type (?P<item>\S+))"
     r" and we were unable to convert to (?P<wanted>\w+): .*"
 )
+# It says so without the variable, and then again with it.
+NO_MAPPING = "dictionary requested, could not parse JSON or key=value"
 WRONG_VALUE = re.compile(r"value of (?P<key>\S+) must be one of: (?P<choices>.*), got: (?P<value>.*?)(?: found in (?P<within>.*))?")
 
 
@@ -35,13 +38,51 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         options = {name: option for role in sorted(ROLES.iterdir()) for name, option in specification(role).items()}
-        given = self._templar.template({name: task_vars[name] for name in options if name in task_vars})
+        given = self._given(options, task_vars)
+        if words := " ".join(shapeless(options, given)):
+            raise AnsibleActionFail(words)
         validated = ArgumentSpecValidator(options).validate(given, validate_role_argument_spec=True)
         if validated.error_messages:
-            words = " ".join(sentence(error, given) for error in validated.error_messages)
+            words = " ".join(sentence(error, given) for error in validated.error_messages if error != NO_MAPPING)
             raise AnsibleActionFail(mask(words, map(str, validated._no_log_values)))
+        try:
+            refuse_role_values({name: validated.validated_parameters[name] for name in given})
+        except DeclarationError as error:
+            raise AnsibleActionFail(str(error)) from None  # else Ansible tells it twice
         result.update(changed=False, warnings=slips(task_vars, options, [role.name for role in ROLES.iterdir()]))
         return result
+
+    def _given(self, options, variables):
+        """The values there are: those of the inventory and, where a role that is used alone depends on this task, that role's defaults.
+
+        A default may need what only its own role has, such as its path; the role looks at it itself.
+        """
+        given = {}
+        for name in options:
+            if name not in variables or (name == "nginx_sorry_page" and "{{" in str(variables[name])):
+                continue
+            try:
+                given[name] = self._templar.template(variables[name])
+            except AnsibleError as error:
+                if words := refusal(error):
+                    raise AnsibleActionFail(words) from None
+                if not variables.get("ansible_dependent_role_names"):
+                    raise
+        return given
+
+
+def shapeless(options, given):
+    """A sentence for each variable that should have keys and has none at all: Ansible's validator ends at such a one with words of Python's."""
+    for name, option in options.items():
+        if option["type"] == "dict" and option.get("options") and isinstance(given.get(name), (bool, int, float)):
+            yield f"{name}: {given[name]!r} cannot be used; write a mapping with {', '.join(option['options'])}."
+
+
+def refusal(error):
+    """The sentence of a declaration that a filter or a lookup refused, without Ansible's words before it; empty for any other error."""
+    while error is not None and not isinstance(error, (DeclarationError, ReleaseError)):
+        error = error.__cause__
+    return str(error or "")
 
 
 def specification(role):

@@ -48,7 +48,7 @@ forget() {
 """
 FACTS = "LoadState ActiveState SubState Result ExecMainStatus UnitFileState"
 EXPLAIN = """
-export LC_ALL=C SYSTEMD_COLORS=0
+export LC_ALL=C SYSTEMD_COLORS=0 SYSTEMD_PAGER=
 systemctl show --property={facts} -- {unit}
 echo
 [ {lines} -eq 0 ] || journalctl --quiet --no-pager --output=short-iso --lines={lines} --unit={unit}"""

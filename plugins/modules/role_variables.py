@@ -12,7 +12,7 @@ author: mainstay contributors (@mainstay)
 description:
   - Validates what the inventory and the command line say of the variables of all roles of this collection against the roles' argument
     specifications, in one task instead of one for each role, and before anything has changed. The task fails with a sentence for each
-    value that cannot be used.
+    value that cannot be used. The role C(host), on which all others depend, does it for a role that is used alone.
   - Warns of a variable that begins like a role's and nearly has the name of one; it may be somebody's own.
 notes:
   - This is an action plugin; the module of the same name holds its documentation. It runs on the control node, and changes nothing.

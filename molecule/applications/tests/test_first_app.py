@@ -7,6 +7,7 @@ built, because its base cannot be had here; an image with what it says takes its
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -58,3 +59,25 @@ def test_what_the_page_says_is_answered(host, deployed, command, answer):
 def test_a_second_run_changes_nothing(deployed):
     again = play("playbooks/site.yml", variables=deployed)
     assert (again.returncode, changes(again)) == (0, 0), again.stdout[-4000:]
+
+
+def test_what_runs_and_what_only_nginx_serves_are_taken_back_one_without_the_other(host, deployed):
+    """Nothing is on record of a static site but where it is served from."""
+    apps = deployed["mainstay_apps"]
+    for name, page in (("hello", "main.py"), ("pages", "public/index.html")):
+        file = Path(apps[name]["source"]["path"]) / page
+        file.write_text(re.sub("hello", "changed", file.read_text(), flags=re.IGNORECASE))
+    visits = {
+        name: f"curl --silent --insecure --resolve {name}.example.com:443:127.0.0.1 https://{name}.example.com/"
+        for name in ("hello", "pages")
+    }
+
+    def changed():
+        return [name for name, visit in visits.items() if "changed" in host.check_output(visit)]
+
+    run = play("playbooks/deploy.yml", variables=deployed)
+    assert run.returncode == 0 and changed() == ["hello", "pages"], run.stdout[-4000:]
+    run = play("playbooks/rollback.yml", variables={**deployed, "mainstay_app": "hello"})
+    assert run.returncode == 0 and changed() == ["pages"], run.stdout[-4000:]
+    run = play("playbooks/rollback.yml", variables={**deployed, "mainstay_app": "pages"})
+    assert run.returncode == 0 and changed() == [], run.stdout[-4000:]

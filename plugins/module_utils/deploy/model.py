@@ -190,7 +190,8 @@ def _app(app, release, plan, variables, options, host):
         "shared": shared_folders(app),
         "volumes": app["volumes"],
         "release": release,
-        "previous": records[0] if records else "",
+        # What runs nothing has no records: nginx serves what is current.
+        "previous": records[0] if records else "" if processes else current,
         "rollback": release == link_target(paths, f"{app['root']}/previous").rpartition("/")[2],
         "current": current,
         "target": f"{app['name']}.target",

@@ -31,8 +31,8 @@ UPSTREAMS = re.compile(
 )
 
 
-# How an action without Python asks for what :func:`began` reads.
-MARK = "stat -c 'size %s' -- {log} 2>/dev/null; exec systemctl show --property={properties} -- {units}"
+# How an action without Python asks for what :func:`began` reads. Where the connection has a terminal, systemctl would take a pager.
+MARK = "stat -c 'size %s' -- {log} 2>/dev/null; exec systemctl show --no-pager --property={properties} -- {units}"
 
 
 def mark_script(units, log):

@@ -33,13 +33,16 @@ def way_back(apps, host, histories=(), name="", wanted="", data=None):
     :param wanted: the id of the release to return to, where it is not to be chosen.
     :param data: where the data of before is to come back, too: ``{"backups": [id], "snapshot": "", "confirm": ""}``, which are the backups that
         there are, the one that somebody named, and the name of the app again.
-    :returns: ``{"releases": {app: id}, "told": [sentence], "app": name}``, and with ``data`` the ``snapshot`` and what to ``restore`` of it.
+    :returns: ``{"releases": {app: id}, "told": [sentence], "app": name}``, without the apps that have never been deployed, and with ``data``
+        the ``snapshot`` and what to ``restore`` of it.
     :raises DeclarationError: where it is not clear which app is meant, or there is no release, or no backup, to return to.
     """
     paths, previous, releases, declared = host.get("paths") or {}, {}, {}, normalise(apps)
     for app in declared.values():
         records = [recorded(paths, app, process) for process in app["processes"].values()]
-        releases[app["name"]] = next((item["release"] for item in records if item), "")
+        # What runs nothing on a host has nothing on record there, and is served all the same.
+        current = link_target(paths, f"{app['root']}/current").rpartition("/")[2]
+        releases[app["name"]] = next((item["release"] for item in records if item), current)
         before = link_target(paths, f"{app['root']}/previous").rpartition("/")[2]
         if before:
             previous[app["name"]] = before
@@ -59,7 +62,8 @@ def way_back(apps, host, histories=(), name="", wanted="", data=None):
         )
     else:
         chosen, told = _choose(name, previous[name], here, histories)
-    found = {"releases": {**releases, name: chosen}, "told": told, "app": name}
+    # Nothing of an app that has never been deployed can be kept.
+    found = {"releases": {app: release for app, release in {**releases, name: chosen}.items() if release}, "told": told, "app": name}
     if data is not None:
         found["snapshot"] = data.get("snapshot") or _backup_before(name, chosen, histories, data["backups"])
         found["restore"] = "files" if declared[name]["database"] == "none" else "database"

@@ -8,7 +8,11 @@ from __future__ import annotations
 import re
 
 from .exporters import PACKAGES, VARIABLE, unit
+from .instances import planned_instances, recorded
+from .processes import port_range
 from .refusal import one_of, texts_of
+from .services import DATABASE_PORTS
+from .tiers import LOOPBACK, tiers_of, web_address
 
 SERVERS = ("mariadb", "nginx", "postgresql", "redis")
 ADOPTABLE = (*SERVERS, "exporters", "firewall")
@@ -116,3 +120,71 @@ def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
             f"{hostname} has what somebody has set up before: {'; '.join(found.values())}. Give the stack a host of its own, or let it take "
             f"them over: mainstay_adopt: [{', '.join(found)}]. Nothing has changed."
         )
+
+
+# The units whose sockets are the stack's own, or become so by taking the server over.
+OWN_UNITS = {
+    "mariadb": re.compile(r"(mariadb|mysql)(@.+)?\.service"),
+    "nginx": re.compile(r"nginx\.service"),
+    "pgbouncer": re.compile(r"pgbouncer\.service"),
+    "postgresql": re.compile(r"postgresql(@.+)?\.service"),
+    "redis": re.compile(r"redis-server(@.+)?\.service"),
+}
+# What listens in another's place, whose unit is not what is to be stopped.
+CONTAINERS = ("conmon", "docker-proxy", "rootlessport", "slirp4netns")
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+def _ports(apps, plan, hostname, host, page):
+    """(port, who of the stack listens there, the units that may) of a host, whatever is installed on it."""
+    tiers, planned = tiers_of(plan, hostname), plan["hosts"][hostname]
+    needed = _needed(apps, tiers)
+    if "nginx" in needed:
+        has_tls = any(site["tls"]["kind"] != "none" for app in apps.values() for site in app["sites"].values())
+        for port in [80] + [443] * has_tls + ([page["port"]] if page else []):
+            yield port, "nginx", OWN_UNITS["nginx"]
+    pooled = {"pgbouncer"} if "database" in tiers and any(app["pooler"] == "pgbouncer" for app in apps.values()) else set()
+    for server in sorted((needed | pooled) & set(DATABASE_PORTS)):
+        yield DATABASE_PORTS[server], server, OWN_UNITS[server]
+    for name, purposes in planned.get("redis", {}).items() if "redis" in needed else ():
+        for purpose, settings in purposes.items():
+            yield settings["port"], f"{name}'s Redis ({purpose})", OWN_UNITS["redis"]
+    for app in apps.values() if "backend" in tiers else ():
+        for process in app["processes"].values():
+            # Of one that is deployed already its next deploy says who answers in its place, and what served before serves on.
+            if not recorded(host.get("paths") or {}, app, process):
+                for port in port_range(process, planned_instances(plan, hostname, app, process)):
+                    yield port, f"{app['name']}'s {process['name']}", re.compile(rf"{re.escape(app['name'])}-.+\.service")
+
+
+def refuse_held_ports(apps, host, plan, hostname, page=None):
+    """Refuse a host where something else listens on a port that the stack is going to need, such as Apache on 80.
+
+    :param apps: the apps in their normal form.
+    :param host: the host's snapshot; who listens is known to root only, and what is not known is not refused.
+    :param page: the declared status page.
+    """
+    wanted = {}
+    for port, who, units in _ports(apps, plan, hostname, host, page):
+        wanted.setdefault(port, (who, units))
+    found, remedies = {}, []
+    for item in host.get("listeners") or ():
+        who, units = wanted.get(item["port"], (None, None))
+        own = who is None or item["protocol"] not in ("tcp", "tcp6") or units.fullmatch(item["unit"] or "")
+        elsewhere = who != "nginx" and item["address"] not in (*EVERYWHERE, LOOPBACK, web_address(plan, hostname))
+        if own or elsewhere or not item["pid"] or item["port"] in found:
+            continue
+        found[item["port"]] = f"port {item['port']}, for {who}, is held by {item['name']} ({item['unit'] or 'pid ' + str(item['pid'])})"
+        remedies.append(_freed(item))
+    if found:
+        raise ValueError(
+            f"{hostname} has something else where the stack would listen: {'; '.join(found[port] for port in sorted(found))}. Let it listen "
+            f"elsewhere, or end it: {', '.join(dict.fromkeys(remedies))}. Nothing has changed."
+        )
+
+
+def _freed(item):
+    if item["name"] in CONTAINERS:
+        return "publish the container's port elsewhere"
+    is_service = (item["unit"] or "").endswith((".service", ".socket"))
+    return f"`sudo systemctl disable --now {item['unit']}`" if is_service else f"`sudo kill {item['pid']}`"

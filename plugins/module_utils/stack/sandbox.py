@@ -115,6 +115,15 @@ SERVERS = {
         "ProtectSystem=full",
         NETWORK,
     ),
+    "redis": (
+        # Where its package's own unit is an older one; later ones say the same, or nearly.
+        "CapabilityBoundingSet=",
+        "PrivateTmp=yes",
+        "ProtectHome=yes",
+        "ProtectProc=invisible",
+        "ProtectSystem=strict",
+        NETWORK,
+    ),
 }
 
 # What tells of the other apps: their units, with what stands in them, and the bus on which systemd tells the same.

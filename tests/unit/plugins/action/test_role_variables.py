@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import pytest
+from ansible.errors import AnsibleFilterError, AnsibleLookupError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.mainstay.vps.plugins.action.role_variables import ROLES, sentence, slips, specification
+from ansible_collections.mainstay.vps.plugins.action.role_variables import ROLES, refusal, sentence, shapeless, slips, specification
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError, ReleaseError
 
 OPTIONS = {name: option for role in ROLES.iterdir() for name, option in specification(role).items()}
 
@@ -55,3 +57,27 @@ def test_what_nearly_has_the_name_of_a_variable_is_told():
 
 def test_every_role_with_variables_is_looked_at():
     assert {role.name for role in ROLES.iterdir() if specification(role)} == {role.name for role in ROLES.iterdir()} - {"host"}
+
+
+def test_what_has_no_keys_is_refused_where_keys_are_wanted():
+    assert list(shapeless(OPTIONS, {"backend_stop_timeout": {"web": 30}, "system_nofile": 1})) == []
+    (words,) = shapeless(OPTIONS, {"backend_stop_timeout": 30})
+    assert words.startswith("backend_stop_timeout: 30 cannot be used; write a mapping with ")
+
+
+@pytest.mark.parametrize(
+    ("cause", "wrapper", "words"),
+    [
+        (DeclarationError("mainstay_apps", 1, "Write a mapping."), AnsibleFilterError, "mainstay_apps: 1 cannot be used. Write a mapping."),
+        (ReleaseError("source.path: 'x' cannot be used."), AnsibleLookupError, "source.path: 'x' cannot be used."),
+        (ValueError("invalid literal for int()"), AnsibleFilterError, ""),  # no refusal of ours
+    ],
+)
+def test_a_refusal_within_a_default_is_told_without_the_words_before_it(cause, wrapper, words):
+    try:
+        try:
+            raise wrapper(str(cause)) from cause
+        except wrapper as error:
+            raise RuntimeError("The filter plugin failed") from error
+    except RuntimeError as error:
+        assert refusal(error) == words

@@ -1,7 +1,9 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shell command runs for real, against a stand-in of systemctl that keeps its units as files and writes down what it did."""
+"""The shell command runs for real, against a stand-in of systemctl that keeps its units as files and writes down what it did.
+
+It takes a pager unless it is told to take none, as where the connection has a terminal."""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from ansible_collections.mainstay.vps.plugins.action.systemd_units import Action
 # A unit is a file: first line ActiveState, second line UnitFileState. What it cannot do stands in <unit>.broken.
 SYSTEMCTL = r"""#!/bin/sh
 cd "$(dirname "$0")/units" || exit 9
+[ "${SYSTEMD_PAGER-less}" ] && printf '\033[?1h'
 [ "$1" = --no-block ] && { blocks=no-; shift; }
 verb=$1; shift
 echo "$blocks$verb $*" >>../did

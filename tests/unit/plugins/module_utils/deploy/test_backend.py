@@ -806,6 +806,21 @@ def test_a_new_release_is_put_on_record_with_the_way_back():
     assert len(deploy_steps.takeover(described)["watched"]) == 7
 
 
+def test_a_site_without_a_process_has_a_release_before_too():
+    """Nothing of it is on record: what nginx serves is current."""
+    site = {"leaf": {"runtime": "command", "source": {"path": "x"}, "processes": {}, "sites": {}}}
+    host = {"paths": {"/srv/leaf/current": {"type": "link", "target": "releases/abc"}}}
+    described = _model(site, "def", host=host)
+    completion = deploy_steps.completion(described, alone=True)
+    assert completion["audit"]["leaf"].items() >= {"from": "abc", "to": "def"}.items()
+    assert {"dest": "/srv/leaf/previous", "link": "releases/abc"} in completion["files"]
+    retreat = deploy_steps.retreat(described)
+    assert {"dest": "/srv/leaf/current", "link": "releases/abc"} in retreat["files"]
+    assert deploy_steps.report(described, retreat, [], [], "It failed.")[-1] == "leaf: release abc serves, as before."
+    host["paths"]["/srv/leaf/current"]["target"] = "releases/def"
+    assert not deploy_steps.completion(_model(site, "def", host=host))["audit"]
+
+
 def test_the_record_of_a_process_that_is_no_longer_declared_goes():
     host = _host(DESCRIBED)
     records = ("shop-old", "shop-web-old", "shop-admin-web", "shopper-web")

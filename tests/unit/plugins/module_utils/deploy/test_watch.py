@@ -172,7 +172,9 @@ def test_a_watch_begins_with_where_the_log_ends_and_what_has_been_restarted(tmp_
     """As the shell of a host and systemctl tell it; the log is a real one."""
     log = tmp_path / "access.log"
     log.write_bytes(_line() + b"\n")
-    (tmp_path / "systemctl").write_text("#!/bin/sh\nprintf '%s\\n' NRestarts=2 Id=shop-web@8002.service ActiveState=active\n")
+    (tmp_path / "systemctl").write_text(
+        "#!/bin/sh\ncase $* in *--no-pager*) ;; *) printf '\\033[?1h' ;; esac\nprintf '%s\\n' NRestarts=2 Id=shop-web@8002.service ActiveState=active\n"
+    )
     (tmp_path / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 

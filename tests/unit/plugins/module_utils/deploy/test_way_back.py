@@ -104,6 +104,21 @@ def test_a_release_may_be_named():
             way_back(APPS, _host(), (), "shop", wanted)
 
 
+def test_the_other_apps_stay_as_they_are_whether_they_run_something_or_not():
+    """Nothing is on record of a site that nginx serves, and nothing at all there is of an app that is new."""
+    site = {"runtime": "command", "source": {"path": "y"}, "processes": {}}
+    host = _host()
+    host["paths"]["/srv/page/current"] = {"target": "releases/third"}
+    assert way_back({**APPS, "page": site, "fresh": site}, host)["releases"] == {"job": "one", "page": "third", "shop": "old"}
+    assert way_back({**APPS, "page": site, "fresh": site}, host, (), "shop", "older")["releases"] == {
+        "job": "one",
+        "page": "third",
+        "shop": "older",
+    }
+    host["paths"]["/srv/page/previous"] = {"target": "releases/second"}
+    assert way_back({**APPS, "page": site}, host, name="page")["releases"] == {"job": "one", "page": "second", "shop": "new"}
+
+
 def test_it_is_clear_which_app_is_meant():
     with pytest.raises(DeclarationError, match="no earlier release"):
         way_back(APPS, _host(previous=""))

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption
+from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption, instances
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 
@@ -69,3 +70,58 @@ def test_a_firewall_that_would_drop_what_is_opened_is_driven_or_refused(filters,
     with pytest.raises(ValueError) as refusal:
         adoption.refuse_foreign_firewalls(host, backend, adopted, "web1")
     assert words in str(refusal.value)
+
+
+PLAN = capacity.plan(APPS, 100, {"web1": {"tiers": ALL, "memory_mb": 8192, "cpus": 4}})
+RECORD = {f"{instances.RECORDS}/shop-web": {"type": "link", "target": "abc:12ef:8000"}}
+
+
+def _listener(port, name="apache2", unit="apache2.service", address="0.0.0.0", **changes):
+    """As host_resources told one."""
+    return {"protocol": "tcp", "address": address, "port": port, "pid": 893, "name": name, "user": "root", "unit": unit, **changes}
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            _listener(80),
+            "port 80, for nginx, is held by apache2 (apache2.service). Let it listen elsewhere, or end it: `sudo systemctl disable",
+        ),
+        (_listener(443, address="::", protocol="tcp6"), "port 443, for nginx,"),
+        (_listener(80, address="192.0.2.7"), "port 80"),  # nginx takes every address
+        (_listener(80, "nginx", "nginx.service"), None),
+        (_listener(80, "nginx", "session-3.scope"), "`sudo kill 893`"),
+        (_listener(80, "docker-proxy", "docker.service"), "end it: publish the container's port elsewhere. Nothing"),
+        (_listener(80, None, None, pid=None), None),  # who that is, only root is told
+        (_listener(80, protocol="udp"), None),
+        (_listener(81), None),
+        (_listener(8444, "haproxy", "haproxy.service"), "port 8444, for nginx"),
+        (_listener(5432, "pgbouncer", "pgbouncer.service"), "port 5432, for postgresql"),
+        (_listener(5432, "postgres", "postgresql@17-main.service"), None),
+        (_listener(5432, "postgres", "pg.service", address="192.0.2.7"), None),
+        (_listener(3306, "mysqld", "mysql.service"), None),  # nobody needs it here
+        (_listener(6379, "valkey-server", "valkey-server.service", address="127.0.0.1"), "port 6379, for shop's Redis (cache)"),
+        (_listener(6379, "redis-server", "redis-server.service"), None),  # that is for mainstay_adopt to say
+        (_listener(8001, "python3", "old.service", address="127.0.0.1"), "port 8001, for shop's web, is held by python3 (old.service)"),
+        (_listener(8001, "uvicorn", "shop-web@8001.service", address="127.0.0.1"), None),
+    ],
+)
+def test_what_else_listens_where_the_stack_would_is_refused(found, words):
+    host = {"listeners": [_listener(22, "sshd", "ssh.service"), found]}
+    if words is None:
+        adoption.refuse_held_ports(APPS, host, PLAN, "web1", {"port": 8444})
+        return
+    with pytest.raises(ValueError) as refusal:
+        adoption.refuse_held_ports(APPS, host, PLAN, "web1", {"port": 8444})
+    assert words in str(refusal.value)
+
+
+def test_of_an_app_that_serves_already_its_deploy_says_who_answers_in_its_place():
+    adoption.refuse_held_ports(APPS, {"listeners": [_listener(8001)], "paths": RECORD}, PLAN, "web1")
+
+
+def test_a_host_without_sites_has_no_use_for_the_ports_of_nginx():
+    silent = normalise({"shop": {**SHOP["shop"], "sites": {}}})
+    plan = capacity.plan(silent, 100, {"web1": {"tiers": ALL, "memory_mb": 8192, "cpus": 4}})
+    adoption.refuse_held_ports(silent, {"listeners": [_listener(80), _listener(443)]}, plan, "web1")

@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a role says of a variable that it cannot use, in a playbook that uses nothing else of the collection."""
+
+from __future__ import annotations
+
+import pytest
+from plays import changes, play, words
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        (
+            {"nginx_sites": [{"name": "a.example.com", "max_bdy": "1M"}]},
+            "nginx_sites.max_bdy: there is no such key; did you mean max_body?",
+        ),
+        ({"firewall_backend": "iptables"}, "firewall_backend: iptables cannot be used; did you mean nftables? Use one of nftables, ufw."),
+        (
+            {"monitoring_alerts": [{"webhok": "x"}]},
+            "monitoring_alerts[0]: '********' cannot be used. Name exactly one of webhook, ntfy, email.",
+        ),
+        # Of a default, which a filter makes of it.
+        ({"mainstay_apps": {"shop": {"proceses": {}}}}, "mainstay_apps.shop.proceses: {} cannot be used. Did you mean 'processes'?"),
+    ],
+)
+def test_a_role_alone_says_it_in_a_sentence_before_it_changes_anything(variables, sentence):
+    run = play("molecule/roles/bare.yml", "--limit=molecule-roles-bare-trixie", variables=variables)
+    assert run.returncode != 0 and changes(run) == 0, run.stdout[-4000:]
+    assert f"[ERROR]: Task failed: {sentence}" in words(run) or f"[ERROR]: Task failed: Action failed: {sentence}" in words(run), words(run)
+    assert "Finalization" not in run.stdout + run.stderr and "plugin" not in run.stderr

@@ -16,7 +16,7 @@ from functools import cached_property
 
 from ..stack import apps as stack_apps
 from ..stack import processes as stack_processes
-from ..stack import services
+from ..stack import servers, services
 from ..stack.redis_ports import assigned_ports
 from ..stack.tiers import TIERS
 from . import figures, rules_connections, rules_processes
@@ -44,6 +44,8 @@ class Process:
     port_room: int
     instances: int | str
     workers: int
+    threads: int | str | None
+    one_at_a_time: bool
     singleton: bool
     memory_mb: int | None
     pool_size: int | str
@@ -184,6 +186,7 @@ def _redis(apps, hosts):
 
 
 def _process(app, process, rooms):
+    words = servers.told(process["command"] if process["kind"] == "web" else "", app["env"], process["env"])
     return Process(
         app=app["name"],
         name=process["name"],
@@ -196,6 +199,8 @@ def _process(app, process, rooms):
         port_room=rooms.get(process["port"], 0),
         instances=process["instances"],
         workers=process["workers"],
+        threads=process["threads"] or words.threads,
+        one_at_a_time=words.one_at_a_time,
         singleton=process["singleton"],
         memory_mb=process["memory_mb"],
         pool_size=process["pool"]["size"],
@@ -268,24 +273,47 @@ def children(stack, host, process, share):
     )
 
 
+def threads(stack, process, share):
+    """The requests that one worker of a web process serves at once, or None where it takes what comes, or nobody knows."""
+    if process.threads == "auto":
+        return rules_processes.chosen_threads(process, stack.users, stack.web_slots[process], _threads_connected(stack, process, share))
+    return None if process.threads is None else figures.Figure(process.threads, "as declared, or as its command says")
+
+
+def _threads_connected(stack, process, share):
+    """The threads that the connections of one worker serve; None where there is no database."""
+    if process.database == "none":
+        return None
+    total = _web_pool(stack, process, share)
+    if process.pool_size == process.overflow == "auto":
+        return rules_connections.threads_of(total)
+    return sum(rules_connections.split_pool(process.pool_size, process.overflow, total))
+
+
 def pool(stack, process, share):
     """Pool size and overflow of each process inside one unit."""
     if process.database == "none":
         nothing = figures.Figure(0, "the app declares no database")
         return nothing, nothing
-    if process.kind == "web":
-        direct = [other for other in stack.web(process.database) if not other.pooled]
-        total = rules_connections.web_pool(
-            stack.users,
-            stack.web_slots[process],
-            None if process.pooled else sum(stack.web_slots[other] for other in direct),
-            min(host.cpus for host in stack.tier("database")),
-            _ceilings(stack, process).pool,
-            share,
-        )
-    else:
+    if process.kind != "web":
         total = rules_connections.worker_pool()
+    elif process.threads is None:
+        total = _web_pool(stack, process, share)
+    else:
+        total = rules_connections.thread_pool(threads(stack, process, share))
     return rules_connections.split_pool(process.pool_size, process.overflow, total)
+
+
+def _web_pool(stack, process, share):
+    direct = [other for other in stack.web(process.database) if not other.pooled]
+    return rules_connections.web_pool(
+        stack.users,
+        stack.web_slots[process],
+        None if process.pooled else sum(stack.web_slots[other] for other in direct),
+        min(host.cpus for host in stack.tier("database")),
+        _ceilings(stack, process).pool,
+        share,
+    )
 
 
 # --- connections ---------------------------------------------------------------------------------------------------
@@ -455,7 +483,8 @@ def with_ceilings(stack, database, ceilings):
 
 
 def memory_max(stack, host, process, share, share_for):
-    return rules_processes.memory_max(process, children(stack, host, process, share_for(host, process)), share)
+    level = share_for(host, process)
+    return rules_processes.memory_max(process, children(stack, host, process, level), threads(stack, process, level), share)
 
 
 def second_set_memory(stack, host, share, share_for):

@@ -66,10 +66,12 @@ def _memory_rows(memory):
 
 
 def _process_row(name, settings):
+    # Of a web process the concurrency is that of one worker; other workers are all that is counted.
+    at_once = settings["concurrency"] * (settings["workers"] if "max_websockets" in settings else 1)
     return (
         name,
         str(settings["instances"]),
-        str(settings["concurrency"]),
+        str(at_once),
         f"{settings['memory_high_mb']}..{settings['memory_max_mb']}",
         str(settings["instances"] * settings["memory_max_mb"]),
         f"{settings['pool_size']}+{settings['max_overflow']}",

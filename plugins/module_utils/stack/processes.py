@@ -89,6 +89,7 @@ PROCESS_KEYS = Keys(
         "port": Whole(1024, 65535, taken=RESERVED_PORTS),
         "instances": Whole(1, 64, auto=True),
         "workers": Whole(1, 64, default=1),
+        "threads": Whole(1, 256, auto=True),
         "singleton": Flag(default=False),
         "health": HEALTH,
         "readiness": READINESS,
@@ -104,7 +105,7 @@ PROCESS_KEYS = Keys(
     }
 )
 # What only a web process has, and what a process on a schedule is not: it starts, does its work and ends.
-WEB_ONLY = ("port", "health", "readiness", "drain")
+WEB_ONLY = ("port", "health", "readiness", "drain", "threads")
 NEVER_SCHEDULED = ("port", "instances", "singleton", "heartbeat", "notify", "workers")
 
 
@@ -175,6 +176,7 @@ def process_of(name, value, where, database, runtime):
         "port": port,
         "instances": instances,
         "workers": PROCESS_KEYS.take(value, where, "workers"),
+        "threads": PROCESS_KEYS.take_if(value, where, "threads"),
         "singleton": singleton,
         "health": _health(value.get("health", HEALTH.default), f"{where}.health") if kind == "web" else None,
         "readiness": _readiness(value["readiness"], f"{where}.readiness") if value.get("readiness") else None,

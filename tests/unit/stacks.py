@@ -52,6 +52,7 @@ def app(name, processes, **keys):
         "database": "postgresql",
         "pooler": "none",
         "redis": [],
+        "external": {},
         "sites": {},
         "logs": [],
         "processes": {item["name"]: item for item in processes},

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from urllib.parse import quote
 
-from ..stack import references, servers
+from ..stack import external, references, servers
 from ..stack.apps import normalise
 from ..stack.processes import heartbeat_path
 from ..stack.redis_ports import assigned_ports
@@ -140,7 +140,7 @@ def process_environment(app, process, plan, options):
             variables["FORWARDED_ALLOW_IPS"] = ",".join([LOOPBACK, *options["proxies"]])
     if process["kind"] == "celery":
         variables["CELERY_CONCURRENCY"] = plan["concurrency"]
-    if app["database"] != "none":
+    if external.has_database(app):
         variables.update(DB_POOL_SIZE=plan["pool_size"], DB_MAX_OVERFLOW=plan["max_overflow"])
     if app["runtime"] == "node" and plan["node_heap_mb"]:
         variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['node_heap_mb']}"

@@ -28,6 +28,7 @@ def warnings(stack, plan):
         *_small_memories(stack),
         *_few_at_once(stack, plan),
         *_many_connections(stack, plan),
+        *_short_elsewhere(plan),
         *_small_work_mem(plan),
         *_several_databases(stack),
         *_ephemeral_ports(stack, plan),
@@ -112,6 +113,15 @@ def _many_connections(stack, plan):
             yield (
                 f"{database}: max_connections is {connections['limit']}; above {rules_connections.POOLER_ADVISED} a connection "
                 f"pooler serves the same load with less memory{POOLERS[database]}."
+            )
+
+
+def _short_elsewhere(plan):
+    for app, connections in plan.get("external", {}).items():
+        if connections["needed"] > connections.get("limit", connections["needed"]):
+            yield (
+                f"{app}: its processes may hold {connections['needed']} connections to its database elsewhere, where it may have "
+                f"{connections['limit']}; beyond that it is refused. Smaller pools, fewer workers or instances hold fewer."
             )
 
 

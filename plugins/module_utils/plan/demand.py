@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..stack import apps as stack_apps
+from ..stack import external, servers, services
 from ..stack import processes as stack_processes
-from ..stack import servers, services
 from ..stack.redis_ports import assigned_ports
 from ..stack.tiers import TIERS
 from . import figures, rules_connections, rules_processes
@@ -38,7 +38,8 @@ class Process:
     runtime: str
     database: str
     pooled: bool
-    uses_redis: bool
+    elsewhere: bool
+    keeps_nothing: bool
     kind: str
     port: int | None
     port_room: int
@@ -50,6 +51,10 @@ class Process:
     memory_mb: int | None
     pool_size: int | str
     overflow: int | str
+
+    @property
+    def has_pool(self):
+        return self.database != "none" or self.elsewhere
 
     @property
     def key(self):
@@ -193,7 +198,9 @@ def _process(app, process, rooms):
         runtime=app["runtime"],
         database=app["database"],
         pooled=app["pooler"] != "none",
-        uses_redis=bool(app["redis"]),
+        elsewhere=bool(external.databases(app)),
+        # Where it keeps nothing in files, more than one of it can run.
+        keeps_nothing=external.has_database(app) or bool(app["redis"] or app["external"]),
         kind=process["kind"],
         port=process["port"],
         port_room=rooms.get(process["port"], 0),
@@ -282,7 +289,7 @@ def threads(stack, process, share):
 
 def _threads_connected(stack, process, share):
     """The threads that the connections of one worker serve; None where there is no database."""
-    if process.database == "none":
+    if not process.has_pool:
         return None
     total = _web_pool(stack, process, share)
     if process.pool_size == process.overflow == "auto":
@@ -292,7 +299,7 @@ def _threads_connected(stack, process, share):
 
 def pool(stack, process, share):
     """Pool size and overflow of each process inside one unit."""
-    if process.database == "none":
+    if not process.has_pool:
         nothing = figures.Figure(0, "the app declares no database")
         return nothing, nothing
     if process.kind != "web":
@@ -309,9 +316,9 @@ def _web_pool(stack, process, share):
     return rules_connections.web_pool(
         stack.users,
         stack.web_slots[process],
-        None if process.pooled else sum(stack.web_slots[other] for other in direct),
-        min(host.cpus for host in stack.tier("database")),
-        _ceilings(stack, process).pool,
+        None if process.pooled or process.elsewhere else sum(stack.web_slots[other] for other in direct),
+        min((host.cpus for host in stack.tier("database")), default=1),
+        external_ceiling(stack, process) if process.elsewhere else _ceilings(stack, process).pool,
         share,
     )
 
@@ -426,6 +433,29 @@ def _second_set(held, host):
         if process.kind == "web":
             sets[process.app] = sets.get(process.app, 0) + by_host[host.name]
     return max(sets.values(), default=0)
+
+
+def external_ceiling(stack, process):
+    """The pool of each web process for which the connections to a database elsewhere are enough, a second set beside it."""
+    limit = external.connections(stack.apps[process.app])
+    if limit is None:
+        return None
+    backends = stack.tier("backend")
+    kept, slots = rules_connections.MIGRATION_CONNECTIONS + rules_connections.COMMAND_CONNECTIONS, 0
+    for other in stack.processes:
+        if other.app == process.app and other.kind == "web":
+            slots += stack.web_slots[other]
+        elif other.app == process.app:
+            kept += sum(connections(stack, host, other, UNBOUNDED) for host in backends)
+    return max(1, (limit - kept) // (2 * slots))
+
+
+def external_parts(stack, app, share_for):
+    """Who holds how many connections to the database elsewhere of an app, on all hosts together, at the worst moment."""
+    parts = _pool_parts(stack, _held(stack, share_for, lambda process: process.app == app), share_for)
+    parts["migrations"] = figures.Figure(rules_connections.MIGRATION_CONNECTIONS, "one migration and what watches its locks")
+    parts["commands"] = figures.Figure(rules_connections.COMMAND_CONNECTIONS, "what an operator runs")
+    return parts
 
 
 def connection_ceiling(stack):

@@ -15,6 +15,10 @@ def table(plan):
         lines += ["", *_host(name, host)]
     for database, connections in plan["connections"].items():
         lines += ["", *_connections(database, connections)]
+    for app, connections in plan.get("external", {}).items():
+        limit = f" of {connections['limit']}" if "limit" in connections else ""
+        lines += ["", f"{app}, database elsewhere: {connections['needed']}{limit} connections"]
+        lines += _indented(aligned([(name, str(number)) for name, number in connections["parts"].items() if number]))
     if plan["advice"]:
         lines += ["", "Warnings", *(f"  - {warning}" for warning in plan["advice"])]
     if plan.get("undeclared"):

@@ -206,7 +206,7 @@ def web_instances(process, cpus, units, users, backends, ceiling, share):
     """How many instances of a web process one host runs."""
     if process.instances != "auto":
         return Figure(process.instances, "declared as instances")
-    if process.database == "none" and not process.uses_redis:
+    if not process.keeps_nothing:
         return Figure(1, "without a database or Redis an app may keep its state in files, or in memory; more only when declared")
     cores = max(INSTANCES_LEAST, divide_up(cpus, units * process.workers))
     served = USERS_PER_WEB_PROCESS * process.workers * backends

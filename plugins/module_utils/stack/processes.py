@@ -148,7 +148,7 @@ def _schedule(value, where):
     return schedule, PROCESS_KEYS.take(value, where, "time_limit")
 
 
-def process_of(name, value, where, database, runtime):
+def process_of(name, value, where, has_pools, runtime):
     text_of(name, where, NAME, "a process name has small letters, digits and '-', and begins with a letter")
     mapping(value, where, tuple(PROCESS_KEYS), required=() if runtime == "container" else ("command",))
     port = PROCESS_KEYS.take_if(value, where, "port")
@@ -181,7 +181,7 @@ def process_of(name, value, where, database, runtime):
         "health": _health(value.get("health", HEALTH.default), f"{where}.health") if kind == "web" else None,
         "readiness": _readiness(value["readiness"], f"{where}.readiness") if value.get("readiness") else None,
         "memory_mb": PROCESS_KEYS.take_if(value, where, "memory"),
-        "pool": PROCESS_KEYS.take(value, where, "pool") if database != "none" else {"size": 0, "overflow": 0},
+        "pool": PROCESS_KEYS.take(value, where, "pool") if has_pools else {"size": 0, "overflow": 0},
         "heartbeat": PROCESS_KEYS.take(value, where, "heartbeat") if value.get("heartbeat") else None,
         "drain": PROCESS_KEYS.take(value, where, "drain") if kind == "web" else 0,
         "notify": PROCESS_KEYS.take(value, where, "notify"),

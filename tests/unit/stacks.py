@@ -22,6 +22,8 @@ def process(name, kind="worker", **keys):
         "port": None,
         "instances": "auto",
         "workers": 1,
+        "threads": None,
+        "env": {},
         "singleton": False,
         "health": None,
         "readiness": None,
@@ -50,6 +52,7 @@ def app(name, processes, **keys):
         "database": "postgresql",
         "pooler": "none",
         "redis": [],
+        "external": {},
         "sites": {},
         "logs": [],
         "processes": {item["name"]: item for item in processes},
@@ -80,6 +83,7 @@ def processes(draw, name, port):
         singleton=singleton,
         instances=1 if singleton else draw(declared_or("auto", st.integers(1, 8))),
         workers=draw(declared_or(1, st.integers(2, 4))),
+        threads=draw(declared_or(None, st.one_of(st.just("auto"), st.integers(1, 64)))) if kind == "web" else None,
         memory_mb=draw(declared_or(None, st.integers(32, 1024))),
         pool={
             "size": draw(declared_or("auto", st.integers(0, 40))),
@@ -324,6 +328,17 @@ def check_declared(plan, apps):
                     assert settings["memory_max_mb"] == wanted["memory_mb"]
                 if wanted["kind"] == "celery" and wanted["workers"] > 1:
                     assert settings["concurrency"] == wanted["workers"]
+                if wanted["threads"] == "auto":
+                    assert 1 <= settings["threads"] <= 32
+                elif wanted["threads"]:
+                    assert settings["threads"] == wanted["threads"]
+                if wanted["threads"]:
+                    # Each thread may hold a connection, and takes memory and a task.
+                    pool = settings["pool_size"] + settings["max_overflow"]
+                    is_chosen = wanted["threads"] == "auto" or wanted["pool"] == {"size": "auto", "overflow": "auto"}
+                    assert declared["database"] == "none" or not is_chosen or settings["threads"] <= max(1, pool)
+                    assert wanted["memory_mb"] or settings["memory_max_mb"] >= settings["workers"] * (100 + 3 * settings["threads"])
+                    assert settings["tasks_max"] >= settings["workers"] * settings["threads"] + 64
                 for key, setting in (("size", "pool_size"), ("overflow", "max_overflow")):
                     if declared["database"] != "none" and wanted["pool"][key] != "auto":
                         assert settings[setting] == wanted["pool"][key]
@@ -352,6 +367,7 @@ def leaves(node, path=""):
 GROWING = (
     ".instances",
     ".workers",
+    ".threads",
     ".memory_max_mb",
     ".memory_high_mb",
     ".node_heap_mb",

@@ -18,6 +18,8 @@ UNITS = "/etc/systemd/system"
 
 # What runs beside the kernel's first choices: the heavier and the easier to repeat, the sooner it may be killed.
 OOM_SCORE_ADJUST = {"web": 100, "celery": 300, "worker": 200}
+# Of a process that leaves its threads to a plan where there is none: as waitress has them by itself.
+THREADS = 4
 CPU_WEIGHT = {"web": 100, "celery": 50, "worker": 50}
 
 
@@ -29,6 +31,7 @@ def planned(process, plan):
         "instances": 1 if process["instances"] == "auto" else process["instances"],
         "workers": process["workers"],
         "concurrency": 1,
+        "threads": THREADS if process["threads"] == "auto" else process["threads"],
         "pool_size": pool["size"],
         "max_overflow": pool["overflow"],
         "memory_max_mb": memory,

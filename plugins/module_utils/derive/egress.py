@@ -9,6 +9,7 @@ connection, none reads the figures that Prometheus is told of all, and none asks
 
 from __future__ import annotations
 
+from ..stack import external
 from ..stack.apps import normalise
 from ..stack.instances import planned_instances
 from ..stack.processes import port_range
@@ -80,6 +81,7 @@ def _allowed(app, plan, hostname):
     servers = {tier_address(plan, hostname, tier) for tier in ("database", "cache")} - {LOOPBACK}
     networks = [
         *sorted(servers),
+        *external.addresses(app),
         *(PRIVATE if app["egress"] == "internal" else app["egress"] if app["egress"] != "none" else ()),
     ]
     rules = ["oif lo accept", *(f"{match} accept" for match in _matches(networks))]

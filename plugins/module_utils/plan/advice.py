@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 
 from . import demand, rules_connections, rules_host, rules_processes
 
@@ -16,10 +15,6 @@ EPHEMERAL_PORTS = (32768, 60999)
 WORK_MEM_ADVISED_KB = 1024
 # Ten connections for each query the database works on at once: most of them only wait.
 CONNECTIONS_PER_BUSY_ADVISED = 10
-
-# gunicorn's worker that serves one request at a time is its default; these words choose another one.
-GUNICORN = re.compile(r"(^|[\s/])gunicorn(\s|$)")
-AT_ONCE = re.compile(r"\s(--threads|--worker-class|-k)([\s=]|\w)|\s(-c|--config)[\s=]")
 
 POOLERS = {"postgresql": " (pooler: pgbouncer, if transaction pooling suits)", "mariadb": ""}
 
@@ -31,8 +26,9 @@ def warnings(stack, plan):
         *_rolling_deploys(stack, plan),
         *_homeless_builds(plan),
         *_small_memories(stack),
-        *_one_at_a_time(stack, plan),
+        *_few_at_once(stack, plan),
         *_many_connections(stack, plan),
+        *_short_elsewhere(plan),
         *_small_work_mem(plan),
         *_several_databases(stack),
         *_ephemeral_ports(stack, plan),
@@ -80,19 +76,25 @@ def _small_memories(stack):
             )
 
 
-def _one_at_a_time(stack, plan):
-    """gunicorn's synchronous workers, where there are fewer of them than the plan expects requests at once."""
+def _few_at_once(stack, plan):
+    """Web processes that serve a known number of requests at once, where that is less than the plan expects."""
     expected = rules_processes.in_flight(stack.users)
     for process in stack.web():
-        declared = stack.apps[process.app]["processes"][process.name]
-        arguments = [env.get("GUNICORN_CMD_ARGS", "") for env in (declared.get("env", {}), stack.apps[process.app].get("env", {}))]
-        command = " ".join([declared.get("command") or "", *arguments])
         planned = [host["processes"].get(process.app, {}).get(process.name, {}) for host in plan["hosts"].values()]
-        served = sum(settings.get("instances", 0) for settings in planned) * process.workers
-        if GUNICORN.search(command) and not AT_ONCE.search(command) and served < expected:
+        workers = sum(settings.get("instances", 0) for settings in planned) * process.workers
+        threads = next((settings["threads"] for settings in planned if "threads" in settings), 1 if process.one_at_a_time else None)
+        if threads is None or workers * threads >= expected:
+            continue
+        if process.one_at_a_time:
             yield (
-                f"{process.key}: gunicorn serves one request at a time in each worker, {served} of the {expected} that {stack.users} people send "
-                f"at once; the others wait. Write --threads {-(-expected // max(served, 1))} into its command where the app may run in threads."
+                f"{process.key}: gunicorn serves one request at a time in each worker, {workers} of the {expected} that {stack.users} people send "
+                "at once; the others wait. Where the app may run in threads, write threads: auto."
+            )
+        else:
+            more = "connections (pool), memory" if process.threads == "auto" else "threads"
+            yield (
+                f"{process.key}: {workers} x {threads} threads serve {workers * threads} of the {expected} requests that {stack.users} people "
+                f"send at once; the others wait. More {more}, instances or workers serve more."
             )
 
 
@@ -111,6 +113,15 @@ def _many_connections(stack, plan):
             yield (
                 f"{database}: max_connections is {connections['limit']}; above {rules_connections.POOLER_ADVISED} a connection "
                 f"pooler serves the same load with less memory{POOLERS[database]}."
+            )
+
+
+def _short_elsewhere(plan):
+    for app, connections in plan.get("external", {}).items():
+        if connections["needed"] > connections.get("limit", connections["needed"]):
+            yield (
+                f"{app}: its processes may hold {connections['needed']} connections to its database elsewhere, where it may have "
+                f"{connections['limit']}; beyond that it is refused. Smaller pools, fewer workers or instances hold fewer."
             )
 
 

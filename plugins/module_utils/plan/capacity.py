@@ -12,6 +12,7 @@ connections than it can carry.
 
 from __future__ import annotations
 
+from ..stack import external
 from ..stack import processes as stack_processes
 from . import demand, figures
 from .advice import warnings
@@ -44,6 +45,8 @@ def plan(apps, users, hosts):
     }
     if stack.pooled:
         planned["connections"]["pgbouncer"] = _clients(stack, planned["hosts"], share_for)
+    elsewhere = {name: _external(stack, app, share_for) for name, app in stack.apps.items() if external.databases(app)}
+    planned.update({"external": elsewhere} if elsewhere else {})
     explain = []
     numbers = _plain(planned, "", explain)
     _check_ports(apps, numbers["hosts"])
@@ -70,6 +73,15 @@ def _connections(stack, database, share_for):
         "parts": parts,
         "reserved": figures.Figure(demand.RESERVED[database], "kept for an administrator"),
         "roles": demand.role_limits(stack, database, share_for),
+    }
+
+
+def _external(stack, app, share_for):
+    parts, limit = demand.external_parts(stack, app["name"], share_for), external.connections(app)
+    return {
+        "needed": figures.Figure(sum(parts.values()), "the sum of the parts"),
+        "parts": parts,
+        **({"limit": figures.Figure(limit, "declared as connections")} if limit else {}),
     }
 
 

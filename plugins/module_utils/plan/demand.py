@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..stack import apps as stack_apps
+from ..stack import external, servers, services
 from ..stack import processes as stack_processes
-from ..stack import services
 from ..stack.redis_ports import assigned_ports
 from ..stack.tiers import TIERS
 from . import figures, rules_connections, rules_processes
@@ -38,16 +38,23 @@ class Process:
     runtime: str
     database: str
     pooled: bool
-    uses_redis: bool
+    elsewhere: bool
+    keeps_nothing: bool
     kind: str
     port: int | None
     port_room: int
     instances: int | str
     workers: int
+    threads: int | str | None
+    one_at_a_time: bool
     singleton: bool
     memory_mb: int | None
     pool_size: int | str
     overflow: int | str
+
+    @property
+    def has_pool(self):
+        return self.database != "none" or self.elsewhere
 
     @property
     def key(self):
@@ -184,18 +191,23 @@ def _redis(apps, hosts):
 
 
 def _process(app, process, rooms):
+    words = servers.told(process["command"] if process["kind"] == "web" else "", app["env"], process["env"])
     return Process(
         app=app["name"],
         name=process["name"],
         runtime=app["runtime"],
         database=app["database"],
         pooled=app["pooler"] != "none",
-        uses_redis=bool(app["redis"]),
+        elsewhere=bool(external.databases(app)),
+        # Where it keeps nothing in files, more than one of it can run.
+        keeps_nothing=external.has_database(app) or bool(app["redis"] or app["external"]),
         kind=process["kind"],
         port=process["port"],
         port_room=rooms.get(process["port"], 0),
         instances=process["instances"],
         workers=process["workers"],
+        threads=process["threads"] or words.threads,
+        one_at_a_time=words.one_at_a_time,
         singleton=process["singleton"],
         memory_mb=process["memory_mb"],
         pool_size=process["pool"]["size"],
@@ -268,24 +280,47 @@ def children(stack, host, process, share):
     )
 
 
+def threads(stack, process, share):
+    """The requests that one worker of a web process serves at once, or None where it takes what comes, or nobody knows."""
+    if process.threads == "auto":
+        return rules_processes.chosen_threads(process, stack.users, stack.web_slots[process], _threads_connected(stack, process, share))
+    return None if process.threads is None else figures.Figure(process.threads, "as declared, or as its command says")
+
+
+def _threads_connected(stack, process, share):
+    """The threads that the connections of one worker serve; None where there is no database."""
+    if not process.has_pool:
+        return None
+    total = _web_pool(stack, process, share)
+    if process.pool_size == process.overflow == "auto":
+        return rules_connections.threads_of(total)
+    return sum(rules_connections.split_pool(process.pool_size, process.overflow, total))
+
+
 def pool(stack, process, share):
     """Pool size and overflow of each process inside one unit."""
-    if process.database == "none":
+    if not process.has_pool:
         nothing = figures.Figure(0, "the app declares no database")
         return nothing, nothing
-    if process.kind == "web":
-        direct = [other for other in stack.web(process.database) if not other.pooled]
-        total = rules_connections.web_pool(
-            stack.users,
-            stack.web_slots[process],
-            None if process.pooled else sum(stack.web_slots[other] for other in direct),
-            min(host.cpus for host in stack.tier("database")),
-            _ceilings(stack, process).pool,
-            share,
-        )
-    else:
+    if process.kind != "web":
         total = rules_connections.worker_pool()
+    elif process.threads is None:
+        total = _web_pool(stack, process, share)
+    else:
+        total = rules_connections.thread_pool(threads(stack, process, share))
     return rules_connections.split_pool(process.pool_size, process.overflow, total)
+
+
+def _web_pool(stack, process, share):
+    direct = [other for other in stack.web(process.database) if not other.pooled]
+    return rules_connections.web_pool(
+        stack.users,
+        stack.web_slots[process],
+        None if process.pooled or process.elsewhere else sum(stack.web_slots[other] for other in direct),
+        min((host.cpus for host in stack.tier("database")), default=1),
+        external_ceiling(stack, process) if process.elsewhere else _ceilings(stack, process).pool,
+        share,
+    )
 
 
 # --- connections ---------------------------------------------------------------------------------------------------
@@ -400,6 +435,29 @@ def _second_set(held, host):
     return max(sets.values(), default=0)
 
 
+def external_ceiling(stack, process):
+    """The pool of each web process for which the connections to a database elsewhere are enough, a second set beside it."""
+    limit = external.connections(stack.apps[process.app])
+    if limit is None:
+        return None
+    backends = stack.tier("backend")
+    kept, slots = rules_connections.MIGRATION_CONNECTIONS + rules_connections.COMMAND_CONNECTIONS, 0
+    for other in stack.processes:
+        if other.app == process.app and other.kind == "web":
+            slots += stack.web_slots[other]
+        elif other.app == process.app:
+            kept += sum(connections(stack, host, other, UNBOUNDED) for host in backends)
+    return max(1, (limit - kept) // (2 * slots))
+
+
+def external_parts(stack, app, share_for):
+    """Who holds how many connections to the database elsewhere of an app, on all hosts together, at the worst moment."""
+    parts = _pool_parts(stack, _held(stack, share_for, lambda process: process.app == app), share_for)
+    parts["migrations"] = figures.Figure(rules_connections.MIGRATION_CONNECTIONS, "one migration and what watches its locks")
+    parts["commands"] = figures.Figure(rules_connections.COMMAND_CONNECTIONS, "what an operator runs")
+    return parts
+
+
 def connection_ceiling(stack):
     """The highest ``max_connections`` any of the database's hosts may have."""
     return min(host.max_connections or rules_connections.CONNECTIONS[1] for host in stack.tier("database"))
@@ -455,7 +513,8 @@ def with_ceilings(stack, database, ceilings):
 
 
 def memory_max(stack, host, process, share, share_for):
-    return rules_processes.memory_max(process, children(stack, host, process, share_for(host, process)), share)
+    level = share_for(host, process)
+    return rules_processes.memory_max(process, children(stack, host, process, level), threads(stack, process, level), share)
 
 
 def second_set_memory(stack, host, share, share_for):

@@ -157,20 +157,23 @@ def _process(stack, host, process, share, share_for, surging):
     number, slots = demand.instances(stack, host, process, level), demand.children(stack, host, process, level)
     limit = demand.memory_max(stack, host, process, share, share_for)
     size, overflow = demand.pool(stack, process, level)
+    threads = demand.threads(stack, process, level)
     settings = {
         "instances": number,
         "workers": _workers(process),
-        "concurrency": slots if process.kind != "web" else _requests(stack, process, share_for),
+        "concurrency": slots if process.kind != "web" else threads or _requests(stack, process, share_for),
         "pool_size": size,
         "max_overflow": overflow,
         "memory_max_mb": limit,
         "memory_high_mb": rules_processes.memory_high(limit),
-        "tasks_max": rules_processes.tasks_max(process, slots),
+        "tasks_max": rules_processes.tasks_max(process, slots, threads),
         "nofile": rules_processes.nofile(),
         "surge_mb": _surge(process, surging, number, limit),
     }
     if process.kind == "web":
         settings["max_websockets"] = rules_processes.process_websockets(stack.users)
+    if threads:
+        settings["threads"] = threads
     if process.runtime == "node":
         settings["node_heap_mb"] = rules_processes.node_heap(limit, process.workers)
     return settings
@@ -183,10 +186,12 @@ def _workers(process):
 
 
 def _requests(stack, process, share_for):
-    """Requests at once one instance has to carry when all hosts share them."""
-    total = sum(demand.instances(stack, host, process, share_for(host, process)) for host in stack.tier("backend"))
+    """Requests at once that one worker serves: of one that takes what comes, what it has to carry when all hosts share them."""
+    if process.one_at_a_time:
+        return figures.Figure(1, "gunicorn without threads serves one at a time in each worker")
+    total = process.workers * sum(demand.instances(stack, host, process, share_for(host, process)) for host in stack.tier("backend"))
     requests = rules_processes.in_flight(stack.users)
-    return figures.Figure(figures.divide_up(requests, max(1, total)), "requests at once {} / instances of all hosts {}", requests, total)
+    return figures.Figure(figures.divide_up(requests, max(1, total)), "requests at once {} / workers of all hosts {}", requests, total)
 
 
 def _surge(process, surging, number, limit):

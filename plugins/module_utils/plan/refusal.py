@@ -194,14 +194,14 @@ def _all_automatic(stack):
     automatic = {"memory_mb": None, "workers": 1, "pool": {"size": "auto", "overflow": "auto"}}
     fixed = {}
     for process in stack.processes:
-        keys = automatic if process.singleton else {**automatic, "instances": "auto"}
-        if (process.memory_mb, process.workers, process.pool_size, process.overflow) != (None, 1, "auto", "auto") or (
-            not process.singleton and process.instances != "auto"
-        ):
+        threads = None if process.threads is None else "auto"
+        keys = {**automatic, "threads": threads, **({} if process.singleton else {"instances": "auto"})}
+        given = (process.memory_mb, process.workers, process.threads, process.pool_size, process.overflow)
+        if given != (None, 1, threads, "auto", "auto") or (not process.singleton and process.instances != "auto"):
             fixed.setdefault(process.app, {})[process.name] = keys
     if fixed:
         names = ", ".join(f"{app}.{name}" for app in sorted(fixed) for name in sorted(fixed[app]))
-        yield Remedy(f"Leave memory, instances, workers and pool to the plan (remove them from {names}).", {"processes": fixed})
+        yield Remedy(f"Leave memory, instances, workers, threads and pool to the plan (remove them from {names}).", {"processes": fixed})
 
 
 def _process_change(process, keys):
@@ -393,8 +393,8 @@ def _smaller_pools(stack, database, given):
 
 def _fewer_instances(stack, database, given):
     for process in _by_connections(stack, database):
-        for key, number in (("instances", process.instances), ("workers", process.workers)):
-            if number in ("auto", 1) or not _possible(given, _process_change(process, {key: 1}), database):
+        for key, number in (("instances", process.instances), ("workers", process.workers), ("threads", process.threads)):
+            if number in (None, "auto", 1) or not _possible(given, _process_change(process, {key: 1}), database):
                 continue
             fewer = figures.first_true(
                 lambda n, process=process, key=key: not _possible(given, _process_change(process, {key: n + 1}), database),

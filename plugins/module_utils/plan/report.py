@@ -15,6 +15,10 @@ def table(plan):
         lines += ["", *_host(name, host)]
     for database, connections in plan["connections"].items():
         lines += ["", *_connections(database, connections)]
+    for app, connections in plan.get("external", {}).items():
+        limit = f" of {connections['limit']}" if "limit" in connections else ""
+        lines += ["", f"{app}, database elsewhere: {connections['needed']}{limit} connections"]
+        lines += _indented(aligned([(name, str(number)) for name, number in connections["parts"].items() if number]))
     if plan["advice"]:
         lines += ["", "Warnings", *(f"  - {warning}" for warning in plan["advice"])]
     if plan.get("undeclared"):
@@ -66,10 +70,12 @@ def _memory_rows(memory):
 
 
 def _process_row(name, settings):
+    # Of a web process the concurrency is that of one worker; other workers are all that is counted.
+    at_once = settings["concurrency"] * (settings["workers"] if "max_websockets" in settings else 1)
     return (
         name,
         str(settings["instances"]),
-        str(settings["concurrency"]),
+        str(at_once),
         f"{settings['memory_high_mb']}..{settings['memory_max_mb']}",
         str(settings["instances"] * settings["memory_max_mb"]),
         f"{settings['pool_size']}+{settings['max_overflow']}",

@@ -77,6 +77,16 @@ def web_pool(users, web_processes, all_web_processes, database_cpus, ceiling, sh
     )
 
 
+def threads_of(connections):
+    """How many threads so many connections serve, when not every request is in the database."""
+    return divide_up(connections * 100, CONNECTIONS_PER_REQUEST_PERCENT)
+
+
+def thread_pool(threads):
+    """Pool and overflow together of a web process that has so many threads: an app without a pool, as Django, may hold one in each."""
+    return clamp(int(threads), POOL[0], None, f"threads {int(threads)}")
+
+
 def worker_pool():
     return Figure(WORKER_POOL, "a task's connection and one inside it")
 

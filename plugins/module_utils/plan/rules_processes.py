@@ -56,6 +56,10 @@ NOFILE = 65536
 TASKS_BASE = 64
 TASKS_PER_WORKER = 64  # AnyIO's 40 threads, or libuv's and V8's
 TASKS_PER_CHILD = 16
+# Django behind gunicorn: 27 MB private with one thread, 54 with 8 and 121 with 32, all of them busy with answers of 1.5 MB.
+THREAD_MB = 3
+# The most that the plan chooses: beyond it Python's threads wait for one another more than they wait for anything else.
+THREADS_MOST = 32
 
 # What one command of a build may use, by runtime: at least that much, as npm and pip need it.
 BUILD_MB = {"python": 256, "node": 512, "container": 256, "command": 256}
@@ -86,10 +90,32 @@ def smallest_memory(process, children=1):
     if process.kind == "celery":
         return CELERY_PARENT_MB + children * CELERY_CHILD_MB[0]
     supervisor = SUPERVISOR_MB if process.workers > 1 else 0
-    return supervisor + process.workers * memory_table(process.kind, process.runtime)[0]
+    return supervisor + process.workers * (memory_table(process.kind, process.runtime)[0] + further_threads(process.threads))
 
 
-def memory_max(process, children, share):
+def further_threads(threads):
+    """The memory of the threads of one worker beside its first, in MB; one that the plan chooses begins with a single one."""
+    return THREAD_MB * (threads - 1) if threads not in (None, "auto") else 0
+
+
+def chosen_threads(process, users, slots, connections):
+    """The threads of one worker where the plan chooses them; ``connections`` is how many its pool serves, None without a database."""
+    requests = max(1, divide_up(in_flight(users), slots))
+    memory = None
+    if process.memory_mb is not None:
+        each = (process.memory_mb - SUPERVISOR_MB * (process.workers > 1)) // process.workers
+        smallest = memory_table(process.kind, process.runtime)[0]
+        room = 1 + max(0, each - smallest) // THREAD_MB
+        memory = (room, "1 + (memory {} for each worker - {}) / {} = {}", each, smallest, THREAD_MB, room)
+    return least(
+        requests=(requests, "requests at once {} / servers {} = {}", in_flight(users), slots, requests),
+        process=(THREADS_MOST, "at most {}", THREADS_MOST),
+        connections=None if connections is None else (max(1, connections), "its pool serves {}", connections),
+        memory=memory,
+    )
+
+
+def memory_max(process, children, threads, share):
     """MemoryMax of one instance, in MB: the user's number, else what the share affords."""
     if process.memory_mb is not None:
         return Figure(process.memory_mb, "declared as memory")
@@ -107,6 +133,19 @@ def memory_max(process, children, share):
     smallest, comfortable = memory_table(process.kind, process.runtime)
     supervisor = SUPERVISOR_MB if process.workers > 1 else 0
     worker = grown(smallest, comfortable, share, 8)
+    if further_threads(threads):
+        return Figure(
+            supervisor + process.workers * (worker + further_threads(threads)),
+            "workers {} x ({} MB ({} to {} by the share {}) + further threads {} x {} MB) + supervisor {}",
+            process.workers,
+            worker,
+            smallest,
+            comfortable,
+            share,
+            int(threads) - 1,
+            THREAD_MB,
+            supervisor,
+        )
     return Figure(
         supervisor + process.workers * worker,
         "workers {} x {} MB ({} to {} by the share {}) + supervisor {}",
@@ -144,9 +183,12 @@ def node_heap(limit_mb, workers):
     )
 
 
-def tasks_max(process, children):
+def tasks_max(process, children, threads=None):
     if process.kind == "celery":
         return Figure(TASKS_BASE + TASKS_PER_CHILD * children, "{} + {} x children {}", TASKS_BASE, TASKS_PER_CHILD, int(children))
+    if threads and threads > TASKS_PER_WORKER // 2:
+        each = TASKS_PER_WORKER + threads
+        return Figure(TASKS_BASE + each * process.workers, "{} + {} x workers {}", TASKS_BASE, each, process.workers)
     return Figure(
         TASKS_BASE + TASKS_PER_WORKER * process.workers,
         "{} + {} x workers {}",
@@ -164,7 +206,7 @@ def web_instances(process, cpus, units, users, backends, ceiling, share):
     """How many instances of a web process one host runs."""
     if process.instances != "auto":
         return Figure(process.instances, "declared as instances")
-    if process.database == "none" and not process.uses_redis:
+    if not process.keeps_nothing:
         return Figure(1, "without a database or Redis an app may keep its state in files, or in memory; more only when declared")
     cores = max(INSTANCES_LEAST, divide_up(cpus, units * process.workers))
     served = USERS_PER_WEB_PROCESS * process.workers * backends

@@ -13,7 +13,9 @@ import ipaddress
 import re
 
 from ..text import MASK
+from . import servers
 from .backups import HOOKS, hooks_of
+from .external import EXTERNAL, external_of
 from .fields import Choice, Field, Flag, Items, Keys, Named, Special, Text, Whole, Words
 from .processes import NAME, PROCESS_KEYS, check_ports, process_of
 from .refusal import mapping, refuse, text_of, texts_of, unlike
@@ -156,6 +158,7 @@ APP_KEYS = Keys(
         "database": Choice(DATABASES, default="none"),
         "pooler": Choice(POOLERS, default="none"),
         "redis": Words(Choice(REDIS_INSTANCES)),
+        "external": EXTERNAL,
         "processes": Named(PROCESS_NAME, PROCESS_KEYS),
         "sites": Named(HOST_NAME, SITE_KEYS),
         "logs": Items(PathBelow()),
@@ -180,7 +183,6 @@ def _app(name, value):
     if pooler != "none" and database != "postgresql":
         refuse(f"{where}.pooler", pooler, "it stands before PostgreSQL only; declare database: postgresql, or remove pooler")
     declared = mapping(value["processes"], f"{where}.processes")
-    processes = {key: process_of(key, declared[key], f"{where}.processes.{key}", database, runtime) for key in sorted(declared)}
     if runtime == "container" and value.get("build"):
         refuse(f"{where}.build", value["build"], "an image is built already; build it where you make it")
     prefix = value.get("env_prefix", "")
@@ -192,12 +194,18 @@ def _app(name, value):
         ENV_NAMES.read(secret, f"{where}.secrets")
     redis = APP_KEYS.take(value, where, "redis")
     env = env_of(value.get("env", {}), f"{where}.env", generated_names(secrets, database, redis))
+    egress = _egress(value.get("egress"), f"{where}.egress")
+    external = external_of(value.get("external", {}), f"{where}.external", env, generated_names(secrets, database, redis), egress)
+    has_pools = database != "none" or any(there["kind"] == "database" for there in external.values())
+    processes = {key: process_of(key, declared[key], f"{where}.processes.{key}", has_pools, runtime) for key in sorted(declared)}
     for secret in sorted(set(secrets) & set(env)):
         refuse(f"{where}.env.{secret}", MASK, "it is declared as a secret and as plain text; keep it in secrets only")
     sites = {key: site_of(key, sites[key], f"{where}.sites.{key}", processes, runtime) for key in sorted(sites)}
     for key, process in processes.items():
         for secret in sorted(set(secrets) & set(process["env"])):
             refuse(f"{where}.processes.{key}.env.{secret}", MASK, "it is a secret of the app; keep it in secrets only")
+        if process["kind"] == "web":
+            servers.check(process, env, runtime, f"{where}.processes.{key}")
     source = source_of(value["source"], f"{where}.source", runtime)
     shared = _shared(value.get("shared", []), f"{where}.shared", runtime, sites)
     return {
@@ -227,7 +235,8 @@ def _app(name, value):
         "shared": shared,
         "packages": APP_KEYS.take(value, where, "packages"),
         "volumes": _volumes(value.get("volumes", {}), f"{where}.volumes", runtime),
-        "egress": _egress(value.get("egress"), f"{where}.egress"),
+        "external": external,
+        "egress": egress,
     }
 
 

@@ -89,6 +89,7 @@ PROCESS_KEYS = Keys(
         "port": Whole(1024, 65535, taken=RESERVED_PORTS),
         "instances": Whole(1, 64, auto=True),
         "workers": Whole(1, 64, default=1),
+        "threads": Whole(1, 256, auto=True),
         "singleton": Flag(),
         "health": HEALTH,
         "readiness": READINESS,
@@ -108,7 +109,7 @@ BEAT = re.compile(r"\bcelery\b.*(?<!-A)(?<!--app)\s(?:beat|--beat|-B)(?:\s|$)")
 ONE_BEAT = "Celery's beat sends every task once for each instance; remove instances, or let beat be a process of its own"
 ONE_SINGLETON = "a singleton runs exactly once; remove instances or singleton"
 # What only a web process has, and what a process on a schedule is not: it starts, does its work and ends.
-WEB_ONLY = ("port", "health", "readiness", "drain")
+WEB_ONLY = ("port", "health", "readiness", "drain", "threads")
 NEVER_SCHEDULED = ("port", "instances", "singleton", "heartbeat", "notify", "workers")
 
 
@@ -158,7 +159,7 @@ def _singleton(value, where, command):
     return bool(BEAT.search(command or ""))
 
 
-def process_of(name, value, where, database, runtime):
+def process_of(name, value, where, has_pools, runtime):
     text_of(name, where, NAME, "a process name has small letters, digits and '-', and begins with a letter")
     mapping(value, where, tuple(PROCESS_KEYS), required=() if runtime == "container" else ("command",))
     port = PROCESS_KEYS.take_if(value, where, "port")
@@ -187,11 +188,12 @@ def process_of(name, value, where, database, runtime):
         "port": port,
         "instances": instances,
         "workers": PROCESS_KEYS.take(value, where, "workers"),
+        "threads": PROCESS_KEYS.take_if(value, where, "threads"),
         "singleton": singleton,
         "health": _health(value.get("health", HEALTH.default), f"{where}.health") if kind == "web" else None,
         "readiness": _readiness(value["readiness"], f"{where}.readiness") if value.get("readiness") else None,
         "memory_mb": PROCESS_KEYS.take_if(value, where, "memory"),
-        "pool": PROCESS_KEYS.take(value, where, "pool") if database != "none" else {"size": 0, "overflow": 0},
+        "pool": PROCESS_KEYS.take(value, where, "pool") if has_pools else {"size": 0, "overflow": 0},
         "heartbeat": PROCESS_KEYS.take(value, where, "heartbeat") if value.get("heartbeat") else None,
         "drain": PROCESS_KEYS.take(value, where, "drain") if kind == "web" else 0,
         "notify": PROCESS_KEYS.take(value, where, "notify"),

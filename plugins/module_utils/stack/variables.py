@@ -48,7 +48,7 @@ def generated_names(secrets, database, redis):
 def secret_names(app):
     """The names of the variables in an app's environment file whose values nobody may see."""
     hidden = {name for name, is_hidden in generated_names(app["secrets"], app["database"], app["redis"]).items() if is_hidden}
-    hidden |= {name for name, value in app["env"].items() if references.names(value) & hidden}
+    hidden |= {name for name, value in app["env"].items() if references.names(value) & hidden or url_password(value) or is_secret(name)}
     return sorted({*hidden, *(app["env_prefix"] + name for name in hidden)})
 
 

@@ -317,6 +317,30 @@ def test_settings_of_each_process(process, expected):
     assert _env(_unit(process)) == {**places, **expected}
 
 
+@pytest.mark.parametrize(
+    ("keys", "plan", "env", "expected"),
+    [
+        ({"threads": "auto", "command": "gunicorn shop:app"}, {"threads": 7}, {}, ("7", "--threads 7")),
+        ({"threads": "auto", "command": "gunicorn shop:app"}, {}, {}, ("4", "--threads 4")),
+        ({"threads": 9, "command": "python serve.py"}, {}, {}, ("9", None)),
+        ({"command": "gunicorn shop:app --threads 9"}, {"threads": 9}, {}, (None, None)),
+        (
+            {"threads": 9, "command": "gunicorn shop:app --threads $WEB_THREADS"},
+            {"threads": 9},
+            {"GUNICORN_CMD_ARGS": "--timeout 60"},
+            ("9", "--timeout 60"),
+        ),
+    ],
+    ids=str,
+)
+def test_threads_are_told(keys, plan, env, expected):
+    apps = _with(("shop", "env"), env)
+    web = apps["shop"]["processes"]["web"]
+    apps["shop"]["processes"]["web"] = {**web, **keys}
+    told = _env(_unit("web", apps=apps, plan={"shop": {"web": plan}}))
+    assert (told.get("WEB_THREADS"), told.get("GUNICORN_CMD_ARGS")) == expected
+
+
 def test_node_finds_its_own_packages():
     apps = _with(("shop", "runtime"), "node")
     env = _env(_unit("web", apps=apps))

@@ -105,6 +105,11 @@ def example(name):
     return drafted(name, read(ROOT / "examples" / name))
 
 
+def test_the_workers_of_a_command_are_counted():
+    _text, found = drafted("app", {"Procfile": "web: gunicorn app:app -w 4\n", "requirements.txt": "flask\ngunicorn\n"})
+    assert found["processes"]["web"]["workers"] == 4
+
+
 @pytest.mark.parametrize("name", TREES)
 def test_a_run_takes_every_draft_as_it_is(name):
     text, declared = drafted(name, TREES[name])

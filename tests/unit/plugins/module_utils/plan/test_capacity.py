@@ -346,6 +346,53 @@ def test_fixed_numbers_are_kept(keys, kept):
 
 
 @pytest.mark.parametrize(
+    ("keys", "machine", "expected"),
+    [
+        # (threads of each worker, instances, pool + overflow, its memory)
+        ({"threads": "auto"}, (8192, 4), (13, 4, 13, 340)),
+        ({"threads": "auto", "instances": 1}, (8192, 4), (25, 1, 25, 376)),
+        ({"threads": "auto", "memory_mb": 180}, (8192, 4), (13, 4, 13, 180)),
+        ({"threads": "auto", "memory_mb": 150}, (8192, 4), (3, 4, 3, 150)),
+        ({"threads": "auto", "pool": {"size": 5, "overflow": 0}}, (8192, 4), (5, 4, 5, 316)),
+        ({"threads": 8}, (8192, 4), (8, 4, 8, 325)),
+        ({"threads": 1}, (8192, 4), (1, 4, 3, 304)),
+        ({"command": "gunicorn shop:app --threads 8"}, (8192, 4), (8, 4, 8, 325)),
+        ({"command": "gunicorn shop:app"}, (8192, 4), (None, 4, 10, 304)),
+    ],
+    ids=str,
+)
+def test_threads_have_their_connections_and_their_memory(keys, machine, expected):
+    settings = planned(shop(web=keys), *machine)["processes"]["shop"]["web"]
+    found = (
+        settings.get("threads"),
+        settings["instances"],
+        settings["pool_size"] + settings["max_overflow"],
+        settings["memory_max_mb"],
+    )
+    assert found == expected
+    assert settings["concurrency"] == expected[0] or "threads" not in settings
+
+
+def test_many_threads_have_their_tasks():
+    assert planned(shop(web={"threads": 200, "instances": 1}))["processes"]["shop"]["web"]["tasks_max"] == 64 + 64 + 200
+
+
+@pytest.mark.parametrize(
+    ("keys", "concurrency"),
+    [({"workers": 2, "instances": 2}, 13), ({"instances": 2}, 25), ({"command": "gunicorn shop:app", "workers": 2}, 1)],
+    ids=str,
+)
+def test_the_concurrency_of_a_web_process_is_that_of_one_worker(keys, concurrency):
+    assert planned(shop(web=keys))["processes"]["shop"]["web"]["concurrency"] == concurrency
+
+
+def test_too_many_threads_for_the_database_are_refused_with_a_number_that_fits():
+    with pytest.raises(capacity.PlanError) as error:
+        capacity.plan(shop(web={"threads": 100, "instances": 4}), 100, one_host(65536, 8))
+    assert "processes.web.threads to " in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("keys", "children"),
     [({"memory_mb": 300}, 2), ({"memory_mb": 80}, 1), ({"workers": 5}, 5), ({"instances": 4}, 2), ({}, 8)],
 )
@@ -557,6 +604,13 @@ def test_input_that_cannot_be_planned_is_refused(users, host, words):
             (8192, 4),
             "shop.web: gunicorn serves one request at a time in each worker, 4 of the 50 that 100 people send at once",
         ),
+        (
+            shop(web={"threads": 5}),
+            100,
+            (8192, 4),
+            "shop.web: 4 x 5 threads serve 20 of the 50 requests that 100 people send at once; the others wait. More threads,",
+        ),
+        (shop(web={"threads": "auto"}), 100, (2048, 2), "others wait. More connections (pool), memory, instances or workers serve more."),
         (APPS, 500, (16384, 8), "postgresql: max_connections is 245; above 200"),
         (
             shop(web={"pool": {"size": 20, "overflow": 10}, "instances": 4}),

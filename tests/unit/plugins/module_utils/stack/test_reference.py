@@ -107,11 +107,11 @@ def test_every_key_of_a_check_is_told():
 
 
 def test_every_variable_is_told():
-    plan = {"workers": 1, "concurrency": 2, "pool_size": 3, "max_overflow": 1, "node_heap_mb": 100, "max_websockets": 10}
+    plan = {"workers": 1, "threads": 4, "concurrency": 2, "pool_size": 3, "max_overflow": 1, "node_heap_mb": 100, "max_websockets": 10}
     told = set(re.findall(r"`([A-Z_]+)`", " ".join(_table("variable"))))
     found = set(variables.generated_names([], "postgresql", apps.REDIS_INSTANCES))
     for app in apps.normalise({name: {**SHOP["shop"], "runtime": runtime} for name, runtime in (("shop", "python"),)}).values():
-        for process in app["processes"].values():
+        for process in [*app["processes"].values(), {**app["processes"]["web"], "threads": 4, "command": "gunicorn shop:app"}]:
             found |= set(environment.process_environment(app, process, plan, {"bind_address": "127.0.0.1", "proxies": ["10.0.0.2"]}))
     assert found and found <= told
 

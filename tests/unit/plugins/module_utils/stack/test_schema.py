@@ -43,6 +43,8 @@ INEXPRESSIBLE = {
     "past 65535": "adds a port and the instances",
     "An authority gives a certificate for a wildcard": "compares a site's certificate and its wildcards",
     "a deploy gives requests under way": "compares a route's timeout and a process's drain",
+    "takes requests as they come": "knows the server that a command starts",
+    "and the plan counts": "reads the words of a command",
     # what a text means
     "It is a placeholder": "a placeholder depends on the name, and on words in any order",
     "Write whole directives of nginx": "counts the braces of a text",

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from plugins.module_utils.stack import apps, fields, names, processes, routes, source, variables
+from plugins.module_utils.stack import apps, fields, names, places, processes, routes, source, variables
 
 TARGET = ROOT / "docs/variables.schema.json"
 JINJA = r"\{\{"
@@ -52,6 +52,10 @@ def pattern_of(expression, jinja=True):
 
 def text(field, jinja=True):
     return {"type": "string", "pattern": pattern_of(field.pattern.pattern, jinja) if field.pattern else r"\S"}
+
+
+# Not the host's own, nor what others are mounted in.
+OWN_FOLDER = rf"(?!/(?:{'|'.join(sorted({*places.TAKEN, 'srv'}))})(?:/|$))(?!/(?:{'|'.join(sorted(places.MOUNTS))})$)"
 
 
 def whole(field):
@@ -123,6 +127,7 @@ WAYS = {
     routes.Logins: logins,
     routes.Directives: lambda _field: {"type": "string"},
     source.PathBelow: lambda _field: {"type": "string", "pattern": r"^(?!/)(?!(?:.*/)?\.\.(?:/|$)).*\S"},
+    places.WritableFolder: lambda field: {"type": "string", "pattern": pattern_of(OWN_FOLDER + field.pattern.pattern)},
     variables.Plain: lambda _field: {"type": ["string", "number", "boolean"]},
 }
 

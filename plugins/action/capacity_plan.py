@@ -15,6 +15,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import (
     backups,
     exporters,
     names,
+    places,
     remains,
     ssh,
     status_page,
@@ -59,6 +60,7 @@ def _plan(apps, users, removed, task_vars):
     for host in hosts:
         variables, serves = task_vars["hostvars"][host], planned[host]["tiers"]
         if "backend" in serves:
+            places.missing(declared, variables["mainstay_host"], host)
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
         if "proxy" in serves:
             versions.refuse_http3(variables.get("mainstay_http3", False), variables["mainstay_host"], host)

@@ -44,6 +44,11 @@ def planned(process, plan):
     return {name: default if plan.get(name) is None else plan[name] for name, default in defaults.items()}
 
 
+def _sandbox(app, process):
+    folders = [path for other in app["processes"].values() for path in other["writable"]]
+    return sandbox.process(app["name"], app["root"], process["allow"], process["writable"], process["devices"], folders)
+
+
 def exec_start(app, process, names, own):
     """The command line of a unit: the declared command itself, or podman's, which runs an image with it.
 
@@ -96,7 +101,8 @@ def unit(app, process, plan, options, names=()):
         "memory_max_mb": numbers["memory_max_mb"],
         "tasks_max": numbers["tasks_max"],
         "nofile": numbers["nofile"],
-        "sandbox": [] if app["runtime"] == "container" else sandbox.process(app["name"], app["root"], process["allow"]),
+        "sandbox": [] if app["runtime"] == "container" else _sandbox(app, process),
+        "mounts": process["writable"],
         "oom_score_adjust": OOM_SCORE_ADJUST[process["kind"]],
         "cpu_weight": CPU_WEIGHT[process["kind"]],
     }

@@ -17,6 +17,7 @@ from . import servers
 from .backups import HOOKS, hooks_of
 from .external import EXTERNAL, external_of
 from .fields import Choice, Field, Flag, Items, Keys, Named, Special, Text, Whole, Words
+from .places import check_places
 from .processes import NAME, PROCESS_KEYS, check_ports, process_of
 from .refusal import mapping, refuse, text_of, texts_of, unlike
 from .routes import HOST_NAME, SITE_KEYS, check_sites, public_folders, site_of
@@ -271,6 +272,7 @@ def normalise(apps):
     result = {name: _app(name, apps[name]) for name in sorted(apps)}
     check_ports(result)
     _check_users(result)
+    check_places(result)
     check_sites(result)
     return result
 

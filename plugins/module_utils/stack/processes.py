@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from .fields import Choice, Field, Flag, Keys, Named, Text, Whole, Words
+from .places import DEVICE, WritableFolder
 from .refusal import mapping, refuse, text_of
 from .sandbox import ALLOWANCES
 from .services import RESERVED_PORTS
@@ -100,6 +101,8 @@ PROCESS_KEYS = Keys(
         "notify": Flag(default=False),
         "env": ENV,
         "allow": Words(Choice(ALLOWANCES)),
+        "writable": Words(WritableFolder()),
+        "devices": Words(DEVICE),
         "schedule": Text(CALENDAR, f"write a calendar event of systemd, {CALENDAR_EXAMPLE}"),
         "time_limit": Whole(1, 604800, default=3600),
     }
@@ -175,6 +178,12 @@ def process_of(name, value, where, has_pools, runtime):
     allow = PROCESS_KEYS.take(value, where, "allow")
     if "any_address" in allow and kind != "web":
         refuse(f"{where}.allow", "any_address", f"a {kind} process has no port that the proof would ask for; remove it")
+    if runtime == "container":
+        for key, remedy in (("writable", "declare volumes"), ("devices", "a container gets none")):
+            if value.get(key):
+                refuse(f"{where}.{key}", value[key], f"it is for a process of the host's; {remedy}")
+        if "user_namespaces" in allow:
+            refuse(f"{where}.allow", "user_namespaces", "it is for a process of the host's; remove it")
     schedule, time_limit = _schedule(value, where)
     command = PROCESS_KEYS.take(value, where, "command") if value.get("command") else None
     singleton = _singleton(value, where, command) or schedule is not None
@@ -201,6 +210,8 @@ def process_of(name, value, where, has_pools, runtime):
         "time_limit": time_limit,
         "env": env_of(value.get("env", {}), f"{where}.env"),
         "allow": allow,
+        "writable": PROCESS_KEYS.take(value, where, "writable"),
+        "devices": PROCESS_KEYS.take(value, where, "devices"),
     }
 
 

@@ -6,6 +6,8 @@ its builds; and that of the host's servers. Decisions, no effects."""
 
 from __future__ import annotations
 
+from .places import group_of
+
 # What holds for all of them. No namespace can be had without a capability but that of a user, so the one left open is of no use; with
 # RestrictNamespaces=yes a transient unit would lose the line when systemd is reloaded while it starts, as installing a package does:
 # systemd (seen with 252) writes it down as an empty one, and reads that as none.
@@ -132,18 +134,36 @@ HIDDEN = ("/etc/systemd/system", "/run/dbus", "/run/systemd/transient", "/var/ba
 # What an app can be allowed by name, and what is then different.
 ALLOWANCES = {
     "exec": "programs and libraries in /tmp, /dev/shm, /var/lib/<app> and /srv/<app>/shared may be run",
+    "user_namespaces": "it may make namespaces of its own, as the sandbox of a browser does; inside them it is root, for the kernel to hold",
     "any_address": "it may listen on every address of the host, as a program does that cannot be told one; only the firewall keeps others out",
 }
 
 
-def process(app, root, allow=()):
-    """The sandbox of a process. /dev/shm is its own: elsewhere it would be every app's, and full for all when one has filled it."""
-    is_executable = "exec" in allow
+# What a sandbox of a process's own is made of: Chromium's, bubblewrap's.
+OWN_NAMESPACES = (
+    "RestrictNamespaces=user mnt pid net ipc uts",
+    "SystemCallFilter=@mount capset chroot pivot_root setgid setgroups setresgid setresuid setuid",
+)
+
+
+def process(app, root, allow=(), writable=(), devices=(), others=()):
+    """The sandbox of a process. /dev/shm is its own: elsewhere it would be every app's, and full for all when one has filled it.
+
+    ``writable`` folders can be written to beside its own, and ``devices`` are there beside those that do nothing. What ``others`` of the
+    app's processes may write to can be executed no more than what it has written itself.
+    """
+    is_executable, has_namespaces = "exec" in allow, "user_namespaces" in allow
+    own = [f"{root}/shared", f"/var/lib/{app}", f"/run/{app}", *sorted({*writable, *others})]
     return [
-        *PROCESS,
+        *(line for line in PROCESS if not (has_namespaces and line.startswith("RestrictNamespaces="))),
+        *(OWN_NAMESPACES if has_namespaces else ()),
+        *(f"ReadWritePaths={path}" for path in writable),
+        *(f"DeviceAllow={device} rw" for device in devices),
+        *(f"BindPaths=-{device}" for device in devices),
+        *(f"SupplementaryGroups={group}" for group in sorted({group_of(device) for device in devices} - {None})),
         f"InaccessiblePaths={' '.join(f'-{path}' for path in HIDDEN)}",
         f"TemporaryFileSystem=/dev/shm:mode=1777,nosuid{'' if is_executable else ',noexec'}",
-        *([] if is_executable else [f"NoExecPaths=/tmp /var/tmp -{root}/shared -/var/lib/{app} -/run/{app}"]),
+        *([] if is_executable else [f"NoExecPaths=/tmp /var/tmp {' '.join(f'-{path}' for path in own)}"]),
     ]
 
 

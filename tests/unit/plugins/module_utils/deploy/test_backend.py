@@ -532,6 +532,9 @@ def test_what_a_container_finds_on_its_host():
 
 def test_only_an_allowed_process_runs_programs_it_has_written():
     assert "NoExecPaths=/tmp /var/tmp -/srv/shop/shared -/var/lib/shop -/run/shop" in _unit("web")["sandbox"]
+    elsewhere = _with(("shop", "processes", "mailer", "writable"), ["/data"])
+    assert "NoExecPaths=/tmp /var/tmp -/srv/shop/shared -/var/lib/shop -/run/shop -/data" in _unit("web", apps=elsewhere)["sandbox"]
+    assert _unit("mailer", apps=elsewhere)["mounts"] == ["/data"] and not _unit("web", apps=elsewhere)["mounts"]
     allowed = _unit("web", apps=_with(("shop", "processes", "web", "allow"), ["exec"]))["sandbox"]
     assert not [line for line in allowed if "noexec" in line.lower()] and len(allowed) == len(_unit("web")["sandbox"]) - 1
     assert "--tmpfs=/tmp:rw,nosuid,nodev,exec" in _box(processes={"web": {"port": 8300, "allow": ["exec"]}})[0]["exec_start"]

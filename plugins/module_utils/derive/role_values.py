@@ -13,6 +13,7 @@ from ..stack.alerts import alert_channels, ping_settings
 from ..stack.backups import check_backups
 from ..stack.refusal import networks_of, refuse, text_of
 from ..text import MASK
+from .certificates import self_signed_sites
 from .firewall import nft_rules, nft_ssh_rules
 from .logrotate import logrotate_stanzas
 
@@ -60,6 +61,7 @@ def refuse_role_values(given):
     if "logrotate_files" in given:
         numbers = {key: given[f"logrotate_{key}"] for key in ("frequency", "rotate", "maxsize") if f"logrotate_{key}" in given}
         logrotate_stanzas(given["logrotate_files"], **numbers)
+    self_signed_sites(given.get("certificates_sites") or [])
     for position, instance in enumerate(given.get("redis_instances") or []):
         text_of(instance["name"], f"redis_instances[{position}].name", INSTANCE, "write small letters, digits and -")
     for variable, (key, form, remedy) in VERIFIERS.items():

@@ -15,29 +15,7 @@ from .refusal import DeclarationError, refuse
 
 FOLDER = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)+")
 # What the host itself, its programs or all apps live in.
-TAKEN = frozenset(
-    [
-        "bin",
-        "boot",
-        "dev",
-        "etc",
-        "home",
-        "lib",
-        "lib32",
-        "lib64",
-        "libx32",
-        "nix",
-        "opt",
-        "proc",
-        "root",
-        "run",
-        "sbin",
-        "snap",
-        "sys",
-        "tmp",
-    ]
-    + ["usr", "var"]
-)
+TAKEN = frozenset(re.findall(r"\w+", "bin boot dev etc home lib lib32 lib64 libx32 nix opt proc root run sbin snap sys tmp usr var"))
 # What others are mounted in, each in a folder of its own.
 MOUNTS = frozenset(["export", "media", "mnt"])
 REMEDY = "write a folder for it alone, such as /mnt/media/shop or /data"

@@ -30,6 +30,7 @@ REFUSED = [
     ({"nginx_trusted_proxies": ["192.0.2.7", "cdn"]}, "nginx_trusted_proxies[1]: 'cdn'"),
     ({"nginx_sorry_page": "/nowhere.html"}, "There is no such file on this machine."),
     ({"postgresql_client_hosts": ["backend"]}, "postgresql_client_hosts[0]: 'backend'"),
+    ({"certificates_sites": [{"name": "a.example.com", "source": "files"}]}, "Name the files: certificate and key."),
     ({"redis_instances": [{"name": "a"}, {"name": "../a"}]}, "redis_instances[1].name: '../a'"),
     ({"postgresql_databases": [{"name": "wiki", "password_verifier": "plain"}]}, "postgresql_databases[0].password_verifier: '********'"),
     ({"mariadb_databases": [{"name": "wiki", "password_hash": "plain"}]}, "the filter mainstay.vps.mariadb_password_hash"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from plays import changes, play, words
 
+SITE = {"name": "a.example.com", "max_body": "1M", "locations": [], "rate_limt": {"rate": "1r/s"}}
+
 
 @pytest.mark.parametrize(
     ("variables", "sentence"),

@@ -8,14 +8,13 @@ from __future__ import annotations
 import pytest
 from plays import changes, play, words
 
+SITE = {"name": "a.example.com", "max_body": "1M", "locations": [], "rate_limt": {"rate": "1r/s"}}
+
 
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
-        (
-            {"nginx_sites": [{"name": "a.example.com", "max_bdy": "1M"}]},
-            "nginx_sites.max_bdy: there is no such key; did you mean max_body?",
-        ),
+        ({"nginx_sites": [SITE]}, "nginx_sites.rate_limt: there is no such key; did you mean rate_limit?"),
         ({"firewall_backend": "iptables"}, "firewall_backend: iptables cannot be used; did you mean nftables? Use one of nftables, ufw."),
         (
             {"monitoring_alerts": [{"webhok": "x"}]},

@@ -207,7 +207,7 @@ def _process(app, process, rooms):
         instances=process["instances"],
         workers=process["workers"],
         threads=process["threads"] or words.threads,
-        one_at_a_time=words.one_at_a_time,
+        one_at_a_time=words.one_at_a_time and process["threads"] is None,
         singleton=process["singleton"],
         memory_mb=process["memory_mb"],
         pool_size=process["pool"]["size"],

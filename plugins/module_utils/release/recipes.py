@@ -100,7 +100,7 @@ git -C "$1" archive --format=tar "$3" | tar --extract --file -
 # opens a database there, as Django's often do, would fail.
 EMPTY_SHARED = """
 for folder in "$@"; do
-  rm -f "$folder/.gitkeep" "$folder/.gitignore"
+  rm -f "$folder/.gitkeep" "$folder/.keep" "$folder/.gitignore"
   if [ -L "$folder" ]; then rm "$folder"; fi
   if [ -d "$folder" ] && ! rmdir "$folder" 2>/dev/null; then
     echo "$folder holds files of the source, and what is shared would be in their place; move them" >&2

@@ -610,6 +610,12 @@ def test_input_that_cannot_be_planned_is_refused(users, host, words):
             (8192, 4),
             "shop.web: 4 x 5 threads serve 20 of the 50 requests that 100 people send at once; the others wait. More threads,",
         ),
+        (
+            shop(web={"threads": 5, "command": "gunicorn shop:app"}),
+            100,
+            (8192, 4),
+            "shop.web: 4 x 5 threads serve 20 of the 50 requests that 100 people send at once; the others wait. More threads,",
+        ),
         (shop(web={"threads": "auto"}), 100, (2048, 2), "others wait. More connections (pool), memory, instances or workers serve more."),
         (APPS, 500, (16384, 8), "postgresql: max_connections is 245; above 200"),
         (

@@ -277,7 +277,16 @@ def test_a_folder_of_an_npm_workspace_is_installed_as_it_is_locked():
         ("mkdir media; touch media/logo.png", "true", "media holds files of the source"),
         ("true", "touch media/db.sqlite3", "left files in media, which is shared, and they would not be seen: db.sqlite3"),
     ],
-    ids=["missing", "kept by git", "kept as Rails does", "a link", "a scratch file", "built as a link", "in the source", "left by the build"],
+    ids=[
+        "missing",
+        "kept by git",
+        "kept as Rails does",
+        "a link",
+        "a scratch file",
+        "built as a link",
+        "in the source",
+        "left by the build",
+    ],
 )
 def test_a_shared_folder_is_empty_while_it_is_built_and_a_link_afterwards(tmp_path, source, build, refusal):
     script = f"set -e\n{source}\nset -- media a/b\n{recipes.EMPTY_SHARED}\n{build}\nset -- /srv/x/shared media a/b\n{recipes.LINK_SHARED}"

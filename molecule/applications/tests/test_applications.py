@@ -98,6 +98,18 @@ def test_several_workers_answer_at_once(host):
     assert max(float(seconds) for _status, seconds in answers) < 6, told
 
 
+def test_a_folder_of_the_host_s_is_the_process_s_by_name_and_no_other(host):
+    """Tried from within the sandbox of the process that serves."""
+    folder = host.file("/mnt/echo")
+    assert (folder.user, folder.group, folder.mode) == ("echo", "echo", 0o750)
+    pid = host.check_output("systemctl show --property=MainPID --value 'echo-web@*'")
+    inside = f"nsenter --target {pid} --mount -- setpriv --reuid=echo --regid=echo --clear-groups sh -c %s"
+    assert host.run(inside, "cp /bin/true /mnt/echo/own && echo kept >/mnt/echo/note").rc == 0
+    assert host.file("/mnt/echo/note").content_string == "kept\n"
+    assert "Permission denied" in host.run(inside, "/mnt/echo/own").stderr
+    assert "Read-only file system" in host.run(f"nsenter --target {pid} --mount -- touch /mnt/other").stderr
+
+
 def test_a_websocket_opens(host):
     head = (
         "-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: bWFpbnN0YXktdGVzdC0xMg=='"

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from urllib.parse import quote
 
-from ..stack import external, references, servers
+from ..stack import external, references, web_servers
 from ..stack.apps import normalise
 from ..stack.processes import BEAT, heartbeat_path
 from ..stack.redis_ports import assigned_ports
@@ -131,10 +131,10 @@ def process_environment(app, process, plan, options):
         variables.update(HOST=options["bind_address"], PORT="%i", WEB_CONCURRENCY=plan["workers"])
         variables["MAX_WS_CONNECTIONS"] = websocket_limit(app, process, plan)
         if process["threads"]:
-            variables[servers.THREADS] = plan["threads"]
+            variables[web_servers.THREADS] = plan["threads"]
             # What an image starts by itself is not known here; nobody but gunicorn reads that.
-            if not process["command"] or servers.told(process["command"]).name == "gunicorn":
-                variables[servers.GUNICORN_WORDS] = f"--threads {plan['threads']}"
+            if not process["command"] or web_servers.told(process["command"]).name == "gunicorn":
+                variables[web_servers.GUNICORN_WORDS] = f"--threads {plan['threads']}"
         if options["proxies"]:
             # uvicorn and gunicorn believe what these say of the client; by themselves only what their own host says.
             variables["FORWARDED_ALLOW_IPS"] = ",".join([LOOPBACK, *options["proxies"]])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ..deploy.unit_commands import exec_words
-from ..stack import servers
+from ..stack import web_servers
 from ..stack.refusal import DeclarationError
 from ..stack.services import RESERVED_PORTS
 from . import commands
@@ -139,7 +139,7 @@ class Processes:
     def _web(self, command, why, port=None):
         own = {name: f"${match[1]}" for name in sorted(self.asked) if (match := OWN_ADDRESS.fullmatch(name)) and name not in command}
         told = {"env": Said(own, "where it listens, under names of its own")} if own else {}
-        words = servers.told(command)
+        words = web_servers.told(command)
         workers = words.number(words.server.workers)
         told |= {"workers": Said(workers, "as its command says; the plan counts them")} if workers and workers > 1 else {}
         return Said({"command": Said(command, why), "port": port or self._port(), **told, **self._checks()})

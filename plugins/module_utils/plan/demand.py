@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..stack import apps as stack_apps
-from ..stack import external, servers, services
+from ..stack import external, services, web_servers
 from ..stack import processes as stack_processes
 from ..stack.redis_ports import assigned_ports
 from ..stack.tiers import TIERS
@@ -191,7 +191,7 @@ def _redis(apps, hosts):
 
 
 def _process(app, process, rooms):
-    words = servers.told(process["command"] if process["kind"] == "web" else "", app["env"], process["env"])
+    words = web_servers.told(process["command"] if process["kind"] == "web" else "", app["env"], process["env"])
     return Process(
         app=app["name"],
         name=process["name"],

@@ -13,7 +13,7 @@ import ipaddress
 import re
 
 from ..text import MASK
-from . import servers
+from . import web_servers
 from .backups import HOOKS, hooks_of
 from .external import EXTERNAL, external_of
 from .fields import Choice, Field, Flag, Items, Keys, Named, Special, Text, Whole, Words
@@ -206,7 +206,7 @@ def _app(name, value):
         for secret in sorted(set(secrets) & set(process["env"])):
             refuse(f"{where}.processes.{key}.env.{secret}", MASK, "it is a secret of the app; keep it in secrets only")
         if process["kind"] == "web":
-            servers.check(process, env, runtime, f"{where}.processes.{key}")
+            web_servers.check(process, env, runtime, f"{where}.processes.{key}")
     source = source_of(value["source"], f"{where}.source", runtime)
     shared = _shared(value.get("shared", []), f"{where}.shared", runtime, sites)
     return {

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.stack import apps, servers
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import apps, web_servers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
 
 FORK = "gunicorn x:app --bind $HOST:$PORT"
 
 
 def numbers(command, *envs):
-    told = servers.told(command, *envs)
+    told = web_servers.told(command, *envs)
     return told.name, told.number(told.server.workers), told.threads, told.takes_what_comes, told.one_at_a_time
 
 

@@ -149,6 +149,11 @@ WRONG = [
         {"command": "celery -A shop worker -B", "instances": 2},
         ["processes.beat.instances", "Celery's beat sends"],
     ),
+    (
+        ("shop", "processes", "worker"),
+        {"command": "celery -A shop worker -c 8"},
+        ["processes.worker.command", "write workers: 8 beside it"],
+    ),
     (("shop", "processes", "beat", "singleton"), "yes", ["processes.beat.singleton", "'yes'", "true or false"]),
     (("shop", "processes", "web", "notify"), "yes", ["processes.web.notify", "'yes'", "true or false"]),
     (("shop", "processes", "worker", "health"), {"path": "/"}, ["processes.worker.health", "only a web process"]),

@@ -9,9 +9,9 @@ import re
 from collections import defaultdict
 from urllib.parse import quote
 
-from ..stack import external, references, web_servers
+from ..stack import celery, external, references, web_servers
 from ..stack.apps import normalise
-from ..stack.processes import BEAT, heartbeat_path
+from ..stack.processes import heartbeat_path
 from ..stack.redis_ports import assigned_ports
 from ..stack.refusal import DeclarationError, nearest
 from ..stack.services import DATABASE_PORTS
@@ -139,14 +139,15 @@ def process_environment(app, process, plan, options):
             # uvicorn and gunicorn believe what these say of the client; by themselves only what their own host says.
             variables["FORWARDED_ALLOW_IPS"] = ",".join([LOOPBACK, *options["proxies"]])
     if process["kind"] == "celery":
-        variables["CELERY_CONCURRENCY"] = plan["concurrency"]
+        # Celery reads the second by itself (5.0 and later), whatever its settings say; -c goes before.
+        variables.update(CELERY_CONCURRENCY=plan["concurrency"], CELERY_WORKER_CONCURRENCY=plan["concurrency"])
     if external.has_database(app):
         variables.update(DB_POOL_SIZE=plan["pool_size"], DB_MAX_OVERFLOW=plan["max_overflow"])
     if app["runtime"] == "node" and plan["node_heap_mb"]:
         variables["NODE_OPTIONS"] = f"--max-old-space-size={plan['node_heap_mb']}"
     if process["heartbeat"]:
         variables["HEARTBEAT_FILE"] = heartbeat_path(app, process)
-    if BEAT.search(process["command"] or ""):
+    if celery.is_beat(process["command"]):
         # Its default is the working directory, which is a release that nobody writes to.
         state = f"{app['root']}/shared" if app["runtime"] == "container" else f"/var/lib/{app['name']}"
         variables["CELERY_BEAT_SCHEDULE"] = f"{state}/celerybeat-schedule"

@@ -20,7 +20,16 @@ CACHES = {"redis", "django-redis", "flask-caching", "ioredis", "@redis/client", 
 # What a run makes for the app, or the host has anyway.
 GIVEN = {
     *generated_names((), "postgresql", ("cache", "queue")),
-    *("HOST", "PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "MAX_WS_CONNECTIONS", "CELERY_CONCURRENCY", "CELERY_BEAT_SCHEDULE"),
+    *(
+        "HOST",
+        "PORT",
+        "WEB_CONCURRENCY",
+        "FORWARDED_ALLOW_IPS",
+        "MAX_WS_CONNECTIONS",
+        "CELERY_CONCURRENCY",
+        "CELERY_WORKER_CONCURRENCY",
+        "CELERY_BEAT_SCHEDULE",
+    ),
     *(
         "DB_POOL_SIZE",
         "DB_MAX_OVERFLOW",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ..deploy.unit_commands import exec_words
-from ..stack import web_servers
+from ..stack import celery, web_servers
 from ..stack.refusal import DeclarationError
 from ..stack.services import RESERVED_PORTS
 from . import commands
@@ -94,10 +94,12 @@ class Processes:
         return found
 
     def _worker(self, command, why):
-        if re.search(r"\bcelery\b.*\bbeat\b", command):
+        if celery.is_worker(command):
+            children = celery.children(command) or 1
+            told = {"workers": Said(children, "as its command says; the plan counts them")} if children > 1 else {}
+            return Said({"command": Said(command, why), "kind": Said("celery", "guessed from the command"), **told})
+        if celery.is_beat(command):
             return Said({"command": Said(command, why), "singleton": Said(True, "it runs once, for it tells the time")})
-        if re.search(r"\bcelery\b.*\bworker\b", command):
-            return Said({"command": Said(command, why), "kind": Said("celery", "guessed from the command")})
         return Said({"command": Said(command, why)})
 
     def _command(self, line, is_web=False):
@@ -123,7 +125,7 @@ class Processes:
         if re.search(r"(--bind|-b)[ =]:\$PORT", command):
             command = re.sub(r"((?:--bind|-b)[ =]):\$PORT", r"\1$HOST:$PORT", command)
             notes.append("$HOST told")
-        if re.search(r"\bcelery\b.*\bworker\b", command) and not re.search(r"(-c|--concurrency)\b", command):
+        if celery.is_worker(command) and not re.search(r"(-c|--concurrency)\b", command):
             command += " -c $CELERY_CONCURRENCY"
             notes.append("with the plan's concurrency")
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from . import celery
 from .fields import Choice, Field, Flag, Keys, Named, Text, Whole, Words
 from .places import DEVICE, WritableFolder
 from .refusal import mapping, refuse, text_of
@@ -107,8 +108,6 @@ PROCESS_KEYS = Keys(
         "time_limit": Whole(1, 604800, default=3600),
     }
 )
-# Celery's beat, alone or within a worker: each of them sends every task.
-BEAT = re.compile(r"\bcelery\b.*(?<!-A)(?<!--app)\s(?:beat|--beat|-B)(?:\s|$)")
 ONE_BEAT = "Celery's beat sends every task once for each instance; remove instances, or let beat be a process of its own"
 ONE_SINGLETON = "a singleton runs exactly once; remove instances or singleton"
 # What only a web process has, and what a process on a schedule is not: it starts, does its work and ends.
@@ -159,7 +158,22 @@ def _singleton(value, where, command):
     """Whether it never runs twice: as declared, and without a word of it where it is Celery's beat."""
     if "singleton" in value:
         return PROCESS_KEYS.take(value, where, "singleton")
-    return bool(BEAT.search(command or ""))
+    return celery.is_beat(command)
+
+
+def _kind(port, command, value):
+    """What a process is that does not say so."""
+    if port:
+        return "web"
+    return "celery" if celery.is_worker(command) and value.get("schedule") is None else "worker"
+
+
+def _check_children(process, where):
+    """Refuse a number of Celery's children that the plan does not count."""
+    number = celery.children(process["command"]) if process["kind"] == "celery" else None
+    if number not in (None, 1, process["workers"]):
+        remedy = f"it starts {number} children, and the plan counts those that it chooses; write workers: {number} beside it, or leave them to the plan"
+        refuse(f"{where}.command", process["command"], f"{remedy}, which tells Celery by itself")
 
 
 def process_of(name, value, where, has_pools, runtime):
@@ -168,7 +182,8 @@ def process_of(name, value, where, has_pools, runtime):
     port = PROCESS_KEYS.take_if(value, where, "port")
     if port in RESERVED_PORTS:
         refuse(f"{where}.port", port, f"{RESERVED_PORTS[port]} listens there; choose another port, such as 8000")
-    kind = PROCESS_KEYS["kind"].read(value.get("kind", "web" if port else "worker"), f"{where}.kind")
+    command = PROCESS_KEYS.take(value, where, "command") if value.get("command") else None
+    kind = PROCESS_KEYS["kind"].read(value.get("kind", _kind(port, command, value)), f"{where}.kind")
     if kind == "web" and not port:
         refuse(f"{where}.port", port, "a web process needs a port; add port: 8000")
     if kind != "web":
@@ -185,12 +200,11 @@ def process_of(name, value, where, has_pools, runtime):
         if "user_namespaces" in allow:
             refuse(f"{where}.allow", "user_namespaces", "it is for a process of the host's; remove it")
     schedule, time_limit = _schedule(value, where)
-    command = PROCESS_KEYS.take(value, where, "command") if value.get("command") else None
     singleton = _singleton(value, where, command) or schedule is not None
     instances = PROCESS_KEYS["instances"].read(value.get("instances", 1 if singleton else "auto"), f"{where}.instances")
     if singleton and instances != 1:
         refuse(f"{where}.instances", instances, ONE_SINGLETON if "singleton" in value else ONE_BEAT)
-    return {
+    found = {
         "name": name,
         "kind": kind,
         "command": command,
@@ -213,6 +227,8 @@ def process_of(name, value, where, has_pools, runtime):
         "writable": PROCESS_KEYS.take(value, where, "writable"),
         "devices": PROCESS_KEYS.take(value, where, "devices"),
     }
+    _check_children(found, where)
+    return found
 
 
 def port_range(process, instances):

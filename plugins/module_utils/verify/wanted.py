@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from ..derive import firewall, logrotate, proof, servers
+from ..stack import celery
 from ..stack.apps import normalise
 from ..stack.instances import job, names, numbers, planned_settings
-from ..stack.processes import BEAT
 from ..stack.tiers import tiers_of
 
 BACKUP_TIMERS = ("mainstay-backup.timer", "mainstay-backup-upkeep.timer", "mainstay-backup-drill.timer")
@@ -38,7 +38,7 @@ def wanted(apps, plan, hostname, host, live=None, variables=None):
             settings = planned_settings(plan, hostname, app, process)
             timers += [unit for unit in units if unit.endswith(".timer")]
             limits.update({job(unit) if unit.endswith(".timer") else unit: settings for unit in units})
-            if BEAT.search(process["command"] or ""):
+            if celery.is_beat(process["command"]):
                 beats += units
     if variables.get("system_security_upgrades", True):
         timers += UPGRADE_TIMERS

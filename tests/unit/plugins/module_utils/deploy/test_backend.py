@@ -299,7 +299,7 @@ def test_a_missing_secret_is_refused(name, words):
                 "MAX_WS_CONNECTIONS": "200",
             },
         ),
-        ("worker", {"CELERY_CONCURRENCY": "3", "DB_POOL_SIZE": "5", "DB_MAX_OVERFLOW": "5"}),
+        ("worker", {"CELERY_CONCURRENCY": "3", "CELERY_WORKER_CONCURRENCY": "3", "DB_POOL_SIZE": "5", "DB_MAX_OVERFLOW": "5"}),
         (
             "beat",
             {

@@ -105,6 +105,11 @@ def example(name):
     return drafted(name, read(ROOT / "examples" / name))
 
 
+def test_children_of_celery_that_a_procfile_counts_are_the_plan_s_too():
+    _text, found = drafted("app", {"Procfile": "worker: celery -A app worker -B -c 4\n", "requirements.txt": "celery[redis]\n"})
+    assert found["processes"]["worker"]["workers"] == 4
+
+
 def test_the_workers_of_a_command_are_counted():
     _text, found = drafted("app", {"Procfile": "web: gunicorn app:app -w 4\n", "requirements.txt": "flask\ngunicorn\n"})
     assert found["processes"]["web"]["workers"] == 4

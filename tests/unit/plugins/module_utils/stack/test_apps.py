@@ -137,7 +137,7 @@ def test_what_a_schedule_cannot_be(keys, words):
     [
         ({"command": "celery -A shop.tasks beat"}, True),
         ({"command": "celery --app shop beat -s $CELERY_BEAT_SCHEDULE"}, True),
-        ({"command": "celery -A shop worker -B -c 2"}, True),
+        ({"command": "celery -A shop worker -B -l info"}, True),
         ({"command": "celery -A shop worker --beat"}, True),
         ({"command": "celery -A shop beat -S redbeat.RedBeatScheduler", "singleton": False}, False),  # it has a lock of its own
         ({"command": "celery -A beat worker"}, False),
@@ -148,6 +148,27 @@ def test_what_a_schedule_cannot_be(keys, words):
 def test_celery_s_beat_runs_once(keys, singleton):
     beat = apps.normalise(broken(("shop", "processes", "beat"), keys))["shop"]["processes"]["beat"]
     assert (beat["singleton"], beat["instances"]) == (singleton, 1 if singleton else "auto")
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind"),
+    [
+        ({"command": "celery -A shop worker -l info"}, "celery"),
+        ({"command": "celery -A shop worker -c 1"}, "celery"),
+        ({"command": "celery -A shop worker --concurrency=8", "workers": 8}, "celery"),
+        ({"command": "python -m celery -A shop worker -B"}, "celery"),
+        ({"command": "celery -A shop worker -P gevent -c 200"}, "worker"),  # one process
+        ({"command": "celery -A shop worker --pool=solo"}, "worker"),
+        ({"command": "celery -A shop worker --pool prefork"}, "celery"),
+        ({"command": "celery -A shop worker -c 8", "kind": "worker"}, "worker"),
+        ({"command": "celery -A worker beat"}, "worker"),
+        ({"command": "celery -A shop flower"}, "worker"),
+        ({"command": "celery -A shop flower", "port": 5555}, "web"),
+        ({"command": "celery -A shop worker", "schedule": "daily"}, "worker"),
+    ],
+)
+def test_a_celery_worker_is_known_by_its_command(keys, kind):
+    assert apps.normalise(broken(("shop", "processes", "worker"), keys))["shop"]["processes"]["worker"]["kind"] == kind
 
 
 @pytest.mark.parametrize(

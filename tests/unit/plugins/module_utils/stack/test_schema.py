@@ -30,6 +30,7 @@ ROUTE = SITE["properties"]["routes"]["additionalProperties"]
 # What no schema can say, by what the validator answers, each with the reason.
 INEXPRESSIBLE = {
     "Celery's beat sends": "it follows from a command",
+    "and the plan counts those that it chooses": "it is said in a command",
     # names of one place that have to be, or must not be, those of another
     "Route to a process that has a port": "names another part of the app",
     "keep it in secrets only": "compares a list and the keys of a mapping",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from ..release.identity import COMPLETE
+from ..stack import external
 from ..stack.apps import normalise
 from ..stack.instances import link_target, marked, recorded
 from ..stack.refusal import DeclarationError
@@ -65,6 +66,9 @@ def way_back(apps, host, histories=(), name="", wanted="", data=None):
     # Nothing of an app that has never been deployed can be kept.
     found = {"releases": {app: release for app, release in {**releases, name: chosen}.items() if release}, "told": told, "app": name}
     if data is not None:
+        if elsewhere := external.databases(declared[name]):
+            remedy = f"{', '.join(elsewhere)} leads to a database elsewhere, whose provider has its backups. Leave mainstay_data out."
+            raise DeclarationError("mainstay_data", True, remedy)
         found["snapshot"] = data.get("snapshot") or _backup_before(name, chosen, histories, data["backups"])
         found["restore"] = "files" if declared[name]["database"] == "none" else "database"
         if data.get("confirm") != name:

@@ -155,6 +155,13 @@ def test_an_app_without_a_database_gets_its_folders_back():
     assert (found["app"], found["restore"]) == ("job", "files")
 
 
+def test_data_that_is_elsewhere_is_its_provider_s_to_bring_back():
+    elsewhere = {"env": {"DATABASE_URL": "postgresql://shop:x@db.example.com/shop"}, "external": {"DATABASE_URL": {}}}
+    host = {"paths": {**_host()["paths"], "/srv/job/previous": {"target": "releases/zero"}}}
+    with pytest.raises(DeclarationError, match="DATABASE_URL leads to a database elsewhere"):
+        way_back({**APPS, "job": {**APPS["job"], **elsewhere}}, host, name="job", data={"backups": [], "snapshot": "x", "confirm": "job"})
+
+
 @pytest.mark.parametrize(
     ("data", "deploys", "words"),
     [

@@ -55,11 +55,11 @@ class ActionModule(ActionBase):
     def _given(self, options, variables):
         """The values there are: those of the inventory and, where a role that is used alone depends on this task, that role's defaults.
 
-        A default may need what only its own role has, such as its path; the role looks at it itself.
+        A default may need what only its own role has; the role looks at it itself. Its path would be the one of the role that asks here.
         """
         given = {}
         for name in options:
-            if name not in variables or (name == "nginx_sorry_page" and "{{" in str(variables[name])):
+            if name not in variables or "role_path" in str(variables[name]):
                 continue
             try:
                 given[name] = self._templar.template(variables[name])

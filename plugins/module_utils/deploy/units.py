@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ..plan.rules_processes import MEMORY_HIGH_PERCENT, node_heap
-from ..stack import sandbox
+from ..stack import places, sandbox
 from ..stack.containers import RELEASE_FILE, SCHEDULED, SERVICE, podman_run, writable_in_memory
 from ..stack.redis_ports import instance_name
 from .environment import DATABASE_UNITS, assignments, own_variables, process_environment
@@ -46,7 +46,8 @@ def planned(process, plan):
 
 def _sandbox(app, process):
     folders = [path for other in app["processes"].values() for path in other["writable"]]
-    return sandbox.process(app["name"], app["root"], process["allow"], process["writable"], process["devices"], folders)
+    groups = sorted({places.group_of(device) for device in process["devices"]} - {None})
+    return sandbox.process(app["name"], app["root"], process["allow"], process["writable"], process["devices"], groups, folders)
 
 
 def exec_start(app, process, names, own):

@@ -6,8 +6,6 @@ its builds; and that of the host's servers. Decisions, no effects."""
 
 from __future__ import annotations
 
-from .places import group_of
-
 # What holds for all of them. No namespace can be had without a capability but that of a user, so the one left open is of no use; with
 # RestrictNamespaces=yes a transient unit would lose the line when systemd is reloaded while it starts, as installing a package does:
 # systemd (seen with 252) writes it down as an empty one, and reads that as none.
@@ -146,11 +144,11 @@ OWN_NAMESPACES = (
 )
 
 
-def process(app, root, allow=(), writable=(), devices=(), others=()):
+def process(app, root, allow=(), writable=(), devices=(), groups=(), others=()):
     """The sandbox of a process. /dev/shm is its own: elsewhere it would be every app's, and full for all when one has filled it.
 
-    ``writable`` folders can be written to beside its own, and ``devices`` are there beside those that do nothing. What ``others`` of the
-    app's processes may write to can be executed no more than what it has written itself.
+    ``writable`` folders can be written to beside its own, and ``devices``, which belong to ``groups``, are there beside those that do
+    nothing. What ``others`` of the app's processes may write to can be executed no more than what it has written itself.
     """
     is_executable, has_namespaces = "exec" in allow, "user_namespaces" in allow
     own = [f"{root}/shared", f"/var/lib/{app}", f"/run/{app}", *sorted({*writable, *others})]
@@ -160,7 +158,7 @@ def process(app, root, allow=(), writable=(), devices=(), others=()):
         *(f"ReadWritePaths={path}" for path in writable),
         *(f"DeviceAllow={device} rw" for device in devices),
         *(f"BindPaths=-{device}" for device in devices),
-        *(f"SupplementaryGroups={group}" for group in sorted({group_of(device) for device in devices} - {None})),
+        *(f"SupplementaryGroups={group}" for group in groups),
         f"InaccessiblePaths={' '.join(f'-{path}' for path in HIDDEN)}",
         f"TemporaryFileSystem=/dev/shm:mode=1777,nosuid{'' if is_executable else ',noexec'}",
         *([] if is_executable else [f"NoExecPaths=/tmp /var/tmp {' '.join(f'-{path}' for path in own)}"]),

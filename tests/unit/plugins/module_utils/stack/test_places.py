@@ -142,7 +142,8 @@ def test_the_host_is_asked_for_each_folder_on_the_way():
 
 def test_an_exception_stands_in_the_sandbox():
     plain = sandbox.process("shop", "/srv/shop")
-    lines = sandbox.process("shop", "/srv/shop", ["user_namespaces"], ["/data"], ["/dev/ttyUSB0", "/dev/video0"])
+    devices, groups = ["/dev/ttyUSB0", "/dev/video0"], ["dialout", "video"]
+    lines = sandbox.process("shop", "/srv/shop", ["user_namespaces"], ["/data"], devices, groups)
     assert [line for line in plain if line not in lines and not line.startswith("NoExecPaths=")] == ["RestrictNamespaces=uts"]
     assert [line for line in lines if line not in plain] == [
         *sandbox.OWN_NAMESPACES,

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 from ..host import units as host_units
 from ..probe import declared, once
 
-# Fewer requests say nothing about a share of them.
+# Fewer requests say nothing about a share of them; as few as these still say something where all of them were slow.
 ENOUGH_REQUESTS = 20
+FEW_REQUESTS = 10
 UNIT_PROPERTIES = "Id,NRestarts,ActiveState,Job"
 # A probe that fails once may have met a busy moment; twice in a row it has not.
 FAILURES_IN_A_ROW = 2
@@ -117,10 +118,13 @@ def judge_errors(found, max_error_rate):
 
 def judge_latency(found, max_latency_ms):
     """What is wrong with the times of the load's answers; nothing where there were too few to tell."""
-    slow = sorted(latency for dummy, latency in found)[int(len(found) * PERCENTILE) :]
-    if len(found) < ENOUGH_REQUESTS or slow[0] <= max_latency_ms:
+    latencies = sorted(latency for dummy, latency in found)
+    if len(found) >= ENOUGH_REQUESTS:
+        slow = latencies[int(len(found) * PERCENTILE)]
+        return [f"95 of 100 requests took up to {slow} ms, and {max_latency_ms} ms are allowed"] if slow > max_latency_ms else []
+    if len(found) < FEW_REQUESTS or latencies[0] <= max_latency_ms:
         return []
-    return [f"95 of 100 requests took up to {slow[0]} ms, and {max_latency_ms} ms are allowed"]
+    return [f"each of {len(found)} requests took at least {latencies[0]} ms, and {max_latency_ms} ms are allowed"]
 
 
 def watch(
@@ -183,7 +187,7 @@ def watch(
         sick |= {item["name"] for item, _answer in overdue}
         done = late and not waiting and not any(failures.values())
         done = done and all(clock.monotonic() >= latest or check(item)["healthy"] for item, latest in drained)
-        if done and len(found) >= since + ENOUGH_REQUESTS:
+        if done and len(found) >= since + FEW_REQUESTS:
             slow, since = judge_latency(found[since:], max_latency_ms), len(found)
         if done and slow and more:
             done, late, more = False, False, more - 1

@@ -194,9 +194,10 @@ def _app(name, value):
     for secret in secrets:
         ENV_NAMES.read(secret, f"{where}.secrets")
     redis = APP_KEYS.take(value, where, "redis")
-    env = env_of(value.get("env", {}), f"{where}.env", generated_names(secrets, database, redis))
+    generated = generated_names(secrets, database, redis)
+    env = env_of(value.get("env", {}), f"{where}.env", generated)
     egress = _egress(value.get("egress"), f"{where}.egress")
-    external = external_of(value.get("external", {}), f"{where}.external", env, generated_names(secrets, database, redis), egress)
+    external = external_of(value.get("external", {}), f"{where}.external", env, generated, egress)
     has_pools = database != "none" or any(there["kind"] == "database" for there in external.values())
     processes = {key: process_of(key, declared[key], f"{where}.processes.{key}", has_pools, runtime) for key in sorted(declared)}
     for secret in sorted(set(secrets) & set(env)):

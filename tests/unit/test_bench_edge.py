@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 SCRIPT = str(Path(__file__).parents[2] / "scripts/bench_edge")
+sys.path.insert(0, str(Path(SCRIPT).parent))
 loader = importlib.machinery.SourceFileLoader("bench_edge", SCRIPT)
 bench = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench_edge", loader))
 loader.exec_module(bench)

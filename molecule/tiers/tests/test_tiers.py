@@ -21,6 +21,11 @@ import socket
 if socket.gethostname() == 'molecule-tiers-web':
     raise SystemExit('not on this host')
 """
+ANSWERS_500 = """…
+@app.middleware("http")
+async def feel_ill(request, call_next):
+    return JSONResponse({"detail": "feeling ill"}, 500)
+"""
 
 
 def _host(name):
@@ -131,3 +136,12 @@ def test_without_memory_for_a_second_set_hosts_roll_one_after_the_other(host, sh
     turns = turns_of(run)
     hosts = [line.rsplit(" for ", 1)[1].split()[0] for line in turns]
     assert len(list(itertools.groupby(hosts))) == 2, turns
+
+
+def test_a_broken_release_that_rolls_is_told_by_what_it_answered_and_rolls_back(host, web, shop):
+    before = [_serving(each) for each in (host, web)]
+    with shop.broken("shop/main.py", ANSWERS_500):
+        run = shop.deploy(backend_deploy="rolling")
+    assert run.returncode != 0 and "/health gave status 500" in words(run), run.stdout[-4000:]
+    assert [_serving(each) for each in (host, web)] == before
+    assert [each.run("ls /run/lock/mainstay/*.deploy").rc != 0 for each in (host, web)] == [True, True]

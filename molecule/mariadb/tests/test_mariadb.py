@@ -44,7 +44,7 @@ def _as_app(host, query, password=f"$({PASSWORD})"):
 @pytest.fixture(scope="module")
 def plan():
     """The part of the plan that is MariaDB's: its memory, and its settings by name."""
-    text = words(play("playbooks/plan.yml")).replace("' - '", "")
+    text = words(play("playbooks/plan.yml"))
     settings = dict(re.findall(r"(\w+) (\d+)", re.search(r" mariadb: (.*?) nginx: ", text)[1]))
     part = int(re.search(r" mariadb +(\d+)", text)[1])
     return {"memory_mb": part, "settings": {name: int(value) for name, value in settings.items()}}
@@ -228,3 +228,31 @@ def test_the_checker_refuses_what_the_server_would_only_warn_of(host, line, reas
         host.check_output(f"rm {file}")
     assert refused.rc != 0
     assert reason in refused.stderr
+
+
+RECEIVER = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.path, self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 9912), Handler).serve_forever()
+"""
+
+
+def test_people_are_told_by_apprise_and_nobody_sees_its_addresses(host):
+    """By hand, and by the unit in its sandbox, of a process that was killed."""
+    refused = host.run("mainstay alert --test")
+    assert (refused.rc, refused.stdout.strip()) == (1, "apprise: not every service took it (exit status 1)")
+    host.check_output("systemd-run --quiet --unit=mainstay-receiver python3 -c %s", RECEIVER)
+    try:
+        host.check_output("timeout 20 sh -c 'until ss -Hltn sport = 9912 | grep -q .; do sleep 0.2; done'")
+        assert host.check_output("mainstay alert --test") == "apprise: sent"
+        host.check_output("systemctl kill --signal=KILL --kill-whom=main 'guestbook-web@*'")
+        heard = "journalctl --unit=mainstay-receiver --grep='/hidden-token .*guestbook/web.* ended' --quiet"
+        host.check_output(f'timeout 90 sh -c "until {heard}; do sleep 1; done"')
+    finally:
+        host.check_output("systemctl stop mainstay-receiver")
+    assert host.run("journalctl --unit='mainstay-a*' --grep=hidden-token --quiet").stdout == ""

@@ -18,7 +18,7 @@ SITE = {"name": "a.example.com", "max_body": "1M", "locations": [], "rate_limt":
         ({"firewall_backend": "iptables"}, "firewall_backend: iptables cannot be used; did you mean nftables? Use one of nftables, ufw."),
         (
             {"monitoring_alerts": [{"webhok": "x"}]},
-            "monitoring_alerts[0]: '********' cannot be used. Name exactly one of webhook, ntfy, email.",
+            "monitoring_alerts[0]: '********' cannot be used. Name exactly one of webhook, ntfy, email, apprise.",
         ),
         # Of a default, which a filter makes of it.
         ({"mainstay_apps": {"shop": {"proceses": {}}}}, "mainstay_apps.shop.proceses: {} cannot be used. Did you mean 'processes'?"),

@@ -14,9 +14,12 @@ KINDS = {
     "webhook": ("webhook",),
     "ntfy": ("ntfy", "token"),
     "email": ("email", "from", "host", "port", "tls", "username", "password"),
+    "apprise": ("apprise",),
 }
 # What a URL may consist of: a client refuses the rest with an error that shows the whole.
 URL = re.compile(r"https?://[!-.0-~][!-~]*")
+# Of any service that apprise knows; a line of its configuration that is none would be an order to it, such as "include".
+SERVICE = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]+")
 ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 HOST = re.compile(r"[A-Za-z0-9.:-]+")
 TLS = ("starttls", "tls", "none")
@@ -55,6 +58,8 @@ def _channel(item, where):
             refuse(f"{where}.{key}", MASK, unlike(key, KINDS[kind], f"there is no such key; {known}"))
     if kind == "email":
         return _email(item, where)
+    if kind == "apprise":
+        return _apprise(item["apprise"], f"{where}.apprise")
     if not isinstance(item[kind], str) or not URL.fullmatch(item[kind]):
         refuse(f"{where}.{kind}", MASK, "write a URL that begins with https:// or http://")
     return {"kind": kind, "url": item[kind], **({"token": _secret(item["token"], f"{where}.token")} if item.get("token") else {})}
@@ -75,6 +80,13 @@ def _email(item, where):
         "tls": one_of(item.get("tls", "starttls"), f"{where}.tls", TLS),
         **({"username": item["username"], "password": _secret(item["password"], f"{where}.password")} if item.get("username") else {}),
     }
+
+
+def _apprise(value, where):
+    urls = [value] if isinstance(value, str) else value
+    if not isinstance(urls, list) or not urls or not all(isinstance(url, str) and SERVICE.fullmatch(url) for url in urls):
+        refuse(where, MASK, "write the URL of a service as apprise's documentation shows it, such as tgram://TOKEN/CHAT, or a list of them")
+    return {"kind": "apprise", "urls": urls}
 
 
 def _secret(value, where):

@@ -13,6 +13,8 @@ import os
 import re
 import smtplib
 import ssl
+import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from email.message import EmailMessage
@@ -22,6 +24,8 @@ from urllib.parse import urlsplit, urlunsplit
 from .core.text import printable
 
 TIMEOUT = 10  # seconds
+APPRISE = "/usr/bin/apprise"
+APPRISE_TIMEOUT = 60  # seconds; it tries all of its services at once
 HERE = "localhost,127.0.0.1,::1"  # what a proxy would take for itself
 
 
@@ -43,7 +47,7 @@ def send(channel, host, alert):
     :raises OSError: with the reason.
     """
     with _in_words(channel["kind"]):
-        {"webhook": webhook, "ntfy": ntfy, "email": email}[channel["kind"]](channel, host, alert)
+        {"webhook": webhook, "ntfy": ntfy, "email": email, "apprise": apprise}[channel["kind"]](channel, host, alert)
 
 
 @contextlib.contextmanager
@@ -60,6 +64,8 @@ def _in_words(kind):
         raise OSError(f"email: the mail server refused it: {type(error).__name__} {code}".rstrip()) from None
     except OSError as error:
         raise OSError(printable(f"{kind}: {error}")) from None
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"{kind}: no end after {error.timeout} s") from None
     except (ValueError, http.client.HTTPException) as error:
         raise OSError(f"{kind}: the answer, or its address, is none of HTTP: {type(error).__name__}") from None
 
@@ -87,6 +93,26 @@ def ntfy(channel, host, alert):
     if channel.get("token"):
         headers["Authorization"] = f"Bearer {channel['token']}"
     _post(channel["url"], alert["text"].encode(), headers)
+
+
+def apprise(channel, host, alert):
+    """By Debian's apprise, which knows a hundred services. Its URLs hold tokens: they go by a file, for everybody sees a command line, and
+    what it says of a failure may repeat them, so that its exit status alone is told."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as urls:
+        urls.write("\n".join(channel["urls"]) + "\n")
+        urls.flush()
+        command = [
+            APPRISE,
+            "--config",
+            urls.name,
+            "--title",
+            alert["title"],
+            "--notification-type",
+            "failure" if alert["urgent"] else "info",
+        ]
+        done = subprocess.run(command, input=alert["text"], text=True, capture_output=True, timeout=APPRISE_TIMEOUT, check=False)
+    if done.returncode:
+        raise OSError(f"not every service took it (exit status {done.returncode})")
 
 
 def _post(url, body, headers):

@@ -15,6 +15,8 @@ MAIL = {"email": ["ops@example.com"], "from": "vps@example.com", "host": "smtp.e
     [
         ({"webhook": "https://a.example/T0"}, {"kind": "webhook", "url": "https://a.example/T0"}),
         ({"ntfy": "https://ntfy.sh/x", "token": "t"}, {"kind": "ntfy", "url": "https://ntfy.sh/x", "token": "t"}),
+        ({"apprise": "tgram://hidden/1"}, {"kind": "apprise", "urls": ["tgram://hidden/1"]}),
+        ({"apprise": ["mailto://a", "json://b?x=y"]}, {"kind": "apprise", "urls": ["mailto://a", "json://b?x=y"]}),
         (
             {**MAIL, "username": "u", "password": "p"},
             {
@@ -39,7 +41,13 @@ def test_channels_are_completed(declared, channel):
     [
         ("https://a.example/hidden", ["monitoring_alerts", "write a list"]),
         ([{"webhook": "hidden"}], ["monitoring_alerts[0].webhook", "https://"]),
-        ([{"webhook": "https://a/hidden", "ntfy": "https://b/hidden"}], ["monitoring_alerts[0]", "exactly one of webhook, ntfy, email"]),
+        (
+            [{"webhook": "https://a/hidden", "ntfy": "https://b/hidden"}],
+            ["monitoring_alerts[0]", "exactly one of webhook, ntfy, email, apprise"],
+        ),
+        ([{"apprise": "include /etc/hidden"}], ["monitoring_alerts[0].apprise", "such as tgram://"]),
+        ([{"apprise": ["json://hidden", "json://b\ninclude /etc/hidden"]}], ["monitoring_alerts[0].apprise", "such as tgram://"]),
+        ([{"apprise": []}], ["monitoring_alerts[0].apprise", "such as tgram://"]),
         ([{"webhok": "https://a/hidden"}], ["monitoring_alerts[0]", "exactly one of"]),
         ([{"ntfy": "https://a/hidden", "tokn": "hidden"}], ["monitoring_alerts[0].tokn", "no such key"]),
         ([{"ntfy": "https://a/hidden", "token": "hidden\nx"}], ["monitoring_alerts[0].token", "one line"]),

@@ -141,7 +141,10 @@ def test_without_memory_for_a_second_set_hosts_roll_one_after_the_other(host, sh
 def test_a_broken_release_that_rolls_is_told_by_what_it_answered_and_rolls_back(host, web, shop):
     before = [_serving(each) for each in (host, web)]
     with shop.broken("shop/main.py", ANSWERS_500):
-        run = shop.deploy(backend_deploy="rolling")
+        run = shop.deploy(backend_deploy="rolling", backend_start_timeout=20)
     assert run.returncode != 0 and "/health gave status 500" in words(run), run.stdout[-4000:]
+    assert "TASK [mainstay.vps.backend : Put web instances back]" in run.stdout
+    for _each in range(8):
+        assert host.check_output("curl --silent --insecure --fail https://localhost/ready")
     assert [_serving(each) for each in (host, web)] == before
     assert [each.run("ls /run/lock/mainstay/*.deploy").rc != 0 for each in (host, web)] == [True, True]

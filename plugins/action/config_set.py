@@ -125,6 +125,7 @@ class ActionModule(ActionBase):
         return {
             "files": shown,
             "purge": spec.purge,
+            "brief": spec.brief,
             "validate": spec.validate,
             "validate_timeout": spec.timeout,
             "backup": spec.backup,

@@ -100,6 +100,13 @@ options:
     type: list
     elements: str
     default: []
+  brief:
+    description:
+      - Patterns of the shell, in which C(*) stands for slashes, too. Of files that match, the diff says only how many are new, changed and gone;
+        with C(-v) it shows their lines. It is for programs, which nobody reads at every run.
+    type: list
+    elements: str
+    default: []
   validate:
     description:
       - One command, or a list of commands, that judge the whole set. Each is split like a shell line but runs without a
@@ -282,6 +289,7 @@ ARGUMENTS = {
     "group": {"type": "str", "default": "root"},
     "mode": {"type": "str"},
     "purge": {"type": "list", "elements": "str", "default": []},
+    "brief": {"type": "list", "elements": "str", "default": []},
     "validate": {"type": "list", "elements": "raw", "default": []},
     "validate_timeout": {"type": "int", "default": 60},
     "backup": {"type": "bool", "default": True},
@@ -307,6 +315,7 @@ def main():
             backup=options["backup"],
             check=module.check_mode,
             diff=module._diff,
+            brief=[] if module._verbosity else options["brief"],
             state_dir=options["state_dir"],
             backup_dir=options["backup_dir"],
         )

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import base64
+import collections
 import contextlib
 import dataclasses
 import errno
+import fnmatch
 import glob
 import grp
 import os
@@ -333,6 +335,20 @@ def diff_of(change):
     return items
 
 
+def brief_diff(changes, patterns):
+    """For each pattern a line that says how many of its files change; what nobody reads at every run, such as the lines of a program."""
+    items = []
+    for pattern in patterns:
+        counts = collections.Counter(
+            "new" if change.before.kind == "absent" else "gone" if change.after.kind == "absent" else "changed"
+            for change in changes
+            if fnmatch.fnmatchcase(change.path, pattern)
+        )
+        told = ", ".join(f"{counts[what]} {what}" for what in ("new", "changed", "gone") if counts[what])
+        items += [{"prepared": f"{pattern}: {told}; -v shows the lines\n"}] if told else []
+    return items
+
+
 def _describe(node):
     return "" if node.kind == "absent" else f"{KINDS[node.kind]}{' to ' + node.target if node.target else ''}\n"
 
@@ -402,12 +418,13 @@ def run(
     backup=True,
     check=False,
     diff=False,
+    brief=(),
     state_dir=STATE_DIR,
     backup_dir=BACKUP_DIR,
 ):
     """Bring the host to the set, or leave it as it is. Raises :class:`TransactionError` when the set cannot be applied.
 
-    A checker's refusal is not raised but returned as ``refusal``.
+    A checker's refusal is not raised but returned as ``refusal``. Of files that match a pattern in ``brief`` the diff says only how many change.
     """
     identifier = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
     result = Result()
@@ -423,7 +440,8 @@ def run(
             if check:
                 result.notes += plan.notes
             if diff:
-                result.diff = [item for change in plan.changes for item in diff_of(change)]
+                shown = [change for change in plan.changes if not any(fnmatch.fnmatchcase(change.path, pattern) for pattern in brief)]
+                result.diff = [item for change in shown for item in diff_of(change)] + brief_diff(plan.changes, brief)
             if not plan.steps:
                 return result
             trial = _rehearse(result, plan, entries, validate, timeout, check)

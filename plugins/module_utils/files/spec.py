@@ -22,6 +22,7 @@ OPTIONS = (
     "group",
     "mode",
     "purge",
+    "brief",
     "validate",
     "validate_timeout",
     "backup",
@@ -52,6 +53,7 @@ class Spec:
 
     sources: list
     purge: list
+    brief: list
     validate: list
     timeout: int
     backup: bool
@@ -89,6 +91,7 @@ class _Parser:
         spec = Spec(
             sources,
             self._purge(),
+            self._brief(),
             self._validate(),
             timeout,
             self._flag("backup", given.get("backup", True)),
@@ -235,6 +238,13 @@ class _Parser:
                     above = f"{seen[parent].label}, which is {seen[parent].state}"
                     self._problem(entry.label, f"lies below {above}. Remove one of the two.")
                 parent = os.path.dirname(parent)
+
+    def _brief(self):
+        patterns = self.arguments.get("brief", [])
+        if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+            self._problem("brief", f"{patterns!r} is not a list of patterns.")
+            return []
+        return patterns
 
     def _purge(self):
         patterns = self.arguments.get("purge", [])

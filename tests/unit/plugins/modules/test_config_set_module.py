@@ -137,3 +137,18 @@ def test_entries_survive_the_way_to_the_host():
     entry = changeset.Entry("files[0] (/x)", "/x", content=b"\0\xff", sensitive=True, public="p")
     assert changeset.Entry.from_dict(json.loads(json.dumps(entry.to_dict()))) == entry
     assert action.SIZE_LIMIT >= 1 << 20
+
+
+@pytest.mark.parametrize("verbose", [(), ("-v",)])
+def test_the_diff_of_a_program_is_one_line_until_more_is_asked_for(playbook, verbose):
+    """A new file, a changed one and one that is purged; what is configuration is shown in any case."""
+    for name in ("program/old.py", "program/gone.py"):
+        os.makedirs(f"{playbook.host}/program", exist_ok=True)
+        with open(f"{playbook.host}/{name}", "w", encoding="utf-8") as handle:
+            handle.write("before\n")
+    files = [{"dest": f"{playbook.host}/{name}", "content": f"text of {name}\n"} for name in ("program/new.py", "program/old.py", "conf")]
+    task = playbook.set(*files, purge=[f"{playbook.host}/program/*.py"], brief=[f"{playbook.host}/program/*"])
+    (result,), printed = playbook.run(task, arguments=["--diff", *verbose])
+    assert len(result["changed_files"]) == 4 and "+text of conf" in printed
+    assert ("1 new, 1 changed, 1 gone; -v shows the lines" in printed) == (not verbose)
+    assert ("+text of program/old.py" in printed) == ("-before" in printed) == bool(verbose)

@@ -30,15 +30,9 @@ FULL = {429, 503}
 
 def check(url, connections, seconds, headers):
     """Refuse what is no websocket of one of the host's sites, or no test any more."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss"):
-        raise ValueError(
-            f"url: {url!r} cannot be used. Write a websocket of one of the host's own sites, such as wss://shop.example.com/ws."
-        )
-    load.check(parts._replace(scheme="https").geturl(), 1, 1, headers)
-    for name, value, most in (("connections", connections, MOST_CONNECTIONS), ("seconds", seconds, MOST_SECONDS)):
-        if not 1 <= value <= most:
-            raise ValueError(f"{name}: {value} cannot be used. Write a number from 1 to {most}.")
+    load.check_site(url, ("ws", "wss"), "a websocket of one of the host's own sites, such as wss://shop.example.com/ws", headers)
+    load.check_number("connections", connections, MOST_CONNECTIONS)
+    load.check_number("seconds", seconds, MOST_SECONDS)
 
 
 class Visitor:

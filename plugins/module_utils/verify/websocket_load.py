@@ -10,10 +10,10 @@ import collections
 import contextlib
 import math
 import resource
-import ssl
 import time
 from urllib.parse import urlsplit
 
+from ..probe import tls
 from ..text import read
 from . import load
 
@@ -94,9 +94,7 @@ def connector(options):
     secure = parts.scheme == "wss"
     to = {"host": "127.0.0.1", "port": parts.port or (443 if secure else 80), "ping_interval": None, "close_timeout": 1}
     if secure:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        to.update(ssl=context, server_hostname=parts.hostname)
+        to.update(ssl=tls.context(validate=False), server_hostname=parts.hostname)
     to["origin"] = parts._replace(scheme="https" if secure else "http", path="", query="", fragment="").geturl()
     headers = {str(name): str(value) for name, value in options["headers"].items()}
     try:

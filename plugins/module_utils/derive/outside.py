@@ -22,6 +22,12 @@ def is_loopback(address):
         return address == "localhost"
 
 
+def visited_at(variables):
+    """Where visitors find a host, and the control node with them: where ``mainstay_outside_address`` says so, else where Ansible does."""
+    names = ("mainstay_outside_address", "ansible_host", "inventory_hostname")
+    return next(str(variables[name]) for name in names if variables.get(name))
+
+
 def _why_not(address, connection, ssh_arguments, asked):
     """Why the control node cannot tell what the world sees; empty where it can."""
     if not asked:

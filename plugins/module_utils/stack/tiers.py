@@ -93,6 +93,11 @@ def _bind_address(name, text, names, groups):
     return str(address)
 
 
+def address_of(plan, hostname):
+    """Where the other hosts find a host; None where there are no others."""
+    return plan.get("hosts", {}).get(hostname, {}).get("address")
+
+
 def tiers_of(plan, hostname):
     """The tiers of a host; one that the plan does not know serves all of them."""
     return plan.get("hosts", {}).get(hostname, {}).get("tiers", list(TIERS))

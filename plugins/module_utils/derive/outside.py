@@ -50,7 +50,7 @@ def outside(rules, listeners, address, connection="ssh", ssh_arguments="", asked
     :returns: ``{"address", "ports", "closed", "told"}``; no ports where there is a reason not to ask, which the line in ``told`` says.
     """
     why_not = _why_not(address, connection, ssh_arguments, asked)
-    heard = {item["port"] for item in listeners if item["protocol"].startswith("tcp") and not is_loopback(item["address"])}
+    heard = {item["port"] for item in listeners if item["protocol"] == "tcp" and not is_loopback(item["address"])}
     world = {
         int(rule["port"])
         for rule in rules

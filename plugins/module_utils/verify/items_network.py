@@ -57,7 +57,7 @@ def reachable(at):
     if not outside.get("address"):
         return skipped(outside.get("reason") or "nobody has looked from outside")
     world = at.want["open"]["world"]
-    listening = {entry["port"] for entry in at.host.get("listeners") or () if entry["protocol"].startswith("tcp")}
+    listening = {entry["port"] for entry in at.host.get("listeners") or () if entry["protocol"] == "tcp"}
     wrong = [f"port {port} answers" for port in outside["open"] if not _within(port, world) and not _within(port, at.want["open"]["some"])]
     wrong += [f"port {port} does not answer" for port in outside["closed"] if _within(port, world) and port in listening]
     return judged(

@@ -19,7 +19,7 @@ LISTENERS = [
     {"port": port, "protocol": protocol, "address": address}
     for port, protocol, address in (
         (80, "tcp", "0.0.0.0"),
-        (443, "tcp6", "::"),
+        (443, "tcp", "::"),
         (443, "udp", "0.0.0.0"),
         (5432, "tcp", "10.0.0.1"),
         (8000, "tcp", "10.0.0.1"),

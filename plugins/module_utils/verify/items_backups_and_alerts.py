@@ -25,9 +25,7 @@ def backup(at):
     age = at.age(good.get("time"))
     seen = f"{span(age)} old, {(good.get('bytes') or 0) / MB:.1f} MB"
     wrong = [f"the last good backup is {span(age)} old, more than {limit:g} h"] if age is None or age > limit * HOUR else []
-    wrong += [] if last.get("ok") else [f"the last backup failed ({listed(last.get('failed') or ['no part named'])})"]
-    wrong += [f"the last upkeep failed ({listed(upkeep.get('failed') or ['no part named'])})"] if upkeep and not upkeep.get("ok") else []
-    return judged(seen, wrong, remedy)
+    return judged(seen, wrong + _failure("backup", last) + (_failure("upkeep", upkeep) if upkeep else []), remedy)
 
 
 @ITEMS.add("backup-drill", "The newest backup was restored to prove it", ["S4-28", "S3-21"], ["periodic"])
@@ -42,8 +40,12 @@ def backup_drill(at):
     age = at.age(good.get("time"))
     seen = f"proved restorable {span(age)} ago, {good.get('rows') or 0} rows, {good.get('seconds') or 0:.0f} s"
     wrong = [f"the last good drill was {span(age)} ago, more than {limit:g} days"] if age is None or age > limit * DAY else []
-    wrong += [] if last.get("ok") else [f"the last drill failed ({listed(last.get('failed') or ['no part named'])})"]
-    return judged(seen, wrong, remedy)
+    return judged(seen, wrong + _failure("drill", last), remedy)
+
+
+def _failure(what, record):
+    """That the last of them failed, with the parts that did; nothing where it did not."""
+    return [] if record.get("ok") else [f"the last {what} failed ({listed(record.get('failed') or ['no part named'])})"]
 
 
 @ITEMS.add("alerts", "Somebody is told when something breaks", ["S4-29", "S3-22"], ["post-launch"])

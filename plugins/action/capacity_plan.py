@@ -60,7 +60,7 @@ def _plan(apps, users, removed, task_vars):
     for host in hosts:
         variables, serves = task_vars["hostvars"][host], planned[host]["tiers"]
         if "backend" in serves:
-            places.missing(declared, variables["mainstay_host"], host)
+            places.missing(declared, variables["mainstay_host"], host)  # to refuse; what it finds, the role backend makes
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
         if "proxy" in serves:
             versions.refuse_http3(variables.get("mainstay_http3", False), variables["mainstay_host"], host)

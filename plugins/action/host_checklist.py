@@ -10,7 +10,9 @@ import json
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.outside import visited_at
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.tiers import address_of
 from ansible_collections.mainstay.vps.plugins.module_utils.verify import evidence, judge, wanted
 from ansible_collections.mainstay.vps.plugins.plugin_utils import from_outside, secret_files
 
@@ -61,7 +63,7 @@ class ActionModule(ActionBase):
         control = {
             "secrets": kept_secrets(options["apps"], secret_files.default_directory(task_vars)),
             "outside": from_outside.look(
-                task_vars.get("ansible_host") or name, task_vars.get("mainstay_address"), found["addresses"], outside_ports(want)
+                visited_at(task_vars["hostvars"][name]), address_of(options["plan"], name), found["addresses"], outside_ports(want)
             ),
             "resolved": {host: from_outside.resolve(host) for site in want["sites"] for host in site["names"]},
             **options["extra"],

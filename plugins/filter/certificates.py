@@ -49,6 +49,15 @@ def ca_files(authorities, directory="/usr/local/share/ca-certificates"):
     return [{"dest": f"{directory}/{name}", "content": text} for name, text in certificates.ca_certificates(texts).items()]
 
 
+def unfit_authorities(authorities):
+    """Why the authorities' certificates cannot be used, in a sentence; none where all of them can be read."""
+    try:
+        ca_files(authorities)
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
 class FilterModule:
     def filters(self):
         filters = {
@@ -60,5 +69,6 @@ class FilterModule:
             "acme_due": acme_due,
             "acme_unused": acme_unused,
             "ca_files": ca_files,
+            "unfit_authorities": unfit_authorities,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

@@ -15,5 +15,6 @@ class FilterModule:
             "proof_probes": proof.proof_probes,
             "summary": proof.summary,
             "undeclared_listeners": proof.undeclared_listeners,
+            "visited_at": outside.visited_at,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

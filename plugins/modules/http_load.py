@@ -224,26 +224,15 @@ def main():
         },
         supports_check_mode=True,
     )
-    options = module.params
-    try:
-        name = load.check(options["url"], options["requests"], options["concurrency"], options["headers"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    if module.check_mode:
-        module.exit_json(changed=False, skipped=True, msg="no request is sent in check mode")
-    if not module.get_bin_path("ab"):
-        module.fail_json(msg="ab is not installed: install the package apache2-utils.")
-    try:
-        result = apachebench.run(name, options)
-    except ValueError as error:
-        module.fail_json(msg=f"{options['url']}: {error}")
-    lines = load.missed(result, {key: options[key] for key in load.LIMITS})
     cpus = host_limits.cpu()["cpus"]
-    result["bound"], result["advice"] = load.bound(result, lines, result["cpu_percent"], cpus, options["concurrency"])
-    result.update(url=options["url"], missed=lines, keep_alive=options["keep_alive"], changed=False)
-    if lines and options["fail"]:
-        module.fail_json(msg=f"{options['url']}: {'; '.join(lines)}. {result['advice']}", **result)
-    module.exit_json(**result)
+    load.perform(
+        module,
+        check=lambda options: load.check(options["url"], options["requests"], options["concurrency"], options["headers"]),
+        lacking="" if module.get_bin_path("ab") else "ab is not installed: install the package apache2-utils.",
+        run=apachebench.run,
+        missed=load.missed,
+        bound=lambda result, lines, options: load.bound(result, lines, result["cpu_percent"], cpus, options["concurrency"]),
+    )
 
 
 if __name__ == "__main__":

@@ -54,11 +54,12 @@ options:
       $upstream_response_time), as they are or as the last keys of JSON. Without such a file only units and probes count.
     type: path
   max_error_rate:
-    description: Share of the requests that may get a status of 500 or more.
+    description: Share of the requests that may get a status of 500 or more, of at least 20.
     type: float
     default: 0.05
   max_latency_ms:
-    description: Time in ms within which 95 of 100 requests must be answered.
+    description: Time in ms within which 95 of 100 requests must be answered, of at least 20. Of 10 to 19 requests one must be; fewer say
+      nothing.
     type: int
     default: 2000
 attributes:

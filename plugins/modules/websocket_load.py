@@ -189,7 +189,7 @@ import importlib.util
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.host import limits as host_limits
-from ..module_utils.verify import websocket_load
+from ..module_utils.verify import load, websocket_load
 
 
 def main():
@@ -206,25 +206,15 @@ def main():
         },
         supports_check_mode=True,
     )
-    options = module.params
-    try:
-        websocket_load.check(options["url"], options["connections"], options["seconds"], options["headers"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    if module.check_mode:
-        module.exit_json(changed=False, skipped=True, msg="no websocket is opened in check mode")
-    if importlib.util.find_spec("websockets") is None:
-        module.fail_json(msg="websockets of Python is not installed: install the package python3-websockets.")
-    try:
-        result = websocket_load.run(options)
-    except ValueError as error:
-        module.fail_json(msg=f"{options['url']}: {error}")
-    lines = websocket_load.missed(result, {key: options[key] for key in websocket_load.LIMITS})
-    result["bound"], result["advice"] = websocket_load.bound(result, lines, host_limits.cpu()["cpus"])
-    result.update(url=options["url"], missed=lines, changed=False)
-    if lines and options["fail"]:
-        module.fail_json(msg=f"{options['url']}: {'; '.join(lines)}. {result['advice']}", **result)
-    module.exit_json(**result)
+    is_there = importlib.util.find_spec("websockets") is not None
+    load.perform(
+        module,
+        check=lambda options: websocket_load.check(options["url"], options["connections"], options["seconds"], options["headers"]),
+        lacking="" if is_there else "websockets of Python is not installed: install the package python3-websockets.",
+        run=websocket_load.run,
+        missed=websocket_load.missed,
+        bound=lambda result, lines, _options: websocket_load.bound(result, lines, host_limits.cpu()["cpus"]),
+    )
 
 
 if __name__ == "__main__":

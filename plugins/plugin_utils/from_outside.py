@@ -34,9 +34,9 @@ def answering(address, ports):
 
 
 def look(host, private, own, ports):
-    """Which of the ports answer, at the address the host is reached at.
+    """Which of the ports answer, at the address where visitors find the host.
 
-    One that is reached by a loopback address, as through a tunnel, is asked at the address it has among the hosts, or at one of its own;
+    One that is found at a loopback address, as through a tunnel, is asked at the address it has among the hosts, or at one of its own;
     where nothing answers there, the control node has no way to see it from outside.
     """
     reached = resolve(host)

@@ -74,6 +74,23 @@ def test_redis_has_the_sandbox_that_its_unit_lacks(codename, packages, later):
 
 
 @pytest.mark.parametrize(
+    ("codename", "packages", "carried"),
+    [
+        ("jammy", {}, False),
+        ("bookworm", {}, False),
+        ("bookworm", {"pgbouncer": "1.24.1-1.pgdg12+1"}, True),  # of somebody's own source
+        ("noble", {}, True),
+        ("trixie", {}, True),
+        ("trixie", {"pgbouncer": "1.24.1-1"}, True),
+        ("forky", {}, False),  # of a release that nobody has tried, what every version can
+    ],
+)
+def test_pgbouncer_carries_prepared_statements_from_1_21_on(codename, packages, carried):
+    lines = _rendered("pgbouncer", "pgbouncer.ini.j2", codename, packages).splitlines()
+    assert ("max_prepared_statements = 200" in lines) is carried
+
+
+@pytest.mark.parametrize(
     ("codename", "packages", "script"),
     [
         ("jammy", {}, True),

@@ -128,3 +128,10 @@ def test_one_transaction_installs_what_the_roles_would():
     for role in ("nginx", "redis", "postgresql", "pgbouncer", "mariadb", "firewall", "fail2ban", "logrotate"):
         packages = _defaults(ROLES[0].parent / role)[f"{role}_packages"]
         assert set(packages) <= together, role
+
+
+def test_what_starts_later_is_told_to_start_by_a_role():
+    """Where a package's name is that of its service; the exporters' names are held by their own test."""
+    later = derive_packages.stack_packages({}, [], "start_later")
+    installed = {name: role for role in ROLES for name in _defaults(role).get(f"{role.name}_packages", []) if name in later}
+    assert set(installed) == {name for name in later if "exporter" not in name}

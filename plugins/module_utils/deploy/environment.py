@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from urllib.parse import quote
 
-from ..stack import celery, external, references, web_servers
+from ..stack import celery, external, references, scratch, web_servers
 from ..stack.apps import normalise
 from ..stack.processes import heartbeat_path
 from ..stack.redis_ports import assigned_ports
@@ -19,8 +19,6 @@ from ..stack.tiers import LOOPBACK, at
 from ..stack.variables import DATABASE_PARTS, LIBPQ, REDIS_PARTS, variable_names
 from .unit_commands import assignment, exec_words, variables_in
 
-# The database into which a drill restores, as roles/backup/files/mainstay_backup/drill.py calls it.
-DRILL_PREFIX = "mainstay_drill_"
 # Scheme of DATABASE_URL, unless the app's env has a DATABASE_SCHEME.
 DATABASE_SCHEMES = {"postgresql": "postgresql", "mariadb": "mysql"}
 DATABASE_UNITS = {"postgresql": ["postgresql.service"], "mariadb": ["mariadb.service"], "none": []}
@@ -99,8 +97,8 @@ def check_environment(apps, secrets=None):
     """
     apps = {name: app for name, app in normalise(apps).items() if "check" in app["backup"]}
     live, found = environment(apps, secrets), {}
-    for name, there in environment(apps, secrets, pooled=False, prefix=DRILL_PREFIX).items():
-        parts = generated_variables(apps[name], secrets or {}, LOOPBACK, LOOPBACK, assigned_ports(apps), False, DRILL_PREFIX)
+    for name, there in environment(apps, secrets, pooled=False, prefix=scratch.DRILL).items():
+        parts = generated_variables(apps[name], secrets or {}, LOOPBACK, LOOPBACK, assigned_ports(apps), False, scratch.DRILL)
         for key in (key for key in SCRATCH_NAMES if key in parts):
             for variable in (key, apps[name]["env_prefix"] + key):
                 if there[variable] == live[name][variable]:

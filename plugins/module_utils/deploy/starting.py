@@ -36,7 +36,7 @@ class Starting:
         """Why the wait for a probe's ``unit`` is over, or an empty text."""
         unit = spec["unit"]
         url = urlsplit(spec["url"] or "")
-        held = [item for item in self.listening(url.port) if item.protocol in ("tcp", "tcp6") and item.pids] if url.port else []
+        held = [item for item in self.listening(url.port) if item.protocol == "tcp" and item.pids] if url.port else []
         other = _other_holder(unit, url.port, held)
         if result["healthy"]:
             return other or ("" if spec["any_address"] else _open_to_all(unit, url, held))
@@ -61,7 +61,7 @@ class Starting:
     def elsewhere(self, unit, url):
         """Where a unit listens that has not answered where it was asked, or an empty text."""
         port = urlsplit(url or "").port
-        own = [item for item in self.listening(None) if item.unit == unit and item.protocol in ("tcp", "tcp6")] if unit and port else []
+        own = [item for item in self.listening(None) if item.unit == unit and item.protocol == "tcp"] if unit and port else []
         if not own or any(item.port == port for item in own):
             return ""
         places = ", ".join(dict.fromkeys(f"{item.address} port {item.port}" for item in own))

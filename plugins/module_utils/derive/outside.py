@@ -22,6 +22,12 @@ def is_loopback(address):
         return address == "localhost"
 
 
+def visited_at(variables):
+    """Where visitors find a host, and the control node with them: where ``mainstay_outside_address`` says so, else where Ansible does."""
+    names = ("mainstay_outside_address", "ansible_host", "inventory_hostname")
+    return next(str(variables[name]) for name in names if variables.get(name))
+
+
 def _why_not(address, connection, ssh_arguments, asked):
     """Why the control node cannot tell what the world sees; empty where it can."""
     if not asked:
@@ -44,7 +50,7 @@ def outside(rules, listeners, address, connection="ssh", ssh_arguments="", asked
     :returns: ``{"address", "ports", "closed", "told"}``; no ports where there is a reason not to ask, which the line in ``told`` says.
     """
     why_not = _why_not(address, connection, ssh_arguments, asked)
-    heard = {item["port"] for item in listeners if item["protocol"].startswith("tcp") and not is_loopback(item["address"])}
+    heard = {item["port"] for item in listeners if item["protocol"] == "tcp" and not is_loopback(item["address"])}
     world = {
         int(rule["port"])
         for rule in rules

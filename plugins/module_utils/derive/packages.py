@@ -11,6 +11,8 @@ from ..stack.apps import normalise
 from ..stack.exporters import PACKAGES as EXPORTERS
 from ..stack.services import app_packages
 
+# Servers that are to begin with the configuration of their role, also where another package brings them along.
+START_LATER = ["fail2ban", "nginx", "pgbouncer", "postgresql", "redis-server", *EXPORTERS.values()]
 # What apt-get says of a name that no source of the host has.
 UNKNOWN = re.compile(r"^E: (?:Unable to locate package (\S+)|Package '?([^' ]+)'? has no installation candidate)$", re.MULTILINE)
 
@@ -39,7 +41,10 @@ def unknown_packages(said, variables):
 
 
 def stack_packages(apps, tiers, part="all", exporters=()):
-    """The Debian packages of all roles that serve a host: ``tools`` that builds need, and ``servers``, which take longer."""
+    """The Debian packages of all roles that serve a host: ``tools`` that builds need, and ``servers``, which take longer.
+
+    ``start_later`` are all servers that their roles start, wherever they serve.
+    """
     declared = normalise(apps).values()
     tools, servers = ["nftables", "logrotate"], ["fail2ban", "python3-systemd"]
     if "proxy" in tiers:
@@ -57,4 +62,4 @@ def stack_packages(apps, tiers, part="all", exporters=()):
     servers += [EXPORTERS[name] for name in exporters]
     if "backend" in tiers:
         tools += sorted({package for app in declared for package in app_packages(app)})
-    return {"all": tools + servers, "tools": tools, "servers": servers}[part]
+    return {"all": tools + servers, "tools": tools, "servers": servers, "start_later": START_LATER}[part]

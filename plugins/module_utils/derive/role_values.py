@@ -11,6 +11,7 @@ import re
 
 from ..stack.alerts import alert_channels, ping_settings
 from ..stack.backups import check_backups
+from ..stack.calendars import event_of
 from ..stack.refusal import networks_of, refuse, text_of
 from ..text import MASK
 from .certificates import self_signed_sites
@@ -39,7 +40,7 @@ VERIFIERS = {
         "write what the filter mainstay.vps.mariadb_password_hash makes of a password",
     ),
 }
-TIMES = (("system_reboot_window", re.compile(r"([01]?\d|2[0-3]):[0-5]\d"), "write a time of day such as 04:30"),)
+TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
 
 
 def refuse_role_values(given):
@@ -68,9 +69,12 @@ def refuse_role_values(given):
         for position, database in enumerate(given.get(variable) or []):
             if not form.fullmatch(database[key]):
                 refuse(f"{variable}[{position}].{key}", MASK, remedy)
-    for name, form, remedy in TIMES:
-        if given.get(name):
-            text_of(given[name], name, form, remedy)
+    if given.get("system_reboot_window"):
+        text_of(given["system_reboot_window"], "system_reboot_window", TIME, "write a time of day such as 04:30")
+    if given.get("system_upgrade_window"):
+        event_of(given["system_upgrade_window"], "system_upgrade_window")
+    if "logrotate_calendar" in given:
+        event_of(given["logrotate_calendar"], "logrotate_calendar")
     alert_channels(given.get("monitoring_alerts") or [])
     ping_settings(given.get("monitoring_ping_url") or "", given.get("monitoring_ping_interval", 300))
     check_backups(given)

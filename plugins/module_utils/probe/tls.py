@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TLS of a probe, and how long a certificate lasts."""
+"""TLS of a probe, what a visitor of a name is served, and how long a certificate lasts."""
 
 from __future__ import annotations
 
 import os
+import socket
 import time
 
 from .connection import Failed
@@ -18,7 +19,7 @@ def wrap(sock, host, spec, limit, seen):
 
     key = (bool(spec["validate_certs"]), spec["ca_path"])
     if key not in _contexts:
-        _contexts[key] = _context(*key)
+        _contexts[key] = context(*key)
     sock.settimeout(limit.left())
     try:
         secure = _contexts[key].wrap_socket(sock, server_hostname=host)
@@ -34,20 +35,32 @@ def wrap(sock, host, spec, limit, seen):
     return secure
 
 
-def _context(validate, ca_path):
+def context(validate, ca_path=None):
+    """How a client checks whom it talks to: by an authority's certificates, else by the machine's own, or not at all."""
     import ssl
 
     if not validate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+        return made
     if not ca_path:
         return ssl.create_default_context()
     try:
         return ssl.create_default_context(capath=ca_path) if os.path.isdir(ca_path) else ssl.create_default_context(cafile=ca_path)
     except OSError as error:
         raise Failed(f"ca_path {ca_path} cannot be used: {error.strerror or error}", "tls") from None
+
+
+def served(name, address=("127.0.0.1", 443), timeout=3, trusting=False):
+    """(the DER certificate that a visitor of a name is served, the version of TLS); OSError or ValueError where there is none.
+
+    :param trusting: whether only a certificate counts that the machine's own authorities vouch for, whatever names it is for.
+    """
+    client = context(trusting)
+    client.check_hostname = False
+    with socket.create_connection(address, timeout) as plain, client.wrap_socket(plain, server_hostname=name) as secure:
+        return secure.getpeercert(binary_form=True), secure.version()
 
 
 def days_left(certificate, now):

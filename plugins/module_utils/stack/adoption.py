@@ -170,7 +170,7 @@ def refuse_held_ports(apps, host, plan, hostname, page=None):
     found, remedies = {}, []
     for item in host.get("listeners") or ():
         who, units = wanted.get(item["port"], (None, None))
-        own = who is None or item["protocol"] not in ("tcp", "tcp6") or units.fullmatch(item["unit"] or "")
+        own = who is None or item["protocol"] != "tcp" or units.fullmatch(item["unit"] or "")
         elsewhere = who != "nginx" and item["address"] not in (*EVERYWHERE, LOOPBACK, web_address(plan, hostname))
         if own or elsewhere or not item["pid"] or item["port"] in found:
             continue

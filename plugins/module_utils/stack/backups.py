@@ -9,8 +9,8 @@ import re
 import shlex
 
 from ..text import MASK
+from .calendars import event_of
 from .fields import Keys, Text
-from .processes import CALENDAR, CRON
 from .refusal import integer, mapping, refuse, text_of, texts_of
 
 REPOSITORY = re.compile(r"(/[^\s\"'\\]+|(s3|sftp|rest|b2|azure|gs|swift|rclone):[^\s\"'\\]+)")
@@ -95,10 +95,7 @@ def check_backups(variables, apps=None, is_database=False):
         refuse("backup_keep", keep, "nothing would be kept; write {daily: 7, weekly: 4, monthly: 6}")
     for name in SCHEDULES:
         if name in variables:
-            example = "such as 03:00 or Sun 04:30; systemd-analyze calendar '…' on a host tells when that is"
-            value = text_of(variables[name], name, CALENDAR, f"write a calendar event of systemd, {example}")
-            if CRON.fullmatch(value):
-                refuse(name, value, f"that is a line of cron; write a calendar event of systemd, {example}")
+            event_of(variables[name], name)
     _check_host_keys(variables.get("backup_host_keys") or [])
     _check_key(variables.get("backup_ssh_key") or "")
     password = variables.get("backup_password")

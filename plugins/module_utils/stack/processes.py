@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from . import celery
+from . import calendars, celery
 from .fields import Choice, Field, Flag, Keys, Named, Text, Whole, Words
 from .places import DEVICE, WritableFolder
 from .refusal import mapping, refuse, text_of
@@ -21,9 +21,6 @@ SIZE = re.compile(r"(\d+)([KMG])")
 KINDS = ("web", "celery", "worker")
 HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
-CALENDAR = re.compile(r"[A-Za-z0-9*:,./~ -]{1,100}")
-CRON = re.compile(r"(@\w+|[\d*/,-]+( [\d*/,A-Za-z-]+){4})")
-CALENDAR_EXAMPLE = "such as daily, Mon 06:30 or *-*-* 03:00:00; systemd-analyze calendar '…' on a host tells when that is"
 SMALLEST_MB = 16
 
 PATH = Text(re.compile(r"/[^\s?#]*"), "write a path that begins with '/', such as /health", about="The path that is asked for.")
@@ -104,7 +101,7 @@ PROCESS_KEYS = Keys(
         "allow": Words(Choice(ALLOWANCES)),
         "writable": Words(WritableFolder()),
         "devices": Words(DEVICE),
-        "schedule": Text(CALENDAR, f"write a calendar event of systemd, {CALENDAR_EXAMPLE}"),
+        "schedule": calendars.EVENT,
         "time_limit": Whole(1, 604800, default=3600),
     }
 )
@@ -143,9 +140,7 @@ def _schedule(value, where):
         if "time_limit" in value:
             refuse(f"{where}.time_limit", value["time_limit"], "only a process with a schedule ends by itself; remove it")
         return None, None
-    schedule = PROCESS_KEYS.take(value, where, "schedule")
-    if CRON.fullmatch(schedule):
-        refuse(f"{where}.schedule", schedule, f"that is a line of cron; write a calendar event of systemd, {CALENDAR_EXAMPLE}")
+    schedule = calendars.event_of(value["schedule"], f"{where}.schedule")
     for key in NEVER_SCHEDULED:
         if value.get(key):
             refuse(f"{where}.{key}", value[key], "a process with a schedule starts, does its work once and ends; remove one of the two")

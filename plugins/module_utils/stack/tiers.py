@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from . import scratch
 from .exporters import VARIABLE as PROMETHEUS
 from .exporters import prometheus
 from .redis_ports import recorded_ports
@@ -60,7 +61,7 @@ def plan_hosts(names, hostvars, groups):
 
 def _databases(server):
     """The databases in a server, but those that come with it or stand there for the time of a drill."""
-    return sorted(name for name in server.get("databases") or {} if name != "postgres" and not name.startswith("mainstay_"))
+    return sorted(name for name in server.get("databases") or {} if name != "postgres" and not name.startswith(scratch.OURS))
 
 
 def _own_address(name, text):
@@ -91,6 +92,11 @@ def _bind_address(name, text, names, groups):
             "it there. Leave the variable out, or write the host's address in the private network."
         )
     return str(address)
+
+
+def address_of(plan, hostname):
+    """Where the other hosts find a host; None where there are no others."""
+    return plan.get("hosts", {}).get(hostname, {}).get("address")
 
 
 def tiers_of(plan, hostname):

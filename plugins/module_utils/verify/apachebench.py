@@ -11,17 +11,18 @@ import socket
 import subprocess
 import tempfile
 import threading
+from urllib.parse import urlsplit
 
 from ..text import printable, read
 from . import load
 
 
-def run(name, options):
-    """What the load on a site of a name has shown; ValueError where it came to no end.
+def run(options):
+    """What the load on a site has shown; ValueError where it came to no end.
 
     :param options: those of the module http_load.
     """
-    with own_names(name) as beginning:
+    with own_names(urlsplit(options["url"]).hostname) as beginning:
         return _run(beginning, options)
 
 
@@ -33,7 +34,8 @@ def _run(beginning, options):
         )
     before = read("/proc/stat")
     statuses, text = _ab([*beginning, *load.command(options["url"], options["requests"], options["concurrency"], **asked)], options)
-    return {**load.parse(text, statuses), "cpu_percent": load.busy(before, read("/proc/stat"))}
+    busy = load.busy(before, read("/proc/stat"))
+    return {**load.parse(text, statuses), "keep_alive": options["keep_alive"], "cpu_percent": busy}
 
 
 def _ab(words, options):

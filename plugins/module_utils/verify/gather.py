@@ -392,14 +392,8 @@ def addresses_of(name):
 
 def certificate(name, names, address="127.0.0.1", port=443, timeout=5):
     """What is served on the wire under a name: how long it lasts, whether the host trusts it, and for which of the names it is good."""
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection((address, port), timeout) as plain, context.wrap_socket(plain, server_hostname=name) as secure:
-            served, protocol = secure.getpeercert(binary_form=True), secure.version()
+        served, protocol = tls.served(name, (address, port), timeout)
     except (OSError, ValueError) as error:
         return {"error": printable(str(error))[:200]}
     return {
@@ -411,18 +405,12 @@ def certificate(name, names, address="127.0.0.1", port=443, timeout=5):
 
 
 def _is_trusted(name, address, port, timeout):
-    """Whether a client that trusts what the host trusts would; else the reason."""
-    import ssl
-
-    context = ssl.create_default_context()
-    context.check_hostname = False
+    """Why a client that trusts what the host trusts would not trust it; empty where it would."""
     try:
-        with socket.create_connection((address, port), timeout) as plain, context.wrap_socket(plain, server_hostname=name):
-            return ""
-    except ssl.SSLCertVerificationError as error:
-        return printable(error.verify_message)
+        tls.served(name, (address, port), timeout, trusting=True)
     except (OSError, ValueError) as error:
-        return printable(str(error))[:200]
+        return printable(getattr(error, "verify_message", "") or str(error))[:200]
+    return ""
 
 
 def _is_for(served, name):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Load by ApacheBench: its command, what its output says, and which bound gave way."""
+"""Load: what may be asked for, and what its modules do with it; of ApacheBench its command, its output, and which bound gave way."""
 
 from __future__ import annotations
 
@@ -18,20 +18,54 @@ HEADER = re.compile(r"[A-Za-z0-9-]+")
 
 
 def check(url, requests, concurrency, headers):
-    """Refuse what ApacheBench would misunderstand, or what is no test any more; the host name of the URL."""
+    """Refuse what ApacheBench would misunderstand, or what is no test any more."""
+    check_site(url, ("http", "https"), "one of the host's own sites, such as https://shop.example.com/health", headers)
+    check_number("requests", requests, MOST_REQUESTS)
+    check_number("concurrency", concurrency, min(requests, MOST_AT_ONCE))
+
+
+def check_site(url, schemes, wanted, headers):
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[a-z0-9.-]+", parts.hostname or "") or parts.username:
-        raise ValueError(f"url: {url!r} cannot be used. Write one of the host's own sites, such as https://shop.example.com/health.")
+    if parts.scheme not in schemes or not re.fullmatch(r"[a-z0-9.-]+", parts.hostname or "") or parts.username:
+        raise ValueError(f"url: {url!r} cannot be used. Write {wanted}.")
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         raise ValueError(f"url: {url!r} cannot be used. Write blanks as %20.")
-    if not 1 <= requests <= MOST_REQUESTS:
-        raise ValueError(f"requests: {requests} cannot be used. Write a number from 1 to {MOST_REQUESTS}.")
-    if not 1 <= concurrency <= min(requests, MOST_AT_ONCE):
-        raise ValueError(f"concurrency: {concurrency} cannot be used. Write a number from 1 to {min(requests, MOST_AT_ONCE)}.")
     for name, value in headers.items():
         if not HEADER.fullmatch(name) or re.search(r"[\r\n]", str(value)):
             raise ValueError(f"headers: {name!r} cannot be used. Write one line for each header.")
-    return parts.hostname
+
+
+def check_number(name, value, most):
+    if not 1 <= value <= most:
+        raise ValueError(f"{name}: {value} cannot be used. Write a number from 1 to {most}.")
+
+
+def perform(module, check, lacking, run, missed, bound):
+    """What a module of load does with its options: refuse, send, judge, and fail where a limit was not held and that counts.
+
+    :param lacking: what has to be installed first, in words, or nothing.
+    :param missed: of the result and the options, the limits that were not held.
+    :param bound: of the result, those and the options, what gave way and what would change it.
+    """
+    options = module.params
+    try:
+        check(options)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    if module.check_mode:
+        module.exit_json(changed=False, skipped=True, msg="nothing is sent in check mode")
+    if lacking:
+        module.fail_json(msg=lacking)
+    try:
+        result = run(options)
+    except ValueError as error:
+        module.fail_json(msg=f"{options['url']}: {error}")
+    lines = missed(result, options)
+    kind, advice = bound(result, lines, options)
+    result.update(url=options["url"], missed=lines, bound=kind, advice=advice, changed=False)
+    if lines and options["fail"]:
+        module.fail_json(msg=f"{options['url']}: {'; '.join(lines)}. {advice}", **result)
+    module.exit_json(**result)
 
 
 def target(url):

@@ -11,7 +11,8 @@ import re
 from ..charts import Charts
 from ..text import printable
 from .chaos import FAULTS
-from .judge import CHECKLISTS, ITEMS
+from .checklist import CHECKLISTS
+from .judge import ITEMS
 
 SIGNS = {"ok": "✓", "failed": "✗", "skipped": "–"}
 REQUIREMENTS = sorted({number for entry in ITEMS for number in entry["requirements"]})

@@ -67,7 +67,7 @@ def wanted(apps, plan, hostname, host, live=None, variables=None):
         "sites": sites,
         "probes": [{**probe, "deadline": 10} for probe in proof.proof_probes(declared, plan, hostname, live=live)],
         "open": _open(host, rules, proof.ports_of_any_address(declared, plan, hostname)),
-        "inner": sorted({*INNER_PORTS, *(item["port"] for item in host.get("listeners") or () if item["protocol"].startswith("tcp"))}),
+        "inner": sorted({*INNER_PORTS, *(item["port"] for item in host.get("listeners") or () if item["protocol"] == "tcp")}),
         "rotated": [item["name"] for item in rotated],
         "has_data": _has_data(declared, tiers),
         "backup": bool(variables.get("backup_repository")),

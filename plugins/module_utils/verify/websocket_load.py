@@ -10,10 +10,10 @@ import collections
 import contextlib
 import math
 import resource
-import ssl
 import time
 from urllib.parse import urlsplit
 
+from ..probe import tls
 from ..text import read
 from . import load
 
@@ -30,15 +30,9 @@ FULL = {429, 503}
 
 def check(url, connections, seconds, headers):
     """Refuse what is no websocket of one of the host's sites, or no test any more."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss"):
-        raise ValueError(
-            f"url: {url!r} cannot be used. Write a websocket of one of the host's own sites, such as wss://shop.example.com/ws."
-        )
-    load.check(parts._replace(scheme="https").geturl(), 1, 1, headers)
-    for name, value, most in (("connections", connections, MOST_CONNECTIONS), ("seconds", seconds, MOST_SECONDS)):
-        if not 1 <= value <= most:
-            raise ValueError(f"{name}: {value} cannot be used. Write a number from 1 to {most}.")
+    load.check_site(url, ("ws", "wss"), "a websocket of one of the host's own sites, such as wss://shop.example.com/ws", headers)
+    load.check_number("connections", connections, MOST_CONNECTIONS)
+    load.check_number("seconds", seconds, MOST_SECONDS)
 
 
 class Visitor:
@@ -100,9 +94,7 @@ def connector(options):
     secure = parts.scheme == "wss"
     to = {"host": "127.0.0.1", "port": parts.port or (443 if secure else 80), "ping_interval": None, "close_timeout": 1}
     if secure:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        to.update(ssl=context, server_hostname=parts.hostname)
+        to.update(ssl=tls.context(validate=False), server_hostname=parts.hostname)
     to["origin"] = parts._replace(scheme="https" if secure else "http", path="", query="", fragment="").geturl()
     headers = {str(name): str(value) for name, value in options["headers"].items()}
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from mainstay import alerts, config, measure, reclaim, resources
+from mainstay import alerts, certificates, config, measure, reclaim, resources
 from mainstay.core.host.limits import MB
 from mainstay.queues import Queues
 from mainstay.records import fold, open_resources, read_events
@@ -101,6 +101,20 @@ def test_memory(used, left, quiet, killed, kind, level, action):
 )
 def test_certificates(days, life, level):
     assert resources.judge_certificate("shop.example", (days - life) * DAY, days * DAY, 0).level == level
+
+
+def test_certificates_are_those_that_visitors_are_served(monkeypatch, capsys):
+    """A site that nobody serves has none."""
+
+    def served(site):
+        if site == "gone.example":
+            raise OSError
+        return f"certificate of {site}".encode(), "TLSv1.3"
+
+    monkeypatch.setattr("mainstay.core.probe.tls.served", served)
+    monkeypatch.setattr("mainstay.core.probe.tls.validity", lambda certificate: (1, len(certificate)))
+    assert certificates.main(["shop.example", "gone.example"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"shop.example": [1, 27]}
 
 
 # --- on the host ---------------------------------------------------------------------------------------------------

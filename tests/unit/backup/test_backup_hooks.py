@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import getpass
 import json
@@ -12,9 +13,11 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import DRILL_PREFIX
+import yaml
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import scratch
 from mainstay_backup import backup, cli, drill, hooks, pipes, records, running
 from mainstay_backup.lock import locked
 from mainstay_backup.settings import BackupError, Settings
@@ -152,7 +155,7 @@ def test_one_that_was_killed_has_failed_and_what_it_owes_is_done(done, settings,
     assert cli.clear(settings)
     assert not records.read(settings, f"{file}.json")["ok"] and records.read(settings, records.PUBLIC)[name]["failed"] == ["killed"]
     assert done.steps == (["after shop"] if command == "run" else [])
-    assert dropped == ([f"{DRILL_PREFIX}blog", f"{DRILL_PREFIX}shop"] if command == "drill" else [])
+    assert dropped == ([f"{scratch.DRILL}blog", f"{scratch.DRILL}shop"] if command == "drill" else [])
     assert not running.left(settings) and cli.clear(settings)
 
 
@@ -179,8 +182,22 @@ def test_the_end_of_a_unit_leaves_another_run_alone(done, settings, tmp_path, mo
     assert cli.ended(settings) == 0 and done.steps == ["after shop"]
 
 
-def test_both_sides_call_the_scratch_database_the_same():
-    assert drill.PREFIX == DRILL_PREFIX
+def test_what_the_programs_import_is_on_a_host():
+    """Of each other, and of what the shared core calls as they do; Ansible copies just that."""
+    role = Path(backup.__file__).parents[2]
+    package = {file.stem: file for file in (role / "files/mainstay_backup").glob("*.py")}
+    for entry in yaml.safe_load((role / "vars/main.yml").read_text())["__backup_files"]:
+        if entry["dest"].startswith("{{ __backup_code }}/mainstay_backup/"):
+            package[Path(entry["dest"]).stem] = Path(entry["file"].replace("{{ role_path }}", str(role)))
+    imported = {
+        name
+        for file in package.values()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+        for name in ([node.module] if node.module else [alias.name for alias in node.names])
+    }
+    assert "scratch" in imported and not imported - set(package)
+    assert drill.DRILL == scratch.DRILL == "mainstay_drill_"
 
 
 def test_the_role_s_configuration_is_what_the_program_reads(tmp_path):

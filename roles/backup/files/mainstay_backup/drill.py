@@ -13,9 +13,9 @@ import tempfile
 import time
 
 from . import backup, hooks, mariadb, pipes, postgres, records
+from .scratch import DRILL
 from .settings import BackupError
 
-PREFIX = "mainstay_drill_"
 SERVERS = {"postgresql": postgres, "mariadb": mariadb}
 
 
@@ -77,7 +77,7 @@ def verify_folders(restic, part, kept):
 
 def prove_database(settings, restic, part, kept, roles):
     """As a restore does it; also the roles that this server lacks are there only meanwhile."""
-    server, scratch = SERVERS[part["kind"]], PREFIX + part["database"]
+    server, scratch = SERVERS[part["kind"]], DRILL + part["database"]
     server.clear(scratch)
     try:
         with fetched(restic, part, kept) as file:
@@ -96,7 +96,7 @@ def clear(settings):
     """Drop what a drill has left that was killed."""
     for part in settings.parts:
         if part["kind"] in SERVERS:
-            SERVERS[part["kind"]].clear(PREFIX + part["database"])
+            SERVERS[part["kind"]].clear(DRILL + part["database"])
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import contextlib
 import json
 
 from . import pipes
+from .scratch import OURS
 from .settings import BackupError
 
 CLIENT = ("/usr/bin/mariadb", "--user=root", "--batch", "--skip-column-names", "--raw")
@@ -55,7 +56,7 @@ def make(_database, scratch, _owner):
 
 def fill(path, scratch, _owner):
     """The first error ends it. An event of the dump would run in the scratch database, too, so the scheduler has to be off."""
-    if execute("SELECT @@event_scheduler") == ["ON"] and scratch.startswith("mainstay_"):
+    if execute("SELECT @@event_scheduler") == ["ON"] and scratch.startswith(OURS):
         raise BackupError("event_scheduler is on: events in the dump would run in the scratch database")
     with open(path, "rb") as file:
         pipes.run([*CLIENT, "--binary-mode", f"--database={scratch}"], stdin=file)

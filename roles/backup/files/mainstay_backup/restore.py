@@ -10,9 +10,8 @@ import sys
 import time
 
 from . import backup, drill, mariadb, pipes, postgres
+from .scratch import ASIDE, RESTORED
 from .settings import BackupError
-
-PREFIX = "mainstay_restore_"
 
 
 def run(settings, restic, app, what, wanted):
@@ -62,7 +61,7 @@ def save(command, place, name, user=None, env=None):
 def into_postgresql(restic, part, kept, place, known):
     """Into a database beside the live one, which it replaces when all of it is there and its rows are those of the record; the roles that
     were made for its grants."""
-    database, scratch, aside = part["database"], PREFIX + part["database"], f"mainstay_before_{part['database']}"
+    database, scratch, aside = part["database"], RESTORED + part["database"], ASIDE + part["database"]
     if postgres.exists(database):
         dump = ["/usr/bin/pg_dump", "--format=custom", f"--dbname={database}"]
         save(dump, place, backup.filename(part), user="postgres")
@@ -83,7 +82,7 @@ def into_postgresql(restic, part, kept, place, known):
 
 def into_mariadb(restic, part, kept, place):
     """MariaDB renames no database: a rehearsal in another one comes first, and then the dump goes into the live one, emptied."""
-    database, scratch = part["database"], PREFIX + part["database"]
+    database, scratch = part["database"], RESTORED + part["database"]
     live = mariadb.exists(database)
     if live:
         save([*mariadb.DUMP, database], place, backup.filename(part))

@@ -7,27 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
-
-TIMEOUT = 3
-
-
-def served(site, address=("127.0.0.1", 443)):
-    """The DER certificate a visitor of this site gets; OSError where there is none."""
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(address, TIMEOUT) as plain, context.wrap_socket(plain, server_hostname=site) as secure:
-        return secure.getpeercert(binary_form=True)
 
 
 def main(argv=()):
-    from .core.probe.tls import validity
+    from .core.probe.tls import served, validity
 
     found = {}
     for site in argv:
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-            found[site] = validity(served(site))
+            found[site] = validity(served(site)[0])
     print(json.dumps(found))
     return 0

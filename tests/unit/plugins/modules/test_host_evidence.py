@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import json
 
-from ansible_collections.mainstay.vps.plugins.modules import host_evidence, http_load
+import pytest
+from ansible_collections.mainstay.vps.plugins.modules import host_evidence, http_load, websocket_load
 from ansible_collections.mainstay.vps.tests.unit.run_module import run_module
 
 SECRET = "Bearer kZ8sV0b1Qy7Xn3LwT5rJ2mGh4PdFa6Ce9"
@@ -33,6 +34,7 @@ def test_what_is_no_mapping_is_refused(tmp_path):
     assert "no mapping as JSON in base64" in run_module(host_evidence, {"look": "x"}, tmp_path)["msg"]
 
 
-def test_load_is_sent_to_a_site_alone_and_not_in_check_mode(tmp_path):
-    assert "cannot be used" in run_module(http_load, {"url": "ftp://x/"}, tmp_path)["msg"]
-    assert run_module(http_load, {"url": "https://localhost/"}, tmp_path, check=True)["skipped"]
+@pytest.mark.parametrize("module, scheme", [(http_load, "https"), (websocket_load, "wss")])
+def test_load_is_sent_to_a_site_alone_and_not_in_check_mode(module, scheme, tmp_path):
+    assert "cannot be used" in run_module(module, {"url": "ftp://x/"}, tmp_path)["msg"]
+    assert run_module(module, {"url": f"{scheme}://localhost/"}, tmp_path, check=True)["skipped"]

@@ -19,6 +19,16 @@ DEPLOY_HEADINGS = ["DEPLOYED", "APP", "BY", "FROM", "TO", "TOOK", "RESULT"]
 HEADINGS = ["STARTED", "WHERE", "KIND", "TIMES", "DONE", "STATE", "REASON"]
 
 
+def recorded(context):
+    """All incidents on record, the oldest first."""
+    try:
+        return fold(read_events(context.paths.incidents))
+    except PermissionError:
+        raise Refusal("this user may not read the incidents: use sudo") from None
+    except FileNotFoundError:
+        return []
+
+
 def arguments(parser):
     parser.add_argument("target", nargs="?", metavar="APP[/PROCESS]|SERVER", help="only these")
     parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="at most so many of each (default: 20)")
@@ -27,12 +37,7 @@ def arguments(parser):
 
 
 def run(options, context):
-    try:
-        incidents = fold(read_events(context.paths.incidents))
-    except PermissionError:
-        raise Refusal("this user may not read the incidents: use sudo") from None
-    except FileNotFoundError:
-        incidents = []
+    incidents = recorded(context)
     if options.target:
         chosen = context.config().find(options.target)
         incidents = [incident for incident in incidents if concerns(incident, chosen)]

@@ -11,10 +11,8 @@ from __future__ import annotations
 import json
 
 from ..advice import advice, folder, named
-from ..cli import Refusal
-from ..records import fold, read_events
 from ..text import iso, span, wall
-from .history import concerns, evidence, where
+from .history import concerns, evidence, recorded, where
 
 LINES = 15  # of the journal
 
@@ -26,12 +24,7 @@ def arguments(parser):
 
 def run(options, context):
     chosen = context.config().find(options.target) if options.target else None
-    try:
-        incidents = fold(read_events(context.paths.incidents))
-    except PermissionError:
-        raise Refusal("this user may not read the incidents: use sudo") from None
-    except FileNotFoundError:
-        incidents = []
+    incidents = recorded(context)
     incidents = [incident for incident in incidents if chosen is None or concerns(incident, chosen)]
     # What is not over comes first, and of those the one that happened last.
     incidents.sort(key=lambda incident: (incident["state"] == "open", iso(incident["events"][-1]["time"])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy import watch
@@ -195,3 +196,9 @@ def test_a_watch_begins_with_where_the_log_ends_and_what_has_been_restarted(tmp_
     assert watch.Log(str(log), since["position"]).lines() == [_line(500)]
     assert begin(str(tmp_path / "no.log"))["position"] is None
     assert begin(None)["position"] is None
+
+
+@pytest.mark.parametrize("told", ["plugins/modules/release_watch.py", "roles/backend/meta/argument_specs.yml"])
+def test_how_many_requests_are_enough_is_told_where_their_limits_are(told):
+    text = " ".join((Path(__file__).parents[5] / told).read_text().split())
+    assert f"at least {watch.ENOUGH_REQUESTS}. Of {watch.FEW_REQUESTS} to {watch.ENOUGH_REQUESTS - 1} requests one must be" in text

@@ -123,6 +123,7 @@ def test_their_packages_come_with_the_others():
     wanted = packages.stack_packages(SHOP, tiers.TIERS, "servers", _plan()["hosts"]["web1"]["exporters"])
     assert {"prometheus-node-exporter", "prometheus-postgres-exporter"} < set(wanted)
     assert not [name for name in packages.stack_packages(SHOP, tiers.TIERS) if "exporter" in name]
+    assert {name for name in wanted if "exporter" in name} < set(packages.stack_packages({}, [], "start_later"))
 
 
 def test_what_is_left_of_them():

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.derive.outside import outside
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.outside import outside, visited_at
 
 RULES = [
     {"port": 80, "protocol": "tcp", "comment": "web sites"},
@@ -19,7 +19,7 @@ LISTENERS = [
     {"port": port, "protocol": protocol, "address": address}
     for port, protocol, address in (
         (80, "tcp", "0.0.0.0"),
-        (443, "tcp6", "::"),
+        (443, "tcp", "::"),
         (443, "udp", "0.0.0.0"),
         (5432, "tcp", "10.0.0.1"),
         (8000, "tcp", "10.0.0.1"),
@@ -63,3 +63,16 @@ def test_what_only_the_firewall_closes_is_asked_too():
 def test_where_the_control_node_cannot_tell_it_says_so(asking, told):
     found = outside(RULES, LISTENERS, **asking)
     assert found["ports"] == [] and found["told"].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({"mainstay_outside_address": "203.0.113.5", "ansible_host": "127.0.0.1"}, "203.0.113.5"),
+        ({"mainstay_outside_address": "", "ansible_host": "10.0.0.4"}, "10.0.0.4"),
+        ({"ansible_host": "10.0.0.4"}, "10.0.0.4"),
+        ({}, "web1"),
+    ],
+)
+def test_a_host_is_found_where_somebody_has_said_so_else_where_ansible_finds_it(variables, address):
+    assert visited_at({"inventory_hostname": "web1", "mainstay_address": "10.0.0.9", **variables}) == address

@@ -19,7 +19,8 @@ WORKS = [
     {"mariadb_databases": [{"name": "wiki", "password_hash": password_hash("x" * 20)}]},
     {"monitoring_alerts": [{"webhook": "https://hooks.example.com/x"}], "monitoring_ping_url": "https://hc-ping.com/x"},
     {"system_reboot_window": "04:30"},
-    {"system_reboot_window": ""},
+    {"system_reboot_window": "", "system_upgrade_window": ""},
+    {"system_upgrade_window": "Mon..Fri 03:00 America/New_York", "logrotate_calendar": "*:0/15"},
     {**BACKUP, "backup_folders": ["/srv/wiki"], "backup_keep": {"daily": 7}},
 ]
 REFUSED = [
@@ -38,6 +39,11 @@ REFUSED = [
     ({"monitoring_alerts": [{"webhok": "x"}]}, "monitoring_alerts[0]: '********' cannot be used. Name exactly one of"),
     ({"monitoring_ping_url": "nowhere"}, "monitoring_ping_url: "),
     ({"system_reboot_window": "at night"}, "system_reboot_window: 'at night' cannot be used. Write a time of day such as 04:30"),
+    ({"system_upgrade_window": "at night;"}, "system_upgrade_window: 'at night;' cannot be used. Write a calendar event of systemd"),
+    ({"logrotate_calendar": ""}, "logrotate_calendar: '' cannot be used. Write a calendar event of systemd"),
+    ({"logrotate_calendar": "0 * * * *"}, "logrotate_calendar: '0 * * * *' cannot be used. That is a line of cron; write a calendar"),
+    ({**BACKUP, "backup_drill_schedule": "@weekly"}, "backup_drill_schedule: '@weekly' cannot be used. Write a calendar event"),
+    ({**BACKUP, "backup_schedule": "0 3 * * *"}, "backup_schedule: '0 3 * * *' cannot be used. That is a line of cron;"),
     ({"backup_repository": "ftp://x"}, "backup_repository: 'ftp://x'"),
     ({**BACKUP, "backup_keep": {"dayly": 1}}, "backup_keep.dayly: 1 cannot be used. Did you mean 'daily'?"),
     ({**BACKUP, "backup_folders": ["wiki"]}, "backup_folders[0]: 'wiki' cannot be used. Write an absolute path"),

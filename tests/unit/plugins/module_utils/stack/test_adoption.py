@@ -88,7 +88,7 @@ def _listener(port, name="apache2", unit="apache2.service", address="0.0.0.0", *
             _listener(80),
             "port 80, for nginx, is held by apache2 (apache2.service). Let it listen elsewhere, or end it: `sudo systemctl disable",
         ),
-        (_listener(443, address="::", protocol="tcp6"), "port 443, for nginx,"),
+        (_listener(443, address="::"), "port 443, for nginx,"),
         (_listener(80, address="192.0.2.7"), "port 80"),  # nginx takes every address
         (_listener(80, "nginx", "nginx.service"), None),
         (_listener(80, "nginx", "session-3.scope"), "`sudo kill 893`"),

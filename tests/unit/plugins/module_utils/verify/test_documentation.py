@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import names
-from ansible_collections.mainstay.vps.plugins.module_utils.verify import judge
+from ansible_collections.mainstay.vps.plugins.module_utils.verify import checklist, judge
 
 TEXT = (Path(__file__).parents[5] / "docs/verification.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("| `")]
@@ -20,7 +20,7 @@ def test_every_item_is_there_as_it_is():
 
 
 def test_every_limit_is_there_with_its_default():
-    assert {row[0].strip("`"): row[1] for row in ROWS if len(row) == 3} == {name: str(value) for name, value in judge.LIMITS.items()}
+    assert {row[0].strip("`"): row[1] for row in ROWS if len(row) == 3} == {name: str(value) for name, value in checklist.LIMITS.items()}
 
 
 def test_every_variable_is_there():

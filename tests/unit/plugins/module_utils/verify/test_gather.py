@@ -114,7 +114,7 @@ def test_what_an_app_says_obeys_no_terminal():
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """A TLS server with a certificate for shop.example.com and *.example.org that lasts ten days; its port."""
+    """A TLS server with a certificate for shop.example.com and *.example.org that lasts ten days; its port, and the certificate's file."""
     folder = tmp_path_factory.mktemp("tls")
     names = "subjectAltName=DNS:shop.example.com,DNS:*.example.org"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "10", "-subj", "/CN=x"]
@@ -135,14 +135,21 @@ def served(tmp_path_factory):
                 plain.close()
 
     threading.Thread(target=serve, daemon=True).start()
-    yield listener.getsockname()[1]
+    yield listener.getsockname()[1], folder / "crt"
     listener.close()
 
 
 def test_a_certificate_is_read_on_the_wire(served):
-    found = gather.certificate("shop.example.com", ["shop.example.com", "a.example.org", "www.example.com"], port=served)
+    found = gather.certificate("shop.example.com", ["shop.example.com", "a.example.org", "www.example.com"], port=served[0])
     assert (found["days_left"], found["missing"]) == (9, ["www.example.com"])
     assert "self-signed" in found["trusted"].replace("self signed", "self-signed")
+
+
+def test_what_the_host_trusts_is_trusted_whatever_names_it_is_for(served, monkeypatch):
+    port, certificate = served
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    found = gather.certificate("www.example.com", ["www.example.com"], port=port)
+    assert (found["trusted"], found["missing"]) == ("", ["www.example.com"])
 
 
 def test_nobody_who_answers_is_told():

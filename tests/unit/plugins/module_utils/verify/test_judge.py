@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.verify import judge
+from ansible_collections.mainstay.vps.plugins.module_utils.verify import checklist, judge
 
 RECORDED = (Path(__file__).parent / "recorded.json").read_text()
 WEB, BEAT, MAILER = "shop-web@8000.service", "shop-beat@1.service", "shop-mailer@1.service"
@@ -326,8 +326,8 @@ def test_every_item_fails_somewhere_above():
 
 def test_every_item_has_a_number_and_a_checklist():
     for entry in judge.ITEMS:
-        assert entry["requirements"] and entry["checklists"] and set(entry["checklists"]) <= set(judge.CHECKLISTS), entry["id"]
-    assert {name for entry in judge.ITEMS for name in entry["checklists"]} == set(judge.CHECKLISTS)
+        assert entry["requirements"] and entry["checklists"] and set(entry["checklists"]) <= set(checklist.CHECKLISTS), entry["id"]
+    assert {name for entry in judge.ITEMS for name in entry["checklists"]} == set(checklist.CHECKLISTS)
 
 
 def test_what_is_well_is_ok_where_it_was_broken_before(recorded):

@@ -201,3 +201,63 @@ def test_the_command_is_apachebench_s():
 )
 def test_how_busy_the_cpus_were(before, after, percent):
     assert load.busy(before, after) == percent
+
+
+class Ended(Exception):
+    pass
+
+
+class Module:
+    """A module of load, as far as what it does with its options reaches."""
+
+    def __init__(self, check_mode=False, **options):
+        self.params, self.check_mode, self.asked = {"url": "https://x/", "fail": True, **options}, check_mode, []
+
+    def exit_json(self, **result):
+        raise Ended({"failed": False, **result})
+
+    def fail_json(self, **result):
+        raise Ended({"failed": True, **result})
+
+    def check(self, options):
+        self.asked.append("check")
+        if options.get("wrong"):
+            raise ValueError("url: wrong")
+
+    def run(self, options):
+        self.asked.append("run")
+        if options.get("late"):
+            raise ValueError("too late")
+        return {"p99_ms": 700}
+
+    def perform(self, lacking="", missed=()):
+        bound = ("cpu", "Buy one.") if missed else ("none", "")
+        with pytest.raises(Ended) as ended:
+            load.perform(self, self.check, lacking, self.run, lambda _result, _options: list(missed), lambda *_judged: bound)
+        return ended.value.args[0]
+
+
+@pytest.mark.parametrize(
+    "options, lacking, missed, asked, returned",
+    [
+        ({"wrong": True}, "no ab", [], ["check"], {"failed": True, "msg": "url: wrong"}),
+        ({"wrong": True, "check_mode": True}, "", [], ["check"], {"failed": True, "msg": "url: wrong"}),
+        ({"check_mode": True}, "no ab", [], ["check"], {"failed": False, "skipped": True}),
+        ({}, "no ab", [], ["check"], {"failed": True, "msg": "no ab"}),
+        ({"late": True}, "", [], ["check", "run"], {"failed": True, "msg": "https://x/: too late"}),
+        ({}, "", [], ["check", "run"], {"failed": False, "url": "https://x/", "missed": [], "bound": "none", "advice": "", "p99_ms": 700}),
+        (
+            {},
+            "",
+            ["slow", "bad"],
+            ["check", "run"],
+            {"failed": True, "msg": "https://x/: slow; bad. Buy one.", "bound": "cpu", "p99_ms": 700},
+        ),
+        ({"fail": False}, "", ["slow"], ["check", "run"], {"failed": False, "missed": ["slow"], "bound": "cpu", "advice": "Buy one."}),
+    ],
+)
+def test_what_is_asked_for_is_checked_first_and_judged_last(options, lacking, missed, asked, returned):
+    module = Module(**options)
+    found = module.perform(lacking, missed)
+    assert {key: found[key] for key in returned} == returned
+    assert (module.asked, found.get("changed", False)) == (asked, False)

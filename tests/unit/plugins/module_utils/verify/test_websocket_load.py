@@ -83,7 +83,7 @@ def test_figures_are_of_all_visits_together():
     ("url", "connections", "seconds", "headers", "words"),
     [
         ("https://shop.example.com/ws", 1, 1, {}, "url: 'https://shop.example.com/ws'"),
-        ("wss://user:secret@shop.example.com/ws", 1, 1, {}, "url: "),
+        ("wss://user:secret@shop.example.com/ws", 1, 1, {}, "url: 'wss://user:secret@shop.example.com/ws'"),
         ("wss://shop.example.com/a b", 1, 1, {}, "Write blanks as %20"),
         ("wss://shop.example.com/ws", 1001, 1, {}, "connections: 1001 cannot be used. Write a number from 1 to 1000"),
         ("wss://shop.example.com/ws", 1, 0, {}, "seconds: 0"),

@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of roles that no other test names: what somebody writes arrives in the file, or in what a task is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.mainstay.vps.tests.unit.test_roles import _trusted
+
+ROLES = Path(__file__).parents[2] / "roles"
+HOST = {
+    "distribution": {"id": "debian", "codename": "trixie", "version": "13"},
+    "packages": {"openssh-server": "1:10.0p1-7", "nginx": "1.26.3-3", "openssl": "3.5.1-1"},
+    "container": False,
+    "swap_mb": 0,
+    "client_address": "198.51.100.7",
+    "active": ["systemd-resolved.service"],
+    "running": [],
+    "paths": {},
+    "ssh_ports": [22],
+}
+SHOP = {"name": "shop", "user": "shop", "group": "shop", "paths": ["/srv/shop/shared/logs/*.log"]}
+JOB = {"job": {"name": "mainstay-backup", "verb": "run", "what": "back up", "schedule": "daily"}}
+LIMITED = {"port": 80, "per_source": {"connections": 9}}
+# role, a template of it or an expression, what is written, what is then in it
+ARRIVES = [
+    ("ssh", "sshd.conf.j2", {"ssh_password_authentication": True}, "PasswordAuthentication yes"),
+    ("ssh", "sshd.conf.j2", {"ssh_permit_root_login": "no"}, "PermitRootLogin no"),
+    ("ssh", "sshd.conf.j2", {"ssh_login_grace_time": 33}, "LoginGraceTime 33"),
+    ("ssh", "sshd.conf.j2", {"ssh_max_startups_per_source": 40}, "MaxStartups 80:30:160\nPerSourceMaxStartups 40\n"),
+    ("ssh", "sshd.conf.j2", {"ssh_tcp_forwarding": True}, "AllowTcpForwarding yes"),
+    ("ssh", "sshd.conf.j2", {"ssh_agent_forwarding": True}, "AllowAgentForwarding yes"),
+    ("ssh", "sshd.conf.j2", {"ssh_kex_algorithms": ["a", "b"]}, "KexAlgorithms a,b\n"),
+    ("ssh", "sshd.conf.j2", {"ssh_ciphers": ["a", "b"]}, "Ciphers a,b\n"),
+    ("ssh", "sshd.conf.j2", {"ssh_macs": ["a", "b"]}, "MACs a,b\n"),
+    ("ssh", "sshd.conf.j2", {"ssh_host_key_algorithms": ["a", "b"]}, "HostKeyAlgorithms a,b\n"),
+    ("ssh", "sshd.conf.j2", {"ssh_version": "9.2"}, "KexAlgorithms sntrup761x25519-sha512@openssh.com"),
+    ("fail2ban", "jail.local.j2", {"fail2ban_findtime": 77}, "findtime = 77\n"),
+    ("fail2ban", "jail.local.j2", {"fail2ban_bantime": 78}, "\nbantime = 78\n"),
+    ("fail2ban", "jail.local.j2", {"fail2ban_bantime_max": 79}, "bantime.maxtime = 79\n"),
+    ("fail2ban", "fail2ban.local.j2", {"fail2ban_bantime_max": 79}, "dbpurgeage = 86479\n"),
+    ("fail2ban", "jail.local.j2", {"fail2ban_ssh_ports": [22, 2222]}, "port = 22,2222\n"),
+    ("fail2ban", "jail.local.j2", {"fail2ban_ssh_retries": 9}, "maxretry = 9\n"),
+    ("fail2ban", "jail.local.j2", {"fail2ban_nginx": True, "fail2ban_nginx_ports": [8443]}, "port = 8443\n"),
+    ("fail2ban", "jail.local.j2", {"fail2ban_nginx": True, "fail2ban_nginx_auth_retries": 31}, "maxretry = 31\n"),
+    ("fail2ban", "jail.local.j2", {"fail2ban_nginx": True, "fail2ban_nginx_flood_retries": 32}, "maxretry = 32\n"),
+    ("fail2ban", "jail.local.j2", {"fail2ban_trusted_proxies": ["192.0.2.0/24"]}, "192.0.2.0/24"),
+    ("fail2ban", "fail2ban.service.conf.j2", {"fail2ban_memory_max_mb": 99}, "MemoryMax=99M\n"),
+    ("firewall", "nftables.conf.j2", {"firewall_log_drops": True, "firewall_log_rate": "7/minute"}, "limit rate 7/minute log prefix"),
+    ("firewall", "nftables.conf.j2", {"firewall_ssh_burst": 17}, "burst 17 packets"),
+    ("firewall", "nftables.conf.j2", {"firewall_rules": [LIMITED], "firewall_unlimited_sources": ["192.0.2.9"]}, "saddr != { 192.0.2.9/32 }"),
+    ("logrotate", "{{ __logrotate_stanzas }}", {"logrotate_files": [SHOP], "logrotate_frequency": "weekly"}, "'frequency': 'weekly'"),
+    ("logrotate", "{{ __logrotate_stanzas }}", {"logrotate_files": [SHOP], "logrotate_rotate": 41}, "'rotate': 41"),
+    ("logrotate", "{{ __logrotate_stanzas }}", {"logrotate_files": [SHOP], "logrotate_maxsize": "43M"}, "'maxsize': '43M'"),
+    ("mariadb", "limits.conf.j2", {"mariadb_memory_max_mb": 600}, "MemoryMax=600M\n"),
+    ("mariadb", "limits.conf.j2", {"mariadb_tasks_max": 61}, "TasksMax=61\n"),
+    ("postgresql", "limits.conf.j2", {"postgresql_memory_max_mb": 600}, "MemoryMax=600M\n"),
+    ("postgresql", "limits.conf.j2", {"postgresql_tasks_max": 61}, "TasksMax=61\n"),
+    ("pgbouncer", "limits.conf.j2", {"pgbouncer_memory_max_mb": 60}, "MemoryMax=60M\n"),
+    ("pgbouncer", "limits.conf.j2", {"pgbouncer_tasks_max": 61}, "TasksMax=61\n"),
+    ("pgbouncer", "listen.ini.j2", {"pgbouncer_listen_addresses": ["127.0.0.1", "10.0.0.1"]}, "listen_addr = 127.0.0.1,10.0.0.1\n"),
+    ("pgbouncer", "pgbouncer.ini.j2", {"pgbouncer_query_wait_timeout": 17}, "query_wait_timeout = 17\n"),
+    ("nginx", "nginx.conf.j2", {"nginx_worker_processes": 3}, "worker_processes 3;"),
+    ("nginx", "nginx.conf.j2", {"nginx_worker_rlimit_nofile": 4321}, "worker_rlimit_nofile 4321;"),
+    ("nginx", "nginx.conf.j2", {"nginx_worker_connections": 1234}, "worker_connections 1234;"),
+    ("nginx", "nginx.conf.j2", {"nginx_keepalive_timeout": 31}, "keepalive_timeout 31s;"),
+    ("nginx", "nginx.conf.j2", {"nginx_keepalive_requests": 32}, "keepalive_requests 32;"),
+    ("nginx", "nginx.conf.j2", {"nginx_client_header_timeout": 33}, "client_header_timeout 33s;"),
+    ("nginx", "nginx.conf.j2", {"nginx_client_body_timeout": 34}, "client_body_timeout 34s;"),
+    ("nginx", "nginx.conf.j2", {"nginx_send_timeout": 35}, "    send_timeout 35s;"),
+    ("nginx", "nginx.conf.j2", {"nginx_tls_groups": ["X25519", "other"]}, "ssl_ecdh_curve X25519:other;"),
+    ("system", "journald.conf.j2", {"system_journal_max_use": "501M"}, "SystemMaxUse=501M\n"),
+    ("system", "journald.conf.j2", {"system_journal_runtime_max_use": "51M"}, "RuntimeMaxUse=51M\n"),
+    ("system", "journald.conf.j2", {"system_journal_retention_days": 17}, "MaxRetentionSec=17day\n"),
+    ("system", "journald.conf.j2", {"system_journal_rate_limit_interval": 18}, "RateLimitIntervalSec=18s\n"),
+    ("system", "journald.conf.j2", {"system_journal_rate_limit_burst": 19}, "RateLimitBurst=19\n"),
+    ("system", "modprobe.conf.j2", {"system_blocked_modules": ["mine"]}, "install mine /bin/false\n"),
+    ("system", "proxy.conf.j2", {"system_apt_http_proxy": "http://proxy:1"}, 'Acquire::http::Proxy "http://proxy:1";'),
+    ("system", "proxy.conf.j2", {"system_apt_https_proxy": "http://proxy:2"}, 'Acquire::https::Proxy "http://proxy:2";'),
+    ("system", "upgrades.conf.j2", {"system_upgrade_blacklist": ["linux-"]}, '"linux-";'),
+    ("system", "sysctl.conf.j2", {"system_sysctl": {"vm.swappiness": 7}}, "\nvm.swappiness = 7\n"),
+    ("system", "hardening.conf.j2", {"system_hardening_sysctl": {"kernel.x": 7}}, "\n-kernel.x = 7\n"),
+    ("system", "hardening.conf.j2", {"system_core_dumps": False}, "fs.suid_dumpable = 0"),
+    ("system", "{{ __system_files }}", {"system_private_folders": ["/home/x"]}, "'dest': '/home/x', 'state': 'directory', 'mode': '0700'"),
+    ("system", "{{ __system_files }}", {"system_local_name_resolution": False}, "/etc/systemd/resolved.conf.d/60-mainstay.conf"),
+    ("system", "{{ __system_adds_swap }}", {"system_swap_mb": 512}, "True"),
+    ("system", "{{ __system_timekeeper }}", {"system_time_sync": True}, "systemd-timesyncd.service"),
+    ("system", "{{ __system_upgraders }}", {"system_security_upgrades": True}, "apt-daily-upgrade.timer"),
+    ("backup", "job.service.j2", {"backup_memory_max": "333M"}, "MemoryMax=333M\n"),
+    ("backup", "job.timer.j2", {"backup_random_delay_minutes": 13}, "RandomizedDelaySec=13min\n"),
+    ("backup", "{{ __backup_limits }}", {"backup_max_age_hours": 44}, "'max_age_hours': 44"),
+    ("backup", "{{ __backup_limits }}", {"backup_drill_max_age_days": 45}, "'drill_max_age_days': 45"),
+    ("backup", "{{ __backup_jobs }}", {"backup_upkeep_schedule": "Sun 05:05"}, "'schedule': 'Sun 05:05'"),
+    ("backup", "{{ __backup_config }}", {"backup_host": "other"}, "'host': 'other'"),
+    ("backup", "{{ __backup_config }}", {"backup_proxies": {"https_proxy": "http://proxy:3"}}, "'https_proxy': 'http://proxy:3'"),
+]
+
+
+def _role(name, variables):
+    read = {file: yaml.safe_load((ROLES / name / file / "main.yml").read_text()) for file in ("defaults", "vars")}
+    given = {"ansible_managed": "managed", "inventory_hostname": "web1", "role_path": str(ROLES / name), "ansible_check_mode": False}
+    return Templar(
+        DataLoader(), variables={**_trusted(read["defaults"]), **_trusted(read["vars"]), **given, "mainstay_host": HOST, **variables}
+    )
+
+
+def _rendered(name, what, variables):
+    text = (ROLES / name / "templates" / what).read_text() if what.endswith(".j2") else what
+    return str(_role(name, {**JOB, **variables}).template(trust_as_template(text)))
+
+
+@pytest.mark.parametrize(
+    ("role", "what", "written", "told"), ARRIVES, ids=lambda value: "-".join(value) if isinstance(value, dict) else None
+)
+def test_what_is_written_arrives(role, what, written, told):
+    assert told in _rendered(role, what, written)
+
+
+@pytest.mark.parametrize(
+    ("role", "what", "written", "told"), ARRIVES, ids=lambda value: "-".join(value) if isinstance(value, dict) else None
+)
+def test_nothing_else_says_so(role, what, written, told):
+    """By default, or where the option says the contrary, it is not there: else the row would prove nothing."""
+    name, value = list(written.items())[-1]
+    others = {key: item for key, item in written.items() if key != name}
+    if isinstance(value, bool):
+        others[name] = not value
+    assert told not in _rendered(role, what, {**({name: 0} if name == "system_swap_mb" else {}), **others})

@@ -54,7 +54,12 @@ ARRIVES = [
     ("fail2ban", "fail2ban.service.conf.j2", {"fail2ban_memory_max_mb": 99}, "MemoryMax=99M\n"),
     ("firewall", "nftables.conf.j2", {"firewall_log_drops": True, "firewall_log_rate": "7/minute"}, "limit rate 7/minute log prefix"),
     ("firewall", "nftables.conf.j2", {"firewall_ssh_burst": 17}, "burst 17 packets"),
-    ("firewall", "nftables.conf.j2", {"firewall_rules": [LIMITED], "firewall_unlimited_sources": ["192.0.2.9"]}, "saddr != { 192.0.2.9/32 }"),
+    (
+        "firewall",
+        "nftables.conf.j2",
+        {"firewall_rules": [LIMITED], "firewall_unlimited_sources": ["192.0.2.9"]},
+        "saddr != { 192.0.2.9/32 }",
+    ),
     ("logrotate", "{{ __logrotate_stanzas }}", {"logrotate_files": [SHOP], "logrotate_frequency": "weekly"}, "'frequency': 'weekly'"),
     ("logrotate", "{{ __logrotate_stanzas }}", {"logrotate_files": [SHOP], "logrotate_rotate": 41}, "'rotate': 41"),
     ("logrotate", "{{ __logrotate_stanzas }}", {"logrotate_files": [SHOP], "logrotate_maxsize": "43M"}, "'maxsize': '43M'"),

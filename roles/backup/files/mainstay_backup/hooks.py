@@ -62,7 +62,16 @@ def call(settings, app, verb, options=()):
     :raises BackupError: when it ends with another status than 0, or too late.
     """
     hooks, began = settings.hooks[app], time.monotonic()
-    command = [MAINSTAY, "run", f"--time-limit={LIMIT}", f"--memory={hooks.get('memory_mb', MEMORY_MB)}M", *options, app, "--", *hooks[verb]]
+    command = [
+        MAINSTAY,
+        "run",
+        f"--time-limit={LIMIT}",
+        f"--memory={hooks.get('memory_mb', MEMORY_MB)}M",
+        *options,
+        app,
+        "--",
+        *hooks[verb],
+    ]
     status, said = ended(command, LIMIT + GRACE, hooks["user"])
     if status and time.monotonic() - began >= LIMIT:
         raise BackupError(f"{verb} of {app} had not ended after {LIMIT} seconds: {pipes.words(said)}")

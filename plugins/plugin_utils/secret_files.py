@@ -10,8 +10,10 @@ would take a secret for the name of a host.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
+import tarfile
 import tempfile
 
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.routes import login_secret, logins
@@ -139,3 +141,11 @@ def exposed(directory, files):
             if mode & (0o022 if place == directory else 0o077)
         },
     }
+
+
+def packed(directory):
+    """The whole folder as a tar archive, in memory."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(directory, arcname="secrets")
+    return archive.getvalue()

@@ -8,8 +8,13 @@ After the other tests, as the file's name says: a restore stops the app, whose r
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import os
 import shutil
+import tarfile
+from pathlib import Path
 
 import pytest
 from plays import changes, declared, play, words
@@ -121,6 +126,24 @@ def test_a_backup_is_whole_and_its_password_is_nowhere_to_be_seen(host, taken):
 def test_the_app_s_own_commands_stand_around_its_backup(host, taken):
     before, after = _lines(host, "before"), _lines(host, "after")
     assert set(before + after) == {"chat"} and len(before) == len(after)
+
+
+def test_a_backup_on_demand_tells_each_part_and_keeps_the_secrets_of_the_control_node(host, taken):
+    folder = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent / "secrets"
+    wanted = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.txt")}
+    run = play("playbooks/backup.yml", variables={"mainstay_backup_secrets": True})
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert all(f"{part} well" in words(run) for part in ("postgresql-chat", "roles", "files-chat", "agent", "host"))
+    archive = host.check_output("mainstay-backup restic dump --tag secrets latest /secrets.tar | base64 --wrap=0")
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive))) as tar:
+        found = {Path(entry.name).relative_to("secrets"): tar.extractfile(entry).read() for entry in tar if entry.isfile()}
+    assert wanted and found == wanted
+    one = wanted[Path("chat/DATABASE_PASSWORD.txt")].decode().strip()
+    assert one not in run.stdout and one not in host.check_output("journalctl --no-pager --boot")
+    kept = host.run(
+        "grep --recursive --files-with-matches --fixed-strings %s /root /tmp /var/tmp /var/lib/mainstay /mnt/backups", one
+    ).stdout
+    assert kept == ""
 
 
 def test_a_drill_proves_the_backup_and_leaves_nothing(host, taken):

@@ -16,6 +16,9 @@ from .redis import DATA
 # What is root's alone, and what a host would have to be told again without it; in it the agent's folder, which the agent's user reads.
 OWN_FOLDERS = ("/etc/mainstay", "/var/lib/mainstay")
 AGENT, AGENT_FOLDER = "mainstay", "/var/lib/mainstay/agent"
+# What a command of an app may use at most. It uses what the plan has for a command of a build, which is free then: a backup before a
+# migration runs after the build and before the second set of processes.
+HOOK_MB = 512
 # The password would be of use to nobody inside of what it opens.
 LEFT_OUT = ("/etc/mainstay/backup", "/var/lib/mainstay/backup")
 
@@ -60,6 +63,7 @@ def backup_hooks(apps, plan=None, hostname=None):
     """The commands of each app for its backup, as words, on hosts that hold its releases. A host that holds only its database has an empty
     check: a command of the app cannot run there."""
     tiers, hooks = tiers_of(plan or {}, hostname), {}
+    planned = (plan or {}).get("hosts", {}).get(hostname, {}).get("build_memory_mb", HOOK_MB)
     for name, app in normalise(apps).items():
         commands = {verb: _words(app, text) for verb, text in app["backup"].items()}
         if "backend" not in tiers:
@@ -67,7 +71,7 @@ def backup_hooks(apps, plan=None, hostname=None):
         if "database" not in tiers:
             commands.pop("check", None)
         if commands:
-            hooks[name] = {"user": app["user"], **commands}
+            hooks[name] = {"user": app["user"], "memory_mb": int(min(planned, HOOK_MB)), **commands}
     return hooks
 
 

@@ -27,6 +27,9 @@ VARIABLES = {
     "mainstay_apps": APPS,
     "mainstay_ca_certificates": Items(Text(), about="Files of the control node with certificates of further authorities, for all hosts."),
     "mainstay_confirm": Text(about="With -e: the name of the app again, where restore.yml or rollback.yml replaces the data that it has."),
+    "mainstay_backup_secrets": Flag(
+        default=False, about="With -e: whether backup.yml keeps secrets/ of the control node in the repository, too."
+    ),
     "mainstay_data": Flag(
         default=False,
         about="With -e: whether remove.yml removes the app's data, after a dump, or rollback.yml takes it back to before the migration.",

@@ -29,7 +29,7 @@ PARTS = [
     {"name": "files-blog", "kind": "folders", "app": "blog", "user": "blog", "paths": []},
     {"name": "files-shop", "kind": "folders", "app": "shop", "user": "shop", "paths": []},
 ]
-SHOP = {"user": getpass.getuser(), "before": ["b"], "after": ["a"], "check": ["c"]}
+SHOP = {"user": getpass.getuser(), "memory_mb": 256, "before": ["b"], "after": ["a"], "check": ["c"]}
 
 
 class Done:

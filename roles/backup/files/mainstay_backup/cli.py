@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""mainstay-backup run|drill|upkeep|open|restore: started by systemd's timers and by playbooks/restore.yml. ended is what each unit says last.
+"""mainstay-backup run|drill|upkeep|open|restore|secrets: started by systemd's timers and by playbooks. ended is what each unit says last.
 
 restic is for a person: it runs what follows with the repository, its password and its keys.
 """
@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 
-from . import backup, drill, hooks, records, restore, running, sftp, upkeep
+from . import backup, control, drill, hooks, records, restore, running, sftp, upkeep
 from .lock import Busy, locked
 from .restic import Restic
 from .settings import CONFIG, BackupError, load
@@ -28,6 +28,7 @@ def main(argv=None):
         ("upkeep", "forget, prune, check"),
         ("open", "open or make"),
         ("ended", "clear up"),
+        ("secrets", "keep what the control node sends"),
     ):
         commands.add_parser(name, help=text)
     back = commands.add_parser("restore", help="put an app's data back")
@@ -58,6 +59,9 @@ def run(options, settings, restic):
             sftp.make_key()
         restic.open()
         records.publish(settings, runs=backup.listed(restic))  # a host that takes the place of another has its backups to choose from
+        return 0
+    if options.command == "secrets":
+        print(control.keep(restic, sys.stdin.buffer))
         return 0
     if options.command == "restore":
         print(restore.run(settings, restic, options.app, options.what, options.snapshot))

@@ -19,6 +19,7 @@ from .settings import BackupError
 
 MAINSTAY = "/usr/local/bin/mainstay"
 LIMIT = 900  # seconds
+MEMORY_MB = 512  # where no plan says less
 GRACE = 150  # seconds more, in which systemd ends what has not ended by itself
 VARIABLES = "/etc/mainstay/backup/check-{}.env"
 AWAY = "not run: the app's releases are on other hosts"
@@ -61,7 +62,16 @@ def call(settings, app, verb, options=()):
     :raises BackupError: when it ends with another status than 0, or too late.
     """
     hooks, began = settings.hooks[app], time.monotonic()
-    command = [MAINSTAY, "run", f"--time-limit={LIMIT}", *options, app, "--", *hooks[verb]]
+    command = [
+        MAINSTAY,
+        "run",
+        f"--time-limit={LIMIT}",
+        f"--memory={hooks.get('memory_mb', MEMORY_MB)}M",
+        *options,
+        app,
+        "--",
+        *hooks[verb],
+    ]
     status, said = ended(command, LIMIT + GRACE, hooks["user"])
     if status and time.monotonic() - began >= LIMIT:
         raise BackupError(f"{verb} of {app} had not ended after {LIMIT} seconds: {pipes.words(said)}")

@@ -56,7 +56,7 @@ def words(said):
 
 
 def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text=None, told=False):
-    """Run a program to its end; its output as text, unless `stdout` is a file; with `told` it is part of its complaint.
+    """Run a program to its end, with `text` or bytes for its input; its output as text, unless `stdout` is a file; with `told` it is part of its complaint.
 
     :raises BackupError: when it ends with another status than 0, with its own words.
     """
@@ -64,7 +64,7 @@ def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text
         found = subprocess.run(
             command,
             stdin=stdin if stdin is not None else (None if text is not None else subprocess.DEVNULL),
-            input=text.encode() if text is not None else None,
+            input=text.encode() if isinstance(text, str) else text,
             stdout=errors if told else stdout or subprocess.PIPE,
             stderr=errors,
             cwd="/",

@@ -90,20 +90,22 @@ class Restic:
         """What a program writes, kept as one file of a snapshot: {snapshot, bytes, added}."""
         said, size = pipes.feed(
             source,
-            [
-                *(*self.program, "backup", "--json", "--stdin", f"--stdin-filename={filename}", f"--host={self.settings.host}"),
-                *(f"--time={moment}", *(f"--tag={tag}" for tag in (TAG, *tags))),
-            ],
+            [*self.keep_command(filename, tags), f"--time={moment}"],
             source_user=user,
             source_env=env,
             sink_env=self.env,
             pass_fds=pass_fds,
         )
-        for line in said.splitlines():
-            if '"summary"' in line:
-                summary = json.loads(line)
-                return {"snapshot": summary["snapshot_id"], "bytes": size, "added": summary.get("data_added", 0)}
-        raise BackupError("restic ended well and named no snapshot")
+        summary = _summary(said)
+        return {"snapshot": summary["snapshot_id"], "bytes": size, "added": summary.get("data_added", 0)}
+
+    def keep_bytes(self, content, filename, tags):
+        """What is in memory, kept as one file of a snapshot; its name."""
+        return _summary(pipes.run(self.keep_command(filename, tags), env=self.env, text=content))["snapshot_id"]
+
+    def keep_command(self, filename, tags):
+        words = ["backup", "--json", "--stdin", f"--stdin-filename={filename}", f"--host={self.settings.host}"]
+        return [*self.program, *words, *(f"--tag={tag}" for tag in (TAG, *tags))]
 
     def snapshots(self):
         return json.loads(self.call("snapshots", "--json", f"--host={self.settings.host}", f"--tag={TAG}") or "[]") or []
@@ -125,6 +127,13 @@ class Restic:
 
     def check(self):
         self.call("check", "--read-data-subset=5%")
+
+
+def _summary(said):
+    for line in said.splitlines():
+        if '"summary"' in line:
+            return json.loads(line)
+    raise BackupError("restic ended well and named no snapshot")
 
 
 def _read(path):

@@ -59,6 +59,12 @@ def test_each_folder_is_read_by_its_own_user_and_caches_by_nobody():
     assert "/etc/mainstay" not in backup.backup_writable(parts.values())
 
 
+@pytest.mark.parametrize(("planned", "memory"), [(256, 256), (512, 512), (900, 512)])
+def test_a_command_of_an_app_uses_what_the_plan_has_for_a_build(planned, memory):
+    plan = {"hosts": {"web1": {**_plan("backend")["hosts"]["web1"], "build_memory_mb": planned}}}
+    assert backup.backup_hooks({"shop": {**APPS["shop"], "backup": {"after": "x"}}}, plan, "web1")["shop"]["memory_mb"] == memory
+
+
 def test_without_apps_a_host_backs_up_what_is_root_s():
     assert [part["name"] for part in backup.backup_parts({})] == ["host"]
 
@@ -77,8 +83,8 @@ COMMANDS = {"before": "a 'b c'", "after": "d && e", "check": "f $DATABASE_NAME"}
 )
 def test_commands_of_an_app_run_where_it_has_its_releases(tiers, found):
     hooks = backup.backup_hooks({"shop": {**APPS["shop"], "backup": COMMANDS}, "blog": APPS["blog"]}, _plan(*tiers), "web1")
-    commands = hooks.get("shop", {"user": "shop"})
-    assert commands.pop("user") == "shop" and list(commands) == found and set(hooks) <= {"shop"}
+    commands = hooks.get("shop", {"user": "shop", "memory_mb": 512})
+    assert (commands.pop("user"), commands.pop("memory_mb")) == ("shop", 512) and list(commands) == found and set(hooks) <= {"shop"}
     assert "backend" in tiers or commands in ({}, {"check": []}), "an empty check says that it cannot run there"
 
 

@@ -140,6 +140,7 @@ def test_a_set_that_differs_needs_one_module_call(role):
             {"dest": f"{role.host}/gone", "state": "absent", "sensitive": False},
         ],
         "purge": [f"{role.host}/*.old"],
+        "brief": [],
         "validate": [["true", "x"], ["true", "y"]],
         "validate_timeout": 5,
         "backup": False,

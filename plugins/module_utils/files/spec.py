@@ -91,7 +91,7 @@ class _Parser:
         spec = Spec(
             sources,
             self._purge(),
-            self._brief(),
+            self._patterns("brief"),
             self._validate(),
             timeout,
             self._flag("backup", given.get("backup", True)),
@@ -239,20 +239,16 @@ class _Parser:
                     self._problem(entry.label, f"lies below {above}. Remove one of the two.")
                 parent = os.path.dirname(parent)
 
-    def _brief(self):
-        patterns = self.arguments.get("brief", [])
-        if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
-            self._problem("brief", f"{patterns!r} is not a list of patterns.")
-            return []
-        return patterns
-
-    def _purge(self):
-        patterns = self.arguments.get("purge", [])
+    def _patterns(self, option):
+        patterns = self.arguments.get(option, [])
         patterns = [patterns] if isinstance(patterns, str) else patterns
         if not isinstance(patterns, (list, tuple)):
-            self._problem("purge", f"{patterns!r} is not a list of patterns.")
+            self._problem(option, f"{patterns!r} is not a list of patterns.")
             return []
-        kept = [self._path(f"purge[{number}]", pattern) for number, pattern in enumerate(patterns)]
+        return [self._path(f"{option}[{number}]", pattern) for number, pattern in enumerate(patterns)]
+
+    def _purge(self):
+        kept = self._patterns("purge")
         for number, pattern in enumerate(kept):
             if pattern and pattern.count("/") < 3 and not re.search(r"[^*?]", os.path.basename(pattern)):
                 self._problem(f"purge[{number}]", f"{pattern!r} would remove too much. Name a prefix or a suffix.")

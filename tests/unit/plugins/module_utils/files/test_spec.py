@@ -68,6 +68,8 @@ WRONG = {
     "purge relative": ({"files": [X], "purge": "x/*"}, ["purge[0]: 'x/*' is not an absolute path"]),
     "purge with odd brackets": ({"files": [X], "purge": ["/etc/y/[[:alpha:]]*"]}, ["no plain set", "Use * or ?"]),
     "purge is a number": ({"files": [X], "purge": 3}, ["purge: 3 is not a list"]),
+    "brief is a number": ({"files": [X], "brief": 3}, ["brief: 3 is not a list"]),
+    "brief relative": ({"files": [X], "brief": ["x/*"]}, ["brief[0]: 'x/*' is not an absolute path"]),
     "validate is a number": ({"files": [X], "validate": 3}, ["validate: 3 is not a command"]),
     "validate in pieces": ({"files": [X], "validate": ["nginx", "-t"]}, ["validate[1]: '-t' is an argument", "whole"]),
     "validate unbalanced": ({"files": [X], "validate": "sh -c 'x"}, ["cannot be read as a command"]),

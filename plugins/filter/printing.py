@@ -8,11 +8,11 @@ from ansible_collections.mainstay.vps.plugins.module_utils import text
 
 
 def as_printed(lines):
-    """Lines in the form that debug prints one below the other: in YAML one text, since a list of them is quoted and folded; in JSON a list,
-    since a text would be one line."""
+    """Lines in the form that debug prints one below the other: in YAML one text, since a list of them is quoted and folded, as is a text
+    without a line break; in JSON a list, since a text would be one line."""
     shown = [text.printable(line).rstrip() for line in lines]
     is_yaml = constants.config.get_config_value("result_format", plugin_type="callback", plugin_name="default") == "yaml"
-    return "\n".join(shown) if is_yaml else shown
+    return "".join(f"{line}\n" for line in shown) if is_yaml else shown
 
 
 class FilterModule:

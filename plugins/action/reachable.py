@@ -30,29 +30,33 @@ class ActionModule(ActionBase):
             {
                 "address": {"type": "str", "required": True},
                 "ports": {"type": "list", "elements": "int", "required": True},
+                "quic": {"type": "list", "elements": "int", "default": []},
                 "closed": {"type": "list", "elements": "int", "default": []},
                 "timeout": {"type": "float", "default": 5},
             }
         )[1]
-        wanted = [(port, True) for port in options["ports"]] + [(port, False) for port in options["closed"]]
-        answers = repeat.run_all([self._probe(options, port, is_open) for port, is_open in wanted])
-        wrong = [(*pair, answer) for pair, answer in zip(wanted, answers) if answer["healthy"] != pair[1]]
+        wanted = [
+            *(("tcp", port, True) for port in options["ports"]),
+            *(("quic", port, True) for port in options["quic"]),
+            *(("tcp", port, False) for port in options["closed"]),
+        ]
+        answers = repeat.run_all([self._probe(options, *question) for question in wanted])
+        wrong = [(*question, answer) for question, answer in zip(wanted, answers) if answer["healthy"] != question[-1]]
         result.update(
             changed=False,
-            unreachable_ports=[port for port, is_open, _answer in wrong if is_open],
-            open_ports=[port for port, is_open, _answer in wrong if not is_open],
+            unreachable_ports=[port for _kind, port, is_open, _answer in wrong if is_open],
+            open_ports=[port for _kind, port, is_open, _answer in wrong if not is_open],
         )
         if wrong:
-            result.update(failed=True, msg="\n".join(self._told(is_open, answer) for _port, is_open, answer in wrong))
+            result.update(failed=True, msg="\n".join(self._told(is_open, answer) for _kind, _port, is_open, answer in wrong))
         return result
 
     @staticmethod
-    def _probe(options, port, is_open):
+    def _probe(options, kind, port, is_open):
         timeout = options["timeout"] if is_open else min(options["timeout"], CLOSED_SECONDS)
-        name = f"{options['address']} {port}/tcp"
         return {
-            "name": name,
-            "kind": "tcp",
+            "name": f"{options['address']} {port}/{'udp' if kind == 'quic' else 'tcp'}",
+            "kind": kind,
             "host": options["address"],
             "port": port,
             "timeout": timeout,

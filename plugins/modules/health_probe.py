@@ -12,7 +12,7 @@ author: mainstay contributors (@mainstay)
 description:
   - Asks one service, or many at the same time, until each was healthy often enough in a row, failed too often in a row,
     or its time is up.
-  - Speaks HTTP, WebSocket, plain TCP and Unix sockets, Redis, PostgreSQL and MySQL without any client library on the target,
+  - Speaks HTTP, WebSocket, plain TCP and Unix sockets, QUIC, Redis, PostgreSQL and MySQL without any client library on the target,
     or runs a command.
   - Every key is returned after a failure, too, with the reasons in plain words and the last attempts.
 options:
@@ -23,6 +23,7 @@ options:
         - V(http) sends a request and judges the answer. V(websocket) does so with a WebSocket handshake, which a server
           answers with 101.
         - V(tcp) and V(unix) connect, and read what is said if O(body_regex) is set.
+        - V(quic) asks the UDP port of a server of HTTP/3 for its versions of QUIC. No connection begins.
         - V(redis) logs in where O(password) is set, and sends PING.
         - V(postgresql) starts a session as far as the server lets it without a password. It tells a server that accepts
           connections
@@ -31,7 +32,7 @@ options:
           that is stopping or has none left.
         - V(command) runs a program without a shell.
       type: str
-      choices: [http, websocket, tcp, unix, redis, postgresql, mysql, command]
+      choices: [http, websocket, tcp, unix, quic, redis, postgresql, mysql, command]
       default: http
     name:
       description: A name for messages. What is asked, by default.
@@ -49,7 +50,7 @@ options:
       type: int
     path:
       description:
-        - Path of a Unix socket to connect to in place of host and port. Any kind but V(tcp) and V(command) can use one.
+        - Path of a Unix socket to connect to in place of host and port. Any kind but V(tcp), V(quic) and V(command) can use one.
         - For V(postgresql) also the directory that holds the socket.
       type: path
     method:

@@ -10,7 +10,8 @@ short_description: Whether the control node can connect to ports of a host
 version_added: 0.1.0
 author: mainstay contributors (@mainstay)
 description:
-  - Opens a TCP connection from the control node to each port, all at the same time, and says why one cannot be had.
+  - Opens a TCP connection from the control node to each port, all at the same time, and says why one cannot be had. A UDP port of HTTP/3
+    is asked for its versions of QUIC.
   - A host cannot see what drops its visitors on their way, such as a provider's firewall; the control node is a visitor.
 notes:
   - This is an action plugin; the module of the same name holds its documentation.
@@ -24,6 +25,11 @@ options:
     type: list
     elements: int
     required: true
+  quic:
+    description: UDP ports on which a server of HTTP/3 has to answer.
+    type: list
+    elements: int
+    default: []
   closed:
     description: TCP ports that must not answer, although something listens there.
     type: list
@@ -47,6 +53,7 @@ EXAMPLES = r"""
   mainstay.vps.reachable:
     address: 203.0.113.5
     ports: [80, 443]
+    quic: [443]
     closed: [8000]
 """
 

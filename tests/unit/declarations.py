@@ -156,6 +156,7 @@ WRONG = [
     ),
     (("shop", "processes", "beat", "singleton"), "yes", ["processes.beat.singleton", "'yes'", "true or false"]),
     (("shop", "processes", "web", "notify"), "yes", ["processes.web.notify", "'yes'", "true or false"]),
+    (("shop", "processes", "web", "notify"), "False", ["processes.web.notify", "'False'", "Write false without quotes"]),
     (("shop", "processes", "worker", "health"), {"path": "/"}, ["processes.worker.health", "only a web process"]),
     (("shop", "processes", "mailer", "heartbeat"), {"file": "/tmp/x"}, ["processes.mailer.heartbeat.file", "'/tmp/x'", "relative"]),
     (("shop", "processes", "mailer", "heartbeat"), {"file": "x", "max_age": 1}, ["processes.mailer.heartbeat.max_age", "5 to 86400"]),

@@ -100,6 +100,12 @@ def test_http3_is_served_where_it_is_declared(host):
         assert "alt-svc" not in host.check_output(f"{CURL} -o /dev/null -D - http://localhost/").lower()
         assert host.run(f"{curl} -o /dev/null https://127.0.0.1/").rc != 0  # a name that nobody declared
         assert "udp dport 443 accept" in host.check_output("nft list ruleset")
+        address = host.check_output("hostname -I").split()[0]
+        proof = ("playbooks/site.yml", "--tags", "prove")
+        outside = {"mainstay_http3": True, "mainstay_outside_address": address}
+        assert f"443/udp at {address}" in words(play(*proof, variables=outside))
+        host.check_output("nft insert rule inet mainstay input iifname != lo udp dport 443 drop")
+        assert f"{address} 443/udp is open on the host and the control node cannot connect to it" in words(play(*proof, variables=outside))
     finally:
         assert play("playbooks/site.yml", *tags).returncode == 0
     assert host.check_output("ss -Hlun 'sport = :443'") == ""

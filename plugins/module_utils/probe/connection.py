@@ -75,7 +75,7 @@ def in_words(error, limit):
     return text[:1].lower() + text[1:], "network"
 
 
-def _resolve(host, port, limit):
+def resolve(host, port, limit):
     """Socket addresses of a host. The system's resolver knows no time limit, hence the thread."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
@@ -105,7 +105,7 @@ def _resolve(host, port, limit):
 
 def connect(limit, host=None, port=None, path=None):
     """A connected socket, over the first address that accepts."""
-    targets = [(socket.AF_UNIX, path)] if path else _resolve(host, port, limit)
+    targets = [(socket.AF_UNIX, path)] if path else resolve(host, port, limit)
     failure = None
     for index, (family, address) in enumerate(targets):
         share = limit.left() / (len(targets) - index)

@@ -9,7 +9,7 @@ import re
 
 from ..text import MASK, printable, without
 
-KINDS = ("http", "websocket", "tcp", "unix", "redis", "postgresql", "mysql", "command")
+KINDS = ("http", "websocket", "tcp", "unix", "quic", "redis", "postgresql", "mysql", "command")
 DEFAULTS = {
     "kind": "http",
     "name": None,
@@ -68,8 +68,8 @@ def normalise(spec):
         split_url(full["url"])
         if full["connect_to"]:
             split_address(full["connect_to"], 0)
-    if kind == "tcp" and full["port"] is None:
-        raise ProbeError("kind tcp needs port")
+    if kind in ("tcp", "quic") and full["port"] is None:
+        raise ProbeError(f"kind {kind} needs port")
     if kind == "unix" and not full["path"]:
         raise ProbeError("kind unix needs path, the path of the socket")
     if kind == "command":

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask a service whether it is healthy: HTTP, WebSocket, TCP, Unix socket, Redis, PostgreSQL, MySQL or a command.
+"""Ask a service whether it is healthy: HTTP, WebSocket, TCP, Unix socket, QUIC, Redis, PostgreSQL, MySQL or a command.
 
 `check_once(spec)` is one try, `run(spec)` repeats it until thresholds or the deadline decide, `run_all(specs)` does
 that for many at once. All return the same keys, whatever happened. Standard library only, and heavy parts are imported
@@ -16,6 +16,7 @@ from .command import try_command
 from .connection import Failed, Limit, Seen, in_words, try_stream
 from .databases import try_mysql, try_postgresql, try_redis
 from .declared import masker, normalise, target
+from .quic import try_quic
 from .web import try_http
 
 EXCERPT = 512
@@ -65,6 +66,7 @@ _TRIES = {
     "websocket": try_http,
     "tcp": try_stream,
     "unix": try_stream,
+    "quic": try_quic,
     "redis": try_redis,
     "postgresql": try_postgresql,
     "mysql": try_mysql,

@@ -115,7 +115,10 @@ def integer_or_auto(value, where, low, high):
 def boolean(value, where):
     """True or false; yes, no and their like are texts, as YAML 1.2 has it."""
     if not isinstance(value, bool):
-        meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower())
+        word = str(value).lower()
+        if word in ("true", "false"):
+            refuse(where, value, f"it is a text. Write {word} without quotes, and on the command line -e '{{\"{where}\": {word}}}'")
+        meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(word)
         refuse(where, value, f"did you mean {meant}? Use true or false" if meant else "use true or false")
     return value
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -47,6 +48,39 @@ def test_what_is_to_be_closed_and_answers_is_named(ask):
         found = ask(address="127.0.0.1", ports=[], closed=[port, closed.getsockname()[1]])
     assert found["failed"] and found["open_ports"] == [port] and not found["unreachable_ports"]
     assert f"127.0.0.1 {port}/tcp answers the control node" in found["msg"] and "--tags firewall" in found["msg"]
+
+
+@pytest.fixture
+def udp():
+    """A server of one answer, in place of nginx 1.26.3 with HTTP/3, whose own was recorded: a server sends the names of both sides back."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def answer(tail):
+            def serve():
+                asked, client = server.recvfrom(2000)
+                here, there = asked[6:14], asked[15:23]
+                server.sendto(bytes.fromhex("c00000000008") + there + b"\x08" + here + tail, client)
+                assert len(asked) == 1200
+
+            threading.Thread(target=serve, daemon=True).start()
+            return server.getsockname()[1]
+
+        yield answer
+
+
+def test_a_server_of_http3_names_its_versions(ask, udp):
+    found = ask(address="127.0.0.1", ports=[], quic=[udp(bytes.fromhex("00000001"))])
+    assert not found.get("failed") and found["unreachable_ports"] == []
+
+
+def test_a_udp_port_from_which_nothing_comes_is_named(ask):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        found = ask(address="127.0.0.1", ports=[], quic=[port], timeout=1)
+    assert found["failed"] and found["unreachable_ports"] == [port]
+    assert f"127.0.0.1 {port}/udp is open on the host" in found["msg"] and "provider's firewall" in found["msg"]
 
 
 def test_a_queue_that_takes_nobody_looks_like_something_that_drops(ask):

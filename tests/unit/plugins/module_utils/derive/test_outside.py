@@ -34,10 +34,12 @@ def test_what_everybody_may_connect_to_is_asked():
     assert found == {
         "address": "203.0.113.5",
         "ports": [80, 443],
+        "quic": [443],
         "closed": [],
-        "told": "the control node reaches 80/tcp, 443/tcp at 203.0.113.5",
+        "told": "the control node reaches 80/tcp, 443/tcp, 443/udp at 203.0.113.5",
     }
     assert outside(RULES[3:5], LISTENERS, "web1")["told"] == "nothing but SSH is open to everybody"
+    assert outside([{"port": 53, "protocol": "udp"}], [{"port": 53, "protocol": "udp", "address": "::"}], "web1")["quic"] == []
 
 
 def test_what_only_the_firewall_closes_is_asked_too():
@@ -62,7 +64,7 @@ def test_what_only_the_firewall_closes_is_asked_too():
 )
 def test_where_the_control_node_cannot_tell_it_says_so(asking, told):
     found = outside(RULES, LISTENERS, **asking)
-    assert found["ports"] == [] and found["told"].startswith(told)
+    assert found["ports"] == found["quic"] == [] and found["told"].startswith(told)
 
 
 @pytest.mark.parametrize(

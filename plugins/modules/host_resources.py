@@ -253,6 +253,12 @@ unit_files:
   type: list
   elements: str
   sample: [network.target, ssh.service]
+service_memory_mb:
+  description: Memory that each service holds and could not give back at once, empty without O(units). Containers of Docker count together.
+  returned: always
+  type: dict
+  sample:
+    mariadb.service: 112
 packages:
   description: Versions of the installed packages, by name.
   returned: always

@@ -20,9 +20,9 @@ from visits import Shop, Visit, assert_unharmed
 pytestmark = only_on("default", "these are the longest of all tests")
 
 # `make prove` runs more of each, and keeps what was seen.
-DEPLOYS = int(os.environ.get("MAINSTAY_DEPLOYS", "2"))
+DEPLOYS = int(os.environ.get("MAINSTAY_DEPLOYS", "1"))
 CYCLES = int(os.environ.get("MAINSTAY_CYCLES", "3"))
-KILL_AT = os.environ.get("MAINSTAY_KILL_AT", "Tell the proxies,Stop what served before").split(",")
+KILL_AT = os.environ.get("MAINSTAY_KILL_AT", "Tell the proxies").split(",")
 RESULTS = os.environ.get("MAINSTAY_RESULTS")
 # Short enough for a test; what a hanging release costs is the start timeout.
 FAST = {"backend_start_timeout": 20}
@@ -153,6 +153,10 @@ BROKEN = [
     ("answers slowly", "shop/main.py", SLOWNESS, SLOW, "ms, and 400 ms are allowed"),
     ("dies after a while", "shop/log.py", DEATH, {"backend_bake_seconds": 15}, "While it was watched"),
 ]
+
+
+if not RESULTS:  # what ends a deploy where another one of them does is left to the long form
+    BROKEN = [case for case in BROKEN if case[0] not in ("answers the wrong thing", "cannot be fetched")]
 
 
 @pytest.mark.parametrize(("name", "file", "text", "variables", "wanted"), BROKEN, ids=[case[0] for case in BROKEN])

@@ -150,6 +150,24 @@ def cgroup_folders(controller, root="/"):
     return [(folder, version) for folder in folders if os.path.isdir(folder)]
 
 
+# A container of Docker has a scope of its own, named by its identifier.
+CONTAINER_SCOPE = re.compile(r"-[0-9a-f]{64}\.scope$")
+
+
+def service_memory(root="/"):
+    """{service: MB that it holds and could not give back at once}, of all that systemd runs for nobody's login."""
+    found = {}
+    for top, _version in cgroup_folders("memory", root):
+        if os.path.basename(top) == "system.slice":
+            slices = [f"{top}/{name}" for name in names_in(top) if name.endswith(".slice")]
+            for folder in [top, *slices]:
+                for name in names_in(folder):
+                    if name.endswith((".service", ".scope")):
+                        short = CONTAINER_SCOPE.sub("", name)
+                        found[short] = found.get(short, 0) + (in_use(f"{folder}/{name}") or 0)
+    return {name: held // MB for name, held in sorted(found.items())}
+
+
 # Limits that a distribution may set higher than anybody plans: systemd lifts the first one out of reach at boot.
 KERNEL_LIMITS = {"fs.file-max": "fs/file-max"}
 

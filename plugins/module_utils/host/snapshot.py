@@ -19,7 +19,7 @@ import stat
 from ..text import read
 from . import listeners, packet_filters, processes, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
-from .limits import MB, cpu, kernel_limits, memory, names_in
+from .limits import MB, cpu, kernel_limits, memory, names_in, service_memory
 from .units import SHOW_UNITS, states, unit_files, unit_links
 from .visitor import login
 
@@ -278,6 +278,7 @@ def collect(want, root="/", start=Started, euid=None):
         "homes": homes(root),
         "groups": groups(root),
         "unit_files": unit_files(root) if want.get("units") else [],
+        "service_memory_mb": service_memory(root) if want.get("units") else {},
         "packages": packages(root) if want.get("packages") else {},
         "paths": paths(want.get("paths") or [], root),
     }

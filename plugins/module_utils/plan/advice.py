@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from . import demand, rules_connections, rules_host, rules_processes
 
@@ -15,6 +16,14 @@ EPHEMERAL_PORTS = (32768, 60999)
 WORK_MEM_ADVISED_KB = 1024
 # Ten connections for each query the database works on at once: most of them only wait.
 CONNECTIONS_PER_BUSY_ADVISED = 10
+# A service that holds less is within the host's reserve.
+STRANGER_MB = 48
+# The stack's own servers, and what every Debian has, for which the reserve is.
+OURS = (
+    r"(mainstay-|systemd-|ssh|nginx|pgbouncer|fail2ban|cron|dbus|nftables|ufw|needrestart|apt-|certbot|unattended-upgrades|man-db|logrotate|"
+    r"prometheus-\w+-exporter|redis-server@)"
+)
+DATABASES = {"postgresql": r"postgresql@\d+-main", "mariadb": "mariadb"}
 
 POOLERS = {"postgresql": " (pooler: pgbouncer, if transaction pooling suits)", "mariadb": ""}
 
@@ -25,6 +34,7 @@ def warnings(stack, plan):
         *_small_machines(stack),
         *_rolling_deploys(stack, plan),
         *_homeless_builds(plan),
+        *_strangers(stack),
         *_small_memories(stack),
         *_few_at_once(stack, plan),
         *_many_connections(stack, plan),
@@ -64,6 +74,25 @@ def _homeless_builds(plan):
                 f"{name}: no room for a build of {host['build_memory_mb']} MB beside what runs; it takes what processes leave "
                 "of their limits, and swap. Build elsewhere and deploy an archive if one is killed."
             )
+
+
+def _strangers(stack):
+    """What runs on a host beside the stack, and has no part of its memory."""
+    for name, host in stack.hosts.items():
+        found = {unit: held for unit, held in host.service_memory_mb.items() if held >= STRANGER_MB and not _is_ours(unit, stack)}
+        if sum(found.values()) > host.reserved_memory_mb:
+            told = ", ".join(
+                f"{unit.removesuffix('.service')} with {held} MB" for unit, held in sorted(found.items(), key=lambda item: -item[1])
+            )
+            yield (
+                f"{name}: beside the stack runs {told}, and {host.reserved_memory_mb} MB of memory are kept for that. Write what may be "
+                "needed into mainstay_reserved_memory_mb, or remove what nobody needs."
+            )
+
+
+def _is_ours(unit, stack):
+    owned = [OURS, *(DATABASES[name] for name in stack.databases), *(f"{re.escape(app)}-" for app in stack.apps)]
+    return any(re.match(pattern, unit) for pattern in owned)
 
 
 def _small_memories(stack):

@@ -23,7 +23,19 @@ from . import figures, rules_connections, rules_processes
 
 # More than any host affords: what a stack would run if memory were no bound.
 UNBOUNDED = 1 << 40
-HOST_KEYS = ("address", "bind_address", "cpus", "databases", "max_connections", "memory_mb", "prometheus", "redis_ports", "tiers")
+HOST_KEYS = (
+    "address",
+    "bind_address",
+    "cpus",
+    "databases",
+    "max_connections",
+    "memory_mb",
+    "prometheus",
+    "redis_ports",
+    "reserved_memory_mb",
+    "service_memory_mb",
+    "tiers",
+)
 RESERVED = {"postgresql": rules_connections.POSTGRESQL_RESERVED, "mariadb": rules_connections.MARIADB_RESERVED}
 
 # Upper bounds on what is automatic, so that all connections together stay possible; None is no bound.
@@ -70,6 +82,8 @@ class Host:
     max_connections: int | None = None
     address: str | None = None
     bind_address: str | None = None
+    reserved_memory_mb: int = 0
+    service_memory_mb: dict = field(default_factory=dict, hash=False)
     redis_ports: dict = field(default_factory=dict, hash=False)
     databases: dict = field(default_factory=dict, hash=False)
     prometheus: dict = field(default_factory=dict, hash=False)
@@ -171,6 +185,8 @@ def _host(name, value):
         max_connections=None if limit is None else _count(limit, f"{where}.max_connections"),
         address=value.get("address"),
         bind_address=value.get("bind_address"),
+        reserved_memory_mb=value.get("reserved_memory_mb", 0),
+        service_memory_mb=dict(value.get("service_memory_mb") or {}),
         redis_ports=dict(value.get("redis_ports") or {}),
         databases=dict(value.get("databases") or {}),
         prometheus=dict(value.get("prometheus") or {}),

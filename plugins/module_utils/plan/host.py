@@ -32,6 +32,8 @@ def host_plan(stack, host, share, share_for):
         "tiers": list(host.tiers),
     }
     parts, files = {"agent": rules_host.agent()}, rules_host.FILES_SYSTEM
+    if host.reserved_memory_mb:
+        parts["others"] = figures.Figure(host.reserved_memory_mb, "mainstay_reserved_memory_mb, for what is not of the stack")
     for tier, sized in TIERS.items():
         if tier in host.tiers:
             settings, tier_parts, tier_files = sized(stack, host, share, share_for)

@@ -13,6 +13,7 @@ from .refusal import nearest, refuse
 from .routes import Networks
 from .ssh import SSH_PORTS
 from .status_page import STATUS_PAGE
+from .tiers import RESERVED_MEMORY
 from .variables import ENV
 
 PREFIX = "mainstay_"
@@ -45,6 +46,12 @@ VARIABLES = {
     "mainstay_outside_address": Text(about="The address at which visitors reach the host, where Ansible uses another one."),
     "mainstay_prometheus": PROMETHEUS,
     "mainstay_release": Text(about="With -e: the release that rollback.yml returns to, where it is not to choose."),
+    RESERVED_MEMORY: Whole(
+        0,
+        10**7,
+        default=0,
+        about="Memory of the host in MB that the plan leaves to what runs there beside the stack, such as a mail server.",
+    ),
     "mainstay_restore": Choice(("database", "files", "all"), about="With -e: what restore.yml puts back."),
     "mainstay_secret": Text(about="With -e: the secret that rotate.yml replaces, such as shop/SECRET_KEY."),
     "mainstay_snapshot": Text(

@@ -11,7 +11,10 @@ from . import scratch
 from .exporters import VARIABLE as PROMETHEUS
 from .exporters import prometheus
 from .redis_ports import recorded_ports
+from .refusal import integer
 
+# The variable by which a host keeps memory for what is not of the stack, in MB.
+RESERVED_MEMORY = "mainstay_reserved_memory_mb"
 LOOPBACK = "127.0.0.1"
 # Where a host finds what listens on all of its addresses; a server on :: need not take IPv4.
 EVERY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}
@@ -42,6 +45,11 @@ def plan_hosts(names, hostvars, groups):
             raise ValueError(f"inventory: {name!r} is in no tier. Put it into one or more of the groups {', '.join(TIERS)}.")
         snapshot = hostvars[name]["mainstay_host"]
         hosts[name] = {"tiers": tiers, "memory_mb": snapshot["memory_mb"], "cpus": snapshot["cpus"]}
+        reserved = integer(hostvars[name].get(RESERVED_MEMORY, 0), RESERVED_MEMORY, 0, 10**7)
+        if reserved:
+            hosts[name]["reserved_memory_mb"] = reserved
+        if snapshot.get("service_memory_mb"):
+            hosts[name]["service_memory_mb"] = snapshot["service_memory_mb"]
         others = {server: found for server in SERVERS if (found := _databases(snapshot.get(server) or {}))} if "database" in tiers else {}
         if others:
             hosts[name]["databases"] = others

@@ -47,6 +47,23 @@ def memory_v1(host, group, limit, **more):
         host.write(f"{folder}/{name.replace('_', '.', 1)}", text)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_services_hold_is_told_without_what_they_could_give_back(host, version):
+    def group(path, used, cached):
+        name, cache = ("memory.usage_in_bytes", "total_inactive_file") if version == 1 else ("memory.current", "inactive_file")
+        folder = "sys/fs/cgroup/memory/lxc/web1" if version == 1 else "sys/fs/cgroup"
+        host.write(f"{folder}/system.slice/{path}/{name}", f"{used * 2**20}\n")
+        host.write(f"{folder}/system.slice/{path}/memory.stat", f"anon 1\n{cache} {cached * 2**20}\n")
+
+    init(host, "4:memory:/lxc/web1" if version == 1 else "0::/init.scope")
+    group("mariadb.service", 200, 88)
+    group("system-postgresql.slice/postgresql@15-other.service", 70, 10)
+    group(f"docker-{'0a' * 32}.scope", 200, 0)
+    group(f"docker-{'1b' * 32}.scope", 100, 0)
+    group("var-lib-docker.mount", 5, 0)
+    assert limits.service_memory(host.root) == {"docker": 300, "mariadb.service": 112, "postgresql@15-other.service": 60}
+
+
 # --- memory ------------------------------------------------------------------------------------------------------
 
 
@@ -477,7 +494,8 @@ def test_a_mariadb_that_is_down_is_not_asked(host):
 KEYS = {
     "memory_mb", "memory", "cpus", "cpu", "swap_mb", "disks", "virtualization", "container", "distribution", "architecture",
     "kernel", "kernel_limits", "systemd_version", "packages", "running", "active", "enabled", "failed_units", "listeners", "ssh_ports", "paths",
-    "postgresql", "mariadb", "notes", "users", "homes", "groups", "unit_files", "ipv6", "client_address", "login_port", "packet_filters",
+    "postgresql", "mariadb", "notes", "users", "homes", "groups", "unit_files", "service_memory_mb", "ipv6",
+    "client_address", "login_port", "packet_filters",
 }  # fmt: skip
 ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "mariadb": True, "paths": ["/etc/*"]}
 

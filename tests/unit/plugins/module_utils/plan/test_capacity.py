@@ -639,6 +639,39 @@ def test_gunicorn_that_was_told_how_to_serve_several_at_once_raises_no_warning(w
     assert not [warning for warning in capacity.plan(apps, 100, one_host(8192, 4))["advice"] if "gunicorn" in warning]
 
 
+BESIDE = {
+    "mariadb.service": 112,
+    "docker": 300,
+    "ssh.service": 90,
+    "shop-web@8000.service": 180,
+    "postgresql@15-main.service": 90,
+    "atd.service": 9,
+}
+
+
+@pytest.mark.parametrize(
+    ("running", "reserved", "told"),
+    [
+        (BESIDE, 0, "web1: beside the stack runs docker with 300 MB, mariadb with 112 MB, and 0 MB of memory are kept"),
+        (BESIDE, 411, "and 411 MB of memory are kept"),
+        (BESIDE, 412, None),
+        ({"postgresql@15-other.service": 60}, 0, "beside the stack runs postgresql@15-other with 60 MB, and"),
+        ({"atd.service": 9, "nginx.service": 200, "mainstay-agent.service": 99}, 0, None),
+    ],
+)
+def test_what_runs_beside_the_stack_has_a_part_of_the_memory_or_is_told(running, reserved, told):
+    def planned(**more):
+        return capacity.plan(APPS, 50, {"web1": {**one_host(8192, 4)["web1"], **more}})
+
+    plan = planned(service_memory_mb=running, reserved_memory_mb=reserved)
+    found = [warning for warning in plan["advice"] if "beside the stack" in warning]
+    assert len(found) == (told is not None) and (told or "") in "".join(found)
+    memory, former = plan["hosts"]["web1"]["memory"], planned()["hosts"]["web1"]["memory"]
+    assert memory["parts"].get("others", 0) == reserved
+    assert memory["total_mb"] - memory["free_mb"] - memory["reserve_mb"] == sum(memory["parts"].values())
+    assert bool(reserved) == (memory["share_mb"] < former["share_mb"])
+
+
 def test_the_guides_machines_raise_no_warning_that_is_not_due():
     assert capacity.plan(APPS, 100, one_host(8192, 4))["advice"] == []
     assert capacity.plan(APPS, 10, one_host(4096, 2))["advice"] == []

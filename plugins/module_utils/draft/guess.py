@@ -18,7 +18,14 @@ from .processes import IMAGE_FILES, JINJA, Processes
 from .python import MAIN, Python, dotted
 
 PYTHON_FILES = ("manage.py", "pyproject.toml", "requirements.txt", "requirements.lock", "uv.lock", "Pipfile", "setup.py")
-WEBSOCKETS = {"ws": "/ws", "socket.io": "/socket.io", "flask-socketio": "/socket.io", "python-socketio": "/socket.io", "channels": "/ws"}
+WEBSOCKETS = {
+    "ws": "/ws",
+    "socket.io": "/socket.io",
+    "flask-socketio": "/socket.io",
+    "python-socketio": "/socket.io",
+    "channels": "/ws",
+    "streamlit": "/_stcore/stream",
+}
 WEBSOCKET = re.compile(r"""\.websocket\(\s*["'](/[\w/-]*)["']|path:\s*["'](/ws[\w/-]*)["']|["'](/ws)["']""")
 # Where a version is told from a range of them, what Debian 12 has, and what to say of it.
 INTERPRETERS = {

@@ -138,13 +138,13 @@ class Processes:
             notes.append("a shell runs it, for it is written for one")
         return command, notes
 
-    def _web(self, command, why, port=None):
+    def _web(self, command, why, port=None, health=None):
         own = {name: f"${match[1]}" for name in sorted(self.asked) if (match := OWN_ADDRESS.fullmatch(name)) and name not in command}
         told = {"env": Said(own, "where it listens, under names of its own")} if own else {}
         words = web_servers.told(command)
         workers = words.number(words.server.workers)
         told |= {"workers": Said(workers, "as its command says; the plan counts them")} if workers and workers > 1 else {}
-        return Said({"command": Said(command, why), "port": port or self._port(), **told, **self._checks()})
+        return Said({"command": Said(command, why), "port": port or self._port(), **told, **self._checks(health)})
 
     def _port(self):
         file, match = self.tree.first(DEFAULT_PORT)
@@ -152,8 +152,10 @@ class Processes:
             return Said(int(match[1]), f"guessed from {file}; twice its instances are its own, from here on")
         return Said(PROCESS_PORTS[self.runtime], "nothing says which; TODO: another one where another app has it")
 
-    def _checks(self):
-        """Where the process says that it lives, and that it can work."""
+    def _checks(self, known=None):
+        """Where the process says that it lives, and that it can work; ``known`` is the path of a server, and which one it is."""
+        if known:
+            return {"health": Said({"path": known[0]}, f"as {known[1]} has it")}
         file, path = self._answer(HEALTH)
         found = {"health": Said({"path": path}, f"guessed from {file}")}
         if not path:

@@ -14,6 +14,16 @@ ASGI = re.compile(r"^(\w+)(?:: *\w+)? *= *(FastAPI|Starlette|Litestar|Quart)\(",
 WSGI = re.compile(r"^(\w+)(?:: *\w+)? *= *(Flask|Bottle|falcon\.App)\(", re.MULTILINE)
 FACTORY = re.compile(r"^def (create_app|make_app)\(", re.MULTILINE)
 CALLABLE = re.compile(r"^def (\w+)\(environ, *start_response\)", re.MULTILINE)
+# Plotly's Dash, which keeps a Flask of its own.
+DASH = re.compile(r"^(\w+) *= *\w+\.server\b *$", re.MULTILINE)
+# Servers that make a site of one file: how to tell the file, the command, and where it says that it lives.
+PAGES = {
+    "streamlit": (
+        re.compile(r"^(?:import|from) streamlit\b", re.MULTILINE),
+        "streamlit run {file} --server.address $HOST --server.port $PORT --server.headless true",
+        "/_stcore/health",
+    ),
+}
 FACTORY_MODULES = re.compile(r"(.*/)?asgi\.py")
 # Workers of other queues: what makes one of a module, the packages it is of, and its command.
 WORKERS = (
@@ -79,7 +89,8 @@ class Python:
                 self._serve(server, f"{dotted(file, self.tree.files)}:{match[1]}"),
                 f"guessed from {match[2]}() in {file}{why}{self._below(file)}",
             )
-        for pattern, words in ((WSGI, "{}"), (CALLABLE, "{}"), (FACTORY, "{}()")):
+        dash = ((DASH, "{}"),) if "dash" in self.packages else ()
+        for pattern, words in (*dash, (WSGI, "{}"), (CALLABLE, "{}"), (FACTORY, "{}()")):
             file, match = self.tree.first(pattern)
             if match and pattern is FACTORY and (FACTORY_MODULES.fullmatch(file) or ASGI_FRAMEWORKS & set(self.packages)):
                 server, why = self._server(("uvicorn", "hypercorn", "granian"), "uvicorn")
@@ -90,6 +101,15 @@ class Python:
                 server, why = self._server(("gunicorn", "waitress", "uwsgi"), "gunicorn")
                 target = f"{dotted(file)}:{words.format(match[1])}"
                 return self._web(self._serve(server, target), f"guessed from {match[1]} in {file}{why}")
+        return self._page()
+
+    def _page(self):
+        for package, (pattern, command, health) in PAGES.items():
+            # Of several files with the package, that at the top is the one that imports or lists the others.
+            file = min((file for file, _match in self.tree.search(pattern)), key=lambda file: (file.count("/"), file), default=None)
+            if package in self.packages and file:
+                told = f"guessed from {package} in {file}; TODO: the file that begins, where it is another"
+                return self._web(command.format(file=file), told, health=(health, package))
         return None
 
     def _below(self, file):

@@ -85,6 +85,12 @@ TREES = {
         "package.json": '{"scripts": {"build": "vite"}}',
     },
     "pages": {"index.html": "", "style.css": None},
+    "streamlit": {
+        "requirements.txt": "streamlit==1.39.0\n",
+        "pages/1_Numbers.py": "import streamlit as st\n",
+        "start.py": "import streamlit as st\n",
+    },
+    "dash": {"requirements.txt": "dash\ngunicorn\n", "app.py": "from dash import Dash\napp = Dash(__name__)\nserver = app.server\n"},
     "nothing": {"README.md": None},
     "broken": {"package.json": "{", "pyproject.toml": "[", "Procfile": "web:\n:x\n"},
 }
@@ -99,6 +105,16 @@ def drafted(name, files):
     """A draft as text, and what a parser finds in it."""
     text = guess.draft(name, Tree(files), "../src", "../src", "inventory/")
     return text, yaml.safe_load(text)["mainstay_apps"][name]
+
+
+def test_a_site_of_one_file_is_served_as_its_server_wants_it():
+    _text, found = drafted("a", TREES["streamlit"])
+    web = found["processes"]["web"]
+    assert web["command"] == "streamlit run start.py --server.address $HOST --server.port $PORT --server.headless true"
+    assert web["health"] == {"path": "/_stcore/health"}
+    assert found["sites"]["a.example.com"]["routes"]["/_stcore/stream"] == {"process": "web", "websocket": True}
+    _text, found = drafted("a", TREES["dash"])
+    assert found["processes"]["web"]["command"] == "gunicorn --bind $HOST:$PORT app:server"
 
 
 def example(name):

@@ -16,6 +16,7 @@ import stat
 import sys
 import tarfile
 
+sys.dont_write_bytecode = True  # its user has no place for it, and a checkout wants none
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from mainstay_backup import tree

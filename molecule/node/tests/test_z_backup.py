@@ -79,6 +79,8 @@ finally:
 """
 # Notes of the app's commands, see the scenario's stack.yml.
 NOTES = "/var/lib/chat"
+# A folder of uploads, which nginx serves.
+MEDIA = "/srv/chat/shared/media"
 
 
 def _parts(host, record="last"):
@@ -107,6 +109,9 @@ def taken(host):
     """The checksums of what a backup was made of."""
     host.check_output("curl --silent --insecure --fail --json %s https://localhost/messages", json.dumps({"author": "Ann", "text": "kept"}))
     host.check_output("cd / && runuser -u chat -- sh -c 'head -c 3000000 /dev/urandom > /srv/chat/shared/picture'")
+    host.check_output(
+        "cd / && runuser -u chat -- sh -c %s", f"cd {MEDIA} && for name in a b c; do echo $name > $name.txt; done; chmod 664 a.txt"
+    )
     host.check_output(SQL, TRAP)
     sums = _sums(host)
     assert "Backup: backup " in _start(host, "mainstay-backup")
@@ -156,6 +161,40 @@ def test_a_drill_proves_the_backup_and_leaves_nothing(host, taken):
         "SELECT count(*) FROM pg_database WHERE datname LIKE 'mainstay%' UNION SELECT count(*) FROM pg_roles WHERE rolname LIKE 'mainstay%'"
     )
     assert host.check_output(SQL, left) == "0"
+
+
+def test_one_file_comes_back_while_the_app_runs(host, taken):
+    host.check_output(f"cd {MEDIA} && rm a.txt && echo later > b.txt")
+    ask = "curl --silent --insecure --output /dev/stdout --write-out ' %{http_code}' https://localhost/media/"
+    assert host.check_output(f"{ask}a.txt").endswith("404")
+    state, process = f"cd {MEDIA} && ls -l --full-time --inode [b-z]* && cat [b-z]*", "systemctl show --value --property=MainPID 'chat-*'"
+    before, serving = host.check_output(state), host.check_output(process)
+
+    def restore(*arguments, **options):
+        return play("playbooks/restore.yml", *arguments, variables={"mainstay_app": "chat", **options})
+
+    run = restore("--check", mainstay_restore_path="media/a.txt")
+    assert run.returncode == 0 and f"{MEDIA}/a.txt comes back as it was" in words(run) and changes(run) == 1, run.stdout[-4000:]
+    assert not host.file(f"{MEDIA}/a.txt").exists
+    run = restore(mainstay_restore_path="media/a.txt")
+    assert run.returncode == 0 and f"restored {MEDIA}/a.txt from the backup" in words(run) and changes(run) == 1, run.stdout[-4000:]
+    assert host.check_output(f"{ask}a.txt").split() == ["a", "200"], "nginx reads it by the rights of its folder"
+    assert host.check_output(f"stat --format='%A %U %G' {MEDIA}/a.txt") == "-rw-rw-r-- chat chat"
+    assert (host.check_output(state), host.check_output(process)) == (before, serving)
+    run = restore(mainstay_restore_path="media/b.txt")
+    assert run.returncode != 0 and "-e mainstay_confirm=chat" in words(run) and changes(run) == 0, run.stdout[-4000:]
+    restore_here = "mainstay-backup restore --app=chat --path=%s"
+    assert "is already as it was in the backup" in host.check_output(restore_here, "media/a.txt")
+    for path, said in {
+        "../../../etc/passwd": "leads out of its folder by ..; write the path without it",
+        "": "an empty path is all that there is",
+        "media/d.txt": f"has no {MEDIA}/d.txt; {MEDIA} has a.txt, b.txt, c.txt there",
+    }.items():
+        refused = host.run(restore_here, path)
+        assert refused.rc == 1 and said in refused.stderr, refused.stderr
+    said = host.check_output(restore_here, f"{MEDIA}/b.txt")
+    assert host.check_output(f"tar --extract --to-stdout --file={said.split()[-1]}/files-chat.tar") == "later"
+    assert host.check_output(f"{ask}b.txt").split() == ["b", "200"] and host.check_output(f"ls -A {MEDIA}") == "a.txt\nb.txt\nc.txt"
 
 
 def test_a_destroyed_table_and_file_come_back(host, taken):

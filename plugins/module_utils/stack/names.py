@@ -53,6 +53,9 @@ VARIABLES = {
         about="Memory of the host in MB that the plan leaves to what runs there beside the stack, such as a mail server.",
     ),
     "mainstay_restore": Choice(("database", "files", "all"), about="With -e: what restore.yml puts back."),
+    "mainstay_restore_path": Text(
+        about="With -e: the one file or folder of mainstay_app that restore.yml puts back, whole or as it is below a folder of the app's."
+    ),
     "mainstay_secret": Text(about="With -e: the secret that rotate.yml replaces, such as shop/SECRET_KEY."),
     "mainstay_snapshot": Text(
         about="With -e: the backup that restore.yml or rollback.yml takes, without it the newest, or the one from before the migration."

@@ -9,6 +9,7 @@ restic is for a person: it runs what follows with the repository, its password a
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 
@@ -33,10 +34,15 @@ def main(argv=None):
         commands.add_parser(name, help=text)
     back = commands.add_parser("restore", help="put an app's data back")
     back.add_argument("--app", required=True)
-    back.add_argument("--what", choices=("database", "files", "all"), required=True)
+    asked = back.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--what", choices=("database", "files", "all"))
+    asked.add_argument("--path", help="one file or folder: a whole path, or one below a folder of the app's")
     back.add_argument("--snapshot", default="latest")
+    back.add_argument("--look", action="store_true", help="say what would come back for --path, as JSON, and change nothing")
     commands.add_parser("restic", help="restic itself, for this repository", add_help=False).add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args(argv)
+    if options.command == "restore" and options.look and options.path is None:
+        parser.error("--look is about --path")
     os.umask(0o077)
     try:
         settings = load(options.config)
@@ -46,6 +52,9 @@ def main(argv=None):
         if options.command == "restic":
             os.execve(restic.program[0], [*restic.program, *options.words], restic.env)
         with locked():
+            if options.command == "restore" and options.look:
+                print(json.dumps(restore.look(settings, restic, options.app, options.path, options.snapshot)))
+                return 0
             clear(settings)
             return run(options, settings, restic)
     except (BackupError, OSError) as error:
@@ -62,6 +71,9 @@ def run(options, settings, restic):
         return 0
     if options.command == "secrets":
         print(control.keep(restic, sys.stdin.buffer))
+        return 0
+    if options.command == "restore" and options.path is not None:
+        print(restore.path(settings, restic, options.app, options.path, options.snapshot))
         return 0
     if options.command == "restore":
         print(restore.run(settings, restic, options.app, options.what, options.snapshot))

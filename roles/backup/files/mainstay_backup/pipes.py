@@ -74,7 +74,7 @@ def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text
             **as_user(user),
         )
         if found.returncode:
-            raise complaint(command[0].rsplit("/", 1)[-1], found.returncode, errors)
+            raise complaint(_name(command), found.returncode, errors)
     return None if stdout or told else found.stdout.decode(errors="replace")
 
 

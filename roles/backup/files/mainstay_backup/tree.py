@@ -9,6 +9,7 @@ Standard library and nothing of this package: it is started as a file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -55,8 +56,8 @@ class Exactly:
         return data
 
 
-def pack(tops, stream, steady=None, without=()):
-    """Write the folders to the stream, but for those of `without`; the report.
+def pack(tops, stream, steady=None, without=(), as_is=False):
+    """Write the folders to the stream, but for those of `without`; the report. With `as_is` a database goes in as the files that it has.
 
     :raises RuntimeError: when the file `steady` changes meanwhile, or something cannot be read.
     """
@@ -67,7 +68,7 @@ def pack(tops, stream, steady=None, without=()):
                 folder = os.open(top, READ | os.O_DIRECTORY)
             except FileNotFoundError:
                 continue
-            _pack_folder(archive, digest, folder, top, without)
+            _pack_folder(archive, digest, folder, top, without, as_is)
     if content(steady) != before:
         raise RuntimeError(f"{steady} has changed meanwhile")
     return digest.report()
@@ -83,22 +84,22 @@ def content(path):
         return b""
 
 
-def _pack_folder(archive, digest, folder, path, without):
+def _pack_folder(archive, digest, folder, path, without, as_is):
     try:
         found = os.fstat(folder)
         if os.geteuid() == 0 and found.st_uid != 0:
             raise RuntimeError(f"{path} is not root's: its own user has to read it")
         archive.addfile(_header(found, path, tarfile.DIRTYPE))
         names = sorted(os.listdir(folder))
-        databases = {name for name in names if _is_database(folder, name)}
+        databases = set() if as_is else {name for name in names if is_database(name, folder)}
         for name in names:
             if not any(name.endswith(suffix) and name[: -len(suffix)] in databases for suffix in BESIDE):
-                _pack_entry(archive, digest, folder, name, f"{path}/{name}", name in databases, without)
+                pack_entry(archive, digest, folder, name, f"{path}/{name}", name in databases, without, as_is)
     finally:
         os.close(folder)
 
 
-def _pack_entry(archive, digest, folder, name, path, is_database, without):
+def pack_entry(archive, digest, folder, name, path, as_database=False, without=(), as_is=False):
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISLNK(found.st_mode):
@@ -107,11 +108,11 @@ def _pack_entry(archive, digest, folder, name, path, is_database, without):
             archive.addfile(header)
         elif stat.S_ISDIR(found.st_mode):
             if name != STAGING and path not in without:
-                _pack_folder(archive, digest, os.open(name, READ | os.O_DIRECTORY, dir_fd=folder), path, without)
+                _pack_folder(archive, digest, os.open(name, READ | os.O_DIRECTORY, dir_fd=folder), path, without, as_is)
         elif stat.S_ISREG(found.st_mode):
             descriptor = os.open(name, READ, dir_fd=folder)
             with open(descriptor, "rb") as file:
-                if is_database:
+                if as_database:
                     with tempfile.NamedTemporaryFile() as copy:
                         copy_database(path, copy.name)
                         _pack_file(archive, digest, copy, path, os.fstat(file.fileno()))
@@ -138,7 +139,7 @@ def _header(found, path, kind):
     return header
 
 
-def _is_database(folder, name):
+def is_database(name, folder=None):
     try:
         descriptor = os.open(name, READ, dir_fd=folder)
     except OSError:
@@ -179,9 +180,9 @@ def verify(stream):
 def unpack(tops, stream):
     """Put the folders back: first all of it beside what is there, then in its place."""
     for top in tops:
-        shutil.rmtree(f"{top}/{STAGING}", ignore_errors=True)
+        clear(f"{top}/{STAGING}")
     there = [top for top in tops if os.path.isdir(top)]
-    found = set()
+    found, folders = set(), []
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             path = f"/{member.name}"
@@ -194,27 +195,86 @@ def unpack(tops, stream):
             if path == top:
                 os.makedirs(f"{top}/{STAGING}", 0o700)
                 continue
-            member.name = path[len(top) + 1 :]
-            keywords = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
-            archive.extract(member, f"{top}/{STAGING}", **keywords)
+            put(archive, member, f"{top}/{STAGING}/{path[len(top) + 1 :]}")
+            if member.isdir():
+                folders.append((path, member))
     for top in sorted(found):
         _take_place(top)
+    settle(folders)
 
 
 def _take_place(top):
     for entry in os.scandir(top):
         if entry.name != STAGING:
-            shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+            clear(entry.path)
     for name in os.listdir(f"{top}/{STAGING}"):
         os.rename(f"{top}/{STAGING}/{name}", f"{top}/{name}")
     os.rmdir(f"{top}/{STAGING}")
 
 
+def put(archive, member, target=None, live=None):
+    """Put a member at `target`; whether what is at `live` is the same, and how its content begins. A folder is its owner's alone until
+    it is settled."""
+    try:
+        found = os.lstat(live) if live else None
+    except OSError:
+        found = None
+    if member.isdir():
+        os.mkdir(target, 0o700) if target else None
+        return found is not None and stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == member.mode, b""
+    if member.issym():
+        os.symlink(member.linkname, target) if target else None
+        return found is not None and stat.S_ISLNK(found.st_mode) and os.readlink(live) == member.linkname, b""
+    if not member.isreg():
+        raise RuntimeError(f"/{member.name} is no file, folder or link")
+    head, same = b"", found is not None and (found.st_mode, found.st_size) == (stat.S_IFREG | member.mode, member.size)
+    with contextlib.ExitStack() as files:
+        content = archive.extractfile(member)
+        there = files.enter_context(open(os.open(live, READ), "rb")) if same else None
+        new = files.enter_context(open(target, "xb")) if target else None
+        while data := content.read(1 << 20):
+            same = same and unstamped(there.read(len(data)), not head) == unstamped(data, not head)
+            head = head or data[: len(SQLITE)]
+            new.write(data) if new else None
+        if new:
+            new.flush()
+            os.fchmod(new.fileno(), member.mode)
+            os.utime(new.fileno(), (member.mtime, member.mtime))
+    return same, head
+
+
+def unstamped(data, is_head=True):
+    """The first page of a SQLite database without its counters, which an online backup counts on: change, schema, and what wrote it."""
+    if not is_head or not data.startswith(SQLITE):
+        return data
+    return data[:24] + data[28:40] + data[44:92] + data[100:]
+
+
+def settle(folders):
+    """Modes and times of folders, when everything is in them."""
+    for path, member in reversed(folders):
+        os.chmod(path, member.mode)
+        os.utime(path, (member.mtime, member.mtime))
+
+
+def clear(path):
+    """Remove what is at a path, also folders that their owner may not write; a link leads nowhere."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    os.chmod(path, 0o700)
+    for folder, names, _files in os.walk(path):
+        for name in names:
+            os.chmod(f"{folder}/{name}", 0o700) if not os.path.islink(f"{folder}/{name}") else None
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def main(words):
     """VERB REPORT STEADY WITHOUT FOLDER...: the report goes to the descriptor REPORT; WITHOUT are paths with colons between them."""
     verb, report, steady, without, *tops = words
-    if verb == "pack":
-        said = pack(tops, sys.stdout.buffer, steady, without.split(":"))
+    if verb in ("pack", "aside"):
+        said = pack(tops, sys.stdout.buffer, steady, without.split(":"), as_is=verb == "aside")
     elif verb == "verify":
         said = verify(sys.stdin.buffer)
     else:

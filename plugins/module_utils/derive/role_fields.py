@@ -63,8 +63,8 @@ class TlsGroup(Field):
         name = text_of(value, where, re.compile(r"\??[A-Za-z0-9-]+"), "write the name of a key exchange, such as X25519").lower()
         if name not in known and not name.startswith("?"):
             near = nearest(name, TLS_GROUPS)
-            remedy = f"did you mean {near}? " if near else f"OpenSSL has {', '.join(TLS_GROUPS[:4])}; "
-            refuse(where, value, f"{remedy}A '?' before a name has it skipped where it is unknown")
+            known = f"did you mean {near}" if near else f"write one that OpenSSL has, such as {' and '.join(TLS_GROUPS[:3])}"
+            refuse(where, value, f"{known}, or a '?' before it, with which one that is unknown is skipped")
         return value
 
 

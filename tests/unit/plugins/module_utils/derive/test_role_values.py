@@ -55,7 +55,7 @@ REFUSED = [
     ({**BACKUP, "backup_schedule": "0 3 * * *"}, "backup_schedule: '0 3 * * *' cannot be used. That is a line of cron;"),
     ({"backup_repository": "ftp://x"}, "backup_repository: 'ftp://x'"),
     ({**BACKUP, "backup_keep": {"dayly": 1}}, "backup_keep.dayly: 1 cannot be used. Did you mean 'daily'?"),
-    ({"nginx_tls_groups": ["X25519", "X2551"]}, "nginx_tls_groups[1]: 'X2551' cannot be used. Did you mean X25519?"),
+    ({"nginx_tls_groups": ["X25519", "X2551"]}, "nginx_tls_groups[1]: 'X2551' cannot be used. Did you mean X25519, or a '?'"),
     ({"nginx_tls_groups": ["no sense"]}, "nginx_tls_groups[0]: 'no sense' cannot be used. Write the name of a key exchange"),
     ({"monitoring_interval": 0.0}, "monitoring_interval: 0.0 cannot be used. Use a number from 1 to 300."),
     ({"monitoring_revive_delays": [60, 0]}, "monitoring_revive_delays[1]: 0 cannot be used. Use a whole number from 1"),

@@ -69,7 +69,7 @@ class TlsGroup(Field):
 
 
 class Pattern(Field):
-    """A regular expression."""
+    """A regular expression of Python, in which unattended-upgrades reads it."""
 
     def read(self, value, where):
         try:
@@ -97,7 +97,7 @@ FIELDS = {
     "backend_database_host": HostName(),
     "backend_keep_releases": Whole(1, 1000),
     "backend_lock_max_age": Whole(1, DAY),
-    "backend_minimum_free_mb": MEMORY_MB,
+    "backend_minimum_free_mb": Whole(0, 1000 * COUNT),
     "backend_packages": PACKAGES,
     "backend_proxy_hosts": Networks(),
     "backend_redis_host": HostName(),
@@ -233,10 +233,10 @@ FIELDS = {
     "system_packages_meanwhile": PACKAGES,
     "system_private_folders": Items(ABSOLUTE),
     "system_reboot_window": Perhaps(TIME),
-    "system_restart_exempt": Items(Pattern()),
+    "system_restart_exempt": Items(Text()),  # in the language of Perl, which the host tests
     "system_upgrade_blacklist": Items(Pattern()),
     "system_start_later": Items(Text(re.compile(r"[A-Za-z0-9@_.:-]+"), "write names of services, such as nginx")),
-    "system_swap_mb": MEMORY_MB,
+    "system_swap_mb": Whole(0, 1000 * COUNT),
     "system_upgrade_window": Perhaps(Event()),
 }
 # One that has to be less than another, or not more: it could not do what it is for.

@@ -126,7 +126,9 @@ def boolean(value, where):
     """True or false; yes, no and their like are texts, as YAML 1.2 has it."""
     if not isinstance(value, bool):
         meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower())
-        refuse(where, value, f"did you mean {meant}? Use true or false" if meant else "use true or false")
+        quoted = str(value).lower() in ("true", "false")
+        remedy = "write it without quotes, with -e in JSON: -e '{…: true}'" if quoted else "use true or false"
+        refuse(where, value, f"did you mean {meant}? Use true or false" if meant else remedy)
     return value
 
 

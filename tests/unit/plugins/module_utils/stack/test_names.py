@@ -123,7 +123,7 @@ VALUES = {
             ({"a b": "x"}, "a variable's name has letters"),
         ],
     ],
-    "mainstay_http3": [[True, False], [("true", "use true or false"), (None, "use true or false")]],
+    "mainstay_http3": [[True, False], [("true", "without quotes"), ("yes", "did you mean true"), (None, "use true or false")]],
     "mainstay_lock_wait": [[0, "600", 86400], [("long", "whole number from 0 to 86400"), (-1, "whole number"), ("10m", "whole number")]],
     "mainstay_outside": SWITCH,
     "mainstay_outside_address": [

@@ -121,3 +121,11 @@ def stack_packages(apps, tiers, part="all", exporters=()):
     if "backend" in tiers:
         tools += sorted({package for app in declared for package in app_packages(app)})
     return {"all": tools + servers, "tools": tools, "servers": servers, "start_later": START_LATER}[part]
+
+
+def wanted_packages(apps, tiers):
+    """All of them, of which a snapshot tells whether they could come; none where the declarations cannot be used, which the plan refuses."""
+    try:
+        return stack_packages(apps, tiers)
+    except ValueError:
+        return []

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import REMEDIES, apt_remedy
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import REMEDIES, apt_remedy, stack_packages, wanted_packages
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.supply import refuse_unsupplied
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 
 NOW = 1_798_707_600  # 2026-12-31 09:00 UTC
 ROOM = [{"mount": "/", "places": ["/usr", "/var/cache/apt"], "free_mb": 9000, "inodes_free": 500000}]
@@ -15,6 +16,12 @@ SILENT = {"names": {"deb.debian.org": False}}
 
 def small(**of):
     return {"room": [{**ROOM[0], **of}]}
+
+
+@pytest.mark.parametrize("apps", [None, [], {"shop": None}, {"shop": {"colour": 1}}])
+def test_what_cannot_be_read_wants_nothing_and_is_the_plan_s_to_refuse(apps):
+    assert wanted_packages(SHOP, ["vps", "proxy"]) == stack_packages(SHOP, ["proxy"])
+    assert wanted_packages(apps, ["proxy"]) in ([], stack_packages({}, ["proxy"]))
 
 
 @pytest.mark.parametrize(

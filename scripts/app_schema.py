@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from plugins.module_utils.stack import apps, fields, names, places, processes, routes, source, variables
+from plugins.module_utils.stack import apps, authorities, fields, names, places, processes, routes, source, variables
 
 TARGET = ROOT / "docs/variables.schema.json"
 JINJA = r"\{\{"
@@ -128,6 +128,13 @@ WAYS = {
     routes.Directives: lambda _field: {"type": "string"},
     source.PathBelow: lambda _field: {"type": "string", "pattern": r"^(?!/)(?!(?:.*/)?\.\.(?:/|$)).*\S"},
     places.WritableFolder: lambda field: {"type": "string", "pattern": pattern_of(OWN_FOLDER + field.pattern.pattern)},
+    fields.Switch: lambda _field: {"type": ["boolean", "string"]},
+    fields.Perhaps: lambda field: schema_of(field.item),
+    names.Address: lambda _field: {"type": "string"},
+    names.HostName: lambda _field: {"type": "string"},
+    names.Environment: lambda field: {**named(field), "type": ["object", "string", "null"]},
+    names.Mapping: lambda _field: {"type": ["object", "string", "null"]},
+    authorities.Authorities: items,
     variables.Plain: lambda _field: {"type": ["string", "number", "boolean"]},
 }
 

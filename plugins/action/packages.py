@@ -7,7 +7,7 @@ import shlex
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import unknown_packages
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import apt_remedy, unknown_packages
 
 TAIL = 20
 UNIT = "mainstay-packages.service"
@@ -92,7 +92,7 @@ class ActionModule(ActionBase):
         if answer["rc"]:
             said = answer["stdout_lines"] + answer["stderr"].splitlines()
             reason = " ".join(dict.fromkeys(line for line in said if line.startswith("E: "))) or f"it ended with {answer['rc']}"
-            told = [f"apt-get cannot install {', '.join(missing)}: {reason}"]
+            told = [f"apt-get cannot install {', '.join(missing)}: {reason.rstrip('.')}.", apt_remedy("\n".join(said))]
             asked = {
                 name: self._written(value) for name, value in (task_vars or {}).items() if "_packages" in name or name == "mainstay_apps"
             }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -12,11 +13,15 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.role_values import refuse_role_values
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import names
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError, ReleaseError, unlike
-from ansible_collections.mainstay.vps.plugins.module_utils.text import mask
+from ansible_collections.mainstay.vps.plugins.module_utils.text import MASK, mask
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Texts that may hold passwords, where a mapping is wanted.
+SECRET = ("_environment", "_proxies", "_secrets")
+SHAPES = {"bool": bool, "dict": Mapping, "list": (list, tuple)}
 # What ansible-core's validator says (ansible.module_utils.common.parameters), whose words are about arguments of modules.
 QUOTED = r"(?: found in '(?P<within>[^']+)'\.?)?"
 UNKNOWN_KEY = re.compile(r"(?P<key>\S+)\. Supported parameters include: (?P<known>.*)\.")
@@ -38,6 +43,12 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         options = {name: option for role in sorted(ROLES.iterdir()) for name, option in specification(role).items()}
+        # First, because variables of roles are made of them.
+        public = self._given(set(names.VARIABLES) - set(names.READ_BY_THE_PLAN), task_vars)
+        try:
+            names.refuse_wrong_values(public)
+        except DeclarationError as error:
+            raise AnsibleActionFail(str(error)) from None
         given = self._given(options, task_vars)
         if words := " ".join(shapeless(options, given)):
             raise AnsibleActionFail(words)
@@ -45,21 +56,27 @@ class ActionModule(ActionBase):
         if validated.error_messages:
             words = " ".join(sentence(error, given) for error in validated.error_messages if error != NO_MAPPING)
             raise AnsibleActionFail(mask(words, map(str, validated._no_log_values)))
+        otherwise = {name: option.get("default") for name, option in options.items()}
         try:
-            refuse_role_values({name: validated.validated_parameters[name] for name in given})
+            refuse_role_values({name: validated.validated_parameters[name] for name in given}, otherwise)
         except DeclarationError as error:
             raise AnsibleActionFail(str(error)) from None  # else Ansible tells it twice
         result.update(changed=False, warnings=slips(task_vars, options, [role.name for role in ROLES.iterdir()]))
         return result
 
+    @staticmethod
+    def _later(variables):
+        return ["role_path", *(name for name in ("mainstay_host", "mainstay_plan") if name not in variables)]
+
     def _given(self, options, variables):
         """The values there are: those of the inventory and, where a role that is used alone depends on this task, that role's defaults.
 
         A default may need what only its own role has; the role looks at it itself. Its path would be the one of the role that asks here.
+        The host is not known yet where this is the first task of all.
         """
         given = {}
         for name in options:
-            if name not in variables or "role_path" in str(variables[name]):
+            if name not in variables or any(word in str(variables[name]) for word in self._later(variables)):
                 continue
             try:
                 given[name] = self._templar.template(variables[name])
@@ -72,10 +89,24 @@ class ActionModule(ActionBase):
 
 
 def shapeless(options, given):
-    """A sentence for each variable that should have keys and has none at all: Ansible's validator ends at such a one with words of Python's."""
-    for name, option in options.items():
-        if option["type"] == "dict" and option.get("options") and isinstance(given.get(name), (bool, int, float)):
-            yield f"{name}: {given[name]!r} cannot be used; write a mapping with {', '.join(option['options'])}."
+    """A sentence for each value whose shape Ansible's validator would take for another one, which the roles do not get from it.
+
+    To a list it takes a text with commas, to a mapping one with '=', to true or false a word, which is always true to Jinja; and of what
+    is empty it says nothing.
+    """
+    for name, value in given.items():
+        option = options[name]
+        shown = MASK if option.get("no_log") or name.endswith(SECRET) else repr(value)
+        if value is None and option.get("default") is not None:
+            yield f"{name}: None cannot be used; write a value after the colon, or leave the variable out."
+        elif value is not None and not isinstance(value, SHAPES.get(option["type"], object)):
+            yield f"{name}: {shown} cannot be used; write {_shape(name, option)}."
+
+
+def _shape(name, option):
+    if option["type"] == "dict":
+        return f"a mapping with {', '.join(option['options'])}" if option.get("options") else "a mapping"
+    return "a list" if option["type"] == "list" else f"true or false, with -e as '{{\"{name}\": true}}'"
 
 
 def refusal(error):

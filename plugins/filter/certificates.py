@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import datetime
-import os
 
 from ansible_collections.mainstay.vps.plugins.module_utils.derive import certificates
-from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
 
 
 def certificates_due(sites, paths, renew_days=30):
     """The self-signed sites whose pair is missing or about to expire."""
     today = datetime.datetime.now(datetime.timezone.utc).date()
-    return certificates.certificates_due(certificates.self_signed_sites(sites), paths, today, renew_days)
+    return certificates.certificates_due(certificates.self_signed_sites(sites), paths, today, int(renew_days))
 
 
 def acme_due(sites, paths, server):
@@ -27,35 +25,9 @@ def acme_unused(sites, paths):
     return certificates.acme_unused(sites, paths)
 
 
-def _pem_text(item):
-    """The item itself where it is PEM text, else what the file of that name on the control node holds."""
-    if "-----BEGIN" in item:
-        return item
-    path = os.path.expanduser(item)
-    if not os.path.isabs(path):
-        remedy = "Write the absolute path of a file on this machine, such as '{{ inventory_dir }}/ca.crt'."
-        raise DeclarationError("system_ca_certificates", item, remedy)
-    try:
-        with open(path, encoding="utf-8") as pem:
-            return pem.read()
-    except OSError as error:
-        remedy = f"The file cannot be read on this machine ({error.strerror})."
-        raise DeclarationError("system_ca_certificates", item, remedy) from None
-
-
 def ca_files(authorities, directory="/usr/local/share/ca-certificates"):
     """Entries for config_set, one for each certificate."""
-    texts = [_pem_text(item) for item in authorities]
-    return [{"dest": f"{directory}/{name}", "content": text} for name, text in certificates.ca_certificates(texts).items()]
-
-
-def unfit_authorities(authorities):
-    """Why the authorities' certificates cannot be used, in a sentence; none where all of them can be read."""
-    try:
-        ca_files(authorities)
-    except ValueError as error:
-        return [str(error)]
-    return []
+    return [{"dest": f"{directory}/{name}", "content": text} for name, text in certificates.ca_certificates(authorities).items()]
 
 
 class FilterModule:
@@ -69,6 +41,5 @@ class FilterModule:
             "acme_due": acme_due,
             "acme_unused": acme_unused,
             "ca_files": ca_files,
-            "unfit_authorities": unfit_authorities,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

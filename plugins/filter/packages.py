@@ -11,5 +11,6 @@ class FilterModule:
     def filters(self):
         filters = {
             "stack_packages": packages.stack_packages,
+            "wanted_packages": packages.wanted_packages,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

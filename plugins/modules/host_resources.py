@@ -44,6 +44,13 @@ options:
     type: list
     elements: str
     default: []
+  wanted:
+    description:
+      - Names of packages that are to be installed.
+      - Where one is missing, the snapshot says whether apt could fetch it; a host whose name servers are silent takes 12 seconds for that.
+    type: list
+    elements: str
+    default: []
   postgresql:
     description: Whether to list PostgreSQL's clusters and, where one is running, its databases, roles, extensions and indexes.
     type: bool
@@ -367,6 +374,34 @@ paths:
       target: releases/20260101-1
       mode: "0777"
       owner: shop
+supply:
+  description: Whether apt could fetch what is missing of O(wanted).
+  returned: always
+  type: dict
+  contains:
+    missing:
+      description: Packages that are not installed.
+      type: list
+      elements: str
+      returned: always
+    names:
+      description: Whether the names of apt's sources lead somewhere, by name; empty where nothing is missing, and with a proxy of apt's.
+      type: dict
+      returned: always
+    room:
+      description: File systems that packages go to, with C(mount), C(places), C(free_mb) and C(inodes_free); empty where nothing is missing.
+      type: list
+      elements: dict
+      returned: always
+    time:
+      description: The host's clock, in seconds since 1970.
+      type: int
+      returned: always
+  sample:
+    missing: [nginx]
+    names: {deb.debian.org: true}
+    room: [{mount: /, places: [/usr, /var/cache/apt], free_mb: 31000, inodes_free: 2500000}]
+    time: 1798707600
 postgresql:
   description: PostgreSQL on this host.
   returned: always
@@ -490,6 +525,7 @@ def main():
             "listeners": {"type": "bool", "default": True},
             "packet_filters": {"type": "bool", "default": True},
             "paths": {"type": "list", "elements": "str", "default": []},
+            "wanted": {"type": "list", "elements": "str", "default": []},
             "postgresql": {"type": "bool", "default": True},
             "mariadb": {"type": "bool", "default": True},
         },

@@ -34,6 +34,11 @@ WRONG_VARIABLES = [({"mainstay_apps": broken(path, value)}, expected) for path, 
         ["shop.processes.job.command", "'a && b'", "sh -c"],
     ),
     ({"mainstay_trusted_proxies": ["10.0.0.1/8"]}, ["mainstay_trusted_proxies[0]", "10.0.0.1/8", "host bits"]),
+    ({"mainstay_environment": {"http_proxy": None}}, ["mainstay_environment.http_proxy", "None", "write a text"]),
+    ({"mainstay_ca_certificates": ["/nowhere.pem"]}, ["mainstay_ca_certificates[0]", "/nowhere.pem", "cannot be read on this machine"]),
+    ({"mainstay_lock_wait": "long"}, ["mainstay_lock_wait", "long", "whole number"]),
+    ({"nginx_tls_groups": ["nonsense"]}, ["nginx_tls_groups[0]", "nonsense", "X25519"]),
+    ({"nginx_http3": "false"}, ["nginx_http3", "'false'", "true or false"]),
     ({"system_login_umask": "27"}, ["system_login_umask", "27", "is not a umask in quotes"]),
     ({"fail2ban_trusted_networks": ["office"]}, ["fail2ban_trusted_networks[0]", "office", "192.0.2.0/24"]),
     ({"postgresql_client_hosts": ["web1"]}, ["postgresql_client_hosts[0]", "web1", "192.0.2.0/24"]),
@@ -71,6 +76,28 @@ def test_what_is_asked_for_with_e_is_refused_by_a_sentence_alone(playbook, varia
     said = words(run)
     assert run.returncode != 0 and changes(run) == 0
     assert sentence in said and "Finalization of task args" not in said, run.stdout
+
+
+@only_on("default", "a snapshot of any release tells it")
+@pytest.mark.parametrize(
+    ("command", "back", "sentence"),
+    [
+        (
+            "cp /etc/resolv.conf /run/before && : >/etc/resolv.conf",
+            "cat /run/before >/etc/resolv.conf",
+            "no name server tells the host where",
+        ),
+        ("mount -t tmpfs -o size=40m tmpfs /var/cache/apt", "umount /var/cache/apt", "/var/cache/apt has 40 MB free of the"),
+    ],
+)
+def test_a_host_whose_packages_cannot_come_is_refused_before_it_changes(host, command, back, sentence):
+    host.check_output(command)
+    try:
+        run = play("playbooks/site.yml", variables={"mainstay_apps": {"job": PLAIN_APP | {"packages": ["hello"]}}})
+    finally:
+        host.check_output(back)
+    assert run.returncode != 0 and changes(run) == 0, run.stdout
+    assert "hello has to be installed, and" in words(run) and sentence in words(run), run.stdout
 
 
 def test_an_inventory_without_the_stack_s_group_is_not_taken_for_done():

@@ -106,11 +106,11 @@ def model(
     options = {
         "bind_address": bind_address,
         "proxies": list(proxies),
-        "start_timeout": start_timeout,
+        "start_timeout": int(start_timeout),  # the command line has texts
         "systemd_version": host.get("systemd_version") or 0,
         "stop_timeout": stop_timeout or {"web": 30, "celery": 60, "worker": 30},
         "deploy": deploy,
-        "surge_mb": surge_mb,
+        "surge_mb": None if surge_mb in (None, "") else int(surge_mb),
         "template": template,
     }
     result = {"apps": {}, "packages": [], "new_users": [], "files": [], "purge": [], "units": []}

@@ -10,6 +10,7 @@ import hashlib
 import re
 
 from ..stack.apps import normalise
+from ..stack.authorities import Authorities
 from ..stack.refusal import DeclarationError, mapping
 from ..stack.routes import DOMAIN
 from .nginx import TLS_DIRECTORY, tls_files
@@ -19,7 +20,7 @@ CERTIFICATE_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.:-]{0,250}[a-z0-9])?")
 PAIR = r"(\d{8})\.[0-9a-f]{8}"
 SOURCES = ("selfsigned", "letsencrypt", "files")
 LIVE = "/etc/letsencrypt/live"
-PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
+AUTHORITIES = Authorities()
 
 
 # Certificates
@@ -173,20 +174,11 @@ def acme_unused(wanted, paths):
 # Private certificate authorities
 
 
-def ca_certificates(texts):
-    """One file for each certificate in the PEM texts, as update-ca-certificates wants them: {name: text}.
+def ca_certificates(items):
+    """One file for each certificate of PEM texts and files, as update-ca-certificates wants them: {name: text}.
 
     The name is the certificate's digest, so that the same certificate is never installed twice.
     """
-    files = {}
-    for text in texts:
-        if "PRIVATE KEY-----" in text:
-            raise DeclarationError("system_ca_certificates", "…", "One of them holds a private key; give certificates only.")
-        found = PEM_CERTIFICATE.findall(text)
-        if not found:
-            remedy = "Give the text of a PEM certificate, or the absolute path of such a file."
-            raise DeclarationError("system_ca_certificates", text[:60], remedy)
-        for certificate in found:
-            content = "\n".join(line.strip() for line in certificate.splitlines() if line.strip()) + "\n"
-            files[f"mainstay-{hashlib.sha256(content.encode()).hexdigest()[:12]}.crt"] = content
-    return dict(sorted(files.items()))
+    found = AUTHORITIES.read(items, "system_ca_certificates")
+    texts = {f"mainstay-{hashlib.sha256(text.encode()).hexdigest()[:12]}.crt": text for certificates in found for text in certificates}
+    return dict(sorted(texts.items()))

@@ -15,6 +15,64 @@ from ..stack.services import app_packages
 START_LATER = ["fail2ban", "nginx", "pgbouncer", "postgresql", "redis-server", *EXPORTERS.values()]
 # What apt-get says of a name that no source of the host has.
 UNKNOWN = re.compile(r"^E: (?:Unable to locate package (\S+)|Package '?([^' ]+)'? has no installation candidate)$", re.MULTILINE)
+# What helps where apt-get or dpkg ends in an error, by words of its own; the first that is found counts.
+REMEDIES = (
+    (
+        r"Could not resolve|Temporary failure resolving|Name or service not known|No address associated with hostname",
+        "No name server of the host answers: name one that does in its /etc/resolv.conf, or a proxy in mainstay_environment",
+    ),
+    (
+        r"is not valid yet|not yet valid|Release file .* is expired|certificate .* expired",
+        "Compare the clock of the host with yours (date), and set it: timedatectl set-ntp true",
+    ),
+    (
+        r"(?i)not enough free space|don't have enough free space|No space left on device|Disk quota exceeded",
+        "Make room on the host: df -h and df -i show where it is short, apt-get clean and journalctl --vacuum-size=100M free some",
+    ),
+    (
+        r"Could not get lock|Unable to lock|Unable to acquire the dpkg|Could not open lock",
+        "Another program installs packages on the host, such as unattended-upgrades or cloud-init: wait for its end, and run this again",
+    ),
+    (r"dpkg was interrupted", "Run dpkg --configure -a on the host, and this again"),
+    (
+        r"does not have a Release file|no longer has a Release file",
+        "That source has nothing for this release: correct or remove it in /etc/apt/sources.list or /etc/apt/sources.list.d of the host",
+    ),
+    (
+        r"NO_PUBKEY|is not signed|signatures were invalid|signatures couldn't be verified",
+        "The host does not know the key of that source: install it (for Debian's own: the package debian-archive-keyring), or remove the source",
+    ),
+    (
+        r"(?i)certificate verification failed|certificate is NOT trusted|certificate verify failed",
+        "The host does not trust who signed that certificate: name its authority in mainstay_ca_certificates",
+    ),
+    (
+        r"\b404\b|Hash Sum mismatch|unexpected size|Mirror sync in progress",
+        "The mirror is in the midst of a change, or no good one: run this again later, or name another in the host's /etc/apt/sources.list",
+    ),
+    (
+        r"\b407\b|Proxy Authentication|\b403\b",
+        "A proxy or the mirror refuses the host: correct http_proxy in mainstay_environment, or the source in /etc/apt/sources.list",
+    ),
+    (
+        r"Could not connect to|Cannot initiate the connection|Connection timed out|Connection refused|Connection failed|Network is unreachable",
+        "The host does not reach that source: open the way out to it (80/tcp, 443/tcp), or name a proxy in mainstay_environment: {http_proxy: …}",
+    ),
+    (
+        r"unmet dependencies|held broken packages|Unable to correct problems",
+        "Packages of the host are held, of another release, or half installed: see apt-mark showhold and apt-get --fix-broken install",
+    ),
+    (
+        r"Sub-process .*dpkg returned an error code|post-installation script subprocess returned|pre-installation script subprocess returned",
+        "A package's own script failed: the output above says why; mend that, and run dpkg --configure -a on the host and this again",
+    ),
+)
+OTHER_REMEDY = "Run apt-get update and the installation on the host by hand to see all that it says, mend that, and run this again"
+
+
+def apt_remedy(said):
+    """What helps, out of what apt-get said, in a sentence."""
+    return f"{next((remedy for pattern, remedy in REMEDIES if re.search(pattern, said)), OTHER_REMEDY)}."
 
 
 def unknown_packages(said, variables):
@@ -63,3 +121,11 @@ def stack_packages(apps, tiers, part="all", exporters=()):
     if "backend" in tiers:
         tools += sorted({package for app in declared for package in app_packages(app)})
     return {"all": tools + servers, "tools": tools, "servers": servers, "start_later": START_LATER}[part]
+
+
+def wanted_packages(apps, tiers):
+    """All of them, of which a snapshot tells whether they could come; none where the declarations cannot be used, which the plan refuses."""
+    try:
+        return stack_packages(apps, tiers)
+    except ValueError:
+        return []

@@ -11,22 +11,26 @@ import re
 
 from ..stack.alerts import alert_channels, ping_settings
 from ..stack.backups import check_backups
-from ..stack.calendars import event_of
-from ..stack.refusal import networks_of, refuse, text_of
+from ..stack.refusal import integer, refuse, text_of
 from ..text import MASK
 from .certificates import self_signed_sites
 from .firewall import nft_rules, nft_ssh_rules
 from .logrotate import logrotate_stanzas
+from .role_fields import refuse_scalars
 
-NETWORKS = (
-    "fail2ban_trusted_networks",
-    "fail2ban_trusted_proxies",
-    "firewall_unlimited_sources",
-    "nginx_rate_limit_exempt",
-    "nginx_trusted_proxies",
-    "pgbouncer_client_hosts",
-    "postgresql_client_hosts",
-    "ssh_trusted_networks",
+# Names of a server's settings, of the kernel's, or of environment variables, each with one value.
+MAPPINGS = (
+    "backend_environment",
+    "backup_environment",
+    "backup_proxies",
+    "certificates_acme_environment",
+    "mariadb_settings",
+    "monitoring_proxies",
+    "pgbouncer_settings",
+    "postgresql_owner_settings",
+    "postgresql_settings",
+    "system_hardening_sysctl",
+    "system_sysctl",
 )
 INSTANCE = re.compile(r"[a-z0-9][a-z0-9-]*")
 SCRAM = ("password_verifier", re.compile(r"SCRAM-SHA-256\$\S+"), "write what the filter mainstay.vps.scram_verifier makes of a password")
@@ -40,17 +44,22 @@ VERIFIERS = {
         "write what the filter mainstay.vps.mariadb_password_hash makes of a password",
     ),
 }
-TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
 
 
-def refuse_role_values(given):
+def refuse_role_values(given, otherwise=None):
     """Refuse what no role could work with.
 
     :param given: variables of roles, of the types that their specifications ask for; what is not there is not looked at.
+    :param otherwise: what the specifications have for those that are not there.
     :raises DeclarationError: the first value that cannot work.
     """
-    for name in NETWORKS:
-        networks_of(given.get(name) or [], name)
+    refuse_scalars(given, otherwise or {})
+    for name in MAPPINGS:
+        for key, value in (given.get(name) or {}).items():
+            if value is None or isinstance(value, (dict, list)):
+                refuse(f"{name}.{key}", value, "write a text, a number, true or false")
+    for kind, seconds in (given.get("backend_stop_timeout") or {}).items():
+        integer(seconds, f"backend_stop_timeout.{kind}", 1, 86400)
     if "firewall_rules" in given:
         nft_rules(given["firewall_rules"], given.get("firewall_unlimited_sources") or ())
     ssh = {
@@ -69,18 +78,9 @@ def refuse_role_values(given):
         for position, database in enumerate(given.get(variable) or []):
             if not form.fullmatch(database[key]):
                 refuse(f"{variable}[{position}].{key}", MASK, remedy)
-    if given.get("system_reboot_window"):
-        text_of(given["system_reboot_window"], "system_reboot_window", TIME, "write a time of day such as 04:30")
-    if given.get("system_upgrade_window"):
-        event_of(given["system_upgrade_window"], "system_upgrade_window")
-    if "logrotate_calendar" in given:
-        event_of(given["logrotate_calendar"], "logrotate_calendar")
     alert_channels(given.get("monitoring_alerts") or [])
     ping_settings(given.get("monitoring_ping_url") or "", given.get("monitoring_ping_interval", 300))
     check_backups(given)
-    for position, folder in enumerate(given.get("backup_folders") or []):
-        if not str(folder).startswith("/"):
-            refuse(f"backup_folders[{position}]", folder, "write an absolute path, such as /srv/wiki")
     page = given.get("nginx_sorry_page")
     if page and not os.path.isfile(page):
         refuse("nginx_sorry_page", page, "there is no such file on this machine")

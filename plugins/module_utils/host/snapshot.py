@@ -17,7 +17,7 @@ import re
 import stat
 
 from ..text import read
-from . import listeners, packet_filters, processes, units
+from . import listeners, packet_filters, processes, supply, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
 from .limits import MB, cpu, kernel_limits, memory, names_in, service_memory
 from .units import SHOW_UNITS, states, unit_files, unit_links
@@ -249,9 +249,13 @@ class Started:
 
 
 def collect(want, root="/", start=Started, euid=None):
-    """Everything that is asked for. `want`: packages, units, listeners, packet_filters, postgresql, mariadb (booleans), paths (globs)."""
+    """Everything that is asked for. `want`: packages, units, listeners, packet_filters, postgresql, mariadb (booleans), paths (globs), wanted
+    (names of packages)."""
     notes = []
     euid = os.geteuid() if euid is None else euid
+    installed = packages(root) if want.get("packages") or want.get("wanted") else {}
+    missing = sorted(set(want.get("wanted") or ()) - set(installed))
+    resolving = supply.start_resolving(missing, root)
     found_clusters = clusters(root) if want.get("postgresql") else []
     querying = start_query(found_clusters, root, start, euid, notes)
     asking = start_mariadb(root, start, euid, notes) if want.get("mariadb") else None
@@ -279,7 +283,7 @@ def collect(want, root="/", start=Started, euid=None):
         "groups": groups(root),
         "unit_files": unit_files(root) if want.get("units") else [],
         "service_memory_mb": service_memory(root) if want.get("units") else {},
-        "packages": packages(root) if want.get("packages") else {},
+        "packages": installed if want.get("packages") else {},
         "paths": paths(want.get("paths") or [], root),
     }
     if not result["memory_mb"]:
@@ -299,6 +303,7 @@ def collect(want, root="/", start=Started, euid=None):
     result["packet_filters"] = packet_filters.found(filtering, notes)
     result["postgresql"] = postgresql_answer(found_clusters, querying, notes)
     result["mariadb"] = mariadb_found(asking, notes)
+    result["supply"] = supply.supply(missing, resolving, root)
     result["notes"] = notes
     return result
 

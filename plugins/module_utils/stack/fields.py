@@ -6,7 +6,7 @@ schema for editors of them."""
 
 from __future__ import annotations
 
-from .refusal import boolean, integer, integer_or_auto, items_of, mapping, one_of, text_of, texts_of
+from .refusal import boolean, boolean_or_word, integer, integer_or_auto, items_of, mapping, number, one_of, text_of, texts_of
 
 
 class Field:
@@ -45,11 +45,25 @@ class Whole(Field):
         return (integer_or_auto if self.auto else integer)(value, where, self.low, self.high)
 
 
+class Number(Whole):
+    """A number with or without a fraction."""
+
+    def read(self, value, where):
+        return number(value, where, self.low, self.high)
+
+
 class Flag(Field):
     """True or false."""
 
     def read(self, value, where):
         return boolean(value, where)
+
+
+class Switch(Flag):
+    """True or false of the command line, where it is a word."""
+
+    def read(self, value, where):
+        return boolean_or_word(value, where)
 
 
 class Choice(Field):
@@ -61,6 +75,17 @@ class Choice(Field):
 
     def read(self, value, where):
         return one_of(value, where, self.choices)
+
+
+class Perhaps(Field):
+    """What may be empty, which is the same as not there."""
+
+    def __init__(self, item, **about):
+        super().__init__(**about)
+        self.item = item
+
+    def read(self, value, where):
+        return "" if value in ("", None) else self.item.read(value, where)
 
 
 class Items(Field):

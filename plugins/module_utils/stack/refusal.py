@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-import re
 
 
 class DeclarationError(ValueError):
@@ -106,6 +105,17 @@ def integer(value, where, low, high):
     return number
 
 
+def number(value, where, low, high):
+    """A number with or without a fraction; in text, too."""
+    try:
+        found = float(str(value))
+    except ValueError:
+        found = None
+    if isinstance(value, bool) or found is None or not low <= found <= high:
+        refuse(where, value, f"use a number from {low} to {high}")
+    return found
+
+
 def integer_or_auto(value, where, low, high):
     if isinstance(value, str) and not value.strip().isdigit() and nearest(value, ["auto"]) and value != "auto":
         refuse(where, value, f"did you mean auto? Use auto or a whole number from {low} to {high}")
@@ -116,11 +126,22 @@ def boolean(value, where):
     """True or false; yes, no and their like are texts, as YAML 1.2 has it."""
     if not isinstance(value, bool):
         word = str(value).lower()
-        if word in ("true", "false"):
-            refuse(where, value, f"it is a text. Write {word} without quotes, and on the command line -e '{{\"{where}\": {word}}}'")
         meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(word)
-        refuse(where, value, f"did you mean {meant}? Use true or false" if meant else "use true or false")
+        quoted = f"it is a text. Write {word} without quotes, with -e in JSON: -e '{{…: {word}}}'" if word in ("true", "false") else ""
+        refuse(where, value, f"did you mean {meant}? Use true or false" if meant else quoted or "use true or false")
     return value
+
+
+# What Ansible's filter ``bool`` takes for true and false, which reads what the command line has.
+SAID = {**dict.fromkeys(("true", "yes", "on", "1", "t", "y"), True), **dict.fromkeys(("false", "no", "off", "0", "f", "n"), False)}
+
+
+def boolean_or_word(value, where):
+    """True or false, also as a word: ``-e name=value`` gives nothing but texts."""
+    found = SAID.get(str(value).strip().lower()) if isinstance(value, (bool, int, str)) else None
+    if found is None:
+        refuse(where, value, "use true or false")
+    return found
 
 
 def items_of(value, where, what="texts"):
@@ -145,25 +166,6 @@ def network_of(text, where):
 def networks_of(value, where):
     """A list of addresses and networks, each as text in its normal form."""
     return [str(network_of(item, f"{where}[{index}]")) for index, item in enumerate(texts_of(value, where))]
-
-
-def unfit(rules):
-    """A sentence for each variable of a role that cannot be used, from rows of its name, its value and what it must be.
-
-    That is a whole number from ``least`` to ``most``, or a text of the ``form`` of a regular expression, in words ``what``.
-    """
-    sentences = []
-    for rule in rules:
-        name, value = rule["name"], rule["value"]
-        if "form" in rule:
-            if not re.fullmatch(rule["form"], str(value)):
-                sentences.append(f"{name}: {value} is not {rule['what']}.")
-            continue
-        least, most = int(rule.get("least", 0)), int(rule.get("most", 2**63))
-        if not least <= int(value) <= most:
-            wanted = f"at least {least}" if "most" not in rule else f"from {least} to {most}"
-            sentences.append(f"{name}: {value} must be {wanted}{rule.get('why', '')}.")
-    return sentences
 
 
 class ReleaseError(ValueError):

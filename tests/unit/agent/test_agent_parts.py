@@ -95,7 +95,11 @@ class TestConfig:
         defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
         passed = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__monitoring_settings"]
         assert set(passed) == {item.name for item in fields(config.Settings)}
-        assert all(value == f"{{{{ monitoring_{name} }}}}" for name, value in passed.items())
+        # A number of the command line is a text, and the agent takes numbers alone.
+        cast = {"float": " | float", "int": " | int", "bool": "", "list": " | map('int')"}
+        options = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        for name, value in passed.items():
+            assert value == f"{{{{ monitoring_{name}{cast[options[f'monitoring_{name}']['type']]} }}}}"
         given = {name: defaults[f"monitoring_{name}"] for name in passed}
         assert config.parse({"processes": [], "settings": given}).settings == config.Settings()
 

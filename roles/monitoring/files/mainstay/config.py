@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field, fields
 
 from .checks import ConfigError, mapping, number, unit_name
+from .core.stack.agent_limits import LIMITS
 from .servers import Server, server
 
 VERSION = 1
@@ -45,30 +46,6 @@ class Settings:
     disk_reclaim: bool = True
     rollback: bool = True
     reports_keep: int = 30
-
-
-LIMITS = {
-    "interval": (1, 300),
-    "retry_interval": (0.5, 300),
-    "timeout": (0.1, 60),
-    "failures": (1, 100),
-    "successes": (1, 100),
-    "start_grace": (0, 3600),
-    "stop_grace": (0, 600),
-    "boot_grace": (0, 3600),
-    "cooldown": (0, 86400),
-    "cooldown_max": (0, 86400),
-    "stable_after": (1, 86400),
-    "restart_window": (1, 86400),
-    "restart_burst": (0, 1000),
-    "restart_daily": (0, 1000),
-    "restart_global": (0, 1000),
-    "incidents_max_mb": (1, 100),
-    "evidence_lines": (0, 500),
-    "busy_limit": (0, 3600),
-    "queue_stuck_after": (60, 86400),
-    "reports_keep": (1, 1000),
-}
 
 
 @dataclass(frozen=True)

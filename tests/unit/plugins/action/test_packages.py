@@ -167,7 +167,7 @@ def test_a_failure_tells_what_apt_says(host):
     (host.folder / "install.fails").touch()
     result = host.run(["nginx"], start_later=["nginx"])
     assert result["failed"]
-    assert result["msg"] == "apt-get cannot install nginx: E: It did not work"
+    assert result["msg"].startswith("apt-get cannot install nginx: E: It did not work. Run apt-get update")  # and the remedy
     assert result["output"] == ["Reading lists...", "E: It did not work"]
     assert not host.policy.exists()
 

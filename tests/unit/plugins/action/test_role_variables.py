@@ -59,10 +59,21 @@ def test_every_role_with_variables_is_looked_at():
     assert {role.name for role in ROLES.iterdir() if specification(role)} == {role.name for role in ROLES.iterdir()} - {"host"}
 
 
-def test_what_has_no_keys_is_refused_where_keys_are_wanted():
-    assert list(shapeless(OPTIONS, {"backend_stop_timeout": {"web": 30}, "system_nofile": 1})) == []
-    (words,) = shapeless(OPTIONS, {"backend_stop_timeout": 30})
-    assert words.startswith("backend_stop_timeout: 30 cannot be used; write a mapping with ")
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"backend_stop_timeout": {"web": 30}, "system_nofile": 1, "fail2ban_enabled": False, "monitoring_interval": "7"}, ""),
+        ({"backend_surge_mb": None, "nginx_http3": None}, ""),
+        ({"backend_stop_timeout": 30}, "backend_stop_timeout: 30 cannot be used; write a mapping with web, celery, worker."),
+        ({"backup_keep": "daily=7"}, "backup_keep: 'daily=7' cannot be used; write a mapping."),
+        ({"backup_environment": "KEY=secret"}, "backup_environment: ******** cannot be used; write a mapping."),
+        ({"nginx_packages": "nginx,curl"}, "nginx_packages: 'nginx,curl' cannot be used; write a list."),
+        ({"nginx_http3": "false"}, "nginx_http3: 'false' cannot be used; write true or false, with -e as '{\"nginx_http3\": true}'."),
+        ({"system_nofile": None}, "system_nofile: None cannot be used; write a value after the colon, or leave the variable out."),
+    ],
+)
+def test_what_a_role_would_get_in_another_shape_is_refused(given, words):
+    assert " ".join(shapeless(OPTIONS, given)) == words
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,5 @@ def test_a_file_that_cannot_be_read_is_refused(item, word):
         FILTERS["ca_files"]([item])
 
 
-@pytest.mark.parametrize(
-    ("item", "words"), [(PEM, []), ("ca.crt", ["system_ca_certificates: 'ca.crt' cannot be used. Write the absolute"])]
-)
-def test_authorities_that_cannot_be_read_are_told(item, words):
-    found = FILTERS["unfit_authorities"]([item])
-    assert len(found) == len(words) and all(map(str.startswith, found, words))
-
-
 def test_nothing_is_due_without_self_signed_sites():
     assert FILTERS["certificates_due"]([{"name": "a.example.com", "source": "files", "certificate": "/a", "key": "/b"}], {}) == []

@@ -306,7 +306,10 @@ def test_a_bundle_becomes_one_file_for_each_certificate():
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n" + PEM, "private key"), ("hello", "PEM certificate")],
+    [
+        ("-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n" + PEM, "private key"),
+        ("-----BEGIN CERTIFICATE REQUEST-----", "No certificate is in it"),
+    ],
 )
 def test_what_is_no_certificate_is_refused(text, word):
     with pytest.raises(certificates.DeclarationError, match=word) as refused:

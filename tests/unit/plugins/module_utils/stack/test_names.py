@@ -78,3 +78,99 @@ def test_apps_that_nobody_declared_are_missing(variables):
 
 def test_a_host_may_be_without_any_app():
     names.refuse_missing_apps({}, {"mainstay_apps": {}})
+
+
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+# Each public variable that a run reads at once: values that work, and values with what is said of them. A play has them from YAML, or
+# as texts from the command line.
+NOTHING_OR_TEXT = [["", None, "shop"], [(5, "write a text"), (["shop"], "write a text")]]
+SWITCH = [[True, False, "true", "no"], [("perhaps", "use true or false"), (None, "use true or false"), ([True], "use true or false")]]
+NAMES = [[{}, None, {"a": 1}], [("a", "write a mapping"), ([1], "write a mapping")]]
+VALUES = {
+    "mainstay_address": [
+        ["10.0.0.7", "fd00::7"],
+        [
+            ("nowhere at all", "write an IP address of the host"),
+            ("127.0.0.1", "nobody finds the host there"),
+            (7, "write an IP"),
+            (None, "IP"),
+        ],
+    ],
+    "mainstay_adopt": [[[], ["firewall"]], [("firewall", "write a list"), (["firewal"], "did you mean firewall")]],
+    "mainstay_app": NOTHING_OR_TEXT,
+    "mainstay_app_file": NOTHING_OR_TEXT,
+    "mainstay_backup_secrets": SWITCH,
+    "mainstay_ca_certificates": [
+        [[], [PEM]],
+        [
+            ("/nowhere.pem", "write a list: \\[/nowhere.pem\\]"),
+            (["/nowhere.pem"], "the file cannot be read on this machine"),
+            (["ca.pem"], "write the absolute path"),
+            ([__file__], "no certificate is in it"),
+            ([{"a": 1}], "write a text"),
+        ],
+    ],
+    "mainstay_confirm": NOTHING_OR_TEXT,
+    "mainstay_data": SWITCH,
+    "mainstay_environment": [
+        [{}, None, {"http_proxy": "http://proxy.example.com:3128", "HTTPS_PROXY": "", "PIP_RETRIES": 3}],
+        [
+            (["x"], "write a mapping"),
+            ("http_proxy=x", "write a mapping"),
+            ({"http_proxy": None}, "write a text, a number"),
+            ({"http_proxy": ["x"]}, "write a text"),
+            ({"http_proxy": "squid"}, "write a URL"),
+            ({"a b": "x"}, "a variable's name has letters"),
+        ],
+    ],
+    "mainstay_http3": [[True, False], [("true", "without quotes"), ("yes", "did you mean true"), (None, "use true or false")]],
+    "mainstay_lock_wait": [[0, "600", 86400], [("long", "whole number from 0 to 86400"), (-1, "whole number"), ("10m", "whole number")]],
+    "mainstay_outside": SWITCH,
+    "mainstay_outside_address": [
+        ["192.0.2.7", "2001:db8::7", "Shop.example.com"],
+        [
+            (5, "write the name or the IP address"),
+            ("nowhere at all", "write the name"),
+            ("192.0.2", "write the name"),
+            ("http://a", "name"),
+        ],
+    ],
+    "mainstay_release": NOTHING_OR_TEXT,
+    "mainstay_reserved_memory_mb": [[0, "400"], [("1g", "whole number from 0"), (-1, "whole number"), (None, "whole number")]],
+    "mainstay_restore": [["all"], [("everything", "use one of database, files, all")]],
+    "mainstay_restore_path": NOTHING_OR_TEXT,
+    "mainstay_secret": NOTHING_OR_TEXT,
+    "mainstay_snapshot": NOTHING_OR_TEXT,
+    "mainstay_source": NOTHING_OR_TEXT,
+    "mainstay_trusted_proxies": [[[], ["10.0.0.0/8"]], [("10.0.0.0/8", "write a list"), (["10.0.0.1/8"], "host bits"), (None, "list")]],
+    "mainstay_verify_alert": SWITCH,
+    "mainstay_verify_chaos": SWITCH,
+    "mainstay_verify_chaos_options": NAMES,
+    "mainstay_verify_drift": SWITCH,
+    "mainstay_verify_limits": NAMES,
+    "mainstay_verify_load": SWITCH,
+    "mainstay_verify_load_limits": NAMES,
+    "mainstay_verify_report": NOTHING_OR_TEXT,
+    "mainstay_verify_waived": NAMES,
+    "mainstay_verify_websocket_limits": NAMES,
+}
+
+
+def test_each_public_variable_is_judged():
+    assert set(VALUES) == set(names.VARIABLES) - set(names.READ_BY_THE_PLAN)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_of_a_public_variable_works_or_is_refused_in_a_sentence_with_its_name(name):
+    works, refused = VALUES[name]
+    for value in works:
+        names.refuse_wrong_values({name: value, "another": 1})
+    for value, words in refused:
+        with pytest.raises(ValueError, match=f"(?i)^{name}.*cannot be used\\. .*{words}"):
+            names.refuse_wrong_values({name: value})
+
+
+def test_the_password_of_a_proxy_is_not_told():
+    with pytest.raises(ValueError) as refusal:
+        names.refuse_wrong_values({"mainstay_environment": {"https_proxy": "anna:horse@proxy"}})
+    assert "horse" not in str(refusal.value)

@@ -11,10 +11,11 @@ import os
 import sqlite3
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
-from mainstay_backup import backup, drill, lock, pipes, postgres, restic, tree
+from mainstay_backup import backup, drill, hooks, lock, pipes, postgres, records, restic, tree
 from mainstay_backup.settings import BackupError, Settings
 
 SINK = "import sys; data = sys.stdin.buffer.read(); open({path!r}, 'wb').write(data); print(len(data)); sys.exit({status})"
@@ -43,6 +44,47 @@ def test_a_source_that_fails_shows_the_sink_no_end(tmp_path, text):
 def test_a_sink_that_fails_is_told_with_its_own_words(tmp_path):
     with pytest.raises(BackupError, match="no space left"):
         pipes.feed(_source("x", times=5000000), [sys.executable, "-c", "import sys; sys.exit('no space left')"])
+
+
+SLEEPS = "import sys, time; {}; time.sleep(60)"
+
+
+@pytest.mark.parametrize("reads", ["0", "sys.stdin.read()"], ids=["takes nothing", "does not end"])
+def test_a_sink_that_stands_still_is_given_up(reads):
+    began = time.monotonic()
+    with pytest.raises(pipes.Stalled, match="has taken nothing for 0.5 s"):
+        pipes.feed(_source("x", times=5000000), [sys.executable, "-c", SLEEPS.format(reads)], patience=0.5)
+    assert time.monotonic() - began < 20
+
+
+def test_a_slow_source_tries_nobody_s_patience(tmp_path):
+    slow = [sys.executable, "-c", "import time; print('a', flush=True); time.sleep(1.5); print('b')"]
+    assert pipes.feed(slow, _sink(tmp_path / "kept"), patience=1)[1] == 4
+
+
+def test_a_repository_that_stands_still_gets_nothing_more(tmp_path, monkeypatch):
+    """The app whose part it was goes on, and the commands of the next one are not begun."""
+    parts = [
+        {"name": f"{name}-{app}", "kind": "folders", "app": app, "user": None, "paths": [str(tmp_path)]}
+        for app in ("blog", "shop")
+        for name in ("files", "more")
+    ]
+    sleeper = tmp_path / "restic"
+    sleeper.write_text(f"#!{sys.executable}\n" + SLEEPS.format("0"))
+    sleeper.chmod(0o755)
+    settings = Settings(repository="/x", host="web1", parts=parts, keep={}, state=str(tmp_path / "state"))
+    (tmp_path / "state").mkdir()
+    called, repository = [], restic.Restic(settings, str(sleeper))
+    monkeypatch.setattr(restic, "PATIENCE", 0.5)
+    monkeypatch.setattr(repository, "open", lambda: None)
+    monkeypatch.setattr(hooks, "before", lambda _settings, app: called.append(f"before {app}"))
+    monkeypatch.setattr(hooks, "after", lambda _settings, app: called.append(f"after {app}"))
+    monkeypatch.setattr(records, "publish", lambda *_args, **_more: None)
+    record = backup.run(settings, repository)
+    assert called == ["before blog", "after blog"] and not record["ok"]
+    errors = {name: part["error"] for name, part in record["parts"].items()}
+    assert errors["files-blog"].startswith("restic has taken nothing for 0.5 s")
+    assert all(errors[name].startswith("not taken: restic has") for name in ("more-blog", "files-shop", "more-shop", "record"))
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_it_comes_back_as_it_was_and_nothing_else_changes(top, kept, inner, brea
     assert _state(top) == broken, "who looks changes nothing"
     _restore(top, inner, kept)
     assert _state(top) == before
-    assert not [path for path in top.rglob(".mainstay*")]
+    assert not list(top.rglob(".mainstay*"))
     if "/" not in inner:
         (top / "a.db-wal").touch(), (top / "a.db-shm").write_text("of one who reads")
     again = _restore(top, inner, kept)

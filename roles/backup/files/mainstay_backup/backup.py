@@ -38,7 +38,10 @@ def run(settings, restic):
         parts["repository"] = {"ok": False, "error": str(error)}
     else:
         for app, its_parts in by_app(settings.parts).items():
-            parts.update(keep_app(settings, restic, app, its_parts, (f"run={name}",), moment))
+            if restic.stalled:
+                parts.update(not_taken(its_parts, restic.stalled))
+            else:
+                parts.update(keep_app(settings, restic, app, its_parts, (f"run={name}",), moment))
     record = total({"id": name, "time": started, "host": settings.host, "parts": parts})
     if "repository" not in parts:
         try:
@@ -80,12 +83,16 @@ def keep_app(settings, restic, app, parts, tags, moment):
         hooks.before(settings, app)
         found = {part["name"]: keep(restic, part, tags, moment) for part in parts}
     except BackupError as error:
-        found = {part["name"]: {"ok": False, "error": f"not taken: {error}"} for part in parts}
+        found = not_taken(parts, error)
     try:
         hooks.after(settings, app)
     except BackupError as error:
         found[f"{app} after"] = {"ok": False, "error": str(error)}
     return found
+
+
+def not_taken(parts, why):
+    return {part["name"]: {"ok": False, "error": f"not taken: {why}"} for part in parts}
 
 
 def keep(restic, part, tags, moment):

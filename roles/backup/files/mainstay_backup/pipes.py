@@ -9,6 +9,7 @@ A shell's pipe closes when the first program dies, and the second keeps half of 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import tempfile
@@ -19,6 +20,10 @@ CHUNK = 1 << 20
 PATIENCE = 20  # seconds for a program that was asked to end
 WORDS = 600  # characters of a program's complaint that are kept
 TAIL = 8192  # bytes of its output in which they are looked for
+
+
+class Stalled(BackupError):
+    """A sink that takes nothing and does not end."""
 
 
 def as_user(user):
@@ -78,12 +83,13 @@ def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text
     return None if stdout or told else found.stdout.decode(errors="replace")
 
 
-def feed(source, sink, source_user=None, sink_user=None, source_env=None, sink_env=None, pass_fds=(), sink_fds=()):
+def feed(source, sink, source_user=None, sink_user=None, source_env=None, sink_env=None, pass_fds=(), sink_fds=(), patience=None):
     """Run both; what the sink printed, and the bytes that went through.
 
     The sink's input is closed when the source has ended with 0, and not before: else the sink is stopped and takes nothing for whole.
 
-    :raises BackupError: when either ends with another status than 0.
+    :param patience: seconds for which the sink may take nothing, or work on after its input has ended; for ever without it.
+    :raises BackupError: when either ends with another status than 0; Stalled when the patience is over.
     """
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as sink_errors, tempfile.TemporaryFile() as source_errors:
         consumer = subprocess.Popen(
@@ -110,36 +116,55 @@ def feed(source, sink, source_user=None, sink_user=None, source_env=None, sink_e
                 start_new_session=True,
                 **as_user(source_user),
             )
-            size = _pour(producer.stdout, consumer)
+            size = _pour(producer.stdout, consumer, patience)
             producer.stdout.close()  # a source whose sink is gone ends with SIGPIPE
             status = producer.wait()
             if size is not None and status:
                 _stop(consumer)
                 raise complaint(_name(source), status, source_errors)
             consumer.stdin.close() if size is not None else None
-            ended = consumer.wait()
+            ended = _wait(consumer, patience)
             if ended:
                 raise complaint(_name(sink), ended, sink_errors)
             if size is None:
                 raise BackupError(f"{_name(sink)} ended before it had read everything")
         except BaseException:
             _stop(consumer)
+            if producer:
+                producer.stdout.close()
             raise
         said.seek(0)
         return said.read().decode(errors="replace"), size
 
 
-def _pour(stream, consumer):
+def _pour(stream, consumer, patience):
     """The number of bytes that went through, or None when the consumer has gone."""
-    size = 0
+    sink, size = consumer.stdin.fileno(), 0
+    os.set_blocking(sink, False)
     while chunk := stream.read(CHUNK):
-        try:
-            consumer.stdin.write(chunk)
-            consumer.stdin.flush()
-        except BrokenPipeError:
-            return None
+        left = memoryview(chunk)
+        while left:
+            if not select.select([], [sink], [], patience)[1]:
+                raise _stalled(consumer, patience)
+            try:
+                left = left[os.write(sink, left) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                return None
         size += len(chunk)
     return size
+
+
+def _wait(consumer, patience):
+    try:
+        return consumer.wait(patience)
+    except subprocess.TimeoutExpired:
+        raise _stalled(consumer, patience) from None
+
+
+def _stalled(consumer, patience):
+    return Stalled(f"{_name(consumer.args)} has taken nothing for {patience:g} s and did not end")
 
 
 def _stop(process):

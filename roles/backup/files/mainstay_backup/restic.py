@@ -25,12 +25,16 @@ REMEDIES = (
     (("unknown authority",), "is the authority of its certificate in mainstay_ca_certificates?"),
     (("connection refused", "no such host", "no route to host", "i/o timeout"), "is the server on, and is its name right?"),
 )
+# Seconds after which a repository that takes nothing is given up: as long as restic itself tries a request again. Meanwhile an app may
+# stand still for its backup.
+PATIENCE = 900
 ABSENT = ("Is there a repository at", "does not exist", "no such file or directory")
 
 
 class Restic:
     def __init__(self, settings, program="/usr/bin/restic"):
         self.settings, self.program = settings, [program, *sftp.options(settings)]
+        self.stalled = ""  # why nothing more is sent to it
 
     @property
     def env(self):
@@ -88,14 +92,21 @@ class Restic:
 
     def keep(self, source, filename, tags, moment, user=None, env=None, pass_fds=()):
         """What a program writes, kept as one file of a snapshot: {snapshot, bytes, added}."""
-        said, size = pipes.feed(
-            source,
-            [*self.keep_command(filename, tags), f"--time={moment}"],
-            source_user=user,
-            source_env=env,
-            sink_env=self.env,
-            pass_fds=pass_fds,
-        )
+        if self.stalled:
+            raise BackupError(f"not taken: {self.stalled}")
+        try:
+            said, size = pipes.feed(
+                source,
+                [*self.keep_command(filename, tags), f"--time={moment}"],
+                source_user=user,
+                source_env=env,
+                sink_env=self.env,
+                pass_fds=pass_fds,
+                patience=PATIENCE,
+            )
+        except pipes.Stalled as error:
+            self.stalled = f"{error}; is the way to the repository open?"
+            raise BackupError(self.stalled) from None
         summary = _summary(said)
         return {"snapshot": summary["snapshot_id"], "bytes": size, "added": summary.get("data_added", 0)}
 

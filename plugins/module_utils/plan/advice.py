@@ -18,10 +18,10 @@ WORK_MEM_ADVISED_KB = 1024
 CONNECTIONS_PER_BUSY_ADVISED = 10
 # A service that holds less is within the host's reserve.
 STRANGER_MB = 48
-# The stack's own servers, and what every Debian has, for which the reserve is.
+# The stack's own servers, and what Debian, Ubuntu and their cloud images bring, for which the reserve is.
 OURS = (
     r"(mainstay-|systemd-|ssh|nginx|pgbouncer|fail2ban|cron|dbus|nftables|ufw|needrestart|apt-|certbot|unattended-upgrades|man-db|logrotate|"
-    r"prometheus-\w+-exporter|redis-server@)"
+    r"prometheus-\w+-exporter|redis-server@|cloud-|init\.scope|multipathd|networkd-dispatcher|packagekit|polkit|qemu-guest-agent|rsyslog|snapd)"
 )
 DATABASES = {"postgresql": r"postgresql@\d+-main", "mariadb": "mariadb"}
 

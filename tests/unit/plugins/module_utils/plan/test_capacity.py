@@ -656,7 +656,7 @@ BESIDE = {
         (BESIDE, 411, "and 411 MB of memory are kept"),
         (BESIDE, 412, None),
         ({"postgresql@15-other.service": 60}, 0, "beside the stack runs postgresql@15-other with 60 MB, and"),
-        ({"atd.service": 9, "nginx.service": 200, "mainstay-agent.service": 99}, 0, None),
+        ({"atd.service": 9, "nginx.service": 200, "mainstay-agent.service": 99, "snapd.service": 70}, 0, None),
     ],
 )
 def test_what_runs_beside_the_stack_has_a_part_of_the_memory_or_is_told(running, reserved, told):

@@ -25,6 +25,7 @@ VARIABLES = (
     "logrotate_files",
     "monitoring_alerts",
     "monitoring_ping_url",
+    "postgresql_pitr_repository",
     "system_security_upgrades",
 )
 

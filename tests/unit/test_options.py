@@ -27,6 +27,7 @@ HOST = {
 }
 SHOP = {"name": "shop", "user": "shop", "group": "shop", "paths": ["/srv/shop/shared/logs/*.log"]}
 JOB = {"job": {"name": "mainstay-backup", "verb": "run", "what": "back up", "schedule": "daily"}}
+PITR = {"postgresql_pitr_password": "of the table", "postgresql_pitr_repository": "/mnt/pitr"}
 LIMITED = {"port": 80, "per_source": {"connections": 9}}
 # role, a template of it or an expression, what is written, what is then in it
 ARRIVES = [
@@ -67,6 +68,24 @@ ARRIVES = [
     ("mariadb", "limits.conf.j2", {"mariadb_tasks_max": 61}, "TasksMax=61\n"),
     ("postgresql", "limits.conf.j2", {"postgresql_memory_max_mb": 600}, "MemoryMax=600M\n"),
     ("postgresql", "limits.conf.j2", {"postgresql_tasks_max": 61}, "TasksMax=61\n"),
+    (
+        "postgresql",
+        "mainstay.conf.j2",
+        {"postgresql_pitr_repository": "/mnt/pitr"},
+        "archive_command = 'pgbackrest --stanza=main archive-push %p'\narchive_mode = 'on'\n",
+    ),
+    (
+        "postgresql",
+        "pgbackrest.conf.j2",
+        {"postgresql_pitr_password": "x", "postgresql_pitr_repository": "/mnt/other"},
+        "repo1-path=/mnt/other\nrepo1-cipher-type=aes-256-cbc\n",
+    ),
+    ("postgresql", "pgbackrest.conf.j2", {**PITR, "postgresql_pitr_keep_days": 33}, "repo1-retention-full=33\n"),
+    ("postgresql", "pgbackrest.conf.j2", {**PITR, "postgresql_pitr_queue_mb": 99}, "archive-push-queue-max=99MiB\n"),
+    ("postgresql", "pgbackrest.conf.j2", {**PITR, "postgresql_plan": {"max_wal_size_mb": 4096}}, "archive-push-queue-max=8192MiB\n"),
+    ("postgresql", "pitr.service.j2", {**PITR, "postgresql_pitr_memory_max": "99M"}, "MemoryMax=99M\n"),
+    ("postgresql", "{{ __postgresql_pitr_jobs }}", {**PITR, "postgresql_pitr_schedule": "Mon 04:44"}, "Mon 04:44"),
+    ("postgresql", "{{ __postgresql_pitr_limits }}", {**PITR, "postgresql_pitr_max_age_hours": 77}, "77"),
     ("pgbouncer", "limits.conf.j2", {"pgbouncer_memory_max_mb": 60}, "MemoryMax=60M\n"),
     ("pgbouncer", "limits.conf.j2", {"pgbouncer_tasks_max": 61}, "TasksMax=61\n"),
     ("pgbouncer", "listen.ini.j2", {"pgbouncer_listen_addresses": ["127.0.0.1", "10.0.0.1"]}, "listen_addr = 127.0.0.1,10.0.0.1\n"),

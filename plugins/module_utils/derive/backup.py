@@ -19,8 +19,8 @@ AGENT, AGENT_FOLDER = "mainstay", "/var/lib/mainstay/agent"
 # What a command of an app may use at most. It uses what the plan has for a command of a build, which is free then: a backup before a
 # migration runs after the build and before the second set of processes.
 HOOK_MB = 512
-# The password would be of use to nobody inside of what it opens.
-LEFT_OUT = ("/etc/mainstay/backup", "/var/lib/mainstay/backup")
+# The password would be of use to nobody inside of what it opens; and a record of postgres', of another kind of backup.
+LEFT_OUT = ("/etc/mainstay/backup", "/var/lib/mainstay/backup", "/var/lib/mainstay/pitr")
 
 
 def backup_parts(apps, plan=None, hostname=None, folders=()):

@@ -10,7 +10,7 @@ import os
 import re
 
 from ..stack.alerts import alert_channels, ping_settings
-from ..stack.backups import check_backups
+from ..stack.backups import check_backups, check_recovery
 from ..stack.refusal import integer, refuse, text_of
 from ..text import MASK
 from .certificates import self_signed_sites
@@ -81,6 +81,7 @@ def refuse_role_values(given, otherwise=None):
     alert_channels(given.get("monitoring_alerts") or [])
     ping_settings(given.get("monitoring_ping_url") or "", given.get("monitoring_ping_interval", 300))
     check_backups(given)
+    check_recovery(given)
     page = given.get("nginx_sorry_page")
     if page and not os.path.isfile(page):
         refuse("nginx_sorry_page", page, "there is no such file on this machine")

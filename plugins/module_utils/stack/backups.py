@@ -16,6 +16,9 @@ from .refusal import integer, mapping, refuse, text_of, texts_of
 REPOSITORY = re.compile(r"(/[^\s\"'\\]+|(s3|sftp|rest|b2|azure|gs|swift|rclone):[^\s\"'\\]+)")
 # Folders that an app writes, that are backed up themselves, or that do not outlive the next boot.
 NEVER_BELOW = ("/srv", "/var/lib/mainstay", "/etc/mainstay", "/tmp", "/var/tmp", "/run", "/dev", "/proc", "/sys")
+# A folder of postgres' own, which is made so: nothing that is somebody's already.
+FOLDER = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
+NEVER_RECOVERY = ("/etc", "/usr", "/boot", "/home", "/root", "/var/lib/postgresql", "/var/log", "/var/backups")
 PERIODS = ("daily", "weekly", "monthly", "yearly")
 SCHEDULES = ("backup_schedule", "backup_upkeep_schedule", "backup_drill_schedule")
 SHORTEST_PASSWORD = 16
@@ -71,6 +74,32 @@ def _check_key(key):
         )
 
 
+def check_recovery(variables):
+    """Refuse what no way back to a moment could be kept with, of the variables of one host; without a folder there is nothing to check.
+
+    :raises DeclarationError: the first value that cannot work.
+    """
+    name = "postgresql_pitr_repository"
+    repository = variables.get(name) or ""
+    if not repository:
+        return
+    text_of(repository, name, FOLDER, "write a folder, such as /mnt/pitr; pgBackRest as Debian has it keeps it on a disk that is mounted")
+    for folder in (*NEVER_BELOW, *NEVER_RECOVERY):
+        if f"{repository}/".startswith(f"{folder}/"):
+            refuse(name, repository, f"{folder} is no place for it; take a folder on another disk, such as /mnt/pitr")
+    if repository.count("/") < 2:  # its owner and mode are changed
+        refuse(name, repository, f"that is the root of something else; take a folder of its own, such as {repository.rstrip('/')}/pitr")
+    other = variables.get("backup_repository") or ""
+    if other and (f"{other}/".startswith(f"{repository}/") or f"{repository}/".startswith(f"{other}/")):
+        refuse(name, repository, "it shares a folder with backup_repository, which is root's alone; take one of its own, such as /mnt/pitr")
+    _check_password(variables.get("postgresql_pitr_password"), "postgresql_pitr_password")
+
+
+def _check_password(password, where):
+    if password is not None and (not isinstance(password, str) or len(password) < SHORTEST_PASSWORD or "\n" in password):
+        refuse(where, MASK, f"write one line of at least {SHORTEST_PASSWORD} characters, or none: one is then made and kept in secrets/")
+
+
 def check_backups(variables, apps=None, is_database=False):
     """Refuse what a backup could not be made with, of the variables of one host; without a repository there is nothing to check.
 
@@ -98,10 +127,4 @@ def check_backups(variables, apps=None, is_database=False):
             event_of(variables[name], name)
     _check_host_keys(variables.get("backup_host_keys") or [])
     _check_key(variables.get("backup_ssh_key") or "")
-    password = variables.get("backup_password")
-    if password is not None and (not isinstance(password, str) or len(password) < SHORTEST_PASSWORD or "\n" in password):
-        refuse(
-            "backup_password",
-            MASK,
-            f"write one line of at least {SHORTEST_PASSWORD} characters, or none: one is then made and kept in secrets/",
-        )
+    _check_password(variables.get("backup_password"), "backup_password")

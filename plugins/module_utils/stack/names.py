@@ -93,7 +93,9 @@ VARIABLES = {
     "mainstay_apps": APPS,
     "mainstay_ca_certificates": Authorities(about="Files of the control node with certificates of further authorities, for all hosts."),
     "mainstay_confirm": Perhaps(
-        Text(), about="With -e: the name of the app again, where restore.yml or rollback.yml replaces the data that it has."
+        Text(),
+        about="With -e: the name of the app again, where restore.yml or rollback.yml replaces the data that it has, "
+        "or of the host whose PostgreSQL recover.yml takes back.",
     ),
     "mainstay_backup_secrets": Switch(
         default=False, about="With -e: whether backup.yml keeps secrets/ of the control node in the repository, too."
@@ -132,6 +134,9 @@ VARIABLES = {
     "mainstay_source": Perhaps(Text(), about="With -e: the folder that new.yml looks at."),
     "mainstay_ssh_ports": SSH_PORTS,
     "mainstay_status_page": STATUS_PAGE,
+    "mainstay_time": Perhaps(
+        Text(), about="With -e: the moment to which recover.yml takes PostgreSQL back, with its zone, such as 2026-11-30 10:15:00+00."
+    ),
     "mainstay_trusted_proxies": Networks(
         default=(), about="Networks of a content delivery network or a proxy before the sites: what they say of a client is true."
     ),

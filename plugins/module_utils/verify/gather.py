@@ -61,6 +61,8 @@ def collect(want, root="/", start=snapshot.Started, now=time.time):
         "applied": _json(f"{root}/etc/mainstay/plan.json"),
         "backup": _json(f"{root}/var/lib/mainstay/backup/status.json"),
         "backup_limits": _json(f"{root}/var/lib/mainstay/backup/limits.json"),
+        "recovery": _json(f"{root}/var/lib/mainstay/pitr/status.json"),
+        "recovery_limits": _json(f"{root}/var/lib/mainstay/pitr/limits.json"),
         "maintenance": _json(f"{root}/var/lib/mainstay/maintenance.json"),
         "alerts": _channels(_json(f"{root}/etc/mainstay/alerts.json")),
         "rotation": rotation(root),

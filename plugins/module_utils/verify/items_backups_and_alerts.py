@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..text import printable
 from .checklist import DAY, HOUR, MB, Items, failed, judged, listed, ok, skipped, span
 
 ITEMS = Items()
@@ -41,6 +42,24 @@ def backup_drill(at):
     seen = f"proved restorable {span(age)} ago, {good.get('rows') or 0} rows, {good.get('seconds') or 0:.0f} s"
     wrong = [f"the last good drill was {span(age)} ago, more than {limit:g} days"] if age is None or age > limit * DAY else []
     return judged(seen, wrong + _failure("drill", last), remedy)
+
+
+@ITEMS.add("recovery", "PostgreSQL can go back to any moment of the last days", ["S4-28"], ["daily"])
+def recovery(at):
+    if not at.want.get("recovery"):
+        return skipped("nobody asked for point-in-time recovery (postgresql_pitr_repository)")
+    told = at.found["recovery"] if isinstance(at.found["recovery"], dict) else {}
+    last, good, watch = (told.get(name) if isinstance(told.get(name), dict) else {} for name in ("last", "last_good", "watch"))
+    limit = float(at.found["recovery_limits"].get("max_age_hours") or at.limits["backup_hours"])
+    moments = (good.get("time"), watch.get("time"), told.get("oldest"))  # in a record of postgres'
+    age, looked, oldest = (at.age(moment) if isinstance(moment, (int, float)) else None for moment in moments)
+    wrong = [f"the last backup for it is {span(age)} old, more than {limit:g} h"] if age is None or age > limit * HOUR else []
+    wrong += [f"the last backup for it failed ({printable(str(last.get('reason')))[:200]})"] if last and not last.get("ok") else []
+    wrong += [f"PostgreSQL's log is not kept ({printable(str(watch.get('reason')))[:200]})"] if watch and not watch.get("ok") else []
+    wrong += ["some of PostgreSQL's log was dropped"] if told.get("gap") else []
+    wrong += [f"nobody has looked for {span(looked)} whether the log is kept"] if looked is None or looked > HOUR else []
+    remedy = "systemctl start mainstay-pitr makes a backup; journalctl -u mainstay-pitr says what hinders it."
+    return judged(f"every moment of the last {span(oldest)}", wrong, remedy)
 
 
 def _failure(what, record):

@@ -14,6 +14,7 @@ from ..stack.instances import job, names, numbers, planned_settings
 from ..stack.tiers import tiers_of
 
 BACKUP_TIMERS = ("mainstay-backup.timer", "mainstay-backup-upkeep.timer", "mainstay-backup-drill.timer")
+RECOVERY, RECOVERY_TIMERS = "postgresql_pitr_repository", ("mainstay-pitr.timer", "mainstay-pitr-watch.timer")
 UPGRADE_TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer")
 # Options with which a server watches its code or shows its errors to visitors.
 DEVELOPERS_OPTION = re.compile(r"(?:^|\s)(--reload|--debug|runserver|flask\s+run|nodemon)(?=\s|$)")
@@ -44,6 +45,8 @@ def wanted(apps, plan, hostname, host, live=None, variables=None):
         timers += UPGRADE_TIMERS
     if variables.get("backup_repository"):
         timers += BACKUP_TIMERS
+    if variables.get(RECOVERY) and "postgresql" in (plan.get("hosts", {}).get(hostname) or {}):
+        timers += RECOVERY_TIMERS
     if variables.get("monitoring_alerts"):
         timers += ["mainstay-alert.timer", "mainstay-alert.path"]
     if variables.get("monitoring_ping_url"):
@@ -71,6 +74,7 @@ def wanted(apps, plan, hostname, host, live=None, variables=None):
         "rotated": [item["name"] for item in rotated],
         "has_data": _has_data(declared, tiers),
         "backup": bool(variables.get("backup_repository")),
+        "recovery": bool(variables.get(RECOVERY)) and "postgresql" in (plan.get("hosts", {}).get(hostname) or {}),
         "alerts": len(variables.get("monitoring_alerts") or ()),
         "addresses": [str(item) for item in variables.get("certificates_acme_addresses") or ()],
         "plan": plan.get("hosts", {}).get(hostname) or {},

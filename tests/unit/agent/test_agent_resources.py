@@ -299,7 +299,9 @@ def _write(root, name, text):
 
 @pytest.fixture
 def looker(tmp_path, clock):
-    paths = SimpleNamespace(backup=str(tmp_path / "backup"), reclaimed=str(tmp_path / "reclaimed.json"))
+    paths = SimpleNamespace(
+        backup=str(tmp_path / "backup"), recovery=str(tmp_path / "recovery"), reclaimed=str(tmp_path / "reclaimed.json")
+    )
     asked = []
     made = resources.Resources(
         _config(connections=10),
@@ -338,7 +340,7 @@ def test_all_is_read_from_the_host(looker, tmp_path, clock):
     assert found["memory of shop/web/1"].level == WARNING and found["memory of shop/web/1"].limit == 100
     assert found["certificate of shop.example"].level == WARNING
     assert found["system"].reason == "a reboot is required for libc6, linux-image-amd64"
-    assert found["disk /"].value > 0 and "backup" not in found
+    assert found["disk /"].value > 0 and "backup" not in found and "recovery" not in found
     assert measure.clients(8000, str(tmp_path)) == 1
     # Who only knocks is nobody whose request is under way: the kernel has taken the connection, or the words, and the process has not.
     knocks = [ROW.format(local=8000, remote=40100, state="01", inode=0)]
@@ -349,6 +351,10 @@ def test_all_is_read_from_the_host(looker, tmp_path, clock):
     _write(tmp_path, f"{group}/memory.events", "oom_kill 1\n")
     found = {reading.name: reading for reading in looker.look(states)}
     assert found["memory of shop/web/1"].kind == "oom"
+    _write(tmp_path, "recovery/limits.json", '{"max_age_hours": 36}')
+    _write(tmp_path, "recovery/status.json", '{"watch": {"ok": false, "reason": "it is away"}}')
+    (told,) = (reading for reading in looker.look(states) if reading.kind == "recovery")
+    assert told.level == CRITICAL and "PostgreSQL's log is not kept: it is away" in told.reason
     assert len(looker.asked_sites) == 1  # once an hour
     clock.sleep(3600)
     looker.look(states)

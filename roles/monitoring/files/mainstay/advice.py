@@ -65,6 +65,10 @@ ADVICE = {
         ["systemctl status certbot.timer", "journalctl -u certbot", "ansible-playbook playbooks/site.yml --tags certificates"],
     ),
     "backup": ("What is not backed up, or never proved, cannot be restored.", ["mainstay backups", "journalctl -u mainstay-backup"]),
+    "recovery": (
+        "Moments whose log is not kept cannot be restored, and a log that cannot be handed over fills the disk up to its limit.",
+        ["systemctl start mainstay-pitr", "journalctl -u mainstay-pitr", "sudo -u postgres pgbackrest --stanza=main check"],
+    ),
     "reboot": (
         "The running kernel and libraries are those of before their update, with their faults.",
         ["mainstay maintenance on --for 15m --reason reboot", "reboot"],

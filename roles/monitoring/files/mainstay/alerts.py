@@ -31,6 +31,7 @@ VERBS = {
     "connections": "are nearly used up",
     "certificate": "ends soon",
     "backup": "has a problem",
+    "recovery": "has a problem",
     "reboot": "needs a reboot",
     "stuck": "is not worked on",
 }

@@ -20,6 +20,7 @@ class Paths:
     plan: str = "/etc/mainstay/plan.json"
     run: str = "/run"
     backup: str = "/var/lib/mainstay/backup"
+    recovery: str = "/var/lib/mainstay/pitr"
     alerts: str = "/etc/mainstay/alerts.json"
     reclaimed: str = "/var/lib/mainstay/reclaimed.json"
     reports: str = "/var/lib/mainstay/agent/reports"

@@ -17,7 +17,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from . import backups, measure, queues
+from . import backups, measure, queues, recovery
 from .core.host.limits import MB
 from .core.text import read
 from .resource_watch import CRITICAL, OK, WARNING, Reading
@@ -89,7 +89,8 @@ class Resources:
             *self.memory(now, units),
             *self.connections(),
             *self.sites(now),
-            *self.backup(),
+            *self.backup("backup", backups.look, self.paths.backup),
+            *self.backup("recovery", recovery.look, self.paths.recovery),
             *self.reboot(),
             *self.queues.look(now, units),
         ]
@@ -183,14 +184,14 @@ class Resources:
                 begins, ends = self.certificates[site]
                 yield judge_certificate(site, begins, ends, self.clock.time())
 
-    def backup(self):
+    def backup(self, name, look, folder):
         try:
-            found = backups.look(self.paths.backup, self.clock.time())
+            found = look(folder, self.clock.time())
         except (OSError, LookupError, TypeError, ValueError):
             return  # a record of another version
         if found is not None:
             problems = "; ".join(found["problems"])
-            yield Reading("backup", "backup", CRITICAL if problems else OK, problems)
+            yield Reading(name, name, CRITICAL if problems else OK, problems)
 
     def reboot(self):
         wanted = os.path.exists(os.path.join(self.root, "run/reboot-required"))

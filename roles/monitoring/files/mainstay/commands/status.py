@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 
-from .. import backups, reboot
+from .. import backups, reboot, recovery
 from ..records import read_state
 from ..text import span, table
 from .history import concerns
@@ -37,25 +37,27 @@ def run(options, context):
     entries = collect(chosen, state, live, watching(state, now))
     agent = describe_agent(state, now)
     backup = backups.look(context.paths.backup, now)
+    back = recovery.look(context.paths.recovery, now)
     due = reboot.look(context.paths.run, now)
     resources = of_these(state.get("resources", []), chosen, options.target) if agent["watching"] else []
     if options.json:
         servers, processes = ([entry for entry in entries if ("server" in entry) is wanted] for wanted in (True, False))
-        told = {"agent": agent, "processes": processes, "servers": servers, "resources": resources, "backup": backup, "reboot": due}
+        told = {"agent": agent, "processes": processes, "servers": servers, "resources": resources}
+        told.update(backup=backup, recovery=back, reboot=due)
         print(json.dumps(told, indent=2))
     else:
-        # Of the backup and of a reboot all is said below.
+        # Of backups and of a reboot all is said below.
         short = [
             f"{entry['resource']}: {entry['reason']}"
             for entry in resources
-            if entry["level"] != "ok" and entry["kind"] not in ("backup", "reboot")
+            if entry["level"] != "ok" and entry["kind"] not in ("backup", "recovery", "reboot")
         ]
-        below = [told["sentence"] for told in (backup, due) if told]
+        below = [told["sentence"] for told in (backup, back, due) if told]
         print("\n\n".join([render(agent, entries, now), *(["\n".join(short)] if short else []), *below]))
     if not agent["watching"]:
         return 3
     well = all(entry["health"] in WELL for entry in entries) and not any(entry["level"] == "critical" for entry in resources)
-    return 0 if well and not (backup and backup["problems"]) else 1
+    return 0 if well and not any(kept["problems"] for kept in (backup, back) if kept) else 1
 
 
 def of_these(resources, chosen, target):

@@ -66,7 +66,10 @@ def test_a_command_of_an_app_uses_what_the_plan_has_for_a_build(planned, memory)
 
 
 def test_without_apps_a_host_backs_up_what_is_root_s():
-    assert [part["name"] for part in backup.backup_parts({})] == ["host"]
+    (host,) = backup.backup_parts({})
+    assert host["name"] == "host"
+    # root reads no folder of somebody else
+    assert {"/var/lib/mainstay/agent", "/var/lib/mainstay/pitr"} <= set(host["without"])
 
 
 COMMANDS = {"before": "a 'b c'", "after": "d && e", "check": "f $DATABASE_NAME"}

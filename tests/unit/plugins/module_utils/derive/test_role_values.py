@@ -12,6 +12,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.derive.role_values im
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
 
 BACKUP = {"backup_repository": "/mnt/backups", "backup_password": "a password that is long"}
+PITR = {"postgresql_pitr_repository": "/mnt/pitr", "postgresql_pitr_password": "a password that is long"}
 WORKS = [
     {},
     {"firewall_rules": [{"port": "80"}], "firewall_ssh_from": ["192.0.2.0/24"], "firewall_ssh_rate": "30/minute"},
@@ -23,6 +24,7 @@ WORKS = [
     {"system_reboot_window": "04:30"},
     {"system_reboot_window": "", "system_upgrade_window": ""},
     {"system_upgrade_window": "Mon..Fri 03:00 America/New_York", "logrotate_calendar": "*:0/15"},
+    {**BACKUP, **PITR, "postgresql_pitr_schedule": "Mon 01:30"},
     {**BACKUP, "backup_folders": ["/srv/wiki"], "backup_keep": {"daily": 7}},
     {"nginx_tls_groups": ["?X25519MLKEM768", "?new", "x25519", "P-256"], "system_login_umask": "", "system_apt_http_proxy": ""},
     {
@@ -73,6 +75,16 @@ REFUSED = [
     ({"system_login_umask": "27"}, "system_login_umask: '27' cannot be used. That is not a umask in quotes"),
     ({"system_upgrade_blacklist": ["postgresql-("]}, "system_upgrade_blacklist[0]: 'postgresql-(' cannot be used. That is no regular"),
     ({"postgresql_settings": {"work_mem": None}}, "postgresql_settings.work_mem: None cannot be used. Write a text, a number"),
+    ({"postgresql_pitr_repository": "s3:https://x/y"}, "postgresql_pitr_repository: 's3:https://x/y' cannot be used. Write a folder"),
+    ({"postgresql_pitr_repository": "/var/lib/postgresql/pitr"}, "/var/lib/postgresql is no place for it; take a folder on another disk"),
+    ({"postgresql_pitr_repository": "/srv"}, "/srv is no place for it"),
+    ({"postgresql_pitr_repository": "/mnt"}, "postgresql_pitr_repository: '/mnt' cannot be used. That is the root of something else"),
+    ({**BACKUP, "postgresql_pitr_repository": "/mnt/backups/pitr"}, "It shares a folder with backup_repository"),
+    ({**BACKUP, "postgresql_pitr_repository": "/mnt/backups"}, "It shares a folder with backup_repository"),
+    ({**PITR, "postgresql_pitr_password": "plain"}, "postgresql_pitr_password: '********' cannot be used. Write one line of at least 16"),
+    ({**PITR, "postgresql_pitr_keep_days": 0}, "postgresql_pitr_keep_days: 0 cannot be used. Use a whole number from 1"),
+    ({**PITR, "postgresql_pitr_schedule": "30 1 * * *"}, "postgresql_pitr_schedule: '30 1 * * *' cannot be used. That is a line of cron"),
+    ({**PITR, "postgresql_pitr_memory_max": "lots"}, "postgresql_pitr_memory_max: 'lots' cannot be used. Write a size"),
     ({**BACKUP, "backup_folders": ["wiki"]}, "backup_folders[0]: 'wiki' cannot be used. Write an absolute path"),
 ]
 
@@ -82,6 +94,7 @@ DEFAULTS = {name: option.get("default") for name, option in OPTIONS.items()}
 # Texts that something else reads, or that may be any.
 FREE = {
     *("backup_host_keys", "backup_password", "backup_repository", "backup_ssh_key", "firewall_ssh_from", "logrotate_maxsize"),
+    *("postgresql_pitr_password", "postgresql_pitr_repository"),
     *("monitoring_ping_url", "nginx_sorry_page", "nginx_status_password", "ssh_banner", "backend_bind_address"),
 }
 

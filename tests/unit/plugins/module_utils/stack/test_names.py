@@ -141,6 +141,7 @@ VALUES = {
     "mainstay_restore_path": NOTHING_OR_TEXT,
     "mainstay_secret": NOTHING_OR_TEXT,
     "mainstay_snapshot": NOTHING_OR_TEXT,
+    "mainstay_time": NOTHING_OR_TEXT,
     "mainstay_source": NOTHING_OR_TEXT,
     "mainstay_trusted_proxies": [[[], ["10.0.0.0/8"]], [("10.0.0.0/8", "write a list"), (["10.0.0.1/8"], "host bits"), (None, "list")]],
     "mainstay_verify_alert": SWITCH,

@@ -54,6 +54,26 @@ def _with_backup(recorded, **news):
     recorded["found"]["backup"] = told
 
 
+def _with_recovery(recorded, **news):
+    """As the role postgresql leaves its record of point-in-time recovery."""
+    recorded["want"]["recovery"] = True
+    now = recorded["found"]["now"]
+    backup = {"time": now - 5 * HOUR, "ok": True, "type": "diff", "bytes": 5 << 20}
+    told = {
+        "last": backup,
+        "last_good": dict(backup),
+        "watch": {"ok": True, "time": now - 60, "reason": ""},
+        "oldest": now - 7 * DAY,
+        "gap": None,
+    }
+    for key, change in news.items():
+        if isinstance(change, dict):
+            told[key].update({name: now + value if name == "time" else value for name, value in change.items()})
+        else:
+            told[key] = change
+    recorded["found"].update(recovery=told, recovery_limits={"max_age_hours": 36})
+
+
 def _without(recorded, *names):
     _with_backup(recorded)
     for name in names:
@@ -274,6 +294,16 @@ BROKEN = [
     ("backup-drill", lambda r: _without(r, "drill", "drill_good"), "no backup was ever restored", "mainstay-backup-drill"),
     ("backup-drill", lambda r: _with_backup(r, drill_good={"time": -20 * DAY}), "20 d ago, more than 9 days", "mainstay-backup-drill"),
     ("backup-drill", lambda r: _with_backup(r, drill={"ok": False}), "the last drill failed", "mainstay-backup-drill"),
+    ("recovery", lambda r: _with_recovery(r, last_good={"time": -60 * HOUR}), "is 2 d old, more than 36 h", "mainstay-pitr"),
+    (
+        "recovery",
+        lambda r: _with_recovery(r, last={"ok": False, "reason": "killed"}),
+        "the last backup for it failed (killed)",
+        "journalctl",
+    ),
+    ("recovery", lambda r: _with_recovery(r, watch={"ok": False, "reason": "away"}), "PostgreSQL's log is not kept (away)", "journalctl"),
+    ("recovery", lambda r: _with_recovery(r, watch={"time": -2 * HOUR}), "nobody has looked for 2 h", "mainstay-pitr"),
+    ("recovery", lambda r: _with_recovery(r, gap=1), "some of PostgreSQL's log was dropped", "systemctl start mainstay-pitr"),
     ("alerts", lambda r: r["found"].update(alerts=[]), "nobody is told of incidents", "monitoring_alerts"),
     ("alerts", lambda r: r["want"].update(alerts=2), "1 channels, 2 are declared", "--tags monitoring"),
     (
@@ -332,6 +362,7 @@ def test_every_item_has_a_number_and_a_checklist():
 
 def test_what_is_well_is_ok_where_it_was_broken_before(recorded):
     _with_backup(recorded)
+    _with_recovery(recorded)
     recorded["found"]["alert_test"] = {"status": 0, "said": ["webhook: sent"]}
     recorded["control"].update(drift={"status": 0, "changed": 0, "tasks": []}, load=_load(), chaos=_chaos())
     _public_site(recorded, ["203.0.113.7"])
@@ -340,6 +371,7 @@ def test_what_is_well_is_ok_where_it_was_broken_before(recorded):
     assert items["stability"]["seen"].startswith(
         "2 of 2 faults healed, the slowest after 17 s; were each to happen once a day, sites would"
     )
+    assert items["recovery"]["seen"] == "every moment of the last 7 d"
     assert items["backup-drill"]["seen"] == "proved restorable 2 d ago, 1204311 rows, 41 s"
 
 

@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program of point-in-time recovery: which moments it takes, which backup it begins with, and when some of the log is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+PROGRAM = Path(__file__).parents[3] / "roles/postgresql/files/mainstay_pitr.py"
+spec = importlib.util.spec_from_file_location("mainstay_pitr", PROGRAM)
+pitr = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(pitr)
+
+NOW = 1796035000  # 2026-11-30 10:36:40+00
+# As pgBackRest 2.45 of Debian 12 tells it, shortened to what is read.
+INFO = json.loads((Path(__file__).parent / "info.json").read_text())
+FULL, DIFF = 1796034536, 1796034767
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-30 10:30:45+00", 1796034645),
+        ("2026-11-30T10:30:45Z", 1796034645),
+        ("2026-11-30 11:30:45+01:00", 1796034645),
+        ("2026-11-30 05:30:45-05", 1796034645),
+        ("2026-11-30 10:30:45.5+00", 1796034645.5),
+        (" 2026-11-30 10:30+00:00 ", 1796034600),
+    ],
+)
+def test_a_moment_is_read(text, moment):
+    assert pitr.moment_of(text, NOW) == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is no time"),
+        ("yesterday", "is no time"),
+        ("2026-02-30 10:15:00+00", "is no time"),
+        ("10:15", "is no time"),
+        ("2026-11-30", "does not say its zone"),
+        ("2026-11-30 10:15:00", "does not say its zone"),
+        ("2026-11-30 10:36:41+00", "is in the future"),
+        ("2036-11-30 10:15:00+00", "is in the future"),
+    ],
+)
+def test_what_is_no_moment_is_refused_with_one_that_is(text, words):
+    with pytest.raises(pitr.Refused, match=f"{words}.*2026-11-30 10:15:00"):
+        pitr.moment_of(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("moment", "label"), [(FULL + 1, "20261130-102851F"), (DIFF, "20261130-102851F"), (DIFF + 1, "20261130-102851F_20261130-103238D")]
+)
+def test_the_newest_backup_before_a_moment_is_taken(moment, label):
+    assert pitr.chosen(pitr.backups(INFO)[0], moment)["label"] == label
+
+
+def test_a_backup_that_ended_at_a_moment_does_not_lead_there():
+    with pytest.raises(pitr.Refused, match="nothing leads back to 2026-11-30 10:28:56.*the oldest backup is of 2026-11-30 10:28:56"):
+        pitr.chosen(pitr.backups(INFO)[0], FULL)
+    with pytest.raises(pitr.Refused, match="there is no backup yet"):
+        pitr.chosen([], FULL)
+
+
+def test_a_backup_with_errors_does_not_count():
+    broken = json.loads(json.dumps(INFO))
+    broken[0]["backup"][0]["error"] = True
+    assert [item["label"] for item in pitr.backups(broken)[0]] == ["20261130-102851F_20261130-103238D"]
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [([{"status": {"code": 1, "message": "missing stanza path"}}], "missing stanza path"), ([], "holds nothing of this server")],
+)
+def test_a_repository_without_a_stanza_is_told(info, words):
+    with pytest.raises(pitr.Refused, match=words):
+        pitr.backups(info)
+
+
+@pytest.mark.parametrize(
+    ("handed_over", "newest", "is_lost"),
+    [
+        ("000000010000000000000005", "000000010000000000000005", False),
+        ("000000010000000000000004", "000000010000000000000005", False),
+        ("000000010000000000000006", "000000010000000000000005", True),
+        ("000000010000000100000000", "0000000100000000000000FF", True),
+        ("000000010000000000000006", "", True),
+        ("000000010000000000000003.00000028.backup", "000000010000000000000003", False),
+        ("00000002.history", "000000010000000000000003", False),
+        ("000000010000000000000009", "000000020000000000000004", False),
+        (None, "", False),
+    ],
+)
+def test_a_log_that_was_taken_and_is_not_there_was_dropped(handed_over, newest, is_lost):
+    assert pitr.lost(handed_over, newest) is is_lost
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """What `look` reads of a host, in a folder."""
+    data = tmp_path / "main"
+    (data / "pg_tblspc").mkdir(parents=True)
+    (tmp_path / "mainstay.json").write_text(json.dumps({"data": str(data), "port": 5432}))
+    monkeypatch.setattr(pitr, "CONFIG", str(tmp_path / "mainstay.json"))
+    monkeypatch.setattr(pitr, "RECORD", str(tmp_path / "status.json"))
+    kept = pitr.backups(INFO)
+    monkeypatch.setattr(pitr, "backups", lambda: kept)
+    return SimpleNamespace(data=data, kept=kept[0])
+
+
+MOMENT = SimpleNamespace(time="2026-11-30 10:30:45+00")
+
+
+def test_a_moment_that_can_be_reached_is_foreseen(host):
+    assert pitr.foreseen(MOMENT) == (1796034645, host.kept[0])
+
+
+def test_a_moment_that_was_given_up_is_refused(host):
+    pitr.record(given_up=[[1796034640, 1796034700]])
+    with pytest.raises(pitr.Refused, match="was given up when PostgreSQL went back to 2026-11-30 10:30:40.*main.before-20261130T103140Z"):
+        pitr.foreseen(MOMENT)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda host: host.kept[0].update(size=1 << 60), "MB are needed beside the data that is kept"),
+        (lambda host: (host.data / "pg_tblspc" / "16400").symlink_to("/mnt"), "this server has tablespaces"),
+        (lambda host: (host.data.rename(f"{host.data}2"), host.data.symlink_to(f"{host.data}2")), "is a link or a mount of its own"),
+    ],
+)
+def test_what_has_no_room_to_be_put_aside_is_refused(host, change, words):
+    change(host)
+    with pytest.raises(pitr.Refused, match=words):
+        pitr.foreseen(MOMENT)
+
+
+def test_one_that_was_killed_is_on_record(host, monkeypatch):
+    pitr.record(running=time.time(), oldest=7)
+    monkeypatch.setenv("SERVICE_RESULT", "oom-kill")
+    pitr.ended(None)
+    told = pitr.recorded()
+    assert (told["running"], told["last"]["ok"], told["last"]["reason"], told["oldest"]) == (None, False, "out of memory", 7)

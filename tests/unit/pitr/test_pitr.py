@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-PROGRAM = Path(__file__).parents[3] / "roles/postgresql/files/mainstay_pitr.py"
+PROGRAM = Path(__file__).parents[3] / "roles/postgresql/files/pitr.py"
 spec = importlib.util.spec_from_file_location("mainstay_pitr", PROGRAM)
 pitr = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(pitr)

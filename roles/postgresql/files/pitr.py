@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -I
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -20,6 +19,7 @@ import subprocess
 import sys
 import time
 
+PROGRAM = "/usr/local/sbin/mainstay-pitr"  # which starts this file
 CONFIG = "/etc/pgbackrest/mainstay.json"
 RECORD = "/var/lib/mainstay/pitr/status.json"
 STANZA = ["pgbackrest", "--stanza=main"]
@@ -298,7 +298,7 @@ def restore(options):
         if isinstance(error, Refused):
             raise Refused(f"PostgreSQL could not get to {shown(moment)}, and runs with the data it had: {why}") from None
         raise
-    run([sys.argv[0], "noted", str(moment), str(began)])
+    run([PROGRAM, "noted", str(moment), str(began)])
     kept = f"; what was there before is kept in {aside}" if os.path.exists(aside) else ""
     print(f"PostgreSQL is back at {shown(moment)}, from the {backup['type']} backup of {shown(backup['stop'])}{kept}")
 

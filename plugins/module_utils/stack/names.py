@@ -19,7 +19,7 @@ from .refusal import mapping, nearest, refuse, text_of
 from .routes import DOMAIN, Networks
 from .ssh import SSH_PORTS
 from .status_page import STATUS_PAGE
-from .tiers import RESERVED_MEMORY
+from .tiers import RESERVED_MEMORY, RESERVED_MEMORY_MB
 from .variables import ENV, env_of
 
 PREFIX = "mainstay_"
@@ -115,12 +115,7 @@ VARIABLES = {
     "mainstay_outside_address": HostName(about="The address at which visitors reach the host, where Ansible uses another one."),
     "mainstay_prometheus": PROMETHEUS,
     "mainstay_release": Perhaps(Text(), about="With -e: the release that rollback.yml returns to, where it is not to choose."),
-    RESERVED_MEMORY: Whole(
-        0,
-        10**7,
-        default=0,
-        about="Memory of the host in MB that the plan leaves to what runs there beside the stack, such as a mail server.",
-    ),
+    RESERVED_MEMORY: RESERVED_MEMORY_MB,
     "mainstay_restore": Choice(("database", "files", "all"), about="With -e: what restore.yml puts back."),
     "mainstay_restore_path": Perhaps(
         Text(),

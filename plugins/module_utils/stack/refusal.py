@@ -96,23 +96,21 @@ def text_of(value, where, pattern=None, remedy="write a text that is not empty")
 
 def integer(value, where, low, high):
     """A whole number; numbers in text are taken too, as Jinja and extra vars deliver them."""
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = None
-    if isinstance(value, bool) or number is None or not low <= number <= high:
-        refuse(where, value, f"use a whole number from {low} to {high}")
-    return number
+    return _between(value, where, low, high, int, "a whole number")
 
 
 def number(value, where, low, high):
     """A number with or without a fraction; in text, too."""
+    return _between(value, where, low, high, float, "a number")
+
+
+def _between(value, where, low, high, kind, words):
     try:
-        found = float(str(value))
+        found = kind(str(value))
     except ValueError:
         found = None
     if isinstance(value, bool) or found is None or not low <= found <= high:
-        refuse(where, value, f"use a number from {low} to {high}")
+        refuse(where, value, f"use {words} from {low} to {high}")
     return found
 
 

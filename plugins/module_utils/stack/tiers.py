@@ -10,11 +10,17 @@ import ipaddress
 from . import scratch
 from .exporters import VARIABLE as PROMETHEUS
 from .exporters import prometheus
+from .fields import Whole
 from .redis_ports import recorded_ports
-from .refusal import integer
 
-# The variable by which a host keeps memory for what is not of the stack, in MB.
+# The variable by which a host keeps memory for what is not of the stack, and what it may be.
 RESERVED_MEMORY = "mainstay_reserved_memory_mb"
+RESERVED_MEMORY_MB = Whole(
+    0,
+    10**7,
+    default=0,
+    about="Memory of the host in MB that the plan leaves to what runs there beside the stack, such as a mail server.",
+)
 LOOPBACK = "127.0.0.1"
 # Where a host finds what listens on all of its addresses; a server on :: need not take IPv4.
 EVERY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}
@@ -45,7 +51,7 @@ def plan_hosts(names, hostvars, groups):
             raise ValueError(f"inventory: {name!r} is in no tier. Put it into one or more of the groups {', '.join(TIERS)}.")
         snapshot = hostvars[name]["mainstay_host"]
         hosts[name] = {"tiers": tiers, "memory_mb": snapshot["memory_mb"], "cpus": snapshot["cpus"]}
-        reserved = integer(hostvars[name].get(RESERVED_MEMORY, 0), RESERVED_MEMORY, 0, 10**7)
+        reserved = RESERVED_MEMORY_MB.read(hostvars[name].get(RESERVED_MEMORY, 0), RESERVED_MEMORY)
         if reserved:
             hosts[name]["reserved_memory_mb"] = reserved
         if snapshot.get("service_memory_mb"):

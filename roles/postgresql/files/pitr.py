@@ -259,8 +259,7 @@ def restore(options):
     data, unit = configured["data"], configured["unit"]
     beside, aside = f"{data}.restoring", f"{data}.before-{stamped(began)}"
     shutil.rmtree(beside, ignore_errors=True)
-    os.mkdir(beside, 0o700)
-    shutil.chown(beside, "postgres", "postgres")
+    run(["mkdir", "--mode=0700", "--", beside])  # by postgres, whose folder it is in
     try:
         hand_over()
         run(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import sqlite3
 import stat
 import sys
 import tarfile
@@ -217,8 +216,4 @@ def main(words):
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (OSError, RuntimeError, RecursionError, sqlite3.Error, tarfile.TarError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(1)
+    tree.begin(main)

@@ -283,9 +283,14 @@ def main(words):
         os.write(int(report), json.dumps(said).encode())
 
 
-if __name__ == "__main__":
+def begin(program):
+    """A program that an app's user runs: its failure is one line."""
     try:
-        main(sys.argv[1:])
+        program(sys.argv[1:])
     except (OSError, RuntimeError, RecursionError, sqlite3.Error, tarfile.TarError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    begin(main)

@@ -118,6 +118,7 @@ def test_a_host_that_is_well_passes_bears_a_little_load_and_heals(host, tmp_path
         "alert-delivery",
         "drift",
         "backup-drill",
+        "recovery",
         *WAIVED,
     }
     assert checks["load"]["seen"].startswith("https://localhost/health: 100 % of 500")

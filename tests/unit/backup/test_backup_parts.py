@@ -62,6 +62,45 @@ def test_a_slow_source_tries_nobody_s_patience(tmp_path):
     assert pipes.feed(slow, _sink(tmp_path / "kept"), patience=1)[1] == 4
 
 
+@pytest.mark.parametrize("gives", ["0", "print('x' * 9, flush=True)", "sys.stdout.close()"], ids=["nothing", "half of it", "no end"])
+def test_a_source_that_stands_still_is_given_up(tmp_path, gives):
+    began = time.monotonic()
+    with pytest.raises(pipes.Stalled, match="has given nothing for 0.5 s"):
+        pipes.feed([sys.executable, "-c", SLEEPS.format(gives)], _sink(tmp_path / "kept"), source_patience=0.5)
+    assert time.monotonic() - began < 20 and not (tmp_path / "kept").exists()
+
+
+def test_a_program_that_gives_no_answer_is_given_up_and_one_whose_file_grows_is_not(tmp_path):
+    with pytest.raises(pipes.Stalled, match="has given nothing for 0.5 s"):
+        pipes.run([sys.executable, "-c", SLEEPS.format("0")], patience=0.5)
+    grows = "import time\nfor i in range(6): print(i, flush=True); time.sleep(0.3)"
+    with open(tmp_path / "kept", "wb") as file:
+        pipes.run([sys.executable, "-c", grows], stdout=file, patience=1)
+    assert (tmp_path / "kept").read_text().split() == list("012345")
+    assert pipes.run(_sink(tmp_path / "sent"), text="abc", patience=20) == "3\n"
+
+
+def test_a_repository_that_gives_no_answer_is_asked_nothing_more(tmp_path, monkeypatch):
+    """Of a restore and a drill, too: what comes after the first that stood still does not wait as long again."""
+    sleeper = tmp_path / "restic"
+    sleeper.write_text(f"#!{sys.executable}\n" + SLEEPS.format("0"))
+    sleeper.chmod(0o755)
+    settings = Settings(repository="/x", host="web1", parts=[], keep={}, state=str(tmp_path))
+    monkeypatch.setattr(restic, "PATIENCE", 0.5)
+    monkeypatch.setattr(restic, "ANSWER", 0.5)
+    for ask in (
+        lambda repository: repository.open(),
+        lambda repository: repository.send("1", "x", _sink(tmp_path / "kept")),
+        lambda repository: repository.file("1", "x", tmp_path.joinpath("fetched").open("wb")),
+        lambda repository: repository.keep_bytes(b"x", "x", ()),
+    ):
+        repository = restic.Restic(settings, str(sleeper))
+        with pytest.raises(BackupError, match="nothing for 0.5 s and did not end; is the way to the repository open"):
+            ask(repository)
+        with pytest.raises(BackupError, match="not tried: restic has given nothing"):
+            repository.text("1", "x")
+
+
 def test_a_repository_that_stands_still_gets_nothing_more(tmp_path, monkeypatch):
     """The app whose part it was goes on, and the commands of the next one are not begun."""
     parts = [
@@ -84,7 +123,10 @@ def test_a_repository_that_stands_still_gets_nothing_more(tmp_path, monkeypatch)
     assert called == ["before blog", "after blog"] and not record["ok"]
     errors = {name: part["error"] for name, part in record["parts"].items()}
     assert errors["files-blog"].startswith("restic has taken nothing for 0.5 s")
-    assert all(errors[name].startswith("not taken: restic has") for name in ("more-blog", "files-shop", "more-shop", "record"))
+    assert all(
+        errors[name].startswith(("not taken: restic has", "not tried: restic has"))
+        for name in ("more-blog", "files-shop", "more-shop", "record")
+    )
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,10 @@ def into_folders(restic, part, kept, place):
         fds = (report.fileno(),)
         words = [*tree, "aside", str(fds[0]), "", "", *part["paths"]]
         save(words, place, backup.filename(part), user=part["user"], env=env, pass_fds=fds)
-        pipes.feed(
-            restic.dump_command(kept["snapshot"], backup.filename(part)),
+        restic.send(
+            kept["snapshot"],
+            backup.filename(part),
             [*tree, "unpack", str(fds[0]), "", "", *part["paths"]],
-            source_env=restic.env,
             sink_user=part["user"],
             sink_env=env,
             sink_fds=fds,
@@ -183,10 +183,10 @@ def _sought(settings, restic, app, wanted, snapshot, verb):
     if not kept.get("ok"):
         raise BackupError(f"{part['name']} is not in the backup {taken['id']}; choose another one")
     with tempfile.TemporaryFile() as report:
-        pipes.feed(
-            restic.dump_command(kept["snapshot"], backup.filename(part)),
+        restic.send(
+            kept["snapshot"],
+            backup.filename(part),
             [*PLACE, verb, str(report.fileno()), inner, *tops],
-            source_env=restic.env,
             sink_user=part["user"],
             sink_env=backup.child_env(),
             sink_fds=(report.fileno(),),

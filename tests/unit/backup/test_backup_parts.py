@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -13,9 +14,10 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from mainstay_backup import backup, drill, hooks, lock, pipes, postgres, records, restic, tree
+from mainstay_backup import backup, drill, hooks, lock, pipes, postgres, records, restic, restore, tree
 from mainstay_backup.settings import BackupError, Settings
 
 SINK = "import sys; data = sys.stdin.buffer.read(); open({path!r}, 'wb').write(data); print(len(data)); sys.exit({status})"
@@ -170,6 +172,32 @@ def test_roles_of_a_dump_are_known_by_their_names():
     assert postgres.roles(text) == ["reader", 're-ad "er']
 
 
+@pytest.mark.parametrize(
+    ("kept", "what", "refusal"),
+    [
+        ({"ok": True, "server": 15}, "database", None),
+        ({"ok": True, "server": 13}, "all", None),
+        ({"ok": True}, "database", None),  # of a backup that does not say it
+        ({"ok": True, "server": 17}, "database", "postgresql-shop is of PostgreSQL 17, and this host has 15"),
+        ({"ok": True, "server": 17}, "files", "has nothing of that kind"),
+        ({"ok": False}, "database", "is not in the backup 2"),
+        (None, "database", "is not in the backup 2"),
+    ],
+)
+def test_what_cannot_come_back_is_refused_before_anything_stands_still(monkeypatch, kept, what, refusal):
+    parts = [{"name": "postgresql-shop", "kind": "postgresql", "app": "shop", "database": "shop"}]
+    settings = Settings(repository="/x", host="web1", parts=parts, keep={})
+    monkeypatch.setattr(postgres, "Session", lambda _database: contextlib.nullcontext())
+    monkeypatch.setattr(postgres, "release", lambda _session: 15)
+    monkeypatch.setattr(backup, "choose", lambda _restic, _wanted: {"id": "2", "parts": {"postgresql-shop": kept} if kept else {}})
+    repository = SimpleNamespace(open=lambda: None)
+    if refusal:
+        with pytest.raises(BackupError, match=refusal):
+            restore.foreseen(settings, repository, "shop", what, "latest")
+    else:
+        assert restore.foreseen(settings, repository, "shop", what, "latest")[1] == parts
+
+
 def test_a_dump_for_which_there_is_no_room_is_not_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with pytest.raises(BackupError, match="twice the size is needed"), drill.fetched(None, None, {"bytes": 1 << 60}):
@@ -227,7 +255,7 @@ def test_a_stream_that_is_cut_off_changes_nothing(folder):
     _report, stream = _packed(folder)
     with pytest.raises(tarfile.TarError):
         tree.unpack([str(folder)], io.BytesIO(stream.getvalue()[:1500]))
-    assert (folder / "deep/file").exists() and (folder / "a.db").exists()
+    assert (folder / "deep/file").exists() and (folder / "a.db").exists() and not (folder / tree.STAGING).exists()
 
 
 def test_what_is_left_out_is_not_there(folder):
@@ -313,6 +341,7 @@ def test_a_repository_is_made_once_and_never_in_the_place_of_one_that_is_gone(tm
         ("Stat: Access Denied.", "the keys in backup_environment"),
         ("x509: certificate signed by unknown authority", "mainstay_ca_certificates"),
         ("dial tcp 192.0.2.1:9000: connect: connection refused", "is the server on"),
+        ("net/http: TLS handshake timeout", "is the server on"),
         ("something else", "something else"),
     ],
 )

@@ -24,7 +24,10 @@ REMEDIES = (
         "are the keys in backup_environment this bucket's?",
     ),
     (("unknown authority",), "is the authority of its certificate in mainstay_ca_certificates?"),
-    (("connection refused", "no such host", "no route to host", "i/o timeout"), "is the server on, and is its name right?"),
+    (
+        ("connection refused", "no such host", "no route to host", "i/o timeout", "handshake timeout"),
+        "is the server on, and is its name right?",
+    ),
 )
 # Seconds after which a repository that takes or gives nothing is given up: as long as restic itself tries a request again. Meanwhile an app
 # may stand still for its backup.

@@ -99,7 +99,7 @@ def keep(restic, database, filename, tags, moment):
 
 
 def release(session):
-    (number,) = session.ask("SHOW server_version_num")
+    (number,) = session.ask("SHOW server_version_num;")
     return int(number) // 10000
 
 

@@ -54,8 +54,10 @@ def test_the_wait_for_what_ends_again_and_again_is_short():
         ),
         (
             {"ActiveState": "failed", "Result": "signal", "ExecMainStatus": "9", "MemoryMax": "243269632"},
-            "it has ended with signal, status 9: killed by the kernel, most likely for its limit of 232 MB; memory of the process gives it more, "
-            "such as memory: 464M",
+            (
+                "it has ended with signal, status 9: killed by the kernel, most likely for its limit of 232 MB; "
+                "memory of the process gives it more, such as memory: 464M"
+            ),
         ),
         ({"ActiveState": "failed", "Result": "signal", "ExecMainStatus": "11"}, "it has ended with signal, status 11"),
         ({"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "1"}, "it has ended with status 1"),

@@ -12,7 +12,7 @@ from wire import SITE, Sent, ask, post, request
 
 SMUGGLED = "0\r\n\r\nGET /echo/smuggled HTTP/1.1\r\nHost: mole.example.com\r\n\r\n"
 REFUSED = {
-    # what is sent: the statuses that refuse it (an empty text: nothing at all is answered)
+    # what is sent: the status that refuses it (an empty text: nothing at all is answered)
     "two lengths": (post("Content-Length: 4", "Content-Length: 6", body="abcdef"), "400"),
     "the same length twice": (post("Content-Length: 4", "Content-Length: 4", body="abcd"), "400"),
     "a length and chunks": (post("Content-Length: 4", "Transfer-Encoding: chunked", body=SMUGGLED), "400"),
@@ -20,13 +20,13 @@ REFUSED = {
     "a signed length": (post("Content-Length: +4", body="abcd"), "400"),
     "a negative length": (post("Content-Length: -1", body="abcd"), "400"),
     "a length in hexadecimal": (post("Content-Length: 0x4", body="abcd"), "400"),
-    "an unknown encoding": (post("Transfer-Encoding: xchunked", body=SMUGGLED), "400 501"),
-    "two encodings": (post("Transfer-Encoding: chunked", "Transfer-Encoding: identity", body=SMUGGLED), "400 501"),
-    "an encoding in front of chunks": (post("Transfer-Encoding: gzip, chunked", body=SMUGGLED), "400 501"),
+    "an unknown encoding": (post("Transfer-Encoding: xchunked", body=SMUGGLED), "501"),
+    "two encodings": (post("Transfer-Encoding: chunked", "Transfer-Encoding: identity", body=SMUGGLED), "400"),
+    "an encoding in front of chunks": (post("Transfer-Encoding: gzip, chunked", body=SMUGGLED), "501"),
     "chunks in HTTP/1.0": (post("Transfer-Encoding: chunked", body=SMUGGLED, version="HTTP/1.0"), "400"),
     "a chunk without a size": (post("Transfer-Encoding: chunked", body="x\r\nabcd\r\n0\r\n\r\n"), "400"),
     "a chunk with a signed size": (post("Transfer-Encoding: chunked", body="+4\r\nabcd\r\n0\r\n\r\n"), "400"),
-    "a chunk beyond all sizes": (post("Transfer-Encoding: chunked", body="FFFFFFFFFFFFFFFFF\r\nabcd\r\n0\r\n\r\n"), "400 413"),
+    "a chunk beyond all sizes": (post("Transfer-Encoding: chunked", body="FFFFFFFFFFFFFFFFF\r\nabcd\r\n0\r\n\r\n"), "400"),
     "a folded header": (request("X-A: 1", " X-Forwarded-For: 1.2.3.4"), "400"),
     "a blank before the colon": (request("X-Real-IP : 1.2.3.4"), "400"),
     "a zero in a header": (request("X-A: a\0b"), "400"),
@@ -38,14 +38,14 @@ REFUSED = {
     "an address for a host": (request(host="127.0.0.1"), ""),
     "an undeclared host in the path": (request(path="http://evil.example/echo"), ""),
     "a host with a path": (request(host=f"{SITE}/../x"), "400"),
-    "a tunnel": (request(method="CONNECT", path="evil.example:443"), "400 405"),
+    "a tunnel": (request(method="CONNECT", path="evil.example:443"), "400"),
     "a trace": (request(method="TRACE"), "405"),
     "a method that is none": (request(method="GE(T"), "400"),
     "a path without a slash": (request(path="echo"), "400"),
     "a path above the root": (request(path="/../../etc/passwd"), "400"),
-    "a version that is none": (request(version="HTTP/9.9"), "400 505"),
-    "a header beyond 32 kB": (request("X-A: " + "a" * 40000), "400 431"),
-    "headers beyond two buffers": (request(*(f"X-{n}: " + "a" * 30000 for n in range(4))), "400 431"),
+    "a version that is none": (request(version="HTTP/9.9"), "505"),
+    "a header beyond 32 kB": (request("X-A: " + "a" * 40000), "400"),
+    "headers beyond two buffers": (request(*(f"X-{n}: " + "a" * 30000 for n in range(4))), "400"),
     "a path beyond 32 kB": (request(path="/echo/" + "a" * 40000), "414"),
     "a body that is declared too long": (post("Content-Length: 99999999999", body=""), "413"),
     "another protocol in front": ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"),
@@ -80,9 +80,8 @@ def forgeries(send):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_no_app_may_see_is_refused(refusals, name):
     answer = refusals[name]
-    allowed = REFUSED[name][1].split()
-    assert (answer.statuses or [""])[0] in (allowed or [""]), answer
-    assert len(answer.statuses) <= 1 and "smuggled" not in answer.bytes
+    assert " ".join(answer.statuses) == REFUSED[name][1], answer
+    assert "smuggled" not in answer.bytes
 
 
 def _echo(answer):

@@ -49,6 +49,12 @@ ANSWERS = {
     "a name in the path": (sent(request(path=f"https://{SITE}{FILE}")), "200", HTML),
     "a name in the path that goes before": (sent(request(path=f"https://{SITE}{FILE}", host="evil.example")), "200", HTML),
     "a name below a wildcard": (sent(request(host=f"a.{EDGE}"), name=f"a.{EDGE}"), "200", {"content-security-policy": "default-src 'self'"}),
+    "another name of a site": (
+        sent(request(host=f"www.{SITE}", path="/x?y=1"), name=f"www.{SITE}"),
+        "301",
+        {"location": rf"https://{SITE}/x\?y=1", "x-content-type-options": "nosniff"},
+    ),
+    "another name of a site, without TLS": (sent(request(host=f"www.{SITE}", path="/x?y=1"), name=None), "301", {"location": rf"https://{SITE}/x\?y=1"}),
     "without TLS": (sent(file(path="/x?y=1"), name=None), "301", {"location": rf"https://{SITE}/x\?y=1"}),
     "without TLS, a line break in the path": (
         sent(file(path="/%0d%0aX-A:1"), name=None), "301", {"location": f"https://{SITE}/%0d%0aX-A:1", "x-a": None},

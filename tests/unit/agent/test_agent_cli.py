@@ -93,7 +93,7 @@ class Host:
         captured = self.capsys.readouterr()
         return status, captured.out, captured.err
 
-    def ask(self, argv):
+    def ask(self, argv, timeout=5, text=""):
         if argv[0] == "nft" and self.rules:
             return self.rules
         raise SystemdError(f"{argv[0]}: exit status 1")

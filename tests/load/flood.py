@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One address that wants all of a proxy, and another that only visits: ``flood.py KIND`` and ``flood.py visit``, each from its own source
-address, against a host of one's own. Prints, as JSON, what happened; ends after some seconds.
+"""Addresses that want all of a proxy, and another that only visits: ``flood.py KIND`` and ``flood.py visit``, each from source addresses of
+its own, against a host of one's own. Prints, as JSON, what happened; ends after some seconds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import resource
 import ssl
@@ -26,11 +27,12 @@ class Flood:
         self.options, self.open, self.most, self.refused, self.done = options, 0, 0, 0, 0
         self.context = ssl._create_unverified_context()
         self.end = time.monotonic() + options.seconds
+        self.sources = itertools.cycle(options.source)
 
     async def connect(self, encrypted=True):
         names = {"ssl": self.context, "server_hostname": self.options.name} if encrypted else {}
         port = 443 if encrypted else 80
-        connecting = asyncio.open_connection(self.options.target, port, local_addr=(self.options.source, 0), **names)
+        connecting = asyncio.open_connection(self.options.target, port, local_addr=(next(self.sources), 0), **names)
         return await asyncio.wait_for(connecting, PATIENCE)
 
     async def hold(self, kind):
@@ -130,7 +132,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=[*KINDS, "visit"])
     parser.add_argument("--target", required=True, help="address of the host")
-    parser.add_argument("--source", required=True, help="address to come from")
+    parser.add_argument("--source", required=True, nargs="+", help="addresses to come from, one after the other")
     parser.add_argument("--name", default="localhost", help="name of the site (default: %(default)s)")
     parser.add_argument("--connections", type=int, default=1000, help="connections to try for at once (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=10, help="visits in a second (default: %(default)s)")

@@ -88,3 +88,14 @@ def test_a_daemon_without_a_socket_is_reloaded(world):
     (world / "socket").write_text("")
     assert use(world, "apply", "60", conf=PORTS) == SERVICE and use(world, "rollback") == SERVICE
     assert not (world / "conf").exists()
+
+
+def test_a_boot_goes_back_to_what_was_proven(world):
+    """Whose timer it has ended; and the socket's ports are made of that."""
+    use(world, "apply", "60", conf=PLAIN)
+    use(world, "prove")
+    use(world, "apply", "60", conf=PORTS)
+    use(world, "boot")
+    assert (world / "conf").read_text() == PLAIN and "daemon-reload" in (world / "done").read_text().splitlines()
+    use(world, "boot")
+    assert (world / "conf").read_text() == PLAIN

@@ -92,8 +92,9 @@ def test_headers_of_30_kb_pass_both_ways(ask):
     assert status == 200 and len(head) > 30000
 
 
-def test_events_arrive_as_they_are_sent(host):
-    script = f'{CURL} --no-buffer {SITE}/live/stream | while read -r line; do [ -n "$line" ] && date +%s.%N; done; true'
+@pytest.mark.parametrize("protocol", ["--http1.1", "--http2"])
+def test_events_arrive_as_they_are_sent(host, protocol):
+    script = f'{CURL} {protocol} --no-buffer {SITE}/live/stream | while read -r line; do [ -n "$line" ] && date +%s.%N; done; true'
     times = [float(line) for line in host.check_output(script).splitlines()]
     assert len(times) == 6 and times[-1] - times[0] > 1.2, times
 

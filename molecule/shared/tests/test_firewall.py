@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import strangers
 from plays import only_on, play
@@ -55,6 +57,15 @@ def test_too_many_ssh_connections_of_one_address_are_dropped(host, knock):
     # sshd itself needs a moment until it takes unknown visitors again.
     assert host.run(f'ip netns exec {strangers.NAME} python3 -c "{program}" && exit; sleep 5; exit 1').rc == 1
     assert knock(22)
+
+
+def test_what_is_refused_is_counted(host, knock, listener):
+    def closed():
+        return json.loads(host.run("mainstay status --json").stdout)["firewall"]["closed"]
+
+    before = closed()
+    assert not knock(listener)
+    assert closed() > before
 
 
 def test_stopping_the_service_leaves_other_tables_alone(host):

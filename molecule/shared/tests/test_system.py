@@ -17,8 +17,9 @@ with_windows = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "trix
 without_windows = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME", "default") != "default", reason="windows are declared")
 
 
-@pytest.mark.parametrize("package", ["acl", "ca-certificates", "python3-psutil", "unattended-upgrades"])
+@pytest.mark.parametrize("package", ["acl", "ca-certificates", "lsof", "python3-psutil", "unattended-upgrades"])
 def test_packages_are_installed(host, package):
+    """Those of the role, and one that the group_vars add (own.yml)."""
     assert host.package(package).is_installed
 
 

@@ -15,7 +15,7 @@ from mainstay import cli, config, text
 from mainstay.commands import logs
 from mainstay.paths import Paths
 from mainstay.records import Incidents, write_state
-from mainstay.units import UnitState
+from mainstay.units import SystemdError, UnitState
 
 PROCESSES = [
     {"app": "shop", "process": "beat", "instance": "1", "unit": "shop-beat@1.service", "kind": "worker"},
@@ -60,6 +60,7 @@ class Host:
         }
         self.agent |= {"paused": None, "problem": None}
         self.entries, self.servers = [self.entry(unit) for unit in self.live], []
+        self.rules = ""
 
     def configure(self, servers=(), **apps):
         Path(self.paths.config).write_text(json.dumps({"processes": PROCESSES, "servers": list(servers), "apps": apps}))
@@ -87,10 +88,15 @@ class Host:
 
     def run(self, *argv):
         write_state(self.paths.state, {"version": 1, "agent": self.agent, "processes": self.entries, "servers": self.servers})
-        context = cli.Context(paths=self.paths, systemd=self, clock=self.clock, call=self.call, root=self.root)
+        context = cli.Context(paths=self.paths, systemd=self, clock=self.clock, call=self.call, run=self.ask, root=self.root)
         status = cli.main(argv, context)
         captured = self.capsys.readouterr()
         return status, captured.out, captured.err
+
+    def ask(self, argv, timeout=5, text=""):
+        if argv[0] == "nft" and self.rules:
+            return self.rules
+        raise SystemdError(f"{argv[0]}: exit status 1")
 
     def call(self, argv):
         self.calls.append(argv)
@@ -102,7 +108,28 @@ def host(tmp_path, clock, capsys):
     return Host(tmp_path, clock, capsys)
 
 
+RULES = """table inet mainstay {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		tcp dport 22 ct state new add @ssh_ipv4 { ip saddr limit rate over 60/minute burst 60 packets } counter packets 7 bytes 420 drop
+		tcp dport 443 ct state new add @held_443_ipv4 { ip saddr ct count over 102 } counter packets 5 bytes 300 reject with tcp reset
+		tcp dport 22 accept comment "ssh"
+		counter packets 1234 bytes 70000 comment "closed ports"
+	}
+}
+"""
+
+
 class TestStatus:
+    def test_root_sees_what_the_firewall_has_refused(self, host):
+        assert "Firewall" not in host.run("status")[1]
+        host.rules = RULES
+        said = "Firewall: since its rules were loaded, 1234 packets to closed ports and 12 connections beyond an address's part refused"
+        assert host.run("status")[1].splitlines()[-1] == said
+        assert json.loads(host.run("status", "--json")[1])["firewall"]["beyond"] == 12
+        host.root = False
+        assert "Firewall" not in host.run("status")[1]
+
     def test_all_well(self, host):
         status, out, _err = host.run("status")
         assert status == 0

@@ -12,14 +12,13 @@ import re
 import shlex
 import signal
 import socket
-from functools import partialmethod
 from pathlib import Path
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.agent import agent_config
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 from mainstay import config
-from mainstay.cli import COMMANDS, Context, main
+from mainstay.cli import COMMANDS, main
 from mainstay.commands import clean
 from mainstay.core.host import ports
 from mainstay.core.stack import sandbox
@@ -380,7 +379,7 @@ class TestAnswers:
             asked.append(argv)
             return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
 
-        monkeypatch.setattr(Context, "__init__", partialmethod(Context.__init__, run=run))
+        monkeypatch.setattr(shop, "ask", run)
         status, out, _err = shop.run("logs", "shop/web", "--json")
         assert status == 0 and not {"\x1b", "\x7f"} & set(out)
         first, second, third = json.loads(out)["results"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 
-from .. import backups, reboot, recovery
+from .. import backups, packets, reboot, recovery
 from ..records import read_state
 from ..text import span, table
 from .history import concerns
@@ -39,11 +39,12 @@ def run(options, context):
     backup = backups.look(context.paths.backup, now)
     back = recovery.look(context.paths.recovery, now)
     due = reboot.look(context.paths.run, now)
+    refused = packets.look(context.run) if context.root else None
     resources = of_these(state.get("resources", []), chosen, options.target) if agent["watching"] else []
     if options.json:
         servers, processes = ([entry for entry in entries if ("server" in entry) is wanted] for wanted in (True, False))
         told = {"agent": agent, "processes": processes, "servers": servers, "resources": resources}
-        told.update(backup=backup, recovery=back, reboot=due)
+        told.update(backup=backup, recovery=back, reboot=due, firewall=refused)
         print(json.dumps(told, indent=2))
     else:
         # Of backups and of a reboot all is said below.
@@ -52,7 +53,7 @@ def run(options, context):
             for entry in resources
             if entry["level"] != "ok" and entry["kind"] not in ("backup", "recovery", "reboot")
         ]
-        below = [told["sentence"] for told in (backup, back, due) if told]
+        below = [told["sentence"] for told in (backup, back, refused, due) if told]
         print("\n\n".join([render(agent, entries, now), *(["\n".join(short)] if short else []), *below]))
     if not agent["watching"]:
         return 3

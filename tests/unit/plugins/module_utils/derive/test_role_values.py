@@ -95,7 +95,7 @@ DEFAULTS = {name: option.get("default") for name, option in OPTIONS.items()}
 FREE = {
     *("backup_host_keys", "backup_password", "backup_repository", "backup_ssh_key", "firewall_ssh_from", "logrotate_maxsize"),
     *("postgresql_pitr_password", "postgresql_pitr_repository"),
-    *("monitoring_ping_url", "nginx_sorry_page", "nginx_status_password", "ssh_banner", "backend_bind_address"),
+    *("monitoring_ping_url", "nginx_sorry_page", "nginx_status_password", "ssh_banner", "system_banner", "backend_bind_address"),
 }
 
 

@@ -73,8 +73,8 @@ class Process:
 
     @property
     def silent(self):
-        """Whether it cannot be asked: what is known of it is its heartbeat, or that it runs."""
-        return self.probe is None or self.probe["kind"] == "heartbeat"
+        """Whether it cannot be asked: what is known of it is its heartbeat, that it looks at its schedule, or that it runs."""
+        return self.probe is None or self.probe["kind"] in ("beat", "heartbeat")
 
     @property
     def job(self):
@@ -256,7 +256,10 @@ def _process(data, where):
 
 def _probe(probe, where):
     if not isinstance(probe, dict) or not isinstance(probe.get("kind"), str):
-        raise ConfigError(f"{where} is {probe!r}; write a mapping with kind: http or heartbeat")
+        raise ConfigError(f"{where} is {probe!r}; write a mapping with kind: http, heartbeat or beat")
+    if probe["kind"] == "beat":
+        mapping(probe, where, {"kind"}, {"kind"})
+        return
     if probe["kind"] == "heartbeat":
         mapping(probe, where, {"kind", "file", "max_age"}, {"file", "max_age"})
         if not isinstance(probe["file"], str) or not probe["file"].startswith("/"):

@@ -35,6 +35,11 @@ FAMILIES = {
     "mainstay_backup_last_success_timestamp_seconds": (GAUGE, (), "When the last good backup was made."),
     "mainstay_backup_problems": (GAUGE, (), "What is wrong with the backups: failed, too old, or not proved."),
     "mainstay_backup_size_bytes": (GAUGE, (), "What the last good backup holds."),
+    "mainstay_beat_last_tick_timestamp_seconds": (
+        GAUGE,
+        ("app", "process", "unit"),
+        "When Celery's beat was last seen to look at its schedule; not told of one with a heartbeat.",
+    ),
     "mainstay_certificate_remaining_seconds": (GAUGE, ("site",), "Time until the site's certificate ends."),
     "mainstay_database_connections": (GAUGE, ("app",), "Connections to databases that the app has open."),
     "mainstay_database_connections_limit": (GAUGE, ("app",), "Connections to databases that the plan gives the app."),
@@ -145,6 +150,8 @@ def _watched(found, entry, facts):
         found.add(f"mainstay_{kind}_state", state == health, **labels, state=state)
     if facts["watching"] and health not in ("stopped", "starting", "unknown"):
         found.add(f"mainstay_{kind}_up", health in ("up", "failing", "looping"), **labels)
+    if finite(entry.get("ticked")) is not None:
+        found.add("mainstay_beat_last_tick_timestamp_seconds", entry["ticked"], **labels)
     if health == "up" and finite(entry["latency_ms"]) is not None:
         found.add(f"mainstay_{kind}_latency_seconds", entry["latency_ms"] / 1000, **labels)
     for name, key in (("memory", "used_mb"), ("memory_limit", "memory_max_mb")):

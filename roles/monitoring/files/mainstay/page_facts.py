@@ -20,7 +20,7 @@ from .units import SystemdError
 DAY = 86400
 SHOWN = 20  # incidents and deploys
 ANSWERS = ("failing", "looping")  # it has given no answer once or twice, or ends again and again: it is not down yet, or not now
-NUMBERS, WORDS = ("since", "latency_ms", "restarts_24h", "memory_max_mb"), ("health", "reason", "unit_state")
+NUMBERS, WORDS = ("since", "latency_ms", "ticked", "restarts_24h", "memory_max_mb"), ("health", "reason", "unit_state")
 ASIDE = ("stopped", "starting")  # neither up nor down: somebody wants it so
 TROUBLE = (OSError, LookupError, TypeError, ValueError, AttributeError, SystemdError, Refusal)
 

@@ -60,6 +60,12 @@ def test_what_is_missing_in_between_is_told_for_as_long_as_it_is(tmp_path, told,
     assert found["problems"] == [] and said in found["sentence"] and bool(said) == (", but none" in found["sentence"])
 
 
+def test_while_some_of_the_log_is_missing_not_every_moment_is_promised(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    found = recovery.look(_folder(tmp_path, {**WELL, "gap": NOW - 60, "gap_since": NOW - HOUR}), NOW)
+    assert found["sentence"].splitlines()[0].endswith(", but none after 2027-01-15 07:00:00") and len(found["problems"]) == 1
+
+
 def test_the_sentence_says_how_far_back_it_leads(tmp_path):
     assert recovery.look(_folder(tmp_path, WELL), NOW)["sentence"].startswith("Recovery: every moment since 20")
 

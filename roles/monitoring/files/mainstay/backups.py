@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 
+from . import shapes
 from .text import span
 
 HOUR, DAY = 3600, 86400
@@ -37,9 +38,10 @@ def judge(folder, now):
     """None where nobody asked for backups; else their records, and what is wrong with them: {what is wrong: the problem}."""
     limits = os.path.join(folder, "limits.json")
     wanted = read(limits)
-    if not wanted:
+    if not shapes.fits(wanted, shapes.BACKUP_LIMITS):
         return None
     since, public = os.stat(limits).st_mtime, read(os.path.join(folder, "status.json"))
+    public = public if shapes.fits(public, shapes.BACKUPS) else {}
     last, good = public.get("last"), public.get("last_good")
     drill, proved = public.get("drill"), public.get("drill_good")
     wrong = {}

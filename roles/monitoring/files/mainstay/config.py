@@ -219,6 +219,9 @@ def _app(name, data, where):
     for key in ("root", "env_file"):
         if not isinstance(data[key], str) or not data[key].startswith("/"):
             raise ConfigError(f"{where}.{key} is {data[key]!r}; use an absolute path")
+    for key in ("user", "runtime", "directory"):
+        if not isinstance(data.get(key, ""), str):
+            raise ConfigError(f"{where}.{key} is {data[key]!r}; write a text")
     ports = data.get("ports", {})
     if not isinstance(ports, dict) or not all(isinstance(item, list) for item in ports.values()):
         raise ConfigError(f"{where}.ports is {ports!r}; write a list of ports for each process")
@@ -244,7 +247,10 @@ def _process(data, where):
         if not isinstance(values[key], str) or not values[key] or "/" in values[key]:
             raise ConfigError(f"{where}.{key} is {values[key]!r}; write a text without '/'")
     unit_name(values["unit"], f"{where}.unit")
-    values["needs"] = tuple(values.get("needs") or ())
+    needs = values.get("needs") or []
+    if not isinstance(needs, list) or not all(isinstance(name, str) for name in needs):
+        raise ConfigError(f"{where}.needs is {needs!r}; write a list of names of servers")
+    values["needs"] = tuple(needs)
     if values.get("memory_max_mb") is not None:
         number(values["memory_max_mb"], f"{where}.memory_max_mb", 1, 2**40, whole=True)
     if values.get("patience") is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from .backups import HOUR, read
-from .records import finite
+from .shapes import RECOVERY_LIMITS, finite, fits, moment
 from .text import span, wall
 
 # It is written every five minutes.
@@ -26,6 +26,8 @@ def look(folder, now):
     said = f"Recovery: every moment since {wall(facts['since'])}" if facts["since"] else "Recovery: no backup for it yet"
     if facts["since"] and facts["missing"]:
         said += f", but none between {', or '.join(f'{wall(begin)} and {wall(end)}' for begin, end in facts['missing'])}"
+    if facts["since"] and facts["lost_since"]:
+        said += f", but none after {wall(facts['lost_since'])}"
     remedy = "systemctl start mainstay-pitr makes a backup, journalctl -u mainstay-pitr says what hinders it"
     lines = [said, *(f"Recovery problem: {problem}; {remedy}" for problem in wrong.values())]
     return {**facts, "problems": list(wrong.values()), "sentence": "\n".join(lines)}
@@ -35,7 +37,7 @@ def judge(folder, now):
     """None where nobody asked for it; else what is on record, and what is wrong with it: {what is wrong: the problem}."""
     limits = os.path.join(folder, "limits.json")
     wanted = read(limits)
-    if not wanted:
+    if not fits(wanted, RECOVERY_LIMITS):
         return None
     since, told = os.stat(limits).st_mtime, read(os.path.join(folder, "status.json"))
     last, good, watch = (told.get(key) if isinstance(told.get(key), dict) else {} for key in ("last", "last_good", "watch"))
@@ -55,6 +57,7 @@ def judge(folder, now):
         wrong["look at the log for recovery"] = f"nobody has looked for {span(now - (seen or since))} whether PostgreSQL's log is kept"
     facts = {
         "since": oldest,
+        "lost_since": _time(told.get("gap_since")) if gap else None,
         "missing": _missing(told, oldest or 0),
         "last_ok": bool(last.get("ok")) if last else None,
         "backed": backed,
@@ -72,7 +75,7 @@ def _missing(told, oldest):
 
 
 def _time(value):
-    return value if isinstance(value, (int, float)) and 0 < value < 1 << 40 else None
+    return value if moment(value) and value > 0 else None
 
 
 def _text(value):

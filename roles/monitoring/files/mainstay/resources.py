@@ -21,6 +21,7 @@ from . import backups, measure, queues, recovery
 from .core.host.limits import MB
 from .core.text import read
 from .resource_watch import CRITICAL, OK, WARNING, Reading
+from .shapes import RECLAIMED, fits
 from .text import span
 from .trend import Trend
 from .units import SystemdError, run
@@ -99,7 +100,7 @@ class Resources:
     def reclaimed(self):
         """What mainstay-reclaim.service has freed last, {time, freed: {step: bytes}}, or None."""
         found = backups.read(self.paths.reclaimed)
-        return found if set(found) == {"time", "freed"} else None
+        return found if set(found) == {"time", "freed"} and fits(found, RECLAIMED) else None
 
     # --- disks -----------------------------------------------------------------------------------------------------
 

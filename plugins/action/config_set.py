@@ -13,9 +13,9 @@ from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVari
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars, trust_as_template
+from ansible_collections.mainstay.vps.plugins.module_utils.files.journal import STATE_DIR
 from ansible_collections.mainstay.vps.plugins.module_utils.files.question import agrees, probe
 from ansible_collections.mainstay.vps.plugins.module_utils.files.spec import SpecError, parse
-from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import STATE_DIR
 
 # What travels inside the module's arguments; larger files belong to other modules.
 SIZE_LIMIT = 16 * 1024 * 1024

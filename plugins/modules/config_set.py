@@ -161,8 +161,8 @@ attributes:
 notes:
   - The security label, access list and user attributes of a replaced file are carried over to the new one.
   - An entry that is a mount point cannot be replaced and is an error.
-  - Settle what a power cut left unfinished with C(python3 transaction.py recover), the file
-    C(plugins/module_utils/transaction.py), which needs only the standard library. The next run does the same.
+  - Settle what a power cut left unfinished with C(python3 /usr/local/lib/mainstay/recovery), which the role
+    system puts there. The next run does the same.
 seealso:
   - module: ansible.builtin.template
   - module: ansible.builtin.copy
@@ -268,7 +268,7 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset
-from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import TransactionError
+from ansible_collections.mainstay.vps.plugins.module_utils.files.owners import TransactionError
 
 ENTRY = {
     "dest": {"type": "str", "required": True},

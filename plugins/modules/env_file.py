@@ -126,7 +126,8 @@ import json
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, env_file
 from ansible_collections.mainstay.vps.plugins.module_utils.files import spec as files_spec
-from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import TransactionError, look, read
+from ansible_collections.mainstay.vps.plugins.module_utils.files.nodes import look, read
+from ansible_collections.mainstay.vps.plugins.module_utils.files.owners import TransactionError
 
 ARGUMENTS = {
     "path": {"type": "path", "required": True},

@@ -33,7 +33,7 @@ import tempfile
 import time
 from unittest import mock
 
-from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, rehearsal, transaction
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, journal, nodes, owners, rehearsal
 from ansible_collections.mainstay.vps.plugins.module_utils.files.changeset import Entry
 
 OWNER, GROUP = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
@@ -125,8 +125,8 @@ class Box:
         for directory, names, files in os.walk(self.tree):
             for name in [*names, *files]:
                 path = os.path.join(directory, name)
-                node = transaction.look(path)
-                content = transaction.read(path) if node.kind == "file" else node.target
+                node = nodes.look(path)
+                content = nodes.read(path) if node.kind == "file" else node.target
                 if leftovers or "/.mainstay-" not in path:
                     mode = node.mode if node.kind != "link" else None
                     found[os.path.relpath(path, self.tree)] = (node.kind, mode, content)
@@ -181,7 +181,7 @@ def in_process(function, question, number, mark):
             arm(question, number, mark)
             function()
             status = 0
-        except transaction.TransactionError:
+        except owners.TransactionError:
             status = 1
         finally:
             sys.setprofile(None)
@@ -194,7 +194,7 @@ def kill_at(mode, question, number, before, after):
     with box() as host:
         killed = "both" if question == "recovery" else question
         status = in_process(lambda: _change(host, mode), killed, number, host.mark)
-        with transaction.locked(host.state):
+        with journal.locked(host.state):
             pass  # every process of the transaction holds the lock as long as it lives: now none is left
         if not os.path.exists(host.mark):
             return None
@@ -204,7 +204,7 @@ def kill_at(mode, question, number, before, after):
         if question == "helper":
             assert status in (0, 1), f"{where}: the module ended with {status}"
             assert host.look() == (after if status == 0 else before), f"{where}: the answer and the files disagree"
-            assert not transaction.pending(host.state), where
+            assert not journal.pending(host.state), where
         if question == "recovery":
             call = 1
             while in_process(lambda: recover(host), "module", call, host.mark) < 0:
@@ -215,18 +215,18 @@ def kill_at(mode, question, number, before, after):
         if question in ("module", "meanwhile"):
             assert state != "mix", f"{where}: the helper left a mix"
             assert end == (before if state == "old" else after), f"{where}: recovery changed what the helper had ended"
-        assert not transaction.pending(host.state), where
+        assert not journal.pending(host.state), where
         return state
 
 
 def recover(host):
-    return transaction.recover(state_dir=host.state)
+    return journal.recover(state_dir=host.state)
 
 
 def _change(host, mode):
     """The transaction; a refusal is a status of its own."""
     if host.change(mode).refusal:
-        raise transaction.TransactionError("refused")
+        raise owners.TransactionError("refused")
 
 
 def matrix(mode, question, stride=1, offset=1):

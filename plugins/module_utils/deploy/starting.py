@@ -16,7 +16,8 @@ ENDS = 2
 # An answer that says that the question is wrong, for so many seconds, is no start that takes its time: what is declared does not fit.
 SETTLED, SETTLES = (301, 302, 303, 307, 308, 400, 401, 403, 404), 30
 EVERY_ADDRESS, LOOPBACKS = ("0.0.0.0", "::"), ("127.0.0.1", "::1")
-SHOW = ("systemctl", "show", "--property=Id,ActiveState,NRestarts,Result,ExecMainStatus")
+SHOW = ("systemctl", "show", "--property=Id,ActiveState,NRestarts,Result,ExecMainStatus,MemoryMax")
+KILLED = "9"
 
 
 def show(unit):
@@ -93,7 +94,14 @@ def _open_to_all(unit, url, held):
 
 
 def _ending(shown):
-    status = shown.get("ExecMainStatus", "")
+    status, limit = shown.get("ExecMainStatus", ""), shown.get("MemoryMax", "")
     words = {"127": " (the program was not found)", "126": " (the program cannot be run)"}.get(status, "")
     result = shown.get("Result", "")
+    # Where systemd is not told whose doing it was, as with cgroups of version 1, nobody but the kernel kills who is just starting.
+    if (result, status) == ("signal", KILLED) or result == "oom-kill":
+        least = int(limit) >> 20 if limit.isdigit() else None
+        room = (
+            f"its limit of {least} MB; memory of the process gives it more, such as memory: {2 * least}M" if least else "the host's memory"
+        )
+        return f" with {result}, status {status}: killed by the kernel, most likely for {room}"
     return f" with status {status}{words}" if result in ("exit-code", "success", "") else f" with {result}, status {status}"

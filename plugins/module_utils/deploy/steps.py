@@ -22,6 +22,7 @@ from .units import UNITS
 
 # systemd's own words in the journal (src/core/service.c)
 ENDED, RESTARTED, GIVEN_UP = ": Main process exited, ", ": Scheduled restart job, ", " systemd[1]: Failed to start "
+KILLING = ": Killing process "  # one line for each that its unit had left
 
 
 def _changing(described):
@@ -238,6 +239,7 @@ def retreat(described, changed_files=(), taken_over=False, results=(), has_run=T
 
 def _last_words(lines):
     """The lines of a journal from the last start on that the program lived to say something about, or to end."""
+    lines = [line for line in lines if KILLING not in line]
     starts = [number for number, line in enumerate(lines) if " systemd[1]: Starting " in line]
     begun = lines[starts[-1] :] if starts else []
     if not any(ENDED in line for line in begun):

@@ -19,23 +19,11 @@ import stat
 import time
 import uuid
 
+from .journal import STATE_DIR, Step, locked, pending, recover_locked
+from .nodes import Node, equal, look, read
+from .owners import TransactionError, as_owner_of, stranger
 from .rehearsal import COMMAND_NOT_FOUND, Verdict, find_program, mask, mountpoints, rehearse, run_checkers
-from .transaction import (
-    BACKUP_DIR,
-    STATE_DIR,
-    Node,
-    Step,
-    TransactionError,
-    as_owner_of,
-    equal,
-    locked,
-    look,
-    pending,
-    read,
-    recover_locked,
-    stranger,
-    transact,
-)
+from .transaction import BACKUP_DIR, transact
 
 DIFF_LIMIT = 104_448
 KINDS = {"file": "file", "directory": "directory", "link": "symbolic link", "other": "device, socket or pipe"}

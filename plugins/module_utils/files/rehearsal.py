@@ -22,7 +22,9 @@ import subprocess
 import time
 
 from ..text import MASK
-from .transaction import forward, in_child, read, remove, stage
+from .journal import forward, stage
+from .nodes import read, remove
+from .transaction import in_child
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # How a directory may be covered, in the order tried. What is larger than the limits is not copied: a trial is cheaper.

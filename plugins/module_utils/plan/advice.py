@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from ..stack import references
+from ..stack.variables import secret_names
 from . import demand, rules_connections, rules_host, rules_processes
 
 # Linux' own default of net.ipv4.ip_local_port_range.
@@ -43,6 +45,7 @@ def warnings(stack, plan):
         *_several_databases(stack),
         *_ephemeral_ports(stack, plan),
         *_crowded_ports(stack, plan),
+        *_told_secrets(stack),
     ]
 
 
@@ -196,4 +199,18 @@ def _crowded_ports(stack, plan):
                 yield (
                     f"{process.key}: on {name} it gets {int(planned)} instance{'s' if planned > 1 else ''}, because the next port that is taken "
                     f"leaves room for no more from {process.port} on (twice its instances, for deploys). Move its port away from the others."
+                )
+
+
+def _told_secrets(stack):
+    """Commands with a secret among their arguments, which every process list shows."""
+    for app, declared in stack.apps.items():
+        hidden = set(secret_names(declared))
+        for name, process in declared["processes"].items():
+            own = {variable for variable, value in process["env"].items() if references.names(str(value)) & hidden}
+            told = sorted(references.names(process["command"] or "") & (hidden | own))
+            if told:
+                yield (
+                    f"{app}.{name}: its command has the value of {' and '.join(told)} among its arguments, and whoever logs in to the host reads it in "
+                    "the list of processes. Most programs take it from a variable instead: give it in env under the name they ask for."
                 )

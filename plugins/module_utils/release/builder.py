@@ -87,6 +87,7 @@ class Builder:
         self.private = json.loads(params["app_environment"])
         self.secrets = [self.private[name] for name in params["secrets"] if name in self.private]
         self.caches = {}
+        self.headers = recipes.node_headers(self.place, params["node"])
         self.known = frozenset()
         self.steps = []
 
@@ -143,7 +144,7 @@ class Builder:
 
     def build_step(self, step, *places, stdin=None):
         """Run a step of the build as the user for that, who sees the release and ``places``."""
-        env = {**recipes.build_environment(self.cache, self.place, self.environment), **self.caches, **step["env"]}
+        env = {**recipes.build_environment(self.cache, self.place, self.environment), **self.caches, **self.headers, **step["env"]}
         properties = confinement.build(self.app, self.build_user, self.user, [self.path, *places])
         return self._run(step, env, properties, self.build_user, stdin, self.path if step["whole"] else self.place)
 
@@ -316,7 +317,7 @@ class Builder:
             after = [*after, Step("link the shared folders", recipes.LINK_SHARED, f"{self.root}/shared", *shared)]
         last = [recipes.COMPILE] if self.params["runtime"] == "python" else []
         finish = Step("finish", "\n".join([*last, recipes.FINISH]), str(CACHE_LIMIT_MB), environment or "unshared", whole=True)
-        for step in [*before, *own, *after, finish]:
+        for step in [*before, *own, *after, *recipes.node_cleanup_steps(self.params["node"]), finish]:
             self.build_step(step)
         return environment
 

@@ -321,7 +321,8 @@ rm -rf .node
 /usr/bin/npm install --prefix .node --ignore-scripts --no-audit --no-fund --no-save --no-package-lock "node-linux-$arch@$1" "$2"
 mkdir .node/bin
 ln -s "../node_modules/node-linux-$arch/bin/node" ../node_modules/.bin/npm ../node_modules/.bin/npx .node/bin/
-rm -rf ".node/node_modules/node-linux-$arch/include" ".node/node_modules/node-linux-$arch/share"
+mv ".node/node_modules/node-linux-$arch/include" .node/
+rm -rf ".node/node_modules/node-linux-$arch/share"
 .node/bin/node --version
 """
 
@@ -334,6 +335,16 @@ def node_runtime_steps(node):
     # The one that comes with that Node: a lock file that a newer one has written is none for an older one.
     npm = "npm@11" if line >= 24 else "npm@10" if line >= 20 else "npm@9"
     return [Step(f"install Node {node}", INSTALL_NODE, node, npm)]
+
+
+def node_headers(release, node):
+    """What tells node-gyp where the headers of the release's own Node are; else it downloads them from nodejs.org for each package."""
+    return {"npm_config_nodedir": f"{release}/.node"} if node else {}
+
+
+def node_cleanup_steps(node):
+    """What leaves a release no more of its own Node than it needs to run: its headers, for OpenSSL's of all machines, are 65 MB."""
+    return [Step("remove Node's headers", "rm -rf .node/include")] if node else []
 
 
 YARN_TOP = "while [ ! -e yarn.lock ]; do cd ..; done"

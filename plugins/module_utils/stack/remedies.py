@@ -36,7 +36,7 @@ REMEDIES = {
     ),
     "it is compiled on the host, which wants packages: [build-essential, python3-dev] and the libraries that it is made with": (
         r"command '[\w./+-]*(?:gcc|cc|clang|g\+\+)' failed: No such file",
-        r"No such file or directory: '(?:gcc|cc|g\+\+)",
+        r"No such file or directory: '[\w./+-]*(?:gcc|cc|g\+\+)'",
         r"Python\.h: No such file",
         r"(?:gcc|g\+\+|make|cc): (?:command )?not found",
         r"gyp ERR! stack Error: not found: make",
@@ -44,6 +44,11 @@ REMEDIES = {
         r"Unknown compiler\(s\)",
         r"linker `cc` not found",
     ),
+    "the header {0} comes with a package of Debian whose name ends in -dev, which belongs into packages; apt-file search {0} names it": (
+        r"fatal error: ([\w./+-]+\.h(?:pp)?): No such file or directory",
+    ),
+    "npm finds no versions that fit together, and nobody has locked some that do: a package-lock.json beside package.json, or .npmrc with "
+    "legacy-peer-deps=true, which lets them differ": (r"npm (?:ERR!|error) code ERESOLVE",),
     "a release has no .env, for it is confidential: its variables belong into env and secrets": (
         r"(?:open|stat|node:) '?(?:\S*/)?\.env(?:\.\w+)?(?:'|:|$)",
         r"\.env: not found",
@@ -103,6 +108,10 @@ OF_A_BUILD = {
     ),
     "a release is read-only: name the folder in shared, which all releases have in common, or let the app write below /srv/{app}/shared "
     "or $HOME": "a build writes in its release alone",
+    "it looks for {0}, a name in somebody else's network: it is told where its database and Redis are by its own names in env, such as "
+    "DB_HOST: $DATABASE_HOST": (
+        "no name server of the host knows {0}, or the app's egress keeps it from there: a proxy or a mirror is told by mainstay_environment"
+    ),
 }
 
 

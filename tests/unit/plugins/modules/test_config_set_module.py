@@ -14,7 +14,7 @@ import sys
 import pytest
 import yaml
 from ansible_collections.mainstay.vps.plugins.action import config_set as action
-from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, spec, transaction
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, journal, spec, transaction
 from ansible_collections.mainstay.vps.plugins.modules import config_set as module
 from ansible_collections.mainstay.vps.tests.unit.kills import GROUP, OWNER
 
@@ -128,7 +128,7 @@ def test_the_documentation_and_the_code_name_the_same_options():
     options = yaml.safe_load(module.DOCUMENTATION)["options"]
     assert set(options) == {*spec.OPTIONS, "_payload"} == set(module.ARGUMENTS)
     assert set(options["files"]["suboptions"]) == set(spec.KEYS) == set(module.ENTRY)
-    assert options["state_dir"]["default"] == transaction.STATE_DIR
+    assert options["state_dir"]["default"] == journal.STATE_DIR
     assert options["backup_dir"]["default"] == transaction.BACKUP_DIR
     assert options["files"]["suboptions"]["state"]["choices"] == list(spec.STATES)
 

@@ -1091,6 +1091,10 @@ AGAIN = """\
 2026-11-29T04:06:14+0000 apps-1 systemd[1]: cfp-worker@1.service: Scheduled restart job, restart counter is at 3.
 2026-11-29T04:06:14+0000 apps-1 systemd[1]: Stopped cfp-worker@1.service - cfp: worker 1.
 """.splitlines()
+KILLED = """\
+2026-11-30T13:09:38+00:00 any systemd[1]: cfp-worker@1.service: Killing process 15331 (python) with signal SIGKILL.
+2026-11-30T13:09:38+00:00 any systemd[1]: cfp-worker@1.service: Killing process 15348 (jemalloc_bg_thd) with signal SIGKILL.
+""".splitlines()
 # Recorded from a release that was refused, and the next one, which answered a health check with a redirect.
 GIVEN_UP = """\
 2026-11-29T20:09:47+0000 apps-1 systemd[1]: cfp-worker@1.service: Start request repeated too quickly.
@@ -1108,6 +1112,7 @@ BEGUN = """\
     ("lines", "told"),
     [
         (CRASHED, CRASHED),
+        (CRASHED[:5] + KILLED + CRASHED[5:], CRASHED),
         (CRASHED + AGAIN + BEGUN, CRASHED),
         (CRASHED + AGAIN + CRASHED + AGAIN + BEGUN, CRASHED),
         (CRASHED[2:] + AGAIN + BEGUN, CRASHED[2:]),
@@ -1118,6 +1123,7 @@ BEGUN = """\
     ],
     ids=[
         "ended",
+        "what it had left was killed",
         "started again",
         "twice",
         "its start is out of sight",

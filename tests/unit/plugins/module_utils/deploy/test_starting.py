@@ -48,7 +48,18 @@ def test_the_wait_for_what_ends_again_and_again_is_short():
 @pytest.mark.parametrize(
     ("shown", "words"),
     [
-        ({"ActiveState": "failed", "Result": "oom-kill", "ExecMainStatus": "9"}, "it has ended with oom-kill, status 9"),
+        (
+            {"ActiveState": "failed", "Result": "oom-kill", "ExecMainStatus": "9", "MemoryMax": "infinity"},
+            "it has ended with oom-kill, status 9: killed by the kernel, most likely for the host's memory",
+        ),
+        (
+            {"ActiveState": "failed", "Result": "signal", "ExecMainStatus": "9", "MemoryMax": "243269632"},
+            (
+                "it has ended with signal, status 9: killed by the kernel, most likely for its limit of 232 MB; "
+                "memory of the process gives it more, such as memory: 464M"
+            ),
+        ),
+        ({"ActiveState": "failed", "Result": "signal", "ExecMainStatus": "11"}, "it has ended with signal, status 11"),
         ({"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "1"}, "it has ended with status 1"),
     ],
 )

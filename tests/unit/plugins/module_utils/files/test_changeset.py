@@ -10,7 +10,8 @@ import stat
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, rehearsal, transaction
 from ansible_collections.mainstay.vps.plugins.module_utils.files.changeset import Change, Entry, diff_of
-from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import Node, TransactionError
+from ansible_collections.mainstay.vps.plugins.module_utils.files.nodes import Node
+from ansible_collections.mainstay.vps.plugins.module_utils.files.owners import TransactionError
 from ansible_collections.mainstay.vps.tests.unit.kills import GROUP, OWNER
 
 

@@ -8,6 +8,8 @@ import time
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.files import rehearsal
+from ansible_collections.mainstay.vps.plugins.module_utils.files.journal import Step
+from ansible_collections.mainstay.vps.plugins.module_utils.files.nodes import Node
 from ansible_collections.mainstay.vps.plugins.module_utils.files.rehearsal import (
     mask,
     mountpoints,
@@ -15,7 +17,6 @@ from ansible_collections.mainstay.vps.plugins.module_utils.files.rehearsal impor
     run_checkers,
     tops,
 )
-from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import Node, Step
 
 # --- the checkers ---
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, transaction
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, owners
 from ansible_collections.mainstay.vps.plugins.module_utils.files.question import agrees, probe
 from ansible_collections.mainstay.vps.plugins.module_utils.files.spec import SpecError, parse
 from ansible_collections.mainstay.vps.tests.unit.kills import GROUP, OWNER
@@ -213,7 +213,7 @@ def test_the_probe_sees_what_differs(host, name):
     assert not agrees(ask(spec), spec.entries, "pepper")
     try:
         assert changeset.make_plan(spec.entries, spec.purge).steps, "the probe and the module disagree"
-    except transaction.TransactionError as problem:
+    except owners.TransactionError as problem:
         assert "Move it away first" in str(problem)
 
 

@@ -12,14 +12,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, transaction
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, owners
 from ansible_collections.mainstay.vps.plugins.module_utils.files.changeset import Entry
-from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import (
-    TransactionError,
-    look,
-    read,
-    stranger,
-)
+from ansible_collections.mainstay.vps.plugins.module_utils.files.nodes import look, read
+from ansible_collections.mainstay.vps.plugins.module_utils.files.owners import TransactionError, stranger
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root acts for others")
 
@@ -144,7 +140,7 @@ def test_nobody_wins_a_race_against_a_transaction(home, run):
 
 
 def test_a_user_who_is_not_root_acts_as_himself(home, monkeypatch):
-    monkeypatch.setattr(transaction.os, "geteuid", lambda: UID)
+    monkeypatch.setattr(owners.os, "geteuid", lambda: UID)
     assert stranger(str(home / "own/x")) is None
-    with transaction.as_owner_of(str(home / "own/x")):
+    with owners.as_owner_of(str(home / "own/x")):
         assert os.getegid() == 0

@@ -4,21 +4,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import json
 import os
-import shutil
-import subprocess
-import sys
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.files import transaction
-from ansible_collections.mainstay.vps.plugins.module_utils.files.transaction import (
-    Journal,
-    Node,
-    Step,
-    TransactionError,
-)
+from ansible_collections.mainstay.vps.plugins.module_utils.files import journal, transaction
+from ansible_collections.mainstay.vps.plugins.module_utils.files.journal import Step
+from ansible_collections.mainstay.vps.plugins.module_utils.files.nodes import Node
+from ansible_collections.mainstay.vps.plugins.module_utils.files.owners import TransactionError
 from ansible_collections.mainstay.vps.tests.unit import kills
 
 
@@ -53,7 +45,7 @@ def test_a_step_that_fails_takes_the_others_back(host, monkeypatch, mode, name):
         with pytest.raises(TransactionError, match=f"{name}: No space left on device; every file is as it was"):
             host.change(mode)
     assert host.look() == before
-    assert not transaction.pending(host.state)
+    assert not journal.pending(host.state)
     assert os.listdir(host.backups) == []
 
 
@@ -61,10 +53,10 @@ def test_a_set_that_cannot_be_put_back_says_so_and_stays_in_the_journal(host, mo
     before = host.look()
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", failing("tree"))
-        patch.setattr(transaction, "_back", failing_back)
+        patch.setattr(journal, "_back", failing_back)
         with pytest.raises(TransactionError, match="could not be put back: .*/transactions/.* says how"):
             host.change("untested")
-    assert len(transaction.pending(host.state)) == 1
+    assert len(journal.pending(host.state)) == 1
     assert [item["outcome"] for item in kills.recover(host)] == ["restored"]
     assert host.look() == before
 
@@ -80,7 +72,7 @@ def test_a_file_that_cannot_be_staged_changes_nothing(host, monkeypatch):
         with pytest.raises(TransactionError, match="Read-only file system; every file is as it was"):
             host.change("untested")
     assert host.look() == before
-    assert not transaction.pending(host.state)
+    assert not journal.pending(host.state)
 
 
 def test_without_hard_links_a_copy_serves(host, monkeypatch):
@@ -135,130 +127,6 @@ def test_owner_and_mode_are_there_before_the_content_has_its_name(host, monkeypa
     assert mode == 0o600
     assert source.startswith(".mainstay-")
     assert source.endswith(".dpkg-new")
-
-
-# --- the journal and recovery ---
-
-
-def unfinished(root, state, name="one"):
-    """A journal as a power cut leaves it, on a host whose file system begins at ``root``."""
-    directory = f"{root}/var/lib/mainstay/transactions"
-    os.makedirs(directory)
-    os.makedirs(f"{root}/etc", exist_ok=True)
-    for path, text in (("a", "new a"), (".b.old", "old b"), (".a.old", "old a"), ("b", "new b"), (".c.new", "new c")):
-        with open(f"{root}/etc/{path}", "w", encoding="utf-8") as handle:
-            handle.write(text)
-    steps = [
-        Step("place", "/etc/a", "/etc/.a.new", "/etc/.a.old"),
-        Step("place", "/etc/b", "/etc/.b.new", "/etc/.b.old"),
-        Step("place", "/etc/c", "/etc/.c.new"),
-    ]
-    Journal(f"{directory}/{name}.json", steps, backup="/var/backups/mainstay/one").write(state)
-    os.makedirs(f"{root}/var/backups/mainstay/one")
-
-
-def tree(root):
-    found = {}
-    for name in os.listdir(f"{root}/etc"):
-        with open(f"{root}/etc/{name}", encoding="utf-8") as handle:
-            found[name] = handle.read()
-    return found
-
-
-@pytest.mark.parametrize(
-    ("state", "outcome", "files", "backup"),
-    [
-        ("forward", "completed", {"a": "new a", "b": "new b", "c": "new c"}, True),
-        ("back", "restored", {"a": "old a", "b": "old b"}, False),
-        ("clean", "restored", {"a": "new a", "b": "new b"}, False),
-    ],
-)
-def test_recovery_ends_what_was_begun_below_any_root(tmp_path, state, outcome, files, backup):
-    unfinished(tmp_path, state)
-    found = transaction.recover(str(tmp_path))
-    assert found == [{"id": "one", "outcome": outcome, "files": ["/etc/a", "/etc/b", "/etc/c"]}]
-    assert tree(tmp_path) == files
-    assert os.path.exists(tmp_path / "var/backups/mainstay/one") is backup
-    assert transaction.recover(str(tmp_path)) == []
-
-
-def test_recovery_writes_nothing_where_nothing_was_begun(tmp_path):
-    assert transaction.recover(str(tmp_path)) == []
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_journal_that_was_never_written_means_nothing(tmp_path):
-    unfinished(tmp_path, "forward")
-    journals = tmp_path / "var/lib/mainstay/transactions"
-    os.rename(journals / "one.json", journals / ".one.json.tmp")
-    assert transaction.recover(str(tmp_path)) == []
-    assert tree(tmp_path)["a"] == "new a"
-    assert transaction.recover_locked(str(tmp_path)) == []
-    assert os.listdir(journals) == []
-
-
-def test_a_journal_tells_no_content(host, monkeypatch):
-    written = []
-    real = Journal.write
-
-    def write(journal, state):
-        real(journal, state)
-        written.append(transaction.read(journal.path))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "write", write)
-        host.change("untested")
-    assert written
-    for data in written:
-        assert b"new\\n" not in data
-        assert json.loads(data)["version"] == 1
-
-
-def test_an_obstacle_to_recovery_is_named(tmp_path, monkeypatch):
-    unfinished(tmp_path, "back")
-    monkeypatch.setattr(transaction, "_back", failing_back)
-    with pytest.raises(TransactionError, match="neither to its end nor back: .*Read-only file system"):
-        transaction.recover(str(tmp_path))
-    assert os.path.exists(tmp_path / "var/lib/mainstay/transactions/one.json")
-
-
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"version": 2}', b'{"steps": [{"act": "x"}], "state": "clean"}'])
-def test_a_journal_nobody_can_read_is_named_and_kept(tmp_path, data):
-    unfinished(tmp_path, "forward")
-    path = tmp_path / "var/lib/mainstay/transactions/one.json"
-    path.write_bytes(data)
-    with pytest.raises(TransactionError, match="one.json is no journal this version can read"):
-        transaction.recover(str(tmp_path))
-    assert path.exists()
-    assert tree(tmp_path)["a"] == "new a"
-
-
-def test_transactions_wait_for_each_other(tmp_path):
-    with transaction.locked(str(tmp_path)):
-        with (
-            pytest.raises(TransactionError, match="another transaction has held .* for 0 s"),
-            transaction.locked(str(tmp_path), 0),
-        ):
-            pass
-        with open(tmp_path / "transactions/lock", "rb") as handle, pytest.raises(BlockingIOError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def test_the_host_recovers_with_this_one_file_alone(tmp_path):
-    unfinished(tmp_path / "root", "forward")
-    script = shutil.copy(transaction.__file__, tmp_path / "transaction.py")
-    command = [sys.executable, "-I", script, "recover", "--root", str(tmp_path / "root")]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert answer.stdout == "one: completed /etc/a /etc/b /etc/c\n"
-    assert tree(tmp_path / "root") == {"a": "new a", "b": "new b", "c": "new c"}
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
-
-
-def test_the_command_fails_with_the_reason(tmp_path, monkeypatch, capsys):
-    unfinished(tmp_path, "back")
-    monkeypatch.setattr(transaction, "_back", failing_back)
-    assert transaction.main(["recover", "--root", str(tmp_path)]) == 1
-    assert "neither to its end nor back" in capsys.readouterr().err
 
 
 # --- children ---

@@ -597,6 +597,18 @@ def test_input_that_cannot_be_planned_is_refused(users, host, words):
         (APPS, 300, (8192, 4), "users: for 300 people online 6 cores and 12288 MB are recommended"),
         (APPS, 10, (1024, 1), "web1: no room for a second set of web processes"),
         (APPS, 10, (1024, 1), "web1: only 512 kB of work_mem"),
+        (
+            shop(web={"command": "mlflow server --backend $DATABASE_URL"}),
+            100,
+            (8192, 4),
+            "shop.web: its command has the value of DATABASE_URL among",
+        ),
+        (
+            shop(web={"command": "mlflow server --backend $STORE", "env": {"STORE": "$DATABASE_URL"}}),
+            100,
+            (8192, 4),
+            "shop.web: its command has the value of STORE among its arguments",
+        ),
         (shop(web={"memory_mb": 100}), 100, (8192, 4), "shop.web: memory is declared as 100 MB; a process"),
         (
             shop(web={"command": "gunicorn shop:app --bind $HOST:$PORT", "workers": 2}),

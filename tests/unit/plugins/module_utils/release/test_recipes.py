@@ -213,6 +213,13 @@ def test_npm_is_the_one_of_that_node(node, npm):
     assert step["arguments"] == [node, npm]
 
 
+def test_the_headers_of_a_release_s_own_node_are_there_while_it_is_built():
+    (install,), (cleanup,) = recipes.node_runtime_steps("22"), recipes.node_cleanup_steps("22")
+    assert 'include" .node/\n' in install["script"] and cleanup["script"] == "rm -rf .node/include"
+    assert recipes.node_headers("/srv/shop/releases/1", "22") == {"npm_config_nodedir": "/srv/shop/releases/1/.node"}
+    assert (recipes.node_headers("/srv/shop/releases/1", None), recipes.node_cleanup_steps(None)) == ({}, [])
+
+
 @pytest.mark.parametrize(
     ("packages", "runtime", "file", "contents"),
     [

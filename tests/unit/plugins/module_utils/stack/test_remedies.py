@@ -19,6 +19,11 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
             "another npm has written",
         ),
         ("      error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "build-essential"),
+        ("error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", "build-essential"),
+        ("      Modules/common.h:15:10: fatal error: lber.h: No such file or directory", "apt-file search lber.h"),
+        ("pygraphviz/graphviz_wrap.c:3023:10: fatal error: graphviz/cgraph.h: No such file or directory", "header graphviz/cgraph.h comes"),
+        ("npm ERR! code ERESOLVE", "legacy-peer-deps=true"),
+        ("npm warn ERESOLVE overriding peer dependency", ""),
         ("      Error: pg_config executable not found.", "libpq-dev"),
         ("Error: Cannot find module 'ts-node/register'", "ts-node is not in the release"),
         ("2026-11-29T20:00:00+0000 a npm[7]: sh: 1: tsx: not found", "tsx is no program"),
@@ -49,6 +54,8 @@ def test_last_words_are_answered_with_what_helps(said, told):
 
 def test_in_a_build_something_else_helps():
     assert "build: [{command: …, env: {SHOP_TOKEN: $SHOP_TOKEN}}]" in remedies.remedy("shop", ["KeyError: 'SHOP_TOKEN'"], is_build=True)
+    words = "npm error prebuild-install warn install getaddrinfo ENOTFOUND github.com"
+    assert "no name server of the host knows github.com" in remedies.remedy("shop", [words], is_build=True)
     assert "package.json has to name it" in remedies.remedy("shop", ["Error: Cannot find module 'vite'"], is_build=True)
 
 

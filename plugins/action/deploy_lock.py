@@ -56,6 +56,7 @@ class ActionModule(ActionBase):
                 "state": {"type": "str", "choices": ["present", "absent", "free"], "default": "present"},
                 "max_age": {"type": "int", "default": 1800},
                 "wait": {"type": "int", "default": 0},
+                "doing": {"type": "str", "default": ""},
             }
         )[1]
         apps = options["apps"]
@@ -67,7 +68,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return {**result, "changed": True, "deploys": []}
         if options["state"] == "present":
-            self._take(apps, options["max_age"])
+            self._take(apps, options["max_age"], options["doing"])
             return {**result, "changed": True}
         return {**result, "changed": True, "deploys": self._give_back(apps)}
 
@@ -77,10 +78,10 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"The deploy locks in {LOCKS} cannot be changed: {(answer['stderr'] or answer['stdout']).strip()}")
         return answer["stdout_lines"]
 
-    def _take(self, apps, max_age):
+    def _take(self, apps, max_age, doing):
         left = {}
         while True:
-            calls = (f"take {shlex.join([app, holder(note), left.get(app, '-')])}" for app, note in sorted(apps.items()))
+            calls = (f"take {shlex.join([app, holder(note, doing), left.get(app, '-')])}" for app, note in sorted(apps.items()))
             script = TAKE.format(locks=LOCKS, max_age=max_age) + "\n".join(calls)
             held = next((line.split(" ", 3)[1:] for line in self._shell(script) if line.startswith("held ")), None)
             if held is None:
@@ -119,6 +120,8 @@ class ActionModule(ActionBase):
                 held = json.loads(text)
                 if same_run(held):
                     mine.append(f"{LOCKS}/{app}.deploy")
+                    if not apps[app]:
+                        continue
                     entry = {
                         "time": round(now),
                         "app": app,
@@ -130,10 +133,8 @@ class ActionModule(ActionBase):
                     told.append(sentence(entry))
         if mine:
             # The group of those who may look has it, too, where the role monitoring has made one.
-            self._shell(
-                f"umask 027; mkdir -p {os.path.dirname(AUDIT)}; printf '%s\\n' {shlex.join(lines)} >>{AUDIT} && rm -f {shlex.join(mine)} && "
-                f"{{ chgrp mainstay {AUDIT} 2>/dev/null || :; }}"
-            )
+            noted = f"printf '%s\\n' {shlex.join(lines)} >>{AUDIT} && {{ chgrp mainstay {AUDIT} 2>/dev/null || :; }} && " if lines else ""
+            self._shell(f"umask 027; mkdir -p {os.path.dirname(AUDIT)}; {noted}rm -f {shlex.join(mine)}")
         return told
 
 
@@ -150,10 +151,11 @@ def started(pid):
     return ""
 
 
-def holder(note):
-    """What a lock says: who took it, from where, when, and for which release."""
+def holder(note, doing=""):
+    """What a lock says: who took it, from where, when, and for which release or what else."""
     me = identity()
-    return json.dumps({"by": f"{getpass.getuser()}@{me['host']}", **me, "since": round(time.time(), 1), "release": str(note)})
+    found = {"by": f"{getpass.getuser()}@{me['host']}", **me, "since": round(time.time(), 1), "release": str(note)}
+    return json.dumps({**found, **({"doing": doing} if doing else {})})
 
 
 def same_run(held):
@@ -179,11 +181,11 @@ def sentence(entry):
 
 
 def refusal(app, seconds, text):
-    """Who deploys right now, and what to do about it."""
+    """Who deploys or restores right now, and what to do about it."""
     try:
         held = json.loads(text)
         since = time.strftime("%H:%M:%S UTC", time.gmtime(held["since"]))
-        who = f"{held['by']} (process {held['pid']}) has been deploying release {held['release']} since {since}"
+        who = f"{held['by']} (process {held['pid']}) has been {held.get('doing') or 'deploying release ' + held['release']} since {since}"
     except (ValueError, KeyError, TypeError):
         who = f"somebody ({text.strip()!r}) has been deploying"
     return (

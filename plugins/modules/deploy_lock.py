@@ -23,7 +23,7 @@ options:
   apps:
     description:
       - The apps. With O(state=present) each with the release that is on its way; with O(state=absent) each with a mapping that
-        goes into its line, such as C({from, to, result}).
+        goes into its line, such as C({from, to, result}), or an empty one for none.
     type: dict
     required: true
   state:
@@ -42,6 +42,10 @@ options:
     description: Seconds that O(state=free) waits for another run.
     type: int
     default: 0
+  doing:
+    description: What the run does, where it is no deploy, as others are told who come meanwhile, such as V(putting its data back).
+    type: str
+    default: ""
 attributes:
   check_mode:
     description: Takes no lock and says that it would.

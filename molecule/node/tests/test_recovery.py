@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from plays import play
+from plays import play, words
 
 SQL = "cd / && runuser -u postgres -- psql -XAtq chat --command=%s"
 ARCHIVE = "/mnt/pitr/archive/main"
 KEPT = "ls -d /var/lib/postgresql/*/main*"
 ARCHIVED = "timeout 60 sh -c 'until test -e %s/*/*/%s-*; do sleep 0.2; done'"
+
+
+# What a lock says of somebody who deploys from another machine.
+DEPLOY = {"by": "eve@elsewhere", "host": "elsewhere", "pid": 7, "started": "1", "since": 1.0, "release": "xyz"}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +50,25 @@ def test_where_the_log_is_missing_the_data_stays(host, moment):
     assert "off" in host.check_output("mainstay maintenance")
 
 
+def test_while_somebody_deploys_it_does_not_go_back(host, moment):
+    lock = "/run/lock/mainstay/chat.deploy"
+    host.check_output("echo %s > %s && touch --date='5 minutes' %s", json.dumps(DEPLOY), lock, lock)
+    try:
+        done = play("playbooks/recover.yml", variables={"mainstay_time": moment, "mainstay_confirm": "molecule-node"})
+        assert done.returncode != 0 and "chat: eve@elsewhere (process 7) has been deploying release xyz" in words(done), done.stdout[-3000:]
+        assert host.check_output(SQL, "TABLE recovered") == "after" and host.run("systemctl is-active chat-web@*").rc == 0
+        host.check_output("systemctl start mainstay-backup")
+        done = play("playbooks/restore.yml", variables={"mainstay_app": "chat", "mainstay_restore": "files", "mainstay_confirm": "chat"})
+        assert done.returncode != 0 and "has been deploying release xyz" in words(done), done.stdout[-3000:]
+        assert host.file(lock).exists, "it is somebody else's"
+    finally:
+        host.check_output("rm %s", lock)
+
+
 def test_it_goes_back_to_a_moment_and_what_was_there_is_kept(host, moment):
     done = play("playbooks/recover.yml", variables={"mainstay_time": moment, "mainstay_confirm": "molecule-node"})
     assert done.returncode == 0, done.stdout + done.stderr
+    assert host.run("ls /run/lock/mainstay/*.deploy").rc != 0, "a lock is left"
     assert host.check_output(SQL, "TABLE recovered") == "before"
     kept = [path for path in host.check_output(KEPT).split() if ".before-" in path]
     assert len(kept) == 1 and host.file(f"{kept[0]}/PG_VERSION").exists

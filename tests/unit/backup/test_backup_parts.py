@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -13,9 +14,10 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from mainstay_backup import backup, drill, hooks, lock, pipes, postgres, records, restic, tree
+from mainstay_backup import backup, drill, hooks, lock, pipes, postgres, records, restic, restore, tree
 from mainstay_backup.settings import BackupError, Settings
 
 SINK = "import sys; data = sys.stdin.buffer.read(); open({path!r}, 'wb').write(data); print(len(data)); sys.exit({status})"
@@ -62,6 +64,45 @@ def test_a_slow_source_tries_nobody_s_patience(tmp_path):
     assert pipes.feed(slow, _sink(tmp_path / "kept"), patience=1)[1] == 4
 
 
+@pytest.mark.parametrize("gives", ["0", "print('x' * 9, flush=True)", "sys.stdout.close()"], ids=["nothing", "half of it", "no end"])
+def test_a_source_that_stands_still_is_given_up(tmp_path, gives):
+    began = time.monotonic()
+    with pytest.raises(pipes.Stalled, match="has given nothing for 0.5 s"):
+        pipes.feed([sys.executable, "-c", SLEEPS.format(gives)], _sink(tmp_path / "kept"), source_patience=0.5)
+    assert time.monotonic() - began < 20 and not (tmp_path / "kept").exists()
+
+
+def test_a_program_that_gives_no_answer_is_given_up_and_one_whose_file_grows_is_not(tmp_path):
+    with pytest.raises(pipes.Stalled, match="has given nothing for 0.5 s"):
+        pipes.run([sys.executable, "-c", SLEEPS.format("0")], patience=0.5)
+    grows = "import time\nfor i in range(6): print(i, flush=True); time.sleep(0.3)"
+    with open(tmp_path / "kept", "wb") as file:
+        pipes.run([sys.executable, "-c", grows], stdout=file, patience=1)
+    assert (tmp_path / "kept").read_text().split() == list("012345")
+    assert pipes.run(_sink(tmp_path / "sent"), text="abc", patience=20) == "3\n"
+
+
+def test_a_repository_that_gives_no_answer_is_asked_nothing_more(tmp_path, monkeypatch):
+    """Of a restore and a drill, too: what comes after the first that stood still does not wait as long again."""
+    sleeper = tmp_path / "restic"
+    sleeper.write_text(f"#!{sys.executable}\n" + SLEEPS.format("0"))
+    sleeper.chmod(0o755)
+    settings = Settings(repository="/x", host="web1", parts=[], keep={}, state=str(tmp_path))
+    monkeypatch.setattr(restic, "PATIENCE", 0.5)
+    monkeypatch.setattr(restic, "ANSWER", 0.5)
+    for ask in (
+        lambda repository: repository.open(),
+        lambda repository: repository.send("1", "x", _sink(tmp_path / "kept")),
+        lambda repository: repository.file("1", "x", tmp_path.joinpath("fetched").open("wb")),
+        lambda repository: repository.keep_bytes(b"x", "x", ()),
+    ):
+        repository = restic.Restic(settings, str(sleeper))
+        with pytest.raises(BackupError, match="nothing for 0.5 s and did not end; is the way to the repository open"):
+            ask(repository)
+        with pytest.raises(BackupError, match="not tried: restic has given nothing"):
+            repository.text("1", "x")
+
+
 def test_a_repository_that_stands_still_gets_nothing_more(tmp_path, monkeypatch):
     """The app whose part it was goes on, and the commands of the next one are not begun."""
     parts = [
@@ -84,7 +125,10 @@ def test_a_repository_that_stands_still_gets_nothing_more(tmp_path, monkeypatch)
     assert called == ["before blog", "after blog"] and not record["ok"]
     errors = {name: part["error"] for name, part in record["parts"].items()}
     assert errors["files-blog"].startswith("restic has taken nothing for 0.5 s")
-    assert all(errors[name].startswith("not taken: restic has") for name in ("more-blog", "files-shop", "more-shop", "record"))
+    assert all(
+        errors[name].startswith(("not taken: restic has", "not tried: restic has"))
+        for name in ("more-blog", "files-shop", "more-shop", "record")
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,6 +170,32 @@ def test_what_only_a_superuser_may_restore_is_left_to_him():
 def test_roles_of_a_dump_are_known_by_their_names():
     text = 'CREATE ROLE reader;\nALTER ROLE reader WITH NOSUPERUSER;\nCREATE ROLE "re-ad ""er";\nCREATE ROLE x; DROP TABLE y;\n'
     assert postgres.roles(text) == ["reader", 're-ad "er']
+
+
+@pytest.mark.parametrize(
+    ("kept", "what", "refusal"),
+    [
+        ({"ok": True, "server": 15}, "database", None),
+        ({"ok": True, "server": 13}, "all", None),
+        ({"ok": True}, "database", None),  # of a backup that does not say it
+        ({"ok": True, "server": 17}, "database", "postgresql-shop is of PostgreSQL 17, and this host has 15"),
+        ({"ok": True, "server": 17}, "files", "has nothing of that kind"),
+        ({"ok": False}, "database", "is not in the backup 2"),
+        (None, "database", "is not in the backup 2"),
+    ],
+)
+def test_what_cannot_come_back_is_refused_before_anything_stands_still(monkeypatch, kept, what, refusal):
+    parts = [{"name": "postgresql-shop", "kind": "postgresql", "app": "shop", "database": "shop"}]
+    settings = Settings(repository="/x", host="web1", parts=parts, keep={})
+    monkeypatch.setattr(postgres, "Session", lambda _database: contextlib.nullcontext())
+    monkeypatch.setattr(postgres, "release", lambda _session: 15)
+    monkeypatch.setattr(backup, "choose", lambda _restic, _wanted: {"id": "2", "parts": {"postgresql-shop": kept} if kept else {}})
+    repository = SimpleNamespace(open=lambda: None)
+    if refusal:
+        with pytest.raises(BackupError, match=refusal):
+            restore.foreseen(settings, repository, "shop", what, "latest")
+    else:
+        assert restore.foreseen(settings, repository, "shop", what, "latest")[1] == parts
 
 
 def test_a_dump_for_which_there_is_no_room_is_not_fetched(tmp_path, monkeypatch):
@@ -185,7 +255,7 @@ def test_a_stream_that_is_cut_off_changes_nothing(folder):
     _report, stream = _packed(folder)
     with pytest.raises(tarfile.TarError):
         tree.unpack([str(folder)], io.BytesIO(stream.getvalue()[:1500]))
-    assert (folder / "deep/file").exists() and (folder / "a.db").exists()
+    assert (folder / "deep/file").exists() and (folder / "a.db").exists() and not (folder / tree.STAGING).exists()
 
 
 def test_what_is_left_out_is_not_there(folder):
@@ -271,6 +341,7 @@ def test_a_repository_is_made_once_and_never_in_the_place_of_one_that_is_gone(tm
         ("Stat: Access Denied.", "the keys in backup_environment"),
         ("x509: certificate signed by unknown authority", "mainstay_ca_certificates"),
         ("dial tcp 192.0.2.1:9000: connect: connection refused", "is the server on"),
+        ("net/http: TLS handshake timeout", "is the server on"),
         ("something else", "something else"),
     ],
 )

@@ -38,11 +38,11 @@ def main(argv=None):
     asked.add_argument("--what", choices=("database", "files", "all"))
     asked.add_argument("--path", help="one file or folder: a whole path, or one below a folder of the app's")
     back.add_argument("--snapshot", default="latest")
-    back.add_argument("--look", action="store_true", help="say what would come back for --path, as JSON, and change nothing")
+    back.add_argument(
+        "--look", action="store_true", help="refuse what cannot come back, and say what --path would bring, as JSON; change nothing"
+    )
     commands.add_parser("restic", help="restic itself, for this repository", add_help=False).add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args(argv)
-    if options.command == "restore" and options.look and options.path is None:
-        parser.error("--look is about --path")
     os.umask(0o077)
     try:
         settings = load(options.config)
@@ -53,13 +53,21 @@ def main(argv=None):
             os.execve(restic.program[0], [*restic.program, *options.words], restic.env)
         with locked():
             if options.command == "restore" and options.look:
-                print(json.dumps(restore.look(settings, restic, options.app, options.path, options.snapshot)))
-                return 0
+                return look(options, settings, restic)
             clear(settings)
             return run(options, settings, restic)
     except (BackupError, OSError) as error:
         print(f"mainstay-backup: {error}", file=sys.stderr)
         return 1
+
+
+def look(options, settings, restic):
+    if options.path is None:
+        restore.foreseen(settings, restic, options.app, options.what, options.snapshot)
+        print("{}")
+    else:
+        print(json.dumps(restore.look(settings, restic, options.app, options.path, options.snapshot)))
+    return 0
 
 
 def run(options, settings, restic):

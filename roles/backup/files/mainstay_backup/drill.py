@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from . import backup, hooks, mariadb, pipes, postgres, records
+from . import backup, hooks, mariadb, postgres, records
 from .scratch import DRILL
 from .settings import BackupError
 
@@ -64,10 +64,10 @@ def prove(settings, restic, part, taken):
 
 def verify_folders(restic, part, kept):
     with tempfile.TemporaryFile() as report:
-        pipes.feed(
-            restic.dump_command(kept["snapshot"], backup.filename(part)),
+        restic.send(
+            kept["snapshot"],
+            backup.filename(part),
             [sys.executable, "-I", backup.TREE, "verify", str(report.fileno()), "", ""],
-            source_env=restic.env,
             sink_user="nobody",
             sink_env=backup.child_env(),
             sink_fds=(report.fileno(),),

@@ -23,7 +23,7 @@ TAIL = 8192  # bytes of its output in which they are looked for
 
 
 class Stalled(BackupError):
-    """A sink that takes nothing and does not end."""
+    """A program that neither takes nor gives anything any more, and does not end."""
 
 
 def as_user(user):
@@ -60,35 +60,62 @@ def words(said):
     return " ".join(text.split())[-WORDS:] or "it said nothing"
 
 
-def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text=None, told=False):
+def run(command, user=None, stdin=None, stdout=None, env=None, pass_fds=(), text=None, told=False, patience=None):
     """Run a program to its end, with `text` or bytes for its input; its output as text, unless `stdout` is a file; with `told` it is part of its complaint.
 
-    :raises BackupError: when it ends with another status than 0, with its own words.
+    :param patience: seconds for it, of which a file that has grown meanwhile gives it as many again; for ever without it.
+    :raises BackupError: when it ends with another status than 0, with its own words; Stalled when the patience is over.
     """
     with tempfile.TemporaryFile() as errors:
-        found = subprocess.run(
+        with subprocess.Popen(
             command,
-            stdin=stdin if stdin is not None else (None if text is not None else subprocess.DEVNULL),
-            input=text.encode() if isinstance(text, str) else text,
+            stdin=stdin if stdin is not None else (subprocess.DEVNULL if text is None else subprocess.PIPE),
             stdout=errors if told else stdout or subprocess.PIPE,
             stderr=errors,
             cwd="/",
             env=env,
             pass_fds=pass_fds,
-            check=False,
             **as_user(user),
-        )
-        if found.returncode:
-            raise complaint(_name(command), found.returncode, errors)
-    return None if stdout or told else found.stdout.decode(errors="replace")
+        ) as process:
+            try:
+                said = _said(process, text.encode() if isinstance(text, str) else text, stdout, patience)
+            except BaseException:
+                _stop(process)
+                raise
+        if process.returncode:
+            raise complaint(_name(command), process.returncode, errors)
+    return None if stdout or told else said.decode(errors="replace")
 
 
-def feed(source, sink, source_user=None, sink_user=None, source_env=None, sink_env=None, pass_fds=(), sink_fds=(), patience=None):
+def _said(process, content, file, patience):
+    size = 0
+    while True:
+        try:
+            return process.communicate(content, patience)[0]
+        except subprocess.TimeoutExpired:
+            content, before, size = None, size, os.fstat(file.fileno()).st_size if file else 0
+            if size == before:
+                raise _stalled(process, patience, "given") from None
+
+
+def feed(
+    source,
+    sink,
+    source_user=None,
+    sink_user=None,
+    source_env=None,
+    sink_env=None,
+    pass_fds=(),
+    sink_fds=(),
+    patience=None,
+    source_patience=None,
+):
     """Run both; what the sink printed, and the bytes that went through.
 
     The sink's input is closed when the source has ended with 0, and not before: else the sink is stopped and takes nothing for whole.
 
     :param patience: seconds for which the sink may take nothing, or work on after its input has ended; for ever without it.
+    :param source_patience: seconds for which the source may give nothing, or work on after its output has ended; for ever without it.
     :raises BackupError: when either ends with another status than 0; Stalled when the patience is over.
     """
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as sink_errors, tempfile.TemporaryFile() as source_errors:
@@ -116,14 +143,14 @@ def feed(source, sink, source_user=None, sink_user=None, source_env=None, sink_e
                 start_new_session=True,
                 **as_user(source_user),
             )
-            size = _pour(producer.stdout, consumer, patience)
+            size = _pour(producer, consumer, patience, source_patience)
             producer.stdout.close()  # a source whose sink is gone ends with SIGPIPE
-            status = producer.wait()
+            status = _wait(producer, source_patience, "given")
             if size is not None and status:
                 _stop(consumer)
                 raise complaint(_name(source), status, source_errors)
             consumer.stdin.close() if size is not None else None
-            ended = _wait(consumer, patience)
+            ended = _wait(consumer, patience, "taken")
             if ended:
                 raise complaint(_name(sink), ended, sink_errors)
             if size is None:
@@ -132,39 +159,42 @@ def feed(source, sink, source_user=None, sink_user=None, source_env=None, sink_e
             _stop(consumer)
             if producer:
                 producer.stdout.close()
+                _stop(producer)
             raise
         said.seek(0)
         return said.read().decode(errors="replace"), size
 
 
-def _pour(stream, consumer, patience):
+def _pour(producer, consumer, patience, source_patience):
     """The number of bytes that went through, or None when the consumer has gone."""
-    sink, size = consumer.stdin.fileno(), 0
+    source, sink, size = producer.stdout.fileno(), consumer.stdin.fileno(), 0
     os.set_blocking(sink, False)
-    while chunk := stream.read(CHUNK):
-        left = memoryview(chunk)
+    while True:
+        if not select.select([source], [], [], source_patience)[0]:
+            raise _stalled(producer, source_patience, "given")
+        if not (left := memoryview(os.read(source, CHUNK))):
+            return size
+        size += len(left)
         while left:
             if not select.select([], [sink], [], patience)[1]:
-                raise _stalled(consumer, patience)
+                raise _stalled(consumer, patience, "taken")
             try:
                 left = left[os.write(sink, left) :]
             except BlockingIOError:
                 continue
             except BrokenPipeError:
                 return None
-        size += len(chunk)
-    return size
 
 
-def _wait(consumer, patience):
+def _wait(process, patience, done):
     try:
-        return consumer.wait(patience)
+        return process.wait(patience)
     except subprocess.TimeoutExpired:
-        raise _stalled(consumer, patience) from None
+        raise _stalled(process, patience, done) from None
 
 
-def _stalled(consumer, patience):
-    return Stalled(f"{_name(consumer.args)} has taken nothing for {patience:g} s and did not end")
+def _stalled(process, patience, done):
+    return Stalled(f"{_name(process.args)} has {done} nothing for {patience:g} s and did not end")
 
 
 def _stop(process):

@@ -95,7 +95,23 @@ def keep(restic, database, filename, tags, moment):
         # Not compressed: restic compresses, and finds again what has not changed since yesterday.
         command = ["/usr/bin/pg_dump", "--format=custom", "--compress=0", f"--snapshot={snapshot}", f"--dbname={database}"]
         found = restic.keep(command, filename, tags, moment, user="postgres")
-        return {**found, "rows": dict(json.loads(line) for line in session.ask(COUNTS))}
+        return {**found, "server": release(session), "rows": dict(json.loads(line) for line in session.ask(COUNTS))}
+
+
+def release(session):
+    (number,) = session.ask("SHOW server_version_num;")
+    return int(number) // 10000
+
+
+def refuse_later(name, kept):
+    """A dump of a later release, which this one's pg_restore does not read and its server would not understand."""
+    with Session("postgres") as session:
+        here = release(session)
+    if kept.get("server", 0) > here:
+        raise BackupError(
+            f"{name} is of PostgreSQL {kept['server']}, and this host has {here}, which reads no dump of a later one; restore it on a host of "
+            "the release of Debian that it comes from, or a later one"
+        )
 
 
 def keep_globals(restic, filename, tags, moment):

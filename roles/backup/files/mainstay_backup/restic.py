@@ -6,6 +6,7 @@ environment and a file: a command line is in every process list."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,11 +24,17 @@ REMEDIES = (
         "are the keys in backup_environment this bucket's?",
     ),
     (("unknown authority",), "is the authority of its certificate in mainstay_ca_certificates?"),
-    (("connection refused", "no such host", "no route to host", "i/o timeout"), "is the server on, and is its name right?"),
+    (
+        ("connection refused", "no such host", "no route to host", "i/o timeout", "handshake timeout"),
+        "is the server on, and is its name right?",
+    ),
 )
-# Seconds after which a repository that takes nothing is given up: as long as restic itself tries a request again. Meanwhile an app may
-# stand still for its backup.
+# Seconds after which a repository that takes or gives nothing is given up: as long as restic itself tries a request again. Meanwhile an app
+# may stand still for its backup.
 PATIENCE = 900
+# Seconds for a question: longer, so that restic's own words come first where it has any.
+ANSWER = 1200
+UPKEEP = 5 * 3600  # seconds for a prune or a check, of which nothing is seen meanwhile; both end before their unit is killed
 ABSENT = ("Is there a repository at", "does not exist", "no such file or directory")
 
 
@@ -52,8 +59,20 @@ class Restic:
             "RESTIC_CACHE_DIR": self.settings.cache,
         }
 
-    def call(self, *words):
-        return pipes.run([*self.program, *words], env=self.env)
+    @contextlib.contextmanager
+    def patient(self):
+        """Around whatever may stand still: after that nothing more is asked of it."""
+        if self.stalled:
+            raise BackupError(f"not tried: {self.stalled}")
+        try:
+            yield
+        except pipes.Stalled as error:
+            self.stalled = f"{error}; is the way to the repository open, and does its server work?"
+            raise BackupError(self.stalled) from None
+
+    def call(self, *words, patience=None):
+        with self.patient():
+            return pipes.run([*self.program, *words], env=self.env, patience=patience or ANSWER)
 
     def open(self):
         """The repository answers, and is the one that it was; one that has never been there is made.
@@ -92,9 +111,7 @@ class Restic:
 
     def keep(self, source, filename, tags, moment, user=None, env=None, pass_fds=()):
         """What a program writes, kept as one file of a snapshot: {snapshot, bytes, added}."""
-        if self.stalled:
-            raise BackupError(f"not taken: {self.stalled}")
-        try:
+        with self.patient():
             said, size = pipes.feed(
                 source,
                 [*self.keep_command(filename, tags), f"--time={moment}"],
@@ -104,15 +121,13 @@ class Restic:
                 pass_fds=pass_fds,
                 patience=PATIENCE,
             )
-        except pipes.Stalled as error:
-            self.stalled = f"{error}; is the way to the repository open?"
-            raise BackupError(self.stalled) from None
         summary = _summary(said)
         return {"snapshot": summary["snapshot_id"], "bytes": size, "added": summary.get("data_added", 0)}
 
     def keep_bytes(self, content, filename, tags):
         """What is in memory, kept as one file of a snapshot; its name."""
-        return _summary(pipes.run(self.keep_command(filename, tags), env=self.env, text=content))["snapshot_id"]
+        with self.patient():
+            return _summary(pipes.run(self.keep_command(filename, tags), env=self.env, text=content, patience=ANSWER))["snapshot_id"]
 
     def keep_command(self, filename, tags):
         words = ["backup", "--json", "--stdin", f"--stdin-filename={filename}", f"--host={self.settings.host}"]
@@ -129,15 +144,30 @@ class Restic:
 
     def file(self, snapshot, filename, target):
         """One kept file into an open file, whole."""
-        pipes.run(self.dump_command(snapshot, filename), env=self.env, stdout=target)
+        with self.patient():
+            pipes.run(self.dump_command(snapshot, filename), env=self.env, stdout=target, patience=PATIENCE)
+
+    def send(self, snapshot, filename, sink, **sink_options):
+        """One kept file into a program; see pipes.feed."""
+        with self.patient():
+            pipes.feed(self.dump_command(snapshot, filename), sink, source_env=self.env, source_patience=PATIENCE, **sink_options)
 
     def forget(self, keep):
         """Retention: the newest of so many days, weeks and months of each part, and everything of the last two days."""
         rules = [f"--keep-{name}={number}" for name, number in keep.items() if number]
-        self.call("forget", "--prune", "--group-by=host,paths", f"--host={self.settings.host}", f"--tag={TAG}", "--keep-within=2d", *rules)
+        self.call(
+            "forget",
+            "--prune",
+            "--group-by=host,paths",
+            f"--host={self.settings.host}",
+            f"--tag={TAG}",
+            "--keep-within=2d",
+            *rules,
+            patience=UPKEEP,
+        )
 
     def check(self):
-        self.call("check", "--read-data-subset=5%")
+        self.call("check", "--read-data-subset=5%", patience=UPKEEP)
 
 
 def _summary(said):

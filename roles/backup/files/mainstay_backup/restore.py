@@ -26,14 +26,7 @@ def run(settings, restic, app, what, wanted):
 
     :raises BackupError: before anything live has changed, but for the last step of MariaDB, which says so.
     """
-    restic.open()
-    taken = backup.choose(restic, wanted)
-    parts = [part for part in settings.parts if part.get("app") == app and _asked(part, what)]
-    if not parts:
-        raise BackupError(f"{app} has nothing of that kind on {settings.host}")
-    for part in parts:
-        if not taken["parts"].get(part["name"], {}).get("ok"):
-            raise BackupError(f"{part['name']} is not in the backup {taken['id']}; choose another one")
+    taken, parts = foreseen(settings, restic, app, what, wanted)
     place, made = make_place(settings, app), []
     for part in parts:
         kept = taken["parts"][part["name"]]
@@ -47,6 +40,22 @@ def run(settings, restic, app, what, wanted):
     return f"restored {names} from the backup {taken['id']}; what was there before is in {place}" + (
         f"; made the roles {', '.join(made)}, who may not log in until you let them" if made else ""
     )
+
+
+def foreseen(settings, restic, app, what, wanted):
+    """All that can be refused before anything stands still: the record of the backup, and the parts that are asked for."""
+    restic.open()
+    taken = backup.choose(restic, wanted)
+    parts = [part for part in settings.parts if part.get("app") == app and _asked(part, what)]
+    if not parts:
+        raise BackupError(f"{app} has nothing of that kind on {settings.host}")
+    for part in parts:
+        kept = taken["parts"].get(part["name"], {})
+        if not kept.get("ok"):
+            raise BackupError(f"{part['name']} is not in the backup {taken['id']}; choose another one")
+        if part["kind"] == "postgresql":
+            postgres.refuse_later(part["name"], kept)
+    return taken, parts
 
 
 def make_place(settings, app):
@@ -121,10 +130,10 @@ def into_folders(restic, part, kept, place):
         fds = (report.fileno(),)
         words = [*tree, "aside", str(fds[0]), "", "", *part["paths"]]
         save(words, place, backup.filename(part), user=part["user"], env=env, pass_fds=fds)
-        pipes.feed(
-            restic.dump_command(kept["snapshot"], backup.filename(part)),
+        restic.send(
+            kept["snapshot"],
+            backup.filename(part),
             [*tree, "unpack", str(fds[0]), "", "", *part["paths"]],
-            source_env=restic.env,
             sink_user=part["user"],
             sink_env=env,
             sink_fds=fds,
@@ -183,10 +192,10 @@ def _sought(settings, restic, app, wanted, snapshot, verb):
     if not kept.get("ok"):
         raise BackupError(f"{part['name']} is not in the backup {taken['id']}; choose another one")
     with tempfile.TemporaryFile() as report:
-        pipes.feed(
-            restic.dump_command(kept["snapshot"], backup.filename(part)),
+        restic.send(
+            kept["snapshot"],
+            backup.filename(part),
             [*PLACE, verb, str(report.fileno()), inner, *tops],
-            source_env=restic.env,
             sink_user=part["user"],
             sink_env=backup.child_env(),
             sink_fds=(report.fileno(),),

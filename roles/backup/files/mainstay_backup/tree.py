@@ -183,21 +183,26 @@ def unpack(tops, stream):
         clear(f"{top}/{STAGING}")
     there = [top for top in tops if os.path.isdir(top)]
     found, folders = set(), []
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for member in archive:
-            path = f"/{member.name}"
-            top = next((top for top in tops if path == top or path.startswith(f"{top}/")), None)
-            if top is None or ".." in path.split("/"):
-                raise RuntimeError(f"{path} is in none of the folders")
-            if top not in there:
-                raise RuntimeError(f"{top} is not there; run site.yml, which makes it, and restore again")
-            found.add(top)
-            if path == top:
-                os.makedirs(f"{top}/{STAGING}", 0o700)
-                continue
-            put(archive, member, f"{top}/{STAGING}/{path[len(top) + 1 :]}")
-            if member.isdir():
-                folders.append((path, member))
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                path = f"/{member.name}"
+                top = next((top for top in tops if path == top or path.startswith(f"{top}/")), None)
+                if top is None or ".." in path.split("/"):
+                    raise RuntimeError(f"{path} is in none of the folders")
+                if top not in there:
+                    raise RuntimeError(f"{top} is not there; run site.yml, which makes it, and restore again")
+                found.add(top)
+                if path == top:
+                    os.makedirs(f"{top}/{STAGING}", 0o700)
+                    continue
+                put(archive, member, f"{top}/{STAGING}/{path[len(top) + 1 :]}")
+                if member.isdir():
+                    folders.append((path, member))
+    except BaseException:  # also of one that is interrupted nothing is left on the disk
+        for top in tops:
+            clear(f"{top}/{STAGING}")
+        raise
     for top in sorted(found):
         _take_place(top)
     settle(folders)

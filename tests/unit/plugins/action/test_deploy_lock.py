@@ -98,6 +98,15 @@ def test_giving_back_writes_down_what_happened(run, locks, tmp_path):
     assert _names(locks) == [] and not (tmp_path / "state/deploys.jsonl").stat().st_mode & 0o007
 
 
+def test_what_is_no_deploy_is_told_as_what_it_is_and_leaves_no_line(run, locks, tmp_path):
+    """`mainstay rollback` goes by the last line of an app."""
+    run(apps={"shop": ""}, doing="putting its data back")
+    text = (locks / "shop.deploy").read_text()
+    assert " has been putting its data back since " in deploy_lock.refusal("shop", 5, text)
+    assert run(apps={"shop": {}}, state="absent")["deploys"] == []
+    assert _names(locks) == [] and not (tmp_path / "state/deploys.jsonl").exists()
+
+
 def test_somebody_else_s_lock_is_not_given_back(run, locks, tmp_path):
     (locks / "shop.deploy").write_text(json.dumps(STRANGER) + "\n")
     os.utime(locks / "shop.deploy", (time.time() + 100,) * 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 from plays import changes, play, words
@@ -39,6 +40,20 @@ def _as_app(host, query, password=f"$({PASSWORD})"):
     """A query as the app's user, who logs in over TCP with its password."""
     login = f'MYSQL_PWD="{password}" mariadb --no-defaults --host=127.0.0.1 --user=guestbook'
     return host.run(f'{login} --batch --skip-column-names --execute "{query}"')
+
+
+def test_its_exporter_reads_figures_and_nothing_else(host):
+    told = host.check_output("curl --silent --fail http://127.0.0.1:9104/metrics")
+    assert re.search(r"(?m)^mysql_up 1$", told) and not re.search(r"(?m)^mysql_exporter_collector_success.* 0$", told)
+    rules = (Path(__file__).parents[3] / "roles/exporters/files/rules.yml").read_text()
+    named = set(re.findall(r"\bmysql_\w+", rules))
+    assert named and {name for name in named if not re.search(rf"(?m)^{name}[ {{]", told)} == set()
+    grants = _sql(host, "SHOW GRANTS FOR prometheus@localhost").splitlines()
+    assert len(grants) == 1 and grants[0].startswith("GRANT USAGE ON *.*") and "VIA unix_socket" in grants[0]
+    asked = "mariadb --no-defaults --batch --skip-column-names --execute %s"
+    assert "guestbook" not in host.check_output(f"runuser -u prometheus -- {asked}", "SHOW DATABASES").split()
+    assert "ERROR 1698" in host.run(f"runuser -u guestbook -- {asked} --user=prometheus", "SELECT 1").stderr
+    assert host.run("runuser -u guestbook -- curl --silent http://127.0.0.1:9104/metrics").rc == 7
 
 
 @pytest.fixture(scope="module")

@@ -13,18 +13,30 @@ from ..stack.tiers import LOOPBACK, at
 
 # Where the program beside the agent writes its figures; see paths.py of the role monitoring.
 FOLDER = "/run/mainstay-metrics"
+# Where the exporter of MariaDB reads how it logs in, from 0.15 on; see the role exporters.
+MARIADB_CLIENT = "/usr/local/share/mainstay/prometheus/mariadb.cnf"
 DEFAULTS = {"from": [], "memory_max_mb": 0, "heap_mb": 0, "tasks_max": 0, "arguments": []}
 # What each is told besides where to listen. Both forms of options that the versions of Debian 12 and 13 know begin with two hyphens.
 ARGUMENTS = {
     # systemd's states of all units are the agent's to tell, and cost a question to the bus each time.
     "node": (f"--collector.textfile.directory={FOLDER}", "--no-collector.systemd"),
+    # What needs no right at all: neither replicas nor InnoDB's compression have figures here.
+    "mariadb": (
+        f"--config.my-cnf={MARIADB_CLIENT}",
+        "--no-collect.slave_status",
+        "--no-collect.info_schema.innodb_cmp",
+        "--no-collect.info_schema.innodb_cmpmem",
+    ),
     "nginx": ("--nginx.scrape-uri=http://127.0.0.80:80/figures",),
     "postgresql": (),
     # It asks the instances that Prometheus names, without a login: their ACL lets anybody on the host ask for INFO, and for nothing else here.
     "redis": ("--redis.addr=", "--config-command=-", "--set-client-name=false"),
 }
-# PostgreSQL knows the user of the unit by the socket, so there is no password.
-ENVIRONMENT = {"postgresql": {"DATA_SOURCE_NAME": f"user={USER} host=/run/postgresql dbname=postgres sslmode=disable"}}
+# PostgreSQL and MariaDB know the user of the unit by the socket, so there is no password.
+ENVIRONMENT = {
+    "mariadb": {"DATA_SOURCE_NAME": f"{USER}@unix(/run/mysqld/mysqld.sock)/"},
+    "postgresql": {"DATA_SOURCE_NAME": f"user={USER} host=/run/postgresql dbname=postgres sslmode=disable"},
+}
 MORE = {
     # That of nginx ends with an error, both when it is told to end and when nginx is not there yet.
     "nginx": ["Restart=always", "SuccessExitStatus=1"],

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..stack import celery
 from ..stack.processes import heartbeat_path
 from ..stack.tiers import at
 
@@ -47,9 +48,13 @@ def checks(app, process, address, number):
 
 
 def liveness(app, process, address, number):
-    """How to see that an instance lives: by HTTP, by the age of its heartbeat, or not at all (None: the unit's state says all)."""
+    """How to see that an instance lives: by HTTP, by the age of its heartbeat, of Celery's beat by the time that it runs, or not at all (None:
+    the unit's state says all)."""
     if process["health"]:
         return http(app, process, address, number, process["health"])
     if process["heartbeat"]:
         return {"kind": "heartbeat", "file": heartbeat_path(app, process), "max_age": process["heartbeat"]["max_age"]}
+    # What runs in a container is no child of its unit.
+    if celery.is_beat_alone(process["command"]) and app["runtime"] != "container":
+        return {"kind": "beat"}
     return None

@@ -83,6 +83,7 @@ def _site_probes(app, site, secrets):
 # A line that an exporter tells only where it has heard its server: of the system, the file that is written beside the agent.
 FIGURES = {
     "node": r"(?m)^mainstay_agent_watching 1$",
+    "mariadb": r'(?m)^mysql_exporter_collector_success\{collector="collect.global_status"\} 1$',  # mysql_up stands behind what a probe reads
     "nginx": r"(?m)^nginx_up 1$",
     "postgresql": r"(?m)^pg_exporter_last_scrape_error 0$",  # pg_up stands behind what a probe reads
     "redis": r"(?m)^redis_up 1$",

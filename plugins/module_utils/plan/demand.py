@@ -369,7 +369,7 @@ def connection_parts(stack, database, share_for):
         parts.update({f"{app}.pgbouncer": figures.Figure(size, "default_pool_size {}", int(size)) for app in stack.pooled})
     parts["migrations"] = figures.Figure(rules_connections.MIGRATION_CONNECTIONS, "one migration and what watches its locks")
     parts["monitoring"] = figures.Figure(rules_connections.MONITORING_CONNECTIONS, "agent, backup and an operator's session")
-    if database == "postgresql" and any(host.prometheus for host in stack.tier("database")):
+    if any(host.prometheus for host in stack.tier("database")):
         parts["exporter"] = figures.Figure(rules_connections.EXPORTER_CONNECTIONS, "the exporter for Prometheus")
     others = {name for host in stack.tier("database") for name in host.databases.get(database, ())} - set(stack.apps)
     if others:

@@ -127,7 +127,7 @@ def _exporters(stack, host, planned):
         return {}
     # nginx has figures where it serves a site.
     serves = "nginx" in planned and any(app["sites"] for app in stack.apps.values())
-    there = {"node": True, "nginx": serves, "postgresql": "postgresql" in planned, "redis": "redis" in planned}
+    there = {"node": True, "nginx": serves, **{name: name in planned for name in ("mariadb", "postgresql", "redis")}}
     return {
         name: {**host.prometheus, "port": figures.Figure(exporters.PORTS[name], "its usual one")}
         for name, wanted in there.items()

@@ -15,7 +15,7 @@ MARIADB_RESERVED = 1
 # Not in any pool: a migration with its lock watcher; the agent, a backup and an operator's session
 MIGRATION_CONNECTIONS = 2
 MONITORING_CONNECTIONS = 3
-# Of the exporter for Prometheus: as many as it holds, seen with 0.11 and 0.17.
+# Of the exporter for Prometheus: as many as that of PostgreSQL holds, seen with 0.11 and 0.17; that of MariaDB opens one for each who asks.
 EXPORTER_CONNECTIONS = 2
 # Of each database on the server that no app declares: the pool that node-postgres and HikariCP open by default.
 OTHER_CONNECTIONS = 10

@@ -15,8 +15,8 @@ RESERVE_PERCENT = 10
 # The on-host agent's own MemoryMax.
 AGENT_MB = 48
 # What an exporter may take: two to three times what its unit held at most while it was asked a thousand times, by seven at once (12, 11, 10
-# and 11 MB on Debian 13). They are programs in Go, whose heap is told to end well below.
-EXPORTER_MB = {"node": 32, "nginx": 24, "postgresql": 32, "redis": 24}
+# and 11 MB on Debian 13; of MariaDB 9). They are programs in Go, whose heap is told to end well below.
+EXPORTER_MB = {"mariadb": 32, "node": 32, "nginx": 24, "postgresql": 32, "redis": 24}
 EXPORTER_HEAP_PERCENT = 70
 EXPORTER_TASKS = 32
 # Swap catches what is idle and lets pressure be measured; it is never counted as memory (trellis 1 GB, debops 2 x RAM

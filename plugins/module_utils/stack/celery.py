@@ -11,6 +11,7 @@ import re
 _SUBCOMMAND = r"\bcelery\b.*(?<!-A)(?<!--app)\s"
 # Beat, alone or within a worker: each of them sends every task.
 BEAT = re.compile(rf"{_SUBCOMMAND}(?:beat|--beat|-B)(?:\s|$)")
+BEAT_ALONE = re.compile(rf"{_SUBCOMMAND}beat(?:\s|$)")
 WORKER = re.compile(rf"{_SUBCOMMAND}worker(?:\s|$)")
 _CONCURRENCY = re.compile(r"\s(?:-c[\s=]?|--concurrency[\s=])(\d+)(?=\s|$)")
 # Pools without a process for each task.
@@ -19,6 +20,11 @@ _LIGHT_POOL = re.compile(r"\s(?:-P[\s=]?|--pool[\s=])(?!prefork|processes)\S")
 
 def is_beat(command):
     return bool(BEAT.search(command or ""))
+
+
+def is_beat_alone(command):
+    """Whether it is beat and nothing else; within a worker it is one thread of many."""
+    return bool(BEAT_ALONE.search(command or ""))
 
 
 def is_worker(command):

@@ -22,14 +22,15 @@ PROMETHEUS = Keys(
     about="Figures of each host for Prometheus, told by Debian's exporters; {} is none.",
 )
 # The ports are the exporters' own, by which every tutorial and dashboard knows them.
-PORTS = {"node": 9100, "nginx": 9113, "postgresql": 9187, "redis": 9121}
+PORTS = {"mariadb": 9104, "node": 9100, "nginx": 9113, "postgresql": 9187, "redis": 9121}
 PACKAGES = {
+    "mariadb": "prometheus-mysqld-exporter",
     "node": "prometheus-node-exporter",
     "nginx": "prometheus-nginx-exporter",
     "postgresql": "prometheus-postgres-exporter",
     "redis": "prometheus-redis-exporter",
 }
-# The user of Debian's packages; as the one of PostgreSQL's exporter it is also a role there.
+# The user of Debian's packages; as the one of PostgreSQL's exporter it is also a role there, and of MariaDB's an account.
 USER = "prometheus"
 
 

@@ -47,8 +47,8 @@ SERVER = (
     "SystemCallErrorNumber=EPERM",
 )
 NETWORK = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
-# What tells Prometheus of a server: it has no right of root's, writes nowhere, and is a user that exists while it runs, but the one whom
-# PostgreSQL knows by name. The system's is the one that has to see the host's mounts as they are.
+# What tells Prometheus of a server: it has no right of root's, writes nowhere, and is a user that exists while it runs, but those whom
+# PostgreSQL and MariaDB know by name. The system's is the one that has to see the host's mounts as they are.
 EXPORTER = (
     "CapabilityBoundingSet=",
     "MemoryDenyWriteExecute=yes",
@@ -66,6 +66,7 @@ TRANSIENT = ("User=", "DynamicUser=yes")
 # What each needs of what root may, and where it writes. What operators do with a database reaches further than with a proxy: tablespaces
 # and archives anywhere but in /usr, /boot and /etc, files in /tmp for COPY and LOAD DATA, and code that a JIT compiles (nowhere forbidden).
 SERVERS = {
+    "exporter-mariadb": (*EXPORTER, *HIDES, NETWORK),
     "exporter-node": (*EXPORTER, *TRANSIENT, "SupplementaryGroups=prometheus", "ProtectHome=read-only", f"{NETWORK} AF_NETLINK"),
     "exporter-nginx": (*EXPORTER, *HIDES, *TRANSIENT, NETWORK),
     "exporter-postgresql": (*EXPORTER, *HIDES, NETWORK),

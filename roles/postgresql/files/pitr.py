@@ -14,6 +14,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ FULL_EVERY = 6.5 * DAY
 # What is being written while a moment is looked for, and the answer of a server that recovers.
 ARCHIVED_WITHIN, ASKED_EVERY = 60, 0.5
 LONGEST_REASON = 300
+SEGMENT = re.compile(r"/([0-9A-F]{24})-[0-9a-f]+(?:\.\w+)?$")
+MOST_GAPS = 100
 
 
 class Refused(Exception):
@@ -90,7 +93,7 @@ def settings():
 
 
 def backups(info=None):
-    """Those in the repository that are whole, the oldest first, each {label, type, start, stop, size}, and the last segment of the log."""
+    """Those in the repository that are whole, the oldest first, each {label, type, start, stop, size, segment}, and the last segment of the log."""
     info = json.loads(run([*STANZA, "info", "--output=json"], timeout=300)) if info is None else info
     stanza = info[0] if info else {}
     if not stanza.get("backup") and (stanza.get("status") or {}).get("code") not in (0, 2):
@@ -102,6 +105,7 @@ def backups(info=None):
             "start": item["timestamp"]["start"],
             "stop": item["timestamp"]["stop"],
             "size": item["info"]["size"],
+            "segment": (item.get("archive") or {}).get("stop"),
         }
         for item in stanza.get("backup") or ()
         if not item.get("error")
@@ -149,10 +153,21 @@ def backup(options):
     except Refused as error:
         record(running=None, last={"ok": False, "time": time.time(), "reason": str(error)})
         raise
+    told = recorded()
     good = {"ok": True, "time": time.time(), "seconds": time.time() - began, "bytes": kept[-1]["size"], "type": kept[-1]["type"]}
-    gap = recorded().get("gap")
-    record(running=None, last=good, last_good=good, oldest=kept[0]["stop"], gap=None if gap and gap < began else gap)
+    gaps, mended = told.get("gaps") or [], told.get("gap") and told["gap"] < began
+    if mended:
+        gaps = [*gaps, [gap_since(told), kept[-1]["stop"]]]
+    gaps = [gap for gap in gaps if gap[1] > kept[0]["stop"]][-MOST_GAPS:]
+    record(
+        running=None, last=good, last_good=good, oldest=kept[0]["stop"], gaps=gaps, **({"gap": None, "gap_since": None} if mended else {})
+    )
     watch(options)
+
+
+def gap_since(told):
+    """From when on some of the log is missing, as long as no backup was made since; None where none is."""
+    return (told.get("gap_since") or (told.get("last_good") or {}).get("time") or 0) if told.get("gap") else None
 
 
 def ended(options):
@@ -171,18 +186,25 @@ def watch(options):
     try:
         server = ask(
             "SELECT json_build_object('failing', coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false),"
-            " 'since', extract(epoch FROM last_archived_time), 'segment', last_archived_wal) FROM pg_stat_archiver"
+            " 'since', extract(epoch FROM last_archived_time), 'segment', last_archived_wal,"
+            " 'bytes', (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size')) FROM pg_stat_archiver"
         )
         kept, newest = backups()
+        hole = missing(segments(), kept[-1]["segment"], server["bytes"]) if kept else None
     except Refused as error:
         record(watch={"ok": False, "time": time.time(), "reason": str(error)})
         return
-    gap = lost(server["segment"], newest)
+    told = recorded()
+    # Some of the repository may be away for a moment; what is missing at two looks is gone.
+    gap = lost(server["segment"], newest) or (hole is not None and hole == told.get("hole"))
     why = "PostgreSQL cannot hand over its log" if server["failing"] else ""
     record(
         watch={"ok": not why, "time": time.time(), "reason": why, "since": server["since"]},
         oldest=kept[0]["stop"] if kept else None,
-        **({"gap": time.time()} if gap else {}),
+        hole=hole,
+        # Until when all had arrived at a look before: what is dropped is younger.
+        **({"gap": time.time(), "gap_since": gap_since(told) or told.get("archived")} if gap else {}),
+        **({"archived": server["since"]} if not gap and hole is None else {}),
     )
 
 
@@ -190,6 +212,25 @@ def lost(handed_over, newest):
     """Whether pgBackRest has dropped what it took from PostgreSQL: the repository was away until the queue was at its limit."""
     segment = (handed_over or "")[:24]
     return len(segment) == 24 and segment[8:] > (newest or "")[8:] and segment[:8] == (newest or segment)[:8]
+
+
+def segments():
+    """The segments of the log that are in the repository."""
+    found = json.loads(run([*STANZA, "repo-ls", "archive/main", "--recurse", "--output=json"], timeout=300))
+    return [match[1] for name in found if (match := SEGMENT.search(name))]
+
+
+def missing(there, first, size):
+    """The number of the first segment that is not there, though one after it is; None where the log goes on since the newest backup.
+
+    It may have been dropped while nobody could look, and what came later is there. The server hands over one after the other.
+    """
+    if not first:
+        return None
+    timeline, each = first[:8], (1 << 32) // size
+    numbers = {int(name[8:16], 16) * each + int(name[16:], 16) for name in there if name[:8] == timeline and name >= first}
+    begin = int(first[8:16], 16) * each + int(first[16:24], 16)
+    return next((number for number in range(begin, max(numbers)) if number not in numbers), None) if numbers else None
 
 
 # --- the way back ----------------------------------------------------------------------------------------------------
@@ -235,6 +276,14 @@ def foreseen(options):
                 f"{shown(moment)} was given up when PostgreSQL went back to {shown(since)} at {shown(until)}; what was there is in the folder "
                 f"that was kept then, {data}.before-{stamped(until)}"
             )
+    for since, until in [*(recorded().get("gaps") or ()), [gap_since(recorded()), float("inf")]]:
+        if since is not None and since < moment < until:
+            after = (
+                f" and before the backup of {shown(until)}"
+                if until != float("inf")
+                else "; sudo systemctl start mainstay-pitr makes a backup"
+            )
+            raise Refused(f"{shown(moment)} cannot be reached: some of PostgreSQL's log was dropped after {shown(since)}{after}")
     if os.path.islink(data) or os.path.ismount(data):
         raise Refused(f"{data} is a link or a mount of its own, and cannot be put aside by a new name; restore it by hand")
     if any(os.scandir(f"{data}/pg_tblspc")) if os.path.isdir(f"{data}/pg_tblspc") else False:

@@ -197,7 +197,7 @@ def test_a_link_in_its_place_is_not_followed(host, tmp_path):
 
 def test_whatever_an_app_says_stays_a_label_s_value(host):
     host.want["sites"][0]["name"] = EVIL
-    host.entries[1].update(reason=EVIL, incident={"kind": EVIL, "opened": 1, "recovered_after": None})
+    host.entries[1].update(reason=EVIL, incident={"id": EVIL, "kind": EVIL, "reason": EVIL, "opened": 1, "times": 1, "actions": 0})
     evil = [
         {"resource": f"{kind} of {EVIL}", "kind": EVIL, "level": "critical", "reason": EVIL, "value": 3.0}
         for kind in ("certificate", "connections")

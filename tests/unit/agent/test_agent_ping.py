@@ -134,7 +134,7 @@ def run(tmp_path, monkeypatch, capsys):
 
 def test_a_start_is_told_once_and_each_success(serve, run):
     server = serve()
-    assert run(server.url, _state([{"health": "up"}])) == (0, "")
+    assert run(server.url, _state([{"unit": "shop-web@1.service", "health": "up"}])) == (0, "")
     assert run(server.url, _state()) == (0, "")
     assert [path for path, _text in server.got] == ["/secret/start", "/secret", "/secret"]
     assert server.got[1][1] == "web\\x1b[2J1: 1 well"

@@ -45,6 +45,27 @@ def test_problems_are_told(tmp_path, told, since, problems):
     assert [problem.startswith(words) for problem, words in zip(found, problems)] == [True] * len(problems) == [True] * len(found), found
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"gaps": [[NOW - DAY, NOW - HOUR]]}, ", but none between 2027-01-14 08:00:00 and 2027-01-15 07:00:00"),
+        ({"gaps": [[NOW - 9 * DAY, NOW - 8 * DAY]]}, ""),
+        ({"given_up": [[NOW - DAY, NOW - HOUR]], "gaps": [[NOW - 2 * DAY, NOW - DAY]]}, " 08:00:00, or 2027-01-14 08:00:00 and "),
+        ({"gaps": [7, ["x", 1], [1], None, [NOW, float("nan")]], "given_up": "x"}, ""),
+    ],
+)
+def test_what_is_missing_in_between_is_told_for_as_long_as_it_is(tmp_path, told, said, monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    found = recovery.look(_folder(tmp_path, {**WELL, **told}), NOW)
+    assert found["problems"] == [] and said in found["sentence"] and bool(said) == (", but none" in found["sentence"])
+
+
+def test_while_some_of_the_log_is_missing_not_every_moment_is_promised(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    found = recovery.look(_folder(tmp_path, {**WELL, "gap": NOW - 60, "gap_since": NOW - HOUR}), NOW)
+    assert found["sentence"].splitlines()[0].endswith(", but none after 2027-01-15 07:00:00") and len(found["problems"]) == 1
+
+
 def test_the_sentence_says_how_far_back_it_leads(tmp_path):
     assert recovery.look(_folder(tmp_path, WELL), NOW)["sentence"].startswith("Recovery: every moment since 20")
 

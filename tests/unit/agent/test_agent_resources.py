@@ -18,7 +18,7 @@ from mainstay import alerts, certificates, config, measure, reclaim, resources
 from mainstay.core.host.limits import MB
 from mainstay.queues import Queues
 from mainstay.records import fold, open_resources, read_events
-from mainstay.resource_watch import CRITICAL, OK, WARNING, Reading
+from mainstay.resource_watch import CRITICAL, OK, WARNING, Reading, ResourceWatch
 from mainstay.text import iso
 from mainstay.trend import Trend
 from mainstay.units import UnitState
@@ -353,12 +353,41 @@ def test_all_is_read_from_the_host(looker, tmp_path, clock):
     assert found["memory of shop/web/1"].kind == "oom"
     _write(tmp_path, "recovery/limits.json", '{"max_age_hours": 36}')
     _write(tmp_path, "recovery/status.json", '{"watch": {"ok": false, "reason": "it is away"}}')
-    (told,) = (reading for reading in looker.look(states) if reading.kind == "recovery")
+    told = next(reading for reading in looker.look(states) if reading.name == "log for recovery")
     assert told.level == CRITICAL and "PostgreSQL's log is not kept: it is away" in told.reason
     assert len(looker.asked_sites) == 1  # once an hour
     clock.sleep(3600)
     looker.look(states)
     assert len(looker.asked_sites) == 2
+
+
+def test_each_problem_of_the_backups_is_an_incident_of_its_own(looker, tmp_path, clock):
+    """Whoever knows that no drill was made has not been told that the backup fails."""
+    watches, told = {}, []
+
+    def look(**public):
+        _write(tmp_path, "backup/limits.json", '{"max_age_hours": 36, "drill_max_age_days": 9}')
+        os.utime(tmp_path / "backup/limits.json", (clock.time() - 30 * DAY,) * 2)
+        _write(tmp_path, "backup/status.json", json.dumps({"last_good": {"time": clock.time(), "bytes": 1}, **public}))
+        clock.sleep(30)
+        for reading in looker.look({}):
+            if reading.kind == "backup":
+                events = watches.setdefault(reading.name, ResourceWatch(reading.name, clock)).observe(reading)
+                told.extend((event["event"], event["resource"]) for event in events)
+
+    failed = {"ok": False, "time": clock.time(), "failed": ["host"]}
+    look()
+    look(last=failed)
+    look(last=failed, upkeep=failed)
+    for _look in range(2):
+        look(upkeep=failed)
+    assert told == [
+        ("opened", "age of the drill"),
+        ("opened", "backup"),
+        ("opened", "upkeep"),
+        ("recovered", "backup"),
+        ("closed", "backup"),
+    ]
 
 
 def test_a_real_leak_is_found_before_its_limit(looker, tmp_path, clock):

@@ -27,6 +27,16 @@ def deployed(host, to="new", age=0.0, way=("new", "old"), result="succeeded"):
         Path(host.paths.ways_back, "shop.json").write_text(json.dumps(dict(zip(("from", "to"), way, strict=True))))
 
 
+@pytest.mark.parametrize("content", ["[]", "7", "{}", '{"from": [1]}', "null"])
+def test_a_way_back_that_is_none_ends_nothing(world, content):
+    host = world()
+    host.live(20)
+    deployed(host)
+    Path(host.paths.ways_back, "shop.json").write_text(content)
+    crash(host, 3)
+    assert asked(host) == []
+
+
 def crash(host, times, every=40, unit=WEB):
     for _each in range(times):
         host.begin(unit, crashed=True)

@@ -131,10 +131,14 @@ def _resource(kind, level, value=None, **more):
     return {"resource": f"{kind} of x", "kind": kind, "level": level, "reason": "so", "value": value, **more}
 
 
+def _incident(kind):
+    return {"id": "x", "kind": kind, "reason": "so", "opened": 5.0, "times": 1, "actions": 0, "recovered_after": None}
+
+
 FAULTS = {
-    "down": ("hang", lambda host: host.states.update(health="down", incident={"kind": "hang"})),
+    "down": ("hang", lambda host: host.states.update(health="down", incident=_incident("hang"))),
     "failed": ("failed", lambda host: host.states.update(health="failed")),
-    "looping": ("loop", lambda host: host.states.update(health="looping", incident={"kind": "loop"})),
+    "looping": ("loop", lambda host: host.states.update(health="looping", incident=_incident("loop"))),
     "restarts": ("restarts", lambda host: host.states.update(restarts_24h=7)),
     "agent": ("agent", lambda host: setattr(host, "written", 0)),
     "disk": ("disk", lambda host: host.resources.append(_resource("disk", "warning"))),

@@ -144,6 +144,101 @@ def test_what_has_no_room_to_be_put_aside_is_refused(host, change, words):
         pitr.foreseen(MOMENT)
 
 
+@pytest.mark.parametrize(
+    ("there", "first", "number"),
+    [
+        ("3 4 5", "3", None),
+        ("1 2 3", "3", None),
+        ("", "3", None),
+        ("3 5", "3", 4),
+        ("3 4 7 8", "3", 5),
+        ("4", "3", 3),
+        ("1 3", "3", None),
+        ("FF 100", "FF", None),
+        ("FE 101", "FE", 255),
+    ],
+)
+def test_a_segment_is_missing_where_a_later_one_is_there(there, first, number):
+    def segment(word):
+        return f"00000002{int(word, 16) // 256:08X}{int(word, 16) % 256:08X}"
+
+    names = [segment(word) for word in there.split()]
+    assert pitr.missing([*names, "000000010000000000000009"], segment(first), 16 << 20) == number
+    assert pitr.missing(names, None, 16 << 20) is None
+
+
+class Archive:
+    """What the server and the repository say, as the test decides."""
+
+    def __init__(self, host, monkeypatch):
+        self.said, self.there, self.now = {"failing": False, "since": NOW, "segment": None, "bytes": 16 << 20}, [3], NOW
+        monkeypatch.setattr(pitr, "ask", lambda query: {**self.said, "segment": self.name(self.handed_over)})
+        monkeypatch.setattr(pitr, "backups", lambda: (host.kept, self.name(max(self.there))))
+        monkeypatch.setattr(pitr, "segments", lambda: [self.name(number) for number in self.there])
+        monkeypatch.setattr(pitr, "run", lambda command: "")
+        monkeypatch.setattr(pitr.time, "time", lambda: self.now)
+        self.host, self.handed_over = host, 3
+        host.kept[-1]["segment"] = self.name(3)
+        host.kept[:] = host.kept[-1:]
+
+    @staticmethod
+    def name(number):
+        return f"0000000100000000{number:08X}"
+
+    def look(self, later=300):
+        self.now += later
+        self.said["since"] = self.now - 10
+        pitr.watch(None)
+        return pitr.recorded()
+
+    def backup(self):
+        self.now += 60
+        self.host.kept.append({**self.host.kept[-1], "start": self.now, "stop": self.now, "segment": self.name(max(self.there))})
+        pitr.backup(None)
+        return pitr.recorded()
+
+
+@pytest.fixture
+def archive(host, monkeypatch):
+    return Archive(host, monkeypatch)
+
+
+@pytest.mark.parametrize("noticed", ["at once", "later"])
+def test_a_gap_of_the_log_stays_on_record_and_is_refused(archive, noticed):
+    sound = archive.look()
+    assert not sound.get("gap") and sound["archived"] == archive.now - 10
+    archive.handed_over = 9
+    archive.there += [] if noticed == "at once" else [8, 9]
+    if noticed == "later":
+        assert not archive.look().get("gap")
+    told = archive.look()
+    assert told["gap"] == archive.now and told["gap_since"] == sound["archived"]
+    lost = SimpleNamespace(time=pitr.shown(sound["archived"] + 30))
+    with pytest.raises(pitr.Refused, match="some of PostgreSQL's log was dropped after .*; sudo systemctl start mainstay-pitr"):
+        pitr.foreseen(lost)
+    archive.there += [9, 10]
+    told = archive.backup()
+    assert told["gap"] is None and told["gaps"] == [[sound["archived"], archive.now]]
+    with pytest.raises(pitr.Refused, match="some of PostgreSQL's log was dropped after .* and before the backup of"):
+        pitr.foreseen(lost)
+    assert pitr.foreseen(SimpleNamespace(time=pitr.shown(sound["archived"] - 60)))
+    archive.host.kept[:] = archive.host.kept[-1:]
+    assert archive.backup()["gaps"] == []
+
+
+def test_what_is_away_for_a_moment_is_no_gap(archive):
+    archive.handed_over, archive.there = 5, [3, 5]
+    assert archive.look()["hole"] == 4
+    archive.there = [3, 4, 5]
+    told = archive.look()
+    assert not told.get("gap") and told["hole"] is None and archive.look().get("gap") is None
+
+
+def test_a_gap_of_a_record_of_before_begins_with_the_backup(archive):
+    pitr.record(gap=NOW, last_good={"time": NOW - 99})
+    assert archive.backup()["gaps"] == [[NOW - 99, archive.now]]
+
+
 def test_one_that_was_killed_is_on_record(host, monkeypatch):
     pitr.record(running=time.time(), oldest=7)
     monkeypatch.setenv("SERVICE_RESULT", "oom-kill")

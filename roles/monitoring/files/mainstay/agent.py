@@ -388,6 +388,7 @@ class Agent:
             "since": watch.since or None,
             "reason": watch.reason,
             "latency_ms": watch.latency_ms,
+            "ticked": watch.ticked,
             "unit_state": unit.words if unit else "",
             "restarts_24h": len(watch.restarts),
             "memory_mb": unit.memory_mb if unit else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 
+from . import shapes
 from .text import span
 
 HOUR, DAY = 3600, 86400
@@ -25,26 +26,37 @@ def read(path):
 
 def look(folder, now):
     """None where nobody asked for backups; else their records, what is wrong with them, and a sentence for `mainstay status`."""
+    found = judge(folder, now)
+    if found is None:
+        return None
+    public, wrong = found
+    problems = list(wrong.values())
+    return {**public, "problems": problems, "sentence": _sentence(public.get("last_good"), public.get("drill_good"), problems, now)}
+
+
+def judge(folder, now):
+    """None where nobody asked for backups; else their records, and what is wrong with them: {what is wrong: the problem}."""
     limits = os.path.join(folder, "limits.json")
     wanted = read(limits)
-    if not wanted:
+    if not shapes.fits(wanted, shapes.BACKUP_LIMITS):
         return None
     since, public = os.stat(limits).st_mtime, read(os.path.join(folder, "status.json"))
+    public = public if shapes.fits(public, shapes.BACKUPS) else {}
     last, good = public.get("last"), public.get("last_good")
     drill, proved = public.get("drill"), public.get("drill_good")
-    problems = []
+    wrong = {}
     if last and not last["ok"]:
-        problems.append(f"the last backup failed {span(now - last['time'])} ago: {', '.join(last['failed'])}")
+        wrong["backup"] = f"the last backup failed {span(now - last['time'])} ago: {', '.join(last['failed'])}"
     if now - (good["time"] if good else since) > wanted["max_age_hours"] * HOUR:
-        problems.append(f"no backup for {span(now - (good['time'] if good else since))}")
+        wrong["age of the backup"] = f"no backup for {span(now - (good['time'] if good else since))}"
     if drill and not drill["ok"]:
-        problems.append(f"the last drill failed {span(now - drill['time'])} ago: {', '.join(drill['failed'])}")
+        wrong["drill"] = f"the last drill failed {span(now - drill['time'])} ago: {', '.join(drill['failed'])}"
     if now - (proved["time"] if proved else since) > wanted["drill_max_age_days"] * DAY:
-        problems.append(f"not proved restorable for {span(now - (proved['time'] if proved else since))}")
+        wrong["age of the drill"] = f"not proved restorable for {span(now - (proved['time'] if proved else since))}"
     upkeep = public.get("upkeep")
     if upkeep and not upkeep["ok"]:
-        problems.append(f"the last upkeep failed {span(now - upkeep['time'])} ago: {', '.join(upkeep['failed'])}")
-    return {**public, "problems": problems, "sentence": _sentence(good, proved, problems, now)}
+        wrong["upkeep"] = f"the last upkeep failed {span(now - upkeep['time'])} ago: {', '.join(upkeep['failed'])}"
+    return public, wrong
 
 
 def _sentence(good, proved, problems, now):

@@ -73,8 +73,8 @@ class Process:
 
     @property
     def silent(self):
-        """Whether it cannot be asked: what is known of it is its heartbeat, or that it runs."""
-        return self.probe is None or self.probe["kind"] == "heartbeat"
+        """Whether it cannot be asked: what is known of it is its heartbeat, that it looks at its schedule, or that it runs."""
+        return self.probe is None or self.probe["kind"] in ("beat", "heartbeat")
 
     @property
     def job(self):
@@ -219,6 +219,9 @@ def _app(name, data, where):
     for key in ("root", "env_file"):
         if not isinstance(data[key], str) or not data[key].startswith("/"):
             raise ConfigError(f"{where}.{key} is {data[key]!r}; use an absolute path")
+    for key in ("user", "runtime", "directory"):
+        if not isinstance(data.get(key, ""), str):
+            raise ConfigError(f"{where}.{key} is {data[key]!r}; write a text")
     ports = data.get("ports", {})
     if not isinstance(ports, dict) or not all(isinstance(item, list) for item in ports.values()):
         raise ConfigError(f"{where}.ports is {ports!r}; write a list of ports for each process")
@@ -244,7 +247,10 @@ def _process(data, where):
         if not isinstance(values[key], str) or not values[key] or "/" in values[key]:
             raise ConfigError(f"{where}.{key} is {values[key]!r}; write a text without '/'")
     unit_name(values["unit"], f"{where}.unit")
-    values["needs"] = tuple(values.get("needs") or ())
+    needs = values.get("needs") or []
+    if not isinstance(needs, list) or not all(isinstance(name, str) for name in needs):
+        raise ConfigError(f"{where}.needs is {needs!r}; write a list of names of servers")
+    values["needs"] = tuple(needs)
     if values.get("memory_max_mb") is not None:
         number(values["memory_max_mb"], f"{where}.memory_max_mb", 1, 2**40, whole=True)
     if values.get("patience") is not None:
@@ -256,7 +262,10 @@ def _process(data, where):
 
 def _probe(probe, where):
     if not isinstance(probe, dict) or not isinstance(probe.get("kind"), str):
-        raise ConfigError(f"{where} is {probe!r}; write a mapping with kind: http or heartbeat")
+        raise ConfigError(f"{where} is {probe!r}; write a mapping with kind: http, heartbeat or beat")
+    if probe["kind"] == "beat":
+        mapping(probe, where, {"kind"}, {"kind"})
+        return
     if probe["kind"] == "heartbeat":
         mapping(probe, where, {"kind", "file", "max_age"}, {"file", "max_age"})
         if not isinstance(probe["file"], str) or not probe["file"].startswith("/"):

@@ -9,6 +9,7 @@ import json
 import os
 
 from .limits import Hold
+from .shapes import MAINTENANCE, fits
 
 
 def read_maintenance(path, now):
@@ -16,10 +17,9 @@ def read_maintenance(path, now):
     try:
         with open(path, encoding="utf-8") as file:
             flag = json.load(file)
-        until = float(flag["until"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
-    return {**flag, "until": until} if now < until else None
+    return flag if fits(flag, MAINTENANCE) and now < flag["until"] else None
 
 
 class Guards:

@@ -35,6 +35,11 @@ FAMILIES = {
     "mainstay_backup_last_success_timestamp_seconds": (GAUGE, (), "When the last good backup was made."),
     "mainstay_backup_problems": (GAUGE, (), "What is wrong with the backups: failed, too old, or not proved."),
     "mainstay_backup_size_bytes": (GAUGE, (), "What the last good backup holds."),
+    "mainstay_beat_last_tick_timestamp_seconds": (
+        GAUGE,
+        ("app", "process", "unit"),
+        "When Celery's beat was last seen to look at its schedule; not told of one with a heartbeat.",
+    ),
     "mainstay_certificate_remaining_seconds": (GAUGE, ("site",), "Time until the site's certificate ends."),
     "mainstay_database_connections": (GAUGE, ("app",), "Connections to databases that the app has open."),
     "mainstay_database_connections_limit": (GAUGE, ("app",), "Connections to databases that the plan gives the app."),
@@ -57,6 +62,17 @@ FAMILIES = {
     "mainstay_process_state": (GAUGE, ("app", "process", "unit", "state"), "1 for the state in which the unit is."),
     "mainstay_process_up": (GAUGE, ("app", "process", "unit"), "Whether it answers; not told of one that is stopped, starts or is not watched."),
     "mainstay_reboot_required": (GAUGE, (), "Whether packages want a reboot."),
+    "mainstay_recovery_backup_last_ok": (GAUGE, (), "Whether the last backup for point-in-time recovery succeeded."),
+    "mainstay_recovery_backup_last_success_timestamp_seconds": (
+        GAUGE,
+        (),
+        "When the last good backup for point-in-time recovery was made.",
+    ),
+    "mainstay_recovery_backup_size_bytes": (GAUGE, (), "What the last good backup for point-in-time recovery holds."),
+    "mainstay_recovery_gaps": (GAUGE, (), "Times after the oldest backup that cannot be restored any more."),
+    "mainstay_recovery_log_kept": (GAUGE, (), "Whether PostgreSQL's log arrives, and none of it was dropped since the last backup."),
+    "mainstay_recovery_oldest_timestamp_seconds": (GAUGE, (), "The oldest moment to which PostgreSQL can go back."),
+    "mainstay_recovery_problems": (GAUGE, (), "What is wrong with point-in-time recovery: a backup, its age, or a log that is not kept."),
     "mainstay_resource_level": (GAUGE, ("resource", "kind"), "Of what a host runs out of: 0 well, 1 warning, 2 critical."),
     "mainstay_server_latency_seconds": (GAUGE, ("server", "unit"), "How long the last answer took."),
     "mainstay_server_availability_ratio": (GAUGE, ("server", "window"), "Part of the last day or month in which the server was available."),
@@ -122,6 +138,7 @@ def render(facts, counted):
         found.add("mainstay_deploy_last_success", deploy.get("result") == "succeeded", app=deploy["app"])
         found.add("mainstay_deploy_last_timestamp_seconds", deploy["time"], app=deploy["app"])
     _backup(found, facts["backup"])
+    _recovery(found, facts["recovery"])
     _plan(found, facts["plan"], facts["users"])
     _counters(found, facts, counted)
     found.add("mainstay_reboot_required", facts["reboot"] is not None)
@@ -145,6 +162,8 @@ def _watched(found, entry, facts):
         found.add(f"mainstay_{kind}_state", state == health, **labels, state=state)
     if facts["watching"] and health not in ("stopped", "starting", "unknown"):
         found.add(f"mainstay_{kind}_up", health in ("up", "failing", "looping"), **labels)
+    if finite(entry.get("ticked")) is not None:
+        found.add("mainstay_beat_last_tick_timestamp_seconds", entry["ticked"], **labels)
     if health == "up" and finite(entry["latency_ms"]) is not None:
         found.add(f"mainstay_{kind}_latency_seconds", entry["latency_ms"] / 1000, **labels)
     for name, key in (("memory", "used_mb"), ("memory_limit", "memory_max_mb")):
@@ -183,6 +202,18 @@ def _backup(found, backup):
             found.add(f"mainstay_{name}_last_success_timestamp_seconds", backup[good].get("time"))
     found.add("mainstay_backup_size_bytes", (backup.get("last_good") or {}).get("bytes"))
     found.add("mainstay_drill_duration_seconds", (backup.get("drill_good") or {}).get("seconds"))
+
+
+def _recovery(found, back):
+    if back is None:  # nobody asked for it
+        return
+    found.add("mainstay_recovery_problems", len(back["problems"]))
+    found.add("mainstay_recovery_oldest_timestamp_seconds", back["since"])
+    found.add("mainstay_recovery_gaps", len(back["missing"]))
+    found.add("mainstay_recovery_log_kept", back["log_kept"])
+    found.add("mainstay_recovery_backup_last_ok", back["last_ok"])
+    found.add("mainstay_recovery_backup_last_success_timestamp_seconds", back["backed"])
+    found.add("mainstay_recovery_backup_size_bytes", back["bytes"])
 
 
 def _plan(found, plan, users):

@@ -322,8 +322,12 @@ def deploys(facts):
     return section("deploys", "Deploys", table("The last deploys, newest first", headings, rows, empty="No deploy is recorded."))
 
 
+def _problems(kept):
+    return "".join(f'<p class="reason">{text(problem)}</p>' for problem in kept["problems"])
+
+
 def care(facts):
-    """Backup, reboot, and who is told."""
+    """Backup, point-in-time recovery, reboot, and who is told."""
     now, backup, rows = facts["now"], facts["backup"], []
     if backup is None:
         rows.append(["Backup", state("warning", "none"), "Nobody has asked for backups of this host."])
@@ -331,8 +335,11 @@ def care(facts):
         good, proved = backup.get("last_good"), backup.get("drill_good")
         words = f"the last good one {ago(good['time'], now)}" if good else "there is none yet"
         words += f"; proved restorable {ago(proved['time'], now)}" if proved else "; not proved yet"
-        problems = "".join(f'<p class="reason">{text(problem)}</p>' for problem in backup["problems"])
-        rows.append(["Backup", state("critical" if backup["problems"] else "ok"), words + problems])
+        rows.append(["Backup", state("critical" if backup["problems"] else "ok"), words + _problems(backup)])
+    back = facts["recovery"]
+    if back is not None:
+        words = text(back["sentence"].partition("\n")[0].partition(": ")[2])
+        rows.append(["Recovery", state("critical" if back["problems"] else "ok"), words + _problems(back)])
     told = "Incidents are told" if facts["alerts"] else "Nobody is told of incidents (monitoring_alerts)."
     rows.append(["Alerts", state(*(("ok", "on") if facts["alerts"] else ("warning", "off"))), told])
     waits = "Somebody elsewhere notices when this host is silent" if facts["ping"] else "Nobody would notice (monitoring_ping_url)."

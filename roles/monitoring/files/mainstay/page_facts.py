@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from . import backups, measure, reboot, records, report
+from . import backups, measure, reboot, records, recovery, report
 from .cli import Refusal
 from .commands import plan as plans
 from .commands import status
@@ -20,7 +20,7 @@ from .units import SystemdError
 DAY = 86400
 SHOWN = 20  # incidents and deploys
 ANSWERS = ("failing", "looping")  # it has given no answer once or twice, or ends again and again: it is not down yet, or not now
-NUMBERS, WORDS = ("since", "latency_ms", "restarts_24h", "memory_max_mb"), ("health", "reason", "unit_state")
+NUMBERS, WORDS = ("since", "latency_ms", "ticked", "restarts_24h", "memory_max_mb"), ("health", "reason", "unit_state")
 ASIDE = ("stopped", "starting")  # neither up nor down: somebody wants it so
 TROUBLE = (OSError, LookupError, TypeError, ValueError, AttributeError, SystemdError, Refusal)
 
@@ -151,6 +151,7 @@ def to_show(cfg, context, facts, settings, begun):
     facts.part("users", lambda: backups.read(paths.plan).get("users"), None)
     facts.part("plan", lambda: plans.memory(plans.load(paths.plan), context) if os.path.exists(paths.plan) else None, None)
     facts.part("backup", lambda: backups.look(paths.backup, now), None)
+    facts.part("recovery", lambda: recovery.look(paths.recovery, now), None)
     facts.part("reboot", lambda: reboot.look(paths.run, now), None)
     facts.part("cpus", lambda: limits.cpu(context.filesystem)["cpus"], None)
     facts.part("sites", lambda: [_site(site, facts) for site in settings.get("sites", [])], [])

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from . import signs
+from .ticks import Ticks
 from .watch import ERROR, HANG, STALE, Outcome
 
 # What the shared probe calls the cause of a failure. Others (permission, dns, network) are faults of the probing, not of
@@ -39,6 +40,7 @@ class Prober:
     def __init__(self, settings, inbox, clock):
         self.settings, self.inbox, self.clock = settings, inbox, clock
         self.beats = {}  # heartbeat file: (mtime, monotonic time at which it was first seen)
+        self.ticks = Ticks(clock)
         self.ran = {}  # main process of a server: nanoseconds it had run by the last look
         self.pool = ThreadPoolExecutor(THREADS, "probe")
         self.waiting = set()  # units that are asked with more patience
@@ -70,7 +72,7 @@ class Prober:
         if process.kind == "server":
             return self.server(process, unit)
         if process.silent:
-            return self.halted(unit) or (self.heartbeat(process.probe, unit) if process.probe else Outcome(True))
+            return self.halted(unit) or self.sign_of_life(process.probe, unit)
         from .core.probe import once
 
         spec = {"timeout": self.settings.timeout, **process.probe}
@@ -86,6 +88,11 @@ class Prober:
             return Outcome(None, "", f"cannot tell: {'this host is too busy to probe' if late else reason}", latency)
         port = urlsplit(process.probe.get("url", "")).port or process.probe.get("port")
         return Outcome(False, kind, reason, latency, signs.work(unit.main_pid, port) if kind == HANG else None)
+
+    def sign_of_life(self, probe, unit):
+        if not probe:
+            return Outcome(True)
+        return self.ticks.look(unit) if probe["kind"] == "beat" else self.heartbeat(probe, unit)
 
     def halted(self, unit):
         """What can be seen of those who cannot be asked: a process that a signal has stopped does nothing until another one comes."""

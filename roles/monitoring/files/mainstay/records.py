@@ -12,6 +12,9 @@ import os
 import stat
 from datetime import datetime, timezone
 
+from . import shapes
+from .shapes import finite
+
 # Bytes; no file of the agent's is larger, whose option monitoring_incidents_max_mb ends below.
 READ_LIMIT = 128 << 20
 
@@ -107,12 +110,6 @@ def _follow(found, event):
         found.pop(resource, None)
 
 
-def finite(value):
-    """A number that one can reckon with, or None."""
-    sound = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**53
-    return value if sound else None
-
-
 def _sound(event):
     """Whether an event is what the agent writes: a line of a torn file may be JSON and yet none."""
     try:
@@ -166,7 +163,7 @@ def read_deploys(path):
             for line in file:
                 with contextlib.suppress(ValueError):
                     deploy = json.loads(line)
-                    if isinstance(deploy, dict) and "app" in deploy and isinstance(deploy.get("time"), (int, float)):
+                    if shapes.fits(deploy, shapes.DEPLOY):
                         deploys.append(deploy)
     except FileNotFoundError:
         pass
@@ -193,4 +190,13 @@ def read_state(path):
         raise
     except (OSError, ValueError):
         return {}
-    return state if isinstance(state, dict) else {}
+    return _as_written(state) if isinstance(state, dict) else {}
+
+
+def _as_written(state):
+    """The state without what the agent does not write: an entry of another shape is as one that is not there."""
+    parts = {"processes": shapes.WATCHED, "servers": shapes.WATCHED, "resources": shapes.RESOURCE}
+    told = {key: state[key] if isinstance(state[key], list) else [] for key in parts if key in state}
+    sound = {key: [entry for entry in entries if shapes.fits(entry, parts[key])] for key, entries in told.items()}
+    agent = {"agent": state["agent"] if shapes.fits(state["agent"], shapes.AGENT) else {}} if "agent" in state else {}
+    return {**state, **sound, **agent}

@@ -21,6 +21,7 @@ from . import backups, measure, queues, recovery
 from .core.host.limits import MB
 from .core.text import read
 from .resource_watch import CRITICAL, OK, WARNING, Reading
+from .shapes import RECLAIMED, fits
 from .text import span
 from .trend import Trend
 from .units import SystemdError, run
@@ -71,6 +72,7 @@ class Resources:
         self.disks = {}  # name: its trend
         self.memories = {}  # unit: what was seen at the last look
         self.certificates, self.asked = {}, None
+        self.wrong = {}  # kind of backup: all that has been wrong with it
         self.queues = queues.Queues(config, clock, root)
         self.pool = ThreadPoolExecutor(1, "resources")
 
@@ -89,8 +91,8 @@ class Resources:
             *self.memory(now, units),
             *self.connections(),
             *self.sites(now),
-            *self.backup("backup", backups.look, self.paths.backup),
-            *self.backup("recovery", recovery.look, self.paths.recovery),
+            *self.backup("backup", backups.judge, self.paths.backup),
+            *self.backup("recovery", recovery.judge, self.paths.recovery),
             *self.reboot(),
             *self.queues.look(now, units),
         ]
@@ -98,7 +100,7 @@ class Resources:
     def reclaimed(self):
         """What mainstay-reclaim.service has freed last, {time, freed: {step: bytes}}, or None."""
         found = backups.read(self.paths.reclaimed)
-        return found if set(found) == {"time", "freed"} else None
+        return found if set(found) == {"time", "freed"} and fits(found, RECLAIMED) else None
 
     # --- disks -----------------------------------------------------------------------------------------------------
 
@@ -184,14 +186,18 @@ class Resources:
                 begins, ends = self.certificates[site]
                 yield judge_certificate(site, begins, ends, self.clock.time())
 
-    def backup(self, name, look, folder):
+    def backup(self, kind, judge, folder):
+        """Each problem for itself: one that is known already must not hide the next."""
         try:
-            found = look(folder, self.clock.time())
-        except (OSError, LookupError, TypeError, ValueError):
+            found = judge(folder, self.clock.time())
+        except (OSError, LookupError, TypeError, ValueError, AttributeError):
             return  # a record of another version
-        if found is not None:
-            problems = "; ".join(found["problems"])
-            yield Reading(name, name, CRITICAL if problems else OK, problems)
+        if found is None:
+            return
+        known = self.wrong.setdefault(kind, {kind: ""})
+        known |= {**dict.fromkeys(known, ""), **found[1]}
+        for name, problem in known.items():
+            yield Reading(name, kind, CRITICAL if problem else OK, problem)
 
     def reboot(self):
         wanted = os.path.exists(os.path.join(self.root, "run/reboot-required"))

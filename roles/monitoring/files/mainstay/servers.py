@@ -51,8 +51,11 @@ def server(data, where):
     if data.get("probe") is not None:
         probe = data["probe"]
         mapping(probe, f"{where}.probe", {"kind", "host", "port", "username", "timeout"}, {"kind", "port"})
-        if probe["kind"] not in PROBES:
+        if not isinstance(probe["kind"], str) or probe["kind"] not in PROBES:
             raise ConfigError(f"{where}.probe.kind is {probe['kind']!r}; use one of {', '.join(PROBES)}")
+        for key in ("host", "username"):
+            if not isinstance(probe.get(key, ""), str):
+                raise ConfigError(f"{where}.probe.{key} is {probe[key]!r}; write a text")
         number(probe["port"], f"{where}.probe.port", 1, 65535, whole=True)
         number(probe.get("timeout", 1), f"{where}.probe.timeout", 0.1, 60)
     return Server(**data)

@@ -99,6 +99,11 @@ def on_cpu(pid, proc="/proc"):
     return sum(int((read(f"{proc}/{pid}/task/{thread}/schedstat").split() or ["0"])[0]) for thread in threads)
 
 
+def main_threads_ran(main_pid, proc="/proc"):
+    """Nanoseconds that the main threads of a unit's processes have run: threads beside them do so while the main one hangs."""
+    return sum(int((read(f"{proc}/{pid}/schedstat").split() or ["0"])[0]) for pid in tree(main_pid, proc))
+
+
 def frozen(first, last):
     """Whether processes rested between two looks: stopped by a signal, or neither run, runnable nor waiting for a disk."""
     if first is None or last is None or not last.states:

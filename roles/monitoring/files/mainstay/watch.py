@@ -40,6 +40,7 @@ class Outcome:
     reason: str = ""
     latency_ms: float | None = None
     activity: object = None  # of what gave no answer: what its processes did
+    ticked: float | None = None  # of a beat: when it last looked at its schedule, wall clock
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Watch:
     since: float = 0.0
     reason: str = ""
     latency_ms: float | None = None
+    ticked: float | None = None  # of a beat, as the probe found
     failures: int = 0
     faulty: bool = False  # that it is down now has been counted as a fault
     failing_at: float | None = None  # the first failure of those counted
@@ -141,7 +143,7 @@ class Watch:
         """The outcome of a probe that was sent to this invocation of the unit."""
         if self.unit is None or not self.unit.running or invocation != self.invocation:
             return []
-        self.latency_ms = outcome.latency_ms
+        self.latency_ms, self.ticked = outcome.latency_ms, outcome.ticked
         if outcome.healthy is None:
             self.reason = outcome.reason
             return []

@@ -10,6 +10,7 @@ import os
 
 from .core.deploy.blame import PROVEN_AFTER, repeats
 from .records import read_deploys
+from .shapes import WAY_BACK, fits
 
 # Seconds at the end of a deploy in which what goes wrong is the new release's already, though its deploy has not ended.
 LAST_STEPS = 10
@@ -19,9 +20,10 @@ def way_back(paths, app):
     """What the last deploy has left for a return: the releases it leads from and to, and the links of then; or None."""
     try:
         with open(os.path.join(paths.ways_back, f"{app}.json"), encoding="utf-8") as file:
-            return json.load(file)
+            way = json.load(file)
     except (OSError, ValueError):
         return None
+    return way if fits(way, WAY_BACK) else None
 
 
 def last_deploy(paths, app):

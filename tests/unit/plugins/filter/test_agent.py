@@ -57,11 +57,29 @@ def test_without_a_plan_auto_is_one():
     ]
 
 
+@pytest.mark.parametrize(
+    ("command", "runtime", "heartbeat", "kind"),
+    [
+        ("celery -A shop beat", "python", None, "beat"),
+        ("celery -A shop beat", "python", {"file": "b"}, "heartbeat"),
+        ("celery -A shop beat", "container", None, None),
+        ("celery -A shop worker -B", "python", None, None),
+        ("celery -A beat worker -P gevent --beat", "python", None, None),
+        ("python beat.py", "python", None, None),
+    ],
+)
+def test_celerys_beat_is_seen_without_its_help(command, runtime, heartbeat, kind):
+    source = {"image": "registry.example.com/x@sha256:" + "a" * 64} if runtime == "container" else {"path": "."}
+    process = {"command": command, **({"heartbeat": heartbeat} if heartbeat else {})}
+    config = agent_config({"x": {"runtime": runtime, "source": source, "processes": {"b": process}}}, {}, "web1")
+    assert ((config["processes"][0]["probe"] or {}).get("kind")) == kind
+
+
 def test_a_worker_is_asked_by_its_heartbeat_or_not_at_all():
     probes = {item["process"]: item["probe"] for item in agent_config(SHOP, {}, "x")["processes"]}
     assert probes["mailer"] == {"kind": "heartbeat", "file": "/run/shop/mailer.heartbeat", "max_age": 180}
     assert probes["worker"] is None
-    assert probes["beat"] is None
+    assert probes["beat"] == {"kind": "beat"}
 
 
 @pytest.mark.parametrize(("declared", "plan", "host"), [(SHOP, PLAN, "db1"), ({}, {}, "x"), ({}, PLAN, "web1")])

@@ -39,7 +39,7 @@ def run(options, context):
 
 
 def has_address(process):
-    return process.probe is not None and process.probe["kind"] != "heartbeat"
+    return not process.silent
 
 
 def answers(process, wait, context):

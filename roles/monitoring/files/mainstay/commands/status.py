@@ -98,6 +98,7 @@ def collect(processes, state, live, alive):
             "reason",
             "since",
             "latency_ms",
+            "ticked",
             "restarts_24h",
             "held",
             "cooldown_until",

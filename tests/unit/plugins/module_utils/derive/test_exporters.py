@@ -35,6 +35,19 @@ def test_an_exporter_for_each_server_that_is_there():
     assert exporters.exporters(_plan({}), "web1") == exporters.exporters({}, "web1") == []
 
 
+def test_that_of_mariadb_logs_in_without_a_password_and_has_no_right():
+    apps = {"jobs": {"source": {"path": "x"}, "database": "mariadb", "processes": {"worker": {"command": "x"}}}}
+    plan = _plan(apps=apps)
+    assert [entry["name"] for entry in exporters.exporters(plan, "web1")] == ["mariadb", "node"]
+    assert plan["connections"]["mariadb"]["parts"]["exporter"] == 2
+    unit = exporters.exporter_units(exporters.exporters(plan, "web1"))[0]
+    assert unit["unit"] == "prometheus-mysqld-exporter.service" and unit["sandbox"] == "exporter-mariadb"
+    assert unit["environment"]["DATA_SOURCE_NAME"] == "prometheus@unix(/run/mysqld/mysqld.sock)/"
+    assert "--no-collect.slave_status" in unit["command"] and exporters.MARIADB_CLIENT in unit["command"]
+    probe = next(item for item in proof.proof_probes(apps, plan, "web1") if item["name"] == "exporter mariadb")
+    assert re.search(probe["body_regex"], 'x\nmysql_exporter_collector_success{collector="collect.global_status"} 1\n')
+
+
 def test_their_memory_is_counted_and_theirs_alone():
     without, with_them = _plan({})["hosts"]["web1"], _plan()["hosts"]["web1"]
     mine = {name: size for name, size in with_them["memory"]["parts"].items() if name.startswith("exporter-")}
@@ -163,7 +176,7 @@ def expressions():
         yield annotation["name"], annotation["expr"]
 
 
-NAMES = re.compile(r"\b(?:mainstay|node|nginx|pg|redis)_\w+")
+NAMES = re.compile(r"\b(?:mainstay|mysql|node|nginx|pg|redis)_\w+")
 
 
 @pytest.mark.parametrize(("where", "expression"), list(expressions()))

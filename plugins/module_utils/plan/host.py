@@ -45,7 +45,7 @@ def host_plan(stack, host, share, share_for):
     planned.update({"exporters": wanted} if wanted else {})
     planned.update({key: getattr(host, key) for key in ("address", "bind_address") if getattr(host, key)})
     planned["memory"] = _memory(host, share, parts)
-    planned["services"] = {name: rules_host.service_limits(name, planned[name], parts[name]) for name in SERVICES if name in parts}
+    planned["services"] = {name: _service(name, planned[name], parts[name]) for name in SERVICES if name in parts}
     planned["services"].update(
         {f"exporter-{name}": rules_host.exporter_limits(parts[f"exporter-{name}"]) for name in planned.get("exporters", ())}
     )
@@ -144,6 +144,11 @@ DATABASES = {
     "postgresql": (rules_postgresql.postgresql, rules_postgresql.postgresql_worst_case, rules_postgresql.postgresql_files),
     "mariadb": (rules_mariadb.mariadb, rules_mariadb.mariadb_worst_case, rules_mariadb.mariadb_files),
 }
+
+
+def _service(name, settings, part):
+    whole = rules_nginx.nginx_limit(settings, part) if name == "nginx" else figures.Figure(part, "its part of the memory")
+    return rules_host.service_limits(name, settings, whole)
 
 
 def _deploy(stack, host, share_for):

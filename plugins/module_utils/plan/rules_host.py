@@ -63,9 +63,8 @@ WORKER_CONNECTIONS_GUIDE, WORKER_CONNECTIONS_SHARE_MB = 4096, 512
 SERVICE_TASKS = 32
 
 
-def service_limits(service, settings, part):
-    """MemoryMax and TasksMax of a server that apps share: what is counted for it, so that it takes nothing from the others when one
-    app drives it to its limit."""
+def service_limits(service, settings, memory_max):
+    """MemoryMax and TasksMax of a server that apps share, so that it takes nothing from the others when one app drives it to its limit."""
     tasks = {
         "mariadb": lambda: settings["max_connections"],
         "nginx": lambda: 2 * settings["worker_processes"],
@@ -73,7 +72,7 @@ def service_limits(service, settings, part):
         "postgresql": lambda: settings["max_connections"] + settings["max_worker_processes"],
     }[service]()
     return {
-        "memory_max_mb": Figure(part, "its part of the memory"),
+        "memory_max_mb": memory_max,
         "tasks_max": Figure(SERVICE_TASKS + tasks, "{} + {} that serve", SERVICE_TASKS, int(tasks)),
     }
 

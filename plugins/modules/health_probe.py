@@ -423,8 +423,8 @@ def main():
         module.fail_json(msg=str(error), healthy=False)
     sick = [result for result in results if not result["healthy"]]
     for result, spec in zip(results, specs):
-        place = "" if result["healthy"] else judge.elsewhere(spec["unit"], spec["url"])
-        result["reasons"] += [place] if place else []
+        if not result["healthy"]:
+            result["reasons"] += filter(None, [judge.elsewhere(spec["unit"], spec["url"]), judge.crowded(spec["unit"])])
     outcome = {"results": results} if many else dict(results[0])
     outcome.update(changed=False, healthy=not sick, seconds=round(time.monotonic() - began, 1))
     if sick and module.params["fail"]:

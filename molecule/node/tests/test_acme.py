@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import yaml
 from plays import ROOT, play, words
 
+VISITOR = ROOT / "tests/load/flood.py"
 RENEWAL = "/etc/letsencrypt/renewal/mainstay-acme.test.conf"
 VISIT = "curl --silent --insecure --noproxy '*' --output /dev/null --write-out '%{{http_code}} %{{redirect_url}}' {}"
 
@@ -44,14 +46,19 @@ def test_challenges_are_root_s_and_leave_nothing_behind(host):
     assert host.check_output("ls /var/lib/mainstay/acme/.well-known/acme-challenge") == ""
 
 
-def test_a_renewal_reaches_nginx_without_a_restart(host):
+def test_a_renewal_reaches_nginx_without_a_restart_and_no_visitor_notices(host):
     assert host.service("certbot.timer").is_enabled and host.service("certbot.timer").is_running
     lifetime = re.search(r"renew_before_expiry = (\d+) hours", host.file(RENEWAL).content_string)
     assert int(lifetime[1]) * 3 // 24 in range(5 * 365, 5 * 366 + 2)  # pebble's are valid for five years
     before, pid = _served(host, "acme.test"), host.check_output("systemctl show --property=MainPID nginx.service")
     host.check_output(f"sed -i 's/^renew_before_expiry.*/renew_before_expiry = 20 years/' {RENEWAL}")
+    host.check_output(f"python3 -c \"open('/run/flood.py', 'wb').write(bytes.fromhex('{VISITOR.read_bytes().hex()}'))\"")
+    visit = "python3 /run/flood.py visit --target 127.0.0.1 --source 127.0.0.1 --name acme.test --rate 20 --seconds 20"
+    host.check_output(f"systemd-run --quiet --unit=visitor --collect --property=StandardOutput=truncate:/run/visitor.json {visit}")
     host.check_output("systemctl start certbot.service")
-    host.check_output("sleep 1")  # nginx takes its new workers over
+    host.check_output("while systemctl is-active --quiet visitor; do sleep 0.5; done")
+    found = json.loads(host.file("/run/visitor.json").content_string)
+    assert found["failed"] == [] and found["visits"] > 100, found
     assert "Pebble" in _served(host, "acme.test") and _served(host, "acme.test") != before
     assert host.check_output("systemctl show --property=MainPID nginx.service") == pid
     assert lifetime[0] in host.file(RENEWAL).content_string

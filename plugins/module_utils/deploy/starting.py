@@ -9,15 +9,17 @@ import subprocess
 import time
 from urllib.parse import urlsplit
 
-from ..host import listeners, units
+from ..host import limits, listeners, units
 
 # A process that ends at once may have met a moment in which what it needs was not there; one that ends twice does not start.
 ENDS = 2
 # An answer that says that the question is wrong, for so many seconds, is no start that takes its time: what is declared does not fit.
 SETTLED, SETTLES = (301, 302, 303, 307, 308, 400, 401, 403, 404), 30
 EVERY_ADDRESS, LOOPBACKS = ("0.0.0.0", "::"), ("127.0.0.1", "::1")
-SHOW = ("systemctl", "show", "--property=Id,ActiveState,NRestarts,Result,ExecMainStatus,MemoryMax")
+SHOW = ("systemctl", "show", "--property=Id,ActiveState,NRestarts,Result,ExecMainStatus,MemoryMax,ControlGroup")
 KILLED = "9"
+# MemoryHigh is 90 % of a process' limit: from there on the kernel slows it down before it kills it, with cgroups of version 2.
+FULL_PERCENT = 85
 
 
 def show(unit):
@@ -29,8 +31,10 @@ def show(unit):
 class Starting:
     """Judges the answers of starting units, one object for each wait: it remembers how often a unit had been started before, and how it ended."""
 
-    def __init__(self, tell=show, listening=lambda port: listeners.snapshot(ports=port and {port}), now=time.monotonic):
-        self.tell, self.listening, self.now = tell, listening, now
+    def __init__(
+        self, tell=show, listening=lambda port: listeners.snapshot(ports=port and {port}), now=time.monotonic, held_by=limits.held_by
+    ):
+        self.tell, self.listening, self.now, self.held_by = tell, listening, now, held_by
         self.before, self.endings, self.answers = {}, {}, {}
 
     def __call__(self, spec, result):
@@ -71,6 +75,21 @@ class Starting:
             "such as {HTTP_PORT: $PORT}"
         )
 
+    def crowded(self, unit):
+        """That a unit that has not answered fills the memory that it may have, or an empty text."""
+        shown = self.tell(unit) if unit else {}
+        limit = shown.get("MemoryMax", "")
+        held = self.held_by(shown["ControlGroup"]) if limit.isdigit() and shown.get("ControlGroup") else None
+        if held is None or held * 100 < int(limit) * FULL_PERCENT:
+            return ""
+        return f"it holds {held >> 20} MB of {_more(int(limit))}"
+
+
+def _more(limit):
+    """A limit of memory, and what raises it."""
+    least = limit >> 20
+    return f"its limit of {least} MB; memory of the process gives it more, such as memory: {2 * least}M"
+
 
 def _other_holder(unit, port, held):
     """Who else listens on the unit's port where the unit does not."""
@@ -99,9 +118,6 @@ def _ending(shown):
     result = shown.get("Result", "")
     # Where systemd is not told whose doing it was, as with cgroups of version 1, nobody but the kernel kills who is just starting.
     if (result, status) == ("signal", KILLED) or result == "oom-kill":
-        least = int(limit) >> 20 if limit.isdigit() else None
-        room = (
-            f"its limit of {least} MB; memory of the process gives it more, such as memory: {2 * least}M" if least else "the host's memory"
-        )
+        room = _more(int(limit)) if limit.isdigit() else "the host's memory"
         return f" with {result}, status {status}: killed by the kernel, most likely for {room}"
     return f" with status {status}{words}" if result in ("exit-code", "success", "") else f" with {result}, status {status}"

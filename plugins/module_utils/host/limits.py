@@ -76,6 +76,12 @@ def in_use(folder):
     return None
 
 
+def held_by(group, root="/"):
+    """:func:`in_use` of a control group as systemd names it (``ControlGroup``)."""
+    found = (in_use(f"{root.rstrip('/')}/sys/fs/cgroup{controller}{group}") for controller in ("", "/memory"))
+    return next((held for held in found if held is not None), None)
+
+
 def cpu(root="/"):
     """{online, affinity, quota, cpus, bound}: processors there are, that may be used, and time one may take of them."""
     online = _cpu_set(read(f"{root}/sys/devices/system/cpu/online")) or set(range(os.cpu_count() or 1))

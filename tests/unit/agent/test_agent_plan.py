@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from mainstay import cli, measure
+from mainstay.core.host.limits import held_by
 from mainstay.paths import Paths
 from mainstay.units import SystemdError
 
@@ -379,7 +380,7 @@ class TestMeasure:
     def test_memory_of_both_versions_of_control_groups(self, host, files, used):
         for path, text in files.items():
             host.write(path, text)
-        assert measure.memory("/g", str(host.root)) == used
+        assert held_by("/g", str(host.root)) == used
 
     def test_only_established_connections_of_these_processes_count(self, host):
         rows = [("01", 11), ("01", 12), ("0A", 13), ("06", 0)]

@@ -12,7 +12,7 @@ import os
 import re
 import socket
 
-from .core.host.limits import NO_LIMIT, in_use
+from .core.host.limits import NO_LIMIT
 from .core.text import read
 
 ESTABLISHED = "01"
@@ -20,12 +20,6 @@ ESTABLISHED = "01"
 NGINX_ADDRESS = ("127.0.0.80", 80)
 NGINX_FIGURES = re.compile(r"accepts handled requests\s+(\d+) (\d+) (\d+)\s+Reading: (\d+) Writing: (\d+) Waiting: (\d+)")
 REDIS_ANSWER = 1 << 20  # bytes
-
-
-def memory(group, root="/"):
-    """Bytes a control group uses that the kernel cannot take back at once, or None: without the file cache it could drop."""
-    found = (in_use(f"{root}/sys/fs/cgroup{controller}{group}") for controller in ("", "/memory"))
-    return next((used for used in found if used is not None), None)
 
 
 def memory_limit(group, root="/"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from . import backups, measure, reboot, records, recovery, report
+from . import backups, reboot, records, recovery, report
 from .cli import Refusal
 from .commands import plan as plans
 from .commands import status
@@ -59,7 +59,7 @@ def _watched(cfg, facts, context):
     entries = status.collect(cfg.watched, facts["state"], facts["live"], facts["watching"])
     for entry, watched in zip(entries, cfg.watched):
         unit = facts["live"].get(watched.job) or facts["live"].get(watched.unit)
-        used = measure.memory(unit.group, context.filesystem) if unit and unit.running and unit.group else None
+        used = limits.held_by(unit.group, context.filesystem) if unit and unit.running and unit.group else None
         entry["name"], entry["used_mb"] = "/".join(status.place(entry)), None if used is None else used / limits.MB
         entry.update({key: records.finite(entry[key]) for key in NUMBERS})
         entry.update({key: entry[key] if isinstance(entry[key], str) else "" for key in WORDS})

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from . import backups, measure, queues, recovery
-from .core.host.limits import MB
+from .core.host.limits import MB, held_by
 from .core.text import read
 from .resource_watch import CRITICAL, OK, WARNING, Reading
 from .shapes import RECLAIMED, fits
@@ -137,7 +137,7 @@ class Resources:
             del self.memories[unit]
         for process in self.config.processes:
             state = units.get(process.unit)
-            used = measure.memory(state.group, self.root) if state and state.running and state.group else None
+            used = held_by(state.group, self.root) if state and state.running and state.group else None
             limit = measure.memory_limit(state.group, self.root) if used is not None else None
             if limit:
                 yield self._memory(now, process, state, used, limit)

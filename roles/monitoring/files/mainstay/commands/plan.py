@@ -14,6 +14,7 @@ import json
 
 from .. import measure
 from ..cli import Refusal
+from ..core.host.limits import held_by
 from ..postgres import DatabaseError, ask, ask_pgbouncer
 from ..text import span, table
 from ..units import parse_blocks
@@ -116,7 +117,7 @@ def memory(planned, context):
             mine = [shown[name] for name in owned.get(part, ()) if name in shown]
             app, _dummy, process = part.partition(".")
             differs += limits(mine, processes.get(app, {}).get(process, {}))
-        used = {unit["Id"]: measure.memory(unit["ControlGroup"], context.filesystem) for unit in mine if unit.get("ControlGroup")}
+        used = {unit["Id"]: held_by(unit["ControlGroup"], context.filesystem) for unit in mine if unit.get("ControlGroup")}
         used = {name: number for name, number in used.items() if number is not None}
         entries.append(
             {

@@ -133,3 +133,19 @@ def test_who_listens_elsewhere_is_told_where(listening, told):
     found = Starting(listening=lambda _port: listening).elsewhere(UNIT, PROBE["url"])
     assert found.startswith(told) if told else found == ""
     assert Starting(listening=lambda _port: listening).elsewhere(None, PROBE["url"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("limit", "held", "told"),
+    [
+        ("243269632", 220 << 20, "it holds 220 MB of its limit of 232 MB; memory of the process gives it more, such as memory: 464M"),
+        ("243269632", 150 << 20, ""),
+        ("infinity", 150 << 20, ""),
+        ("243269632", None, ""),
+    ],
+)
+def test_who_fills_its_memory_is_told(limit, held, told):
+    """As with MemoryHigh, beyond which a process is slowed down and not killed."""
+    shown = {"Id": UNIT, "ActiveState": "active", "MemoryMax": limit, "ControlGroup": f"/system.slice/{UNIT}"}
+    assert Starting(tell=lambda _unit: shown, held_by=lambda _group: held).crowded(UNIT) == told
+    assert Starting().crowded(None) == ""

@@ -83,7 +83,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def host(tmp_path, clock, capsys, monkeypatch):
-    monkeypatch.setattr(page_facts.measure, "memory", lambda group, root="/": 70 << 20)
+    monkeypatch.setattr(page_facts.limits, "held_by", lambda group, root="/": 70 << 20)
     found = Host(tmp_path, clock, capsys)
     for name in ("samples", "page", "plan", "page_settings", "backup"):
         object.__setattr__(found.paths, name, str(tmp_path / f"x/{name}" if name == "samples" else tmp_path / name))

@@ -10,7 +10,7 @@ import re
 
 from ..stack import references
 from ..stack.variables import secret_names
-from . import demand, rules_connections, rules_host, rules_processes
+from . import counts, rules_connections, rules_host, rules_processes
 
 # Linux' own default of net.ipv4.ip_local_port_range.
 EPHEMERAL_PORTS = (32768, 60999)
@@ -195,7 +195,7 @@ def _crowded_ports(stack, plan):
                 continue
             free = dataclasses.replace(process, port_room=planned + 1)
             share = host["memory"]["share_mb"]
-            if demand.instances(stack, stack.hosts[name], free, share) > planned:
+            if counts.instances(stack, stack.hosts[name], free, share) > planned:
                 yield (
                     f"{process.key}: on {name} it gets {int(planned)} instance{'s' if planned > 1 else ''}, because the next port that is taken "
                     f"leaves room for no more from {process.port} on (twice its instances, for deploys). Move its port away from the others."

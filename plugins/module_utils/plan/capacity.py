@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ..stack import external
 from ..stack import processes as stack_processes
-from . import demand, figures
+from . import connections, figures, inputs
 from .advice import warnings
 from .host import host_plan, largest_share
 from .refusal import PlanError, refuse_connections, refuse_memory
@@ -31,7 +31,7 @@ def plan(apps, users, hosts):
         the ``address`` at which other hosts reach it, and the ``bind_address`` of its web processes.
     :raises PlanError: it does not fit; the message holds the sum and the changes that would make it fit.
     """
-    stack, impossible = demand.within_connections(demand.read(apps, users, hosts))
+    stack, impossible = connections.within_connections(inputs.read(apps, users, hosts))
     if impossible:
         refuse_connections(stack, impossible, apps, users, hosts)
     shares = {host.name: largest_share(stack, host) for host in stack.hosts.values()}
@@ -65,19 +65,19 @@ def _effective(stack, shares):
 
 
 def _connections(stack, database, share_for):
-    parts = demand.connection_parts(stack, database, share_for)
-    limits = [demand.connection_limit(stack, database, host, share_for) for host in stack.tier("database")]
+    parts = connections.connection_parts(stack, database, share_for)
+    limits = [connections.connection_limit(stack, database, host, share_for) for host in stack.tier("database")]
     return {
         "limit": min(limits),
         "needed": figures.Figure(sum(parts.values()), "the sum of the parts"),
         "parts": parts,
-        "reserved": figures.Figure(demand.RESERVED[database], "kept for an administrator"),
-        "roles": demand.role_limits(stack, database, share_for),
+        "reserved": figures.Figure(connections.RESERVED[database], "kept for an administrator"),
+        "roles": connections.role_limits(stack, database, share_for),
     }
 
 
 def _external(stack, app, share_for):
-    parts, limit = demand.external_parts(stack, app["name"], share_for), external.connections(app)
+    parts, limit = connections.external_parts(stack, app["name"], share_for), external.connections(app)
     return {
         "needed": figures.Figure(sum(parts.values()), "the sum of the parts"),
         "parts": parts,
@@ -86,14 +86,14 @@ def _external(stack, app, share_for):
 
 
 def _clients(stack, hosts, share_for):
-    parts = demand.client_parts(stack, share_for)
+    parts = connections.client_parts(stack, share_for)
     limit = min(host["pgbouncer"]["max_client_conn"] for host in hosts.values() if "pgbouncer" in host)
     return {
         "limit": limit,
         "needed": figures.Figure(sum(parts.values()), "the sum of the parts"),
         "parts": parts,
         "reserved": figures.Figure(0, "PgBouncer keeps none for an administrator"),
-        "roles": demand.client_limits(stack, parts, limit),
+        "roles": connections.client_limits(stack, parts, limit),
     }
 
 

@@ -10,7 +10,8 @@ import collections
 from ..stack import exporters
 from ..stack.redis_ports import instance_name
 from . import (
-    demand,
+    connections,
+    counts,
     figures,
     rules_connections,
     rules_host,
@@ -54,7 +55,7 @@ def host_plan(stack, host, share, share_for):
 
 
 def _backend(stack, host, share, share_for):
-    surging = demand.blue_green(stack, host, share_for)
+    surging = counts.blue_green(stack, host, share_for)
     processes, parts, files = {}, {}, 0
     for process in stack.processes:
         settings = _process(stack, host, process, share, share_for, surging)
@@ -62,7 +63,7 @@ def _backend(stack, host, share, share_for):
         processes.setdefault(process.app, {})[process.name] = settings
         parts[process.key] = figures.Figure(number * limit, "instances {} x memory_max {}", int(number), int(limit))
         files += number * settings["nofile"] * (1 + surging)
-    second = demand.second_set_memory(stack, host, share, share_for) if surging else 0
+    second = counts.second_set_memory(stack, host, share, share_for) if surging else 0
     build = rules_processes.build_memory([app["runtime"] for app in stack.apps.values()], second)
     if surging:
         parts["deploy_surge"] = figures.Figure(
@@ -77,12 +78,12 @@ def _database(stack, host, share, share_for):
     planned, parts, files = {}, {}, 0
     for database in stack.databases:
         settings_of, worst_case, files_of = DATABASES[database]
-        limit = demand.connection_limit(stack, database, host, share_for)
-        settings = settings_of(share, host.cpus, limit, stack.most_connections[database, host.name], host.alone)
+        limit = connections.connection_limit(stack, database, host, share_for)
+        settings = settings_of(share, host.cpus, limit, connections.most_connections(stack)[database, host.name], host.alone)
         planned[database], parts[database] = settings, worst_case(settings)
         files += files_of(settings)
     if stack.pooled:
-        size, needed = demand.server_pool(stack, share_for), sum(demand.client_parts(stack, share_for).values())
+        size, needed = connections.server_pool(stack, share_for), sum(connections.client_parts(stack, share_for).values())
         planned["pgbouncer"] = settings = rules_connections.pgbouncer(needed, size, len(stack.pooled))
         parts["pgbouncer"] = rules_connections.pgbouncer_memory(settings)
         files += settings["nofile"]
@@ -111,7 +112,7 @@ def _redis_clients(stack, app, host, share_for):
         if process.app == app:
             share = share_for(host, process)
             sets = 2 if process.kind == "web" else 1
-            clients += demand.instances(stack, host, process, share) * demand.children(stack, host, process, share) * sets
+            clients += counts.instances(stack, host, process, share) * counts.children(stack, host, process, share) * sets
     return clients
 
 
@@ -152,7 +153,7 @@ def _service(name, settings, part):
 
 
 def _deploy(stack, host, share_for):
-    if demand.blue_green(stack, host, share_for):
+    if counts.blue_green(stack, host, share_for):
         return figures.Choice("blue_green", "a second set of web processes fits beside the running one")
     if "backend" in host.tiers and stack.web():
         return figures.Choice("rolling", "a second set of web processes does not fit: instances are replaced one after the other")
@@ -161,10 +162,10 @@ def _deploy(stack, host, share_for):
 
 def _process(stack, host, process, share, share_for, surging):
     level = share_for(host, process)
-    number, slots = demand.instances(stack, host, process, level), demand.children(stack, host, process, level)
-    limit = demand.memory_max(stack, host, process, share, share_for)
-    size, overflow = demand.pool(stack, process, level)
-    threads = demand.threads(stack, process, level)
+    number, slots = counts.instances(stack, host, process, level), counts.children(stack, host, process, level)
+    limit = counts.memory_max(stack, host, process, share, share_for)
+    size, overflow = counts.pool(stack, process, level)
+    threads = counts.threads(stack, process, level)
     settings = {
         "instances": number,
         "workers": _workers(process),
@@ -196,7 +197,7 @@ def _requests(stack, process, share_for):
     """Requests at once that one worker serves: of one that takes what comes, what it has to carry when all hosts share them."""
     if process.one_at_a_time:
         return figures.Figure(1, "gunicorn without threads serves one at a time in each worker")
-    total = process.workers * sum(demand.instances(stack, host, process, share_for(host, process)) for host in stack.tier("backend"))
+    total = process.workers * sum(counts.instances(stack, host, process, share_for(host, process)) for host in stack.tier("backend"))
     requests = rules_processes.in_flight(stack.users)
     return figures.Figure(figures.divide_up(requests, max(1, total)), "requests at once {} / workers of all hosts {}", requests, total)
 
@@ -227,7 +228,7 @@ def _memory(host, share, parts):
 
 def worst_case_mb(stack, host, share):
     """The memory a host must have for its parts at a share, without the reserve."""
-    parts = host_plan(stack, host, share, demand.everywhere(share))["memory"]["parts"]
+    parts = host_plan(stack, host, share, counts.everywhere(share))["memory"]["parts"]
     return sum(parts.values())
 
 

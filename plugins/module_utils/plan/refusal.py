@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from . import demand, figures, rules_connections, rules_host, rules_processes
+from . import connections, counts, figures, inputs, rules_connections, rules_host, rules_processes
 from .host import budget_mb, host_plan, worst_case_mb
 
 REMEDIES = 3
@@ -44,7 +44,7 @@ class Given(namedtuple("Given", "apps users hosts")):
     __slots__ = ()
 
     def stack(self):
-        return demand.within_connections(demand.read(self.apps, self.users, self.hosts))
+        return connections.within_connections(inputs.read(self.apps, self.users, self.hosts))
 
     def changed(self, change):
         return Given(*apply_change(change, *self))
@@ -79,7 +79,7 @@ def refuse_memory(stack, short, apps, users, hosts):
 
 
 def _memory_section(stack, host, given, others):
-    planned = host_plan(stack, host, 0, demand.everywhere(0))["memory"]
+    planned = host_plan(stack, host, 0, counts.everywhere(0))["memory"]
     parts = sorted(planned["parts"].items(), key=lambda part: (-part[1], part[0]))
     lines = [(f"{int(number)} MB", name, number.why) for name, number in [("reserve", planned["reserve_mb"]), *parts]]
     needed = planned["reserve_mb"] + sum(planned["parts"].values())
@@ -158,9 +158,9 @@ def _more_memory(host, needed):
 
 def _on_host(stack, host):
     """The processes of a host with the memory they take at the smallest settings, the largest first."""
-    everywhere = demand.everywhere(0)
+    everywhere = counts.everywhere(0)
     taken = [
-        (demand.instances(stack, host, process, 0) * demand.memory_max(stack, host, process, 0, everywhere), process)
+        (counts.instances(stack, host, process, 0) * counts.memory_max(stack, host, process, 0, everywhere), process)
         for process in stack.processes
     ]
     return sorted(taken, key=lambda item: (-item[0], item[1].key))
@@ -169,11 +169,11 @@ def _on_host(stack, host):
 def _smaller_processes(stack, host, missing):
     """Less of what the user fixed: memory first, then instances."""
     for taken, process in _on_host(stack, host):
-        number = demand.instances(stack, host, process, 0)
+        number = counts.instances(stack, host, process, 0)
         where = f"mainstay_apps.{process.app}.processes.{process.name}"
         if process.memory_mb is not None and taken:
             smaller = process.memory_mb - figures.divide_up(missing, number)
-            if smaller >= rules_processes.smallest_memory(process, demand.children(stack, host, process, 0)):
+            if smaller >= rules_processes.smallest_memory(process, counts.children(stack, host, process, 0)):
                 yield Remedy(
                     f"Set {where}.memory to {smaller}M instead of {process.memory_mb}M.",
                     _process_change(process, {"memory_mb": smaller}),
@@ -304,9 +304,9 @@ def refuse_connections(stack, impossible, apps, users, hosts):
 
 
 def _connection_section(stack, database, given, others):
-    ceiling = demand.connection_ceiling(stack)
-    parts = demand.connection_parts(stack, database, demand.everywhere(demand.UNBOUNDED))
-    parts["reserved"] = figures.Figure(demand.RESERVED[database], "kept for an administrator")
+    ceiling = connections.connection_ceiling(stack)
+    parts = connections.connection_parts(stack, database, counts.everywhere(inputs.UNBOUNDED))
+    parts["reserved"] = figures.Figure(connections.RESERVED[database], "kept for an administrator")
     needed = sum(parts.values())
     lines = [(int(number), name, number.why) for name, number in sorted(parts.items(), key=lambda part: (-part[1], part[0])) if number]
     return Section(
@@ -344,9 +344,9 @@ def _possible(given, change, database):
 
 
 def _by_connections(stack, database):
-    share = demand.UNBOUNDED
+    share = inputs.UNBOUNDED
     held = [
-        (sum(demand.connections(stack, host, process, share) for host in stack.tier("backend")), process)
+        (sum(counts.connections(stack, host, process, share) for host in stack.tier("backend")), process)
         for process in stack.processes
         if process.database == database and not process.pooled
     ]

@@ -267,7 +267,7 @@ import json
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changes, changeset
 from ansible_collections.mainstay.vps.plugins.module_utils.files.owners import TransactionError
 
 ENTRY = {
@@ -308,7 +308,7 @@ def main():
     entries = json.loads(zlib.decompress(base64.b64decode(options["_payload"])))
     try:
         result = changeset.run(
-            [changeset.Entry.from_dict(entry) for entry in entries],
+            [changes.Entry.from_dict(entry) for entry in entries],
             purge=options["purge"],
             validate=options["validate"],
             timeout=options["validate_timeout"],

@@ -34,7 +34,7 @@ import time
 from unittest import mock
 
 from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, journal, nodes, owners, rehearsal
-from ansible_collections.mainstay.vps.plugins.module_utils.files.changeset import Entry
+from ansible_collections.mainstay.vps.plugins.module_utils.files.changes import Entry
 
 OWNER, GROUP = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
 CALLS = ("posix", "fcntl", "_posixsubprocess")

@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 
-from .changeset import Entry
+from .changes import Entry
 
 SOURCES = ("template", "content", "file", "link")
 STATES = ("file", "link", "directory", "absent")

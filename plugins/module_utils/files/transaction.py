@@ -6,7 +6,7 @@
 The order of things on the host, and why a kill at any point ends in the old or the new set:
 
 1. A lock, so that transactions follow each other; then whatever an earlier one left unfinished is settled.
-2. The plan (``changeset``): what differs. Nothing differs, nothing is written.
+2. What differs (``changes``). Nothing differs, nothing is written.
 3. The rehearsal (``rehearsal``): the checkers see the new set at its real paths in a private mount namespace, nobody
    else does. Where no namespace can be had, the trial below replaces it.
 4. The journal, ``<state>/transactions/<id>.json``: every step with its temporary names, synced before anything

@@ -14,7 +14,7 @@ import sys
 import pytest
 import yaml
 from ansible_collections.mainstay.vps.plugins.action import config_set as action
-from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, journal, spec, transaction
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changes, changeset, journal, spec, transaction
 from ansible_collections.mainstay.vps.plugins.modules import config_set as module
 from ansible_collections.mainstay.vps.tests.unit.kills import GROUP, OWNER
 
@@ -134,8 +134,8 @@ def test_the_documentation_and_the_code_name_the_same_options():
 
 
 def test_entries_survive_the_way_to_the_host():
-    entry = changeset.Entry("files[0] (/x)", "/x", content=b"\0\xff", sensitive=True, public="p")
-    assert changeset.Entry.from_dict(json.loads(json.dumps(entry.to_dict()))) == entry
+    entry = changes.Entry("files[0] (/x)", "/x", content=b"\0\xff", sensitive=True, public="p")
+    assert changes.Entry.from_dict(json.loads(json.dumps(entry.to_dict()))) == entry
     assert action.SIZE_LIMIT >= 1 << 20
 
 

@@ -8,8 +8,9 @@ import os
 import stat
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, rehearsal, transaction
-from ansible_collections.mainstay.vps.plugins.module_utils.files.changeset import Change, Entry, diff_of
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changes, changeset, rehearsal, transaction
+from ansible_collections.mainstay.vps.plugins.module_utils.files.changes import Change, Entry
+from ansible_collections.mainstay.vps.plugins.module_utils.files.diff import diff_of
 from ansible_collections.mainstay.vps.plugins.module_utils.files.nodes import Node
 from ansible_collections.mainstay.vps.plugins.module_utils.files.owners import TransactionError
 from ansible_collections.mainstay.vps.tests.unit.kills import GROUP, OWNER
@@ -45,7 +46,7 @@ class Host:
         return changeset.run(entries, state_dir=self.state, backup_dir=self.backups, **options)
 
     def plan(self, *entries, **options):
-        return changeset.make_plan(entries, **options)
+        return changes.make_plan(entries, **options)
 
     def manifest(self):
         """Everything that tells two states apart, inodes and times of files included."""
@@ -199,7 +200,7 @@ def test_two_names_of_one_file_are_refused(host):
 
 
 def test_a_mount_point_is_refused(host, monkeypatch):
-    monkeypatch.setattr(changeset, "mountpoints", lambda: [host.path("conf")])
+    monkeypatch.setattr(changes, "mountpoints", lambda: [host.path("conf")])
     for entry in (host.entry("conf", "new\n"), host.entry("conf", state="absent")):
         with pytest.raises(TransactionError, match="is a mount point, which no rename can replace"):
             host.run(entry)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, owners
+from ansible_collections.mainstay.vps.plugins.module_utils.files import changes, changeset, owners
 from ansible_collections.mainstay.vps.plugins.module_utils.files.question import agrees, probe
 from ansible_collections.mainstay.vps.plugins.module_utils.files.spec import SpecError, parse
 from ansible_collections.mainstay.vps.tests.unit.kills import GROUP, OWNER
@@ -212,7 +212,7 @@ def test_the_probe_sees_what_differs(host, name):
     DISTURBANCES[name](top)
     assert not agrees(ask(spec), spec.entries, "pepper")
     try:
-        assert changeset.make_plan(spec.entries, spec.purge).steps, "the probe and the module disagree"
+        assert changes.make_plan(spec.entries, spec.purge).steps, "the probe and the module disagree"
     except owners.TransactionError as problem:
         assert "Move it away first" in str(problem)
 
@@ -250,7 +250,7 @@ def test_directories_are_never_purged(host):
     top, spec = host
     os.mkdir(f"{top}/directory.old")
     assert agrees(ask(spec), spec.entries, "pepper")
-    assert changeset.make_plan(spec.entries, spec.purge).steps == []
+    assert changes.make_plan(spec.entries, spec.purge).steps == []
 
 
 def test_no_secret_and_no_digest_of_one_in_the_probe(host):

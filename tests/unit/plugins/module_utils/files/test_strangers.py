@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.files import changeset, owners
-from ansible_collections.mainstay.vps.plugins.module_utils.files.changeset import Entry
+from ansible_collections.mainstay.vps.plugins.module_utils.files.changes import Entry
 from ansible_collections.mainstay.vps.plugins.module_utils.files.nodes import look, read
 from ansible_collections.mainstay.vps.plugins.module_utils.files.owners import TransactionError, stranger
 

@@ -4,7 +4,7 @@
 """The capacity plan: one budget of memory and connections for all hosts of a stack, with the arithmetic shown.
 
 The plan is a pure function of the normalised apps, the users online and the hosts' resources. On every host it
-searches the largest *share* (see ``sizing_rules``) for which memory limits, the databases' worst case, Redis with its
+searches the largest *share* (see ``host``) for which memory limits, the databases' worst case, Redis with its
 reserve, the deploy surge and the system's reserve still fit into the real memory. A process that uses a database is
 counted at the smaller of its own host's and the database host's share, so that a small database is never promised more
 connections than it can carry.

@@ -22,7 +22,7 @@ P99, SECONDS, CONNECTIONS = (500, 20, 8300) if IS_LONG else (4000, 4, 1500)
 PART = 500
 MANY = [1, len(FLOODERS)] if IS_LONG else [1]
 # Twenty that read nothing cost most: 1,340 connections that are made anew as soon as they are closed, on the same two cores.
-WORST, WORST_P99 = ("slow_read", len(FLOODERS)), 2000
+WORST, WORST_P99, WORST_FAILED = ("slow_read", len(FLOODERS)), 2000, 2
 KINDS = ["headers", "slow_read", "websocket", *(["body", "idle", "handshakes", "requests"] if IS_LONG else [])]
 
 
@@ -55,7 +55,8 @@ def test_addresses_take_no_more_than_their_part(host, run_from, shop, kind, many
     flooding = run_from(kind, FLOODERS[:many], SECONDS + 4)
     host.check_output(f"systemd-run --quiet --unit=flood --collect --property=StandardOutput=truncate:/run/flood.json {flooding}")
     visit = json.loads(host.check_output(f"sleep 2; {run_from('visit', [VISITOR], SECONDS)}"))
-    assert visit["failed"] == [] and visit["p99_ms"] < (WORST_P99 if (kind, many) == WORST else P99), visit
+    p99, failed = (WORST_P99, WORST_FAILED) if (kind, many) == WORST else (P99, 0)
+    assert len(visit["failed"]) <= failed and visit["p99_ms"] < p99, visit
     host.run("while systemctl is-active --quiet flood; do sleep 0.5; done")
     flood = json.loads(host.file("/run/flood.json").content_string)
     print(f"{kind} of {many}: {json.dumps(visit)} beside {json.dumps(flood)}")

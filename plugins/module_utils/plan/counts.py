@@ -26,40 +26,28 @@ def _ceilings(stack, process):
     return NO_CEILINGS if process.pooled else stack.ceilings.get(process.database, NO_CEILINGS)
 
 
+def _automatic(rule, stack, host, process, ceiling, share):
+    """What a rule makes of a host's cores, the users, and what else shares them."""
+    return rule(process, host.cpus, stack.sharing_cores[process.kind], stack.users, len(stack.tier("backend")), ceiling, share)
+
+
 def instances(stack, host, process, share):
     """How many units of a process run on a host."""
-    backends = stack.tier("backend")
     if process.singleton:
-        first = backends[0].name
+        first = stack.tier("backend")[0].name
         return figures.Figure(int(host.name == first), "a singleton runs once, on the first backend host {}", first)
     if process.kind != "web":
         if process.instances == "auto":
             return figures.Figure(1, "one unit; more only when declared")
         return figures.Figure(process.instances, "declared as instances")
-    return rules_processes.web_instances(
-        process,
-        host.cpus,
-        stack.sharing_cores["web"],
-        stack.users,
-        len(backends),
-        _ceilings(stack, process).instances,
-        share,
-    )
+    return _automatic(rules_processes.web_instances, stack, host, process, _ceilings(stack, process).instances, share)
 
 
 def children(stack, host, process, share):
     """The processes inside one unit that do work at the same time: Celery's children, a web server's workers."""
     if process.kind != "celery":
         return figures.Figure(process.workers, "declared as workers")
-    return rules_processes.celery_children(
-        process,
-        host.cpus,
-        stack.sharing_cores["celery"],
-        stack.users,
-        len(stack.tier("backend")),
-        _ceilings(stack, process).children,
-        share,
-    )
+    return _automatic(rules_processes.celery_children, stack, host, process, _ceilings(stack, process).children, share)
 
 
 def threads(stack, process, share):

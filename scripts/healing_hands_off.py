@@ -43,19 +43,8 @@ def hands_off(healer, short, quiet):
     mailer = next(unit for unit, item in healer.items.items() if item.get("process") == "mailer")
     port = int(healer.items[web[0]]["instance"])
     rest = 15 if short else 45
-    for unit, item in healer.items.items():
-        if "name" in item:
-            with untouched(healer, result, f"{item['name']} is stopped by somebody", but=[unit]) as row:
-                try:
-                    host.sh(f"systemctl stop {unit}")
-                    time.sleep(rest)
-                    if host.sh(f"systemctl is-active {unit}", check=False) == "active":
-                        row["wrong"].append(f"{unit} was started again")
-                finally:
-                    host.sh(f"systemctl start {unit}")
-                row["ready_after_seconds"] = host.do("wait_ready", port=port, limit=60)["seconds"]
-                time.sleep(35 if not short else 5)  # and the agent's patience after its return
-    for unit in (mailer, web[0]):
+    servers = [unit for unit, item in healer.items.items() if "name" in item]
+    for unit in (*servers, mailer, web[0]):
         with untouched(healer, result, f"{kind_of(healer.items[unit])} is stopped by somebody", but=[unit]) as row:
             try:
                 host.sh(f"systemctl stop {unit}")
@@ -64,6 +53,9 @@ def hands_off(healer, short, quiet):
                     row["wrong"].append(f"{unit} was started again")
             finally:
                 host.sh(f"systemctl start {unit}")
+            if unit in servers:
+                row["ready_after_seconds"] = host.do("wait_ready", port=port, limit=60)["seconds"]
+                time.sleep(35 if not short else 5)  # and the agent's patience after its return
     with untouched(healer, result, "maintenance, and a frozen process"):
         host.sh("mainstay maintenance on --for 10m")
         try:

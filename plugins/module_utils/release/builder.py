@@ -19,7 +19,7 @@ from ..host import snapshot
 from ..stack import containers
 from ..stack import source as stack_source
 from ..stack.refusal import ReleaseError
-from . import identity, recipes, sealing
+from . import identity, recipes, recipes_node, recipes_python, sealing
 from .job import Job
 from .python_environment import PythonEnvironment
 from .recipes import Step
@@ -74,20 +74,20 @@ class Builder:
         shared = self.job.params["shared"]
         if shared:
             self.runner.build_step(Step("empty the shared folders", recipes.EMPTY_SHARED, *shared))
-        for step in recipes.node_runtime_steps(self.job.params["node"]):
+        for step in recipes_node.node_runtime_steps(self.job.params["node"]):
             self.runner.build_step(step)
         names, above = self.source.names()
         environment = self.python.provide(names, above) if self.job.params["runtime"] == "python" else None
-        before, after = recipes.node_steps(names, above) if self.job.params["runtime"] == "node" else ([], [])
+        before, after = recipes_node.node_steps(names, above) if self.job.params["runtime"] == "node" else ([], [])
         own = [
             Step(item["command"], item["command"], env=self.job.declared(item))
             for item in map(stack_source.build_item, self.job.params["build"])
         ]
         if shared:
             after = [*after, Step("link the shared folders", recipes.LINK_SHARED, f"{self.job.root}/shared", *shared)]
-        last = [recipes.COMPILE] if self.job.params["runtime"] == "python" else []
+        last = [recipes_python.COMPILE] if self.job.params["runtime"] == "python" else []
         finish = Step("finish", "\n".join([*last, recipes.FINISH]), str(CACHE_LIMIT_MB), environment or "unshared", whole=True)
-        for step in [*before, *own, *after, *recipes.node_cleanup_steps(self.job.params["node"]), finish]:
+        for step in [*before, *own, *after, *recipes_node.node_cleanup_steps(self.job.params["node"]), finish]:
             self.runner.build_step(step)
         return environment
 

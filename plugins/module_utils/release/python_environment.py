@@ -13,7 +13,7 @@ import shutil
 import subprocess
 
 from ..text import mask
-from . import identity, recipes, sealing
+from . import identity, recipes, recipes_python, sealing
 from .recipes import Step
 from .runner import TAIL, StepFailed
 
@@ -34,21 +34,23 @@ class PythonEnvironment:
         if ".venv" in names:
             self.runner.build_step(Step("remove the environment of the source", "rm -rf .venv"))
         project = self.source.read("pyproject.toml") if "pyproject.toml" in names else ""
-        requirements = recipes.python_requirements(names, installer, above, project)
-        content = self.source.read(requirements) if requirements not in (None, recipes.WORKSPACE, "pyproject.toml", "setup.py") else ""
+        requirements = recipes_python.python_requirements(names, installer, above, project)
+        content = (
+            self.source.read(requirements) if requirements not in (None, recipes_python.WORKSPACE, "pyproject.toml", "setup.py") else ""
+        )
         debian = subprocess.run(["/usr/bin/python3", "-VV"], stdout=subprocess.PIPE, check=True, text=True).stdout
-        interpreter = recipes.interpreter_name(self.job.params["python"], self.job.params["uv_version"], debian)
-        name = None if requirements == recipes.WORKSPACE else recipes.environment_digest(content, interpreter, installer)
-        self.runner.caches = recipes.python_caches(self.job.cache, name)
+        interpreter = recipes_python.interpreter_name(self.job.params["python"], self.job.params["uv_version"], debian)
+        name = None if requirements == recipes_python.WORKSPACE else recipes_python.environment_digest(content, interpreter, installer)
+        self.runner.caches = recipes_python.python_caches(self.job.cache, name)
         if name:
             place = f"{self.job.root}/environments/{name}"
             if not os.path.isfile(f"{place}/{identity.COMPLETE}") or not self.shelf.is_finished(place):
                 self._build(place, requirements, content)
             self._copy(place)
         else:
-            for step in recipes.python_steps(requirements, content, f"{self.job.place}/.venv", installer, self.job.params["python"]):
+            for step in recipes_python.python_steps(requirements, content, f"{self.job.place}/.venv", installer, self.job.params["python"]):
                 self.runner.build_step(step)
-        for step in recipes.project_steps(requirements, project, installer, names):
+        for step in recipes_python.project_steps(requirements, project, installer, names):
             self.runner.build_step(step)
         return name
 
@@ -59,7 +61,7 @@ class PythonEnvironment:
         builder = pwd.getpwnam(self.job.build_user).pw_uid
         try:
             sealing.folder(place, 0o700, builder)
-            steps = recipes.python_steps(
+            steps = recipes_python.python_steps(
                 requirements, content, f"{place}/venv", self.job.params["python_installer"], self.job.params["python"]
             )
             for step in [*steps, Step("finish the environment", 'rm -rf "$1" .venv', f"{place}/{identity.COMPLETE}")]:
@@ -77,7 +79,7 @@ class PythonEnvironment:
         copying = self.runner.timed("copy the environment")
         with copying, sealing.opened(f"{place}/venv") as model, self.source.opened_places() as places:
             self.shelf.known = sealing.link_tree(model, places[-1], ".venv", builder.pw_uid, pwd.getpwnam(self.job.user).pw_gid)
-        self.runner.build_step(Step("relocate the environment", recipes.RELOCATE, f"{place}/venv"))
+        self.runner.build_step(Step("relocate the environment", recipes_python.RELOCATE, f"{place}/venv"))
 
     def _install_uv(self):
         uv, version = f"{recipes.UV_HOME}/bin/uv", self.job.params["uv_version"]

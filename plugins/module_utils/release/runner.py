@@ -18,7 +18,7 @@ import time
 from ..stack import variables
 from ..stack.refusal import ReleaseError
 from ..text import mask
-from . import confinement, identity, recipes
+from . import confinement, identity, recipes, recipes_node
 
 TAIL = 30
 # Not in the folder of the agent, who is not trusted with what others run.
@@ -49,7 +49,7 @@ class Runner:
     def __init__(self, job):
         self.job = job
         self.caches = {}
-        self.headers = recipes.node_headers(job.place, job.params["node"])
+        self.headers = recipes_node.node_headers(job.place, job.params["node"])
         self.steps = []
 
     def build_step(self, step, *places, stdin=None):

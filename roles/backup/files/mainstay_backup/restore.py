@@ -105,7 +105,8 @@ def into_mariadb(restic, part, kept, place):
     database, scratch = part["database"], RESTORED + part["database"]
     live = mariadb.exists(database)
     if live:
-        save([*mariadb.DUMP, database], place, backup.filename(part))
+        with mariadb.dumping(database) as (command, env, _login):
+            save(command, place, backup.filename(part), env=env)
     with drill.fetched(restic, part, kept) as file:
         mariadb.drop(scratch)
         try:

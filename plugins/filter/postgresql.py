@@ -18,6 +18,7 @@ class FilterModule:
             "postgresql_open": postgresql.postgresql_open,
             "postgresql_remote_access": postgresql.postgresql_remote_access,
             "postgresql_settings": postgresql.postgresql_settings,
+            "postgresql_superuser": postgresql.postgresql_superuser,
             "postgresql_version": postgresql.postgresql_version,
             "scram_verifier": postgresql.scram_verifier,
         }

@@ -41,7 +41,7 @@ UNION SELECT event_name, definer FROM information_schema.events WHERE event_sche
 """
 ACCOUNTS = """
 SELECT user, host, JSON_VALUE(priv, '$.access'), JSON_VALUE(priv, '$.plugin'), JSON_VALUE(priv, '$.authentication_string'),
-JSON_EXTRACT(priv, '$.auth_or') FROM mysql.global_priv ORDER BY 1, 2
+COALESCE(JSON_LENGTH(priv, '$.auth_or'), 1) FROM mysql.global_priv ORDER BY 1, 2
 """
 # Server and client do not agree where a comment begins, so what is one procedure to the server is three statements to the client.
 SPLIT = r"""

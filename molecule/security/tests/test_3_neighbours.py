@@ -127,6 +127,26 @@ def test_a_superuser_who_looks_into_its_database_runs_nothing_of_it(host, mole):
         mole.does(SQL.format(statement=NO_TRAPS, database="", place=""))
 
 
+# What it sets for whoever comes in, and that superusers find nothing where it was.
+CLOSED = """
+ALTER DATABASE mole SET statement_timeout = 1; ALTER DATABASE mole SET default_transaction_read_only = on;
+ALTER DATABASE mole SET role = mole; ALTER DATABASE mole SET local_preload_libraries = 'absent'
+"""
+OPENED = "ALTER DATABASE mole RESET ALL; CREATE SCHEMA IF NOT EXISTS public AUTHORIZATION pg_database_owner"
+
+
+@pytest.mark.parametrize("statement", [CLOSED, "DROP SCHEMA public CASCADE"], ids=["by settings", "by an absent schema"])
+def test_what_it_does_to_its_own_database_stops_no_run_and_no_backup(host, mole, statement):
+    assert mole.does(SQL.format(statement=statement, database="", place=""))["result"][0] == 0
+    try:
+        run = play("playbooks/site.yml", "--tags", "postgresql")
+        assert run.returncode == 0 and changes(run) == 0, run.stdout[-3000:]
+        host.check_output("systemctl start mainstay-backup.service")
+    finally:
+        host.check_output("runuser -u postgres -- env PGOPTIONS='-c local_preload_libraries= -c role=none' psql -qd mole -c %s", OPENED)
+        assert play("playbooks/site.yml", "--tags", "postgresql").returncode == 0
+
+
 REDIS = """
 import os, subprocess, urllib.parse
 own = urllib.parse.urlsplit(os.environ["REDIS_CACHE_URL"])

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 
+from .. import superuser
 from ..stack.apps import normalise
 from ..stack.refusal import DeclarationError, network_of
 
@@ -103,12 +104,13 @@ def postgresql_open(databases, found):
 
 
 def postgresql_extensions_missing(databases, extensions, found):
-    """Extensions to create: in each database, and in ``postgres``, where an administrator looks first."""
+    """Extensions to create: in each database that has a place for them, and in ``postgres``, where an administrator looks first."""
+    known = found.get("extensions", {})
     return [
         {"database": database, "extension": extension}
         for database in ["postgres", *(item["name"] for item in databases)]
         for extension in extensions
-        if extension not in found.get("extensions", {}).get(database, ())
+        if known.get(database, ()) is not None and extension not in known.get(database, ())
     ]
 
 
@@ -221,3 +223,8 @@ def _quoted(value):
     if isinstance(value, (int, float)):
         return str(value)
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def postgresql_superuser(path, version):
+    """The environment of a task that works in an app's database as the superuser."""
+    return {"PGOPTIONS": superuser.options(path, version)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 
+from .. import superuser
 from ..text import read
 from .limits import names_in
 
@@ -32,11 +33,13 @@ SELECT json_build_object(
              SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))
              WHERE grantee = 0 AND privilege_type = 'CONNECT')));
 """
-# One line for each database. Indexes behind constraints are left out; one that is being built is not invalid yet.
+# One line for each database. One whose app has no schema `public` has no place for extensions, so none is known to be missing.
+# Indexes behind constraints are left out; one that is being built is not invalid yet.
 INSIDE_QUERY = """
 SELECT json_build_object(
   'database', current_database(),
-  'extensions', (SELECT json_agg(extname ORDER BY extname) FROM pg_extension),
+  'extensions', CASE WHEN to_regnamespace('public') IS NOT NULL THEN
+    (SELECT coalesce(json_agg(extname ORDER BY extname), '[]') FROM pg_extension) END,
   'indexes', (SELECT coalesce(json_object_agg(space.nspname || '.' || index.relname, json_build_object(
       'table', parent.relname, 'method', method.amname, 'unique', indisunique, 'partial', indpred IS NOT NULL,
       'columns', (SELECT json_agg(pg_get_indexdef(indexrelid, number, true) ORDER BY number)
@@ -49,11 +52,8 @@ SELECT json_build_object(
     WHERE space.nspname !~ '^(pg_|information_schema)'
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)));
 """
-# An app owns its database. Operators and functions of its own there, or a path that it has set for whoever comes in, would else be what a
-# query of the superuser's means.
-SAFE_PATH = "SET search_path = '';"
-# The database as a connection string names it.
-CONNECTION = r"format('dbname=''%s''', regexp_replace(datname, '([''\\])', '\\\1', 'g'))"
+# The database as a connection string names it, and how the superuser comes into it.
+CONNECTION = r"format('dbname=''%s'' options=''{}''', regexp_replace(datname, '([''\\])', '\\\1', 'g'))"
 
 MARIADB_SOCKETS = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock")
 # Lines of kind, name and value; of the passwords only a digest of what is stored, computed in the server.
@@ -89,17 +89,18 @@ def clusters(root="/"):
     return found
 
 
-def psql_script():
+def psql_script(version=0):
     """What psql reads: one query for the cluster, then one in each of its databases.
 
     psql knows no loop, but variables: each database goes into one, and a block that finds its own empty does nothing.
     """
     numbers = range(1, DATABASES_LOOKED_INTO + 1)
-    found = f"SELECT array_agg({CONNECTION} ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate"
+    connection = CONNECTION.format(superuser.options(version=version))
+    found = f"SELECT array_agg({connection} ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate"
     script = [DATABASES_QUERY, f"SELECT {', '.join(f'(found)[{number}] AS d{number}' for number in numbers)}"]
     script += [f"FROM ({found}) AS databases (found)", r"\gset"]
     for number in numbers:
-        script += [rf"\if :{{?d{number}}}", rf"\connect -reuse-previous=on :d{number}", SAFE_PATH, INSIDE_QUERY, r"\endif"]
+        script += [rf"\if :{{?d{number}}}", rf"\connect -reuse-previous=on :d{number}", INSIDE_QUERY, r"\endif"]
     return "\n".join([*script, ""])
 
 
@@ -155,7 +156,7 @@ def start_query(found, root, start, euid, notes):
         return None
     cluster = next((item for item in online if item["port"] == 5432), online[0])
     user = None if euid == owner else "postgres"
-    return start(psql_command(cluster, root), user=user, script=psql_script())
+    return start(psql_command(cluster, root), user=user, script=psql_script(cluster["version"]))
 
 
 def postgresql_answer(found, querying, notes):

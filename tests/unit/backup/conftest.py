@@ -13,4 +13,4 @@ sys.path.insert(0, str(ROOT / "roles/backup/files"))
 
 import mainstay_backup
 
-mainstay_backup.__path__.append(str(ROOT / "plugins/module_utils/stack"))
+mainstay_backup.__path__ += [str(ROOT / "plugins/module_utils/stack"), str(ROOT / "plugins/module_utils")]

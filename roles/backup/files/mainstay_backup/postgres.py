@@ -23,14 +23,13 @@ import tempfile
 
 from . import pipes
 from .settings import BackupError
+from .superuser import LOCKS, options
 
 MARK = "mainstay-answered"
-LOCKS = "10min"  # for a table that somebody keeps locked; shorter than what is waited for a silent program, so that its words come first
-# An app owns its database, so operators, functions and a search path of its own may wait there for a superuser; and a table that is counted
-# may have become a view meanwhile, whose functions would run as whoever counts. Older servers do not know the last setting.
-SAFE = rf"""
-SET search_path = '';
-SET lock_timeout = '{LOCKS}';
+# How the superuser comes into an app's database.
+ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGOPTIONS": options()}
+# A table that is counted may have become a view meanwhile, whose functions would run as whoever counts. Older servers do not know the setting.
+SAFE = r"""
 SELECT count(*) > 0 AS views FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind' \gset
 \if :views
 SET restrict_nonsystem_relation_kind = 'view, foreign-table';
@@ -71,6 +70,7 @@ class Session:
             cwd="/",
             text=True,
             encoding="utf-8",
+            env=ENV,
             **pipes.as_user("postgres"),
         )
         self.ask(SAFE)
@@ -101,13 +101,10 @@ class Session:
 def keep(restic, database, filename, tags, moment):
     """A database into the repository, with the rows of each of its tables at that very moment."""
     with Session(database) as session:
-        (snapshot,) = session.ask(
-            "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot();"
-        )
+        (snapshot,) = session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot();")
         # Not compressed: restic compresses, and finds again what has not changed since yesterday.
         command = ["/usr/bin/pg_dump", "--format=custom", "--compress=0", f"--lock-wait-timeout={LOCKS}", f"--snapshot={snapshot}"]
-        found = restic.keep([*command, f"--dbname={database}"], filename, tags, moment, user="postgres")
+        found = restic.keep([*command, f"--dbname={database}"], filename, tags, moment, user="postgres", env=ENV)
         return {**found, "server": release(session), "rows": dict(json.loads(line) for line in session.ask(COUNTS))}
 
 
@@ -130,7 +127,7 @@ def refuse_later(name, kept):
 def keep_globals(restic, filename, tags, moment):
     """Roles and their settings, without passwords: site.yml sets those again, out of the secrets of the control node."""
     command = ["/usr/bin/pg_dumpall", "--globals-only", "--no-role-passwords"]
-    return restic.keep(command, filename, tags, moment, user="postgres")
+    return restic.keep(command, filename, tags, moment, user="postgres", env=ENV)
 
 
 def counts(database):
@@ -148,7 +145,7 @@ def literal(text):
 
 def execute(statements, database="postgres"):
     """Statements go in by the input: a command line is in every process list."""
-    return pipes.run([*PSQL, f"--dbname={database}"], user="postgres", text=f"{SAFE}{statements}").splitlines()
+    return pipes.run([*PSQL, f"--dbname={database}"], user="postgres", env=ENV, text=f"{SAFE}{statements}").splitlines()
 
 
 def verifier(password):

@@ -84,7 +84,7 @@ def into_postgresql(restic, part, kept, place, known):
     database, scratch, aside = part["database"], RESTORED + part["database"], ASIDE + part["database"]
     if postgres.exists(database):
         dump = ["/usr/bin/pg_dump", "--format=custom", f"--dbname={database}"]
-        save(dump, place, backup.filename(part), user="postgres")
+        save(dump, place, backup.filename(part), user="postgres", env=postgres.ENV)
     postgres.drop(scratch)
     try:
         with drill.fetched(restic, part, kept) as file:

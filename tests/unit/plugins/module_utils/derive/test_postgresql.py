@@ -162,6 +162,16 @@ def test_extensions_are_missing_where_the_snapshot_does_not_have_them():
         {"database": "shop", "extension": "a"},
     ]
     assert postgresql.postgresql_extensions_missing(declared, ["a"], {"extensions": {"shop": ["a"], "postgres": ["a"]}}) == []
+    no_place = {"extensions": {"shop": None, "postgres": ["a"]}}
+    assert postgresql.postgresql_extensions_missing(declared, ["a"], no_place) == []
+
+
+def test_a_superuser_is_told_nothing_by_an_app_s_database():
+    """Each as the connection says it; a setting that the server does not know would refuse the connection."""
+    said = postgresql.postgresql_superuser("public", "15")["PGOPTIONS"].split("-c ")[1:]
+    assert {"search_path=public", "local_preload_libraries= ", "statement_timeout=0 ", "role=none "} <= set(said)
+    newer = postgresql.postgresql_superuser("", "17")["PGOPTIONS"]
+    assert "transaction_timeout=0" not in [word.strip() for word in said] and "-c transaction_timeout=0 " in newer
 
 
 INDEX = {"database": "shop", "table": "orders", "columns": ["email", "created_at DESC"]}

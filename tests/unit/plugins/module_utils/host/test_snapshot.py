@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import types
 
 import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils import superuser
 from ansible_collections.mainstay.vps.plugins.module_utils.host import databases, limits, snapshot, units
 from fixture_host import NOBODY, Host
 
@@ -429,7 +431,9 @@ def test_nothing_in_an_app_s_database_is_asked_before_its_path_is_ours():
     """What the app has set there, or put into its schema `public`, would be what the superuser's query means."""
     _cluster, *insides = databases.psql_script().split(r"\connect ")
     assert len(insides) == databases.DATABASES_LOOKED_INTO
-    assert {inside.split("\n")[1] for inside in insides} == {"SET search_path = '';"}
+    assert {inside.split("\n")[1] for inside in insides} == {""}
+    (listed,) = re.findall(r"dbname=.*options=''(.*?)''", _cluster)
+    assert listed == superuser.options() and " -c search_path= " in f"{listed} " and "'" not in listed
 
 
 # --- mariadb -----------------------------------------------------------------------------------------------------

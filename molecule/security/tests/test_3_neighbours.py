@@ -132,7 +132,6 @@ CLOSED = """
 ALTER DATABASE mole SET statement_timeout = 1; ALTER DATABASE mole SET default_transaction_read_only = on;
 ALTER DATABASE mole SET role = mole; ALTER DATABASE mole SET local_preload_libraries = 'absent'
 """
-OPENED = "ALTER DATABASE mole RESET ALL; CREATE SCHEMA IF NOT EXISTS public AUTHORIZATION pg_database_owner"
 
 
 @pytest.mark.parametrize("statement", [CLOSED, "DROP SCHEMA public CASCADE"], ids=["by settings", "by an absent schema"])
@@ -143,7 +142,8 @@ def test_what_it_does_to_its_own_database_stops_no_run_and_no_backup(host, mole,
         assert run.returncode == 0 and changes(run) == 0, run.stdout[-3000:]
         host.check_output("systemctl start mainstay-backup.service")
     finally:
-        host.check_output("runuser -u postgres -- env PGOPTIONS='-c local_preload_libraries= -c role=none' psql -qd mole -c %s", OPENED)
+        host.check_output("runuser -u postgres -- psql -qc 'ALTER DATABASE mole RESET ALL'")
+        host.check_output("runuser -u postgres -- psql -qd mole -c 'CREATE SCHEMA IF NOT EXISTS public AUTHORIZATION pg_database_owner'")
         assert play("playbooks/site.yml", "--tags", "postgresql").returncode == 0
 
 

@@ -106,6 +106,8 @@ ARRIVES = [
     ("nginx", "nginx.conf.j2", {"nginx_client_header_timeout": 33}, "client_header_timeout 33s;"),
     ("nginx", "nginx.conf.j2", {"nginx_client_body_timeout": 34}, "client_body_timeout 34s;"),
     ("nginx", "nginx.conf.j2", {"nginx_send_timeout": 35}, "    send_timeout 35s;"),
+    ("nginx", "{{ __nginx_headers }}", {"nginx_frame_options": "DENY"}, "'X-Frame-Options': 'DENY'"),
+    ("nginx", "{{ __nginx_headers }}", {"nginx_hsts_max_age": 36}, "'Strict-Transport-Security': 'max-age=36'"),
     ("nginx", "nginx.conf.j2", {"nginx_tls_groups": ["X25519", "other"]}, "ssl_ecdh_curve X25519:other;"),
     ("system", "journald.conf.j2", {"system_journal_max_use": "501M"}, "SystemMaxUse=501M\n"),
     ("system", "journald.conf.j2", {"system_journal_runtime_max_use": "51M"}, "RuntimeMaxUse=51M\n"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 
+from .. import mariadb as mariadb_server
 from .. import measure
 from ..cli import Refusal
 from ..core.host.limits import held_by
@@ -20,6 +21,8 @@ from ..text import span, table
 from ..units import parse_blocks
 
 CLOSE_PERCENT = 80
+DATABASES = ("postgresql", "mariadb")
+PARTS = ("memory", *DATABASES, "pgbouncer", "redis")  # what may differ from the plan
 MB = 1 << 20
 # Parts of the plan that are services of the system, and their units.
 SERVICES = {
@@ -47,6 +50,15 @@ SELECT json_build_object(
       max(extract(epoch FROM now() - xact_start))::int AS oldest_s
     FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1, 2) AS found));
 """
+MARIADB_QUERY = f"""
+SELECT JSON_OBJECT(
+  'settings', JSON_COMPACT((SELECT JSON_OBJECTAGG(LOWER(variable_name), variable_value) FROM information_schema.global_variables)),
+  'sessions', JSON_COMPACT((SELECT COALESCE(JSON_ARRAYAGG(
+    JSON_OBJECT('role', role, 'state', state, 'number', number, 'oldest_s', oldest_s)), '[]') FROM (
+    SELECT user AS role, CASE WHEN command <> 'Sleep' THEN 'active' WHEN trx_id IS NULL THEN 'idle' ELSE 'idle in transaction' END AS state,
+      COUNT(*) AS number, MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) AS oldest_s
+    FROM {mariadb_server.SESSIONS} GROUP BY 1, 2) AS found)));
+"""
 
 
 def arguments(parser):
@@ -61,11 +73,12 @@ def run(options, context):
         "users": planned["users"],
         "memory": memory(planned, context),
         "postgresql": postgresql(planned, context),
+        "mariadb": mariadb(planned, context),
         "pgbouncer": pgbouncer(planned, context),
         "redis": redis(planned, context),
         "nginx": nginx(planned, context),
     }
-    found["differs"] = [line for part in ("memory", "postgresql", "pgbouncer", "redis") for line in found[part].pop("differs", [])]
+    found["differs"] = [line for part in PARTS for line in found[part].pop("differs", [])]
     found["close"] = close(found)
     if options.json:
         print(json.dumps(found, indent=2))
@@ -163,27 +176,32 @@ def postgresql(planned, context):
         found = ask(context.run, POSTGRESQL_QUERY)
     except DatabaseError as error:
         return {"problem": str(error), "differs": [f"postgresql: cannot be asked: {error}"]}
-    pools = {}
-    for part, number in planned["connections"]["postgresql"]["parts"].items():
-        app = part.partition(".")[0] if "." in part else "(others)"
-        pools[app] = pools.get(app, 0) + number
-    apps = {app: {"app": app, "planned": number, "states": {}, "oldest_s": 0} for app, number in pools.items()}
-    for session in found["sessions"]:
-        entry = apps[session["role"] if session["role"] in apps else "(others)"]
-        entry["states"][session["state"]] = entry["states"].get(session["state"], 0) + session["number"]
-        entry["oldest_s"] = max(entry["oldest_s"], session["oldest_s"] or 0)
     differs = [
         f"postgresql: {name} is {is_}, planned {wanted}"
         for name, is_, wanted in (compared(name, value, found["settings"]) for name, value in settings.items())
         if is_ != wanted
     ]
     differs += [f"postgresql: {name} is changed and waits for a restart" for name in found["waiting"]]
+    limit = int(found["settings"]["max_connections"][0])
+    return {**connections(planned["connections"]["postgresql"], found["sessions"], limit), "differs": differs}
+
+
+def connections(planned, sessions, limit):
+    """Sessions of each app by state, beside the sum of its pools."""
+    pools = {}
+    for part, number in planned["parts"].items():
+        app = part.partition(".")[0] if "." in part else "(others)"
+        pools[app] = pools.get(app, 0) + number
+    apps = {app: {"app": app, "planned": number, "states": {}, "oldest_s": 0} for app, number in pools.items()}
+    for session in sessions:
+        entry = apps[session["role"] if session["role"] in apps else "(others)"]
+        entry["states"][session["state"]] = entry["states"].get(session["state"], 0) + session["number"]
+        entry["oldest_s"] = max(entry["oldest_s"], session["oldest_s"] or 0)
     return {
-        "max_connections": int(found["settings"]["max_connections"][0]),
-        "reserved": planned["connections"]["postgresql"]["reserved"],
-        "connections": sum(session["number"] for session in found["sessions"]),
+        "max_connections": limit,
+        "reserved": planned["reserved"],
+        "connections": sum(session["number"] for session in sessions),
         "apps": [{**entry, "connections": sum(entry["states"].values())} for entry in apps.values()],
-        "differs": differs,
     }
 
 
@@ -203,6 +221,34 @@ def compared(name, planned, settings):
     if isinstance(planned, (int, float)) and setting is not None:
         return plain, f"{float(setting):g}", f"{planned:g}"
     return plain, setting, str(planned)
+
+
+# --- MariaDB -----------------------------------------------------------------------------------------------------------
+
+
+def mariadb(planned, context):
+    """The same of MariaDB, which has its settings in bytes."""
+    settings = planned["plan"].get("mariadb")
+    if not settings:
+        return {}
+    try:
+        found = mariadb_server.ask(context.run, MARIADB_QUERY)
+    except DatabaseError as error:
+        return {"problem": str(error), "differs": [f"mariadb: cannot be asked: {error}"]}
+    sizes = {"_mb": MB, "_kb": 1024}
+    wanted = {
+        name[:-3] if name[-3:] in sizes else name: str(value * sizes.get(name[-3:], 1))
+        for name, value in settings.items()
+        if name != "nofile"
+    }
+    differs = [
+        f"mariadb: {name} is {found['settings'].get(name)}, planned {value}"
+        for name, value in wanted.items()
+        if found["settings"].get(name) != value
+    ]
+    differs += limits(units(context, [SERVICES["mariadb"]]).values(), {"nofile": settings["nofile"]})
+    limit = int(found["settings"]["max_connections"])
+    return {**connections(planned["connections"]["mariadb"], found["sessions"], limit), "differs": differs}
 
 
 # --- PgBouncer ---------------------------------------------------------------------------------------------------------
@@ -314,10 +360,10 @@ def close(found):
             pairs += [(f"memory of {unit['unit']}", unit["used_mb"], unit["limit_mb"], " MB") for unit in entry["limited"]]
         else:
             pairs.append((f"memory of {entry['part']}", entry["used_mb"] or 0, entry["planned_mb"], " MB"))
-    database = found["postgresql"]
-    if "connections" in database:
-        allowed = database["max_connections"] - database["reserved"]
-        pairs.append(("connections to postgresql", database["connections"], allowed, ""))
+    for name in DATABASES:
+        if "connections" in found[name]:
+            allowed = found[name]["max_connections"] - found[name]["reserved"]
+            pairs.append((f"connections to {name}", found[name]["connections"], allowed, ""))
     if "clients" in found["pgbouncer"]:
         pairs.append(("clients of pgbouncer", found["pgbouncer"]["clients"], found["pgbouncer"]["max_client_conn"], ""))
     # A cache is full by design, and evicts.
@@ -351,9 +397,8 @@ def render(found):
     rows += [["reserve", "-", held["reserve_mb"], "-", "-"], ["free", "-", held["free_mb"], "-", "-"]]
     lines = [f"{found['host']}: {held['total_mb']} MB, planned for {found['users']} people online", ""]
     lines.append(table(rows, ["MEMORY", "UNITS", "PLANNED MB", "USED MB", "PART"]))
-    database = found["postgresql"]
-    if "connections" in database:
-        lines += ["", f"postgresql: {database['connections']} of {database['max_connections']} connections"]
+    for name, database in [(name, found[name]) for name in DATABASES if "connections" in found[name]]:
+        lines += ["", f"{name}: {database['connections']} of {database['max_connections']} connections"]
         rows = [
             [
                 entry["app"],

@@ -350,6 +350,21 @@ def test_what_is_broken_is_named_with_what_helps(recorded, name, break_it, reaso
     assert others <= {"timers", "processes", "log-rotation", "database", "server-limits", "redis", "agent", "beat"}, others
 
 
+@pytest.mark.parametrize(
+    ("told", "verdict", "words"),
+    [
+        ({"connections": 3, "max_connections": 27}, "ok", "MariaDB 3 of 27 connections"),
+        ({"connections": 25, "max_connections": 27}, "failed", "MariaDB has 25 of 27 connections in use"),
+        ({"problem": "no socket"}, "failed", "MariaDB: no socket"),
+    ],
+)
+def test_mariadb_has_connections_left(told, verdict, words):
+    (item,) = (entry for entry in judge.ITEMS if entry["id"] == "database")
+    want = {"tiers": ["database"], "plan": {"mariadb": {}}}
+    found = item["judge"](checklist.Context(want, {"plan": {"mariadb": told}, "probes": []}, {}, {}, checklist.LIMITS))
+    assert found["verdict"] == verdict and words in (found["reason"] or found["seen"])
+
+
 def test_every_item_fails_somewhere_above():
     assert {entry["id"] for entry in judge.ITEMS} == {row[0] for row in BROKEN}
 

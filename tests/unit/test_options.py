@@ -236,7 +236,6 @@ ARRIVES = [
         "keepalive 23;",
     ),
     ("nginx", "site.conf.j2", {**STACK, **SITE, "nginx_proxy_connect_timeout": 4}, "proxy_connect_timeout 4s;"),
-    ("nginx", "headers.conf.j2", {"nginx_hsts_max_age": 37}, "max-age=37"),
     ("nginx", "limits.conf.j2", {"nginx_memory_max_mb": 24}, "MemoryMax=24M\n"),
     ("nginx", "limits.conf.j2", {"nginx_tasks_max": 25}, "TasksMax=25\n"),
     ("nginx", "status.conf.j2", {"nginx_status_port": 2626}, "listen 127.0.0.1:2626;"),

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import build_memory
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity, report
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import apps as declaration
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
@@ -15,6 +16,7 @@ def pool_sizer(apps, users, hosts):
 class FilterModule:
     def filters(self):
         filters = {
+            "build_memory": build_memory.build_memory,
             "pool_sizer": pool_sizer,
             "plan_report": report.table,
         }

@@ -16,7 +16,7 @@ DRIVERS = {
     "mariadb": {"mysqlclient", "pymysql", "aiomysql", "asyncmy", "mariadb", "mysql-connector-python", "mysql", "mysql2"},
 }
 QUEUES = {"celery", "rq", "django-rq", "huey", "dramatiq", "arq", "taskiq-redis", "saq", "litestar-saq", "bullmq", "bull", "bee-queue"}
-CACHES = {"redis", "django-redis", "flask-caching", "ioredis", "@redis/client", "connect-redis"}
+CACHES = {"redis", "django-redis", "flask-caching", "ioredis", "@redis/client", "connect-redis", "channels-redis"}
 # What a run makes for the app, or the host has anyway.
 GIVEN = {
     *generated_names((), "postgresql", ("cache", "queue")),
@@ -74,14 +74,21 @@ REDIS_NAME = re.compile(
     r"(?:[A-Z0-9]+_)??REDIS_(URL|HOST|PORT|PASSWORD|USER|DB)|(?:CELERY_)?(BROKER)_URL|(CELERY_RESULT_BACKEND|CACHE_URL|REDIS_URI)"
 )
 
+FIXED_REDIS = re.compile(r"""rediss?://(?:localhost|127\.0\.0\.1|redis)[\w:/.]*|["'](?:localhost|127\.0\.0\.1|redis)["'], *6379""")
+
 
 class Data:
     """That part of a guess; see guess.py."""
 
+    def _required(self):
+        """What the source requires, in a workspace each of its members."""
+        return self.tree.node_packages(*self.members) if self.members else self.packages
+
     def _database(self):
+        required = self._required()
         for database, drivers in DRIVERS.items():
-            for package in sorted(drivers & set(self.packages)):
-                return Said(database, f"guessed from {package} in {self.packages[package][1]}")
+            for package in sorted(drivers & set(required)):
+                return Said(database, f"guessed from {package} in {required[package][1]}")
         provider = re.search(
             r'datasource\s+\w+\s*\{[^}]*provider\s*=\s*"(\w+)"',
             "".join(t or "" for n, t in self.tree.files.items() if n.endswith(".prisma")),
@@ -123,18 +130,29 @@ class Data:
             found = [purpose for purpose, variable in named.items() if variable]
             places = sorted({self.asked[named[purpose]] for purpose in found})
             return Said(found, f"guessed from {', '.join(filter(None, named.values()))} in {', '.join(places)}")
-        purposes, reasons = [], []
+        purposes, reasons, required = [], [], self._required()
         for purpose, known in (("cache", CACHES), ("queue", QUEUES)):
-            package = next((name for name in sorted(known) if name in self.packages), None)
+            package = next((name for name in sorted(known) if name in required), None)
             # Of a queue's own client of Redis nobody knows whether it is a cache, too.
-            if package and not (purpose == "cache" and QUEUES & set(self.packages) and package in ("redis", "ioredis")):
+            if package and not (purpose == "cache" and QUEUES & set(required) and package in ("redis", "ioredis")):
                 purposes.append(purpose)
-                reasons.append(f"{package} in {self.packages[package][1]}")
+                reasons.append(f"{package} in {required[package][1]}")
         if purposes:
             return Said(purposes, f"guessed from {' and '.join(reasons)}; cache evicts, queue never does")
         if any(REDIS_NAME.fullmatch(name) and "REDIS" in name for name in self.asked):
             return Said(["cache"], "guessed from a variable REDIS_…; TODO: queue, if nothing of it may be lost")
         return None
+
+    def _fixed_redis(self, redis):
+        """A Redis is there and the source has an address of its own, under which there is none."""
+        if redis and not any("REDIS" in name or "BROKER" in name or name == "CACHE_URL" for name in self.asked):
+            file, match = self.tree.first(FIXED_REDIS)
+            if match:
+                self.todo.append(
+                    f'{file} names a Redis of its own ({match[0]}): let it say os.environ["REDIS_{redis.value[0].upper()}_URL"]'
+                    if self.runtime == "python"
+                    else f"{file} names a Redis of its own ({match[0]}): let it say process.env.REDIS_{redis.value[0].upper()}_URL"
+                )
 
     def _secrets(self):
         names = sorted(name for name in self.asked if OWN_SECRET.fullmatch(name))

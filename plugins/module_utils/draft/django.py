@@ -97,7 +97,7 @@ class Django:
         if not modules:
             return None
         if is_async:
-            server, why = self._server(("uvicorn", "daphne"), "uvicorn")
+            server, why = self._server("uvicorn", "daphne")
         else:
-            server, why = self._server(("gunicorn", "waitress", "uwsgi"), "gunicorn")
+            server, why = self._server("gunicorn", "waitress", "uwsgi")
         return self._web(self._serve(server, f"{dotted(modules[0])}:application"), f"guessed from {modules[0]}{why}")

@@ -24,6 +24,8 @@ REMEDIES = {
         r"The engine \"node\" is incompatible",
         r"'node:[\w/]+' does not provide an export",
         r"No such built-in module: node:",
+        r"ERR_REQUIRE_(?:ESM|CYCLE_MODULE)",  # from Node 22 on these are loaded
+        r"Unknown file extension \"\.ts\"",
     ),
     "another npm has written its lock file, or package.json was changed without it: npm install --package-lock-only writes it anew, or the app's "
     'key node brings the npm of that Node, such as node: "24" its 11': (r"`npm ci` can only install packages when",),

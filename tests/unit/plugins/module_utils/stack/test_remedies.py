@@ -14,6 +14,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ('You are using Node.js 18.20.4. For Next.js, Node.js version ">=20.9.0" is required.', 'node: "22"'),
         ("You are using Node.js 18.20.4. Vite requires Node.js version 20.19+ or 22.12+.", 'node: "22"'),
         ("SyntaxError: The requested module 'node:util' does not provide an export named 'styleText'", 'node: "22"'),
+        ("Error [ERR_REQUIRE_CYCLE_MODULE]: Cannot require() ES Module /srv/a/node_modules/ora/index.js in a cycle.", 'node: "22"'),
         (
             "npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync.",
             "another npm has written",

@@ -54,6 +54,7 @@ DATABASE_NAME = re.compile(
 )
 # A database that is a file, as a URL has it.
 FILE_DATABASE = re.compile(r"(file:|sqlite(?:\+\w+)?:///?)/?(?:\.{0,2}/)*(?:[\w.-]+/)*([\w.-]+)(?:\?.*)?")
+FILE_NAME = re.compile(r"(?:[A-Z0-9]+_)*(?:DATABASE|DB|SQLITE3?)_(?:FILE|FILENAME|PATH)")
 ALCHEMY = {"sqlalchemy", "sqlmodel", "advanced-alchemy", "flask-sqlalchemy", "databases", "encode-databases"}
 # A whole URL with the driver's name in it, and code that puts that name there itself.
 WITH_DRIVER = re.compile(r"\b((?:postgresql|mysql|mariadb)\+[a-z0-9]+)://[\w$]")
@@ -167,6 +168,11 @@ class Data:
         unknown, required = [], self.tree.required()
         for name, file in sorted(self.asked.items()):
             kept = None if database else FILE_DATABASE.fullmatch(self.tree.sample(name))
+            if not kept and not database and FILE_NAME.fullmatch(name):
+                sample = self.tree.sample(name).rpartition("/")[2]
+                value = f"/srv/{self.name}/shared/{sample or 'db.sqlite3'}"
+                env[name] = Said(value, f"guessed from {file}: a file that all releases have in common")
+                continue
             if kept:
                 # The release is read-only, and the next one is another folder.
                 value = f"{kept[1].partition('/')[0]}{'' if kept[1] == 'file:' else '///'}/srv/{self.name}/shared/{kept[2]}"

@@ -411,3 +411,12 @@ def test_a_redis_under_an_address_of_its_own_is_told(settings, told):
     text, found = drafted(django(settings, "django\nchannels-redis\n"))
     assert found["redis"] == ["cache"]
     assert f'{told}: let it say os.environ["REDIS_CACHE_URL"]' in text if told else "a Redis of its own" not in text
+
+
+def test_a_file_that_is_a_database_is_told_its_place():
+    """As the draft itself proposes it for settings that name a file of the release."""
+    settings = 'DATABASES = {"default": {"NAME": os.environ.get("DATABASE_FILE", BASE_DIR / "db.sqlite3")}}'
+    text, found = drafted(django(settings))
+    assert found["env"]["DATABASE_FILE"] == "/srv/app/shared/db.sqlite3" and "keeps its database in" not in text
+    _text, found = drafted(django(settings, "django\ngunicorn\npsycopg\n"))
+    assert "DATABASE_FILE" not in found["env"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from ..stack.adoption import CONTAINERS
 from ..stack.apps import normalise
 from ..stack.instances import names, numbers, planned_instances
 from ..stack.processes import port_range
@@ -165,6 +166,8 @@ def _owner(item):
     name, known = item["name"] or "an unknown process", KNOWN_LISTENERS.get(item["name"])
     if known:
         return f"{name} ({known})"
+    if name in CONTAINERS:
+        return f"{name} (a port that a container publishes; --publish 127.0.0.1:{item['port']}:… keeps it on the host)"
     return f"{name} of {item['unit']}" if item.get("unit") else name
 
 
@@ -174,14 +177,23 @@ def bounds(ports):
     return [[item[0], item[-1]] for item in ends]
 
 
-def undeclared_listeners(listeners, ports):
-    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared."""
-    declared = bounds(ports)
+def _within(port, ranges):
+    return any(first <= port <= last for first, last in ranges)
+
+
+def undeclared_listeners(listeners, ports, rules=(), firewall="nftables"):
+    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared.
+
+    :param rules: as ``firewall_rules`` has them, whose ports are declared, too.
+    :param firewall: who keeps them. ufw does not see what containers publish: a rule for some sources declares none of it.
+    """
+    declared = bounds([*ports, *(rule["port"] for rule in rules)])
+    unseen = bounds(rule["port"] for rule in rules if rule.get("from")) if firewall == "ufw" else []
     return [
         f"{item['protocol']} {item['address']}:{item['port']} by {_owner(item)}"
         for item in listeners
         if is_public(item["address"])
-        and not any(first <= item["port"] <= last for first, last in declared)
+        and (not _within(item["port"], declared) or item["name"] in CONTAINERS and _within(item["port"], unseen))
         and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
     ]
 

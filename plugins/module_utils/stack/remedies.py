@@ -46,6 +46,11 @@ REMEDIES = {
         r"Unknown compiler\(s\)",
         r"linker `cc` not found",
     ),
+    "one of its packages is fetched by git, which the host has not: packages: [git] brings it": (
+        r"npm (?:ERR!|error) syscall spawn git",
+        r"Cannot find command 'git'",
+        r"Git executable not found",
+    ),
     "the header {0} comes with a package of Debian whose name ends in -dev, which belongs into packages; apt-file search {0} names it": (
         r"fatal error: ([\w./+-]+\.h(?:pp)?): No such file or directory",
     ),

@@ -23,6 +23,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ("error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", "build-essential"),
         ("      Modules/common.h:15:10: fatal error: lber.h: No such file or directory", "apt-file search lber.h"),
         ("pygraphviz/graphviz_wrap.c:3023:10: fatal error: graphviz/cgraph.h: No such file or directory", "header graphviz/cgraph.h comes"),
+        ("npm ERR! code ENOENT\nnpm ERR! syscall spawn git\nnpm ERR! path git", "packages: [git]"),
         ("npm ERR! code ERESOLVE", "legacy-peer-deps=true"),
         ("npm warn ERESOLVE overriding peer dependency", ""),
         ("      Error: pg_config executable not found.", "libpq-dev"),

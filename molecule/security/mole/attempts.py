@@ -137,6 +137,7 @@ COMMON = {
         seen("/var/lib/mainstay", "backend", "agent", "deploys.jsonl") and os.listdir("/var/lib/mainstay/backend")
     ),
     "read the backups": lambda: os.listdir("/var/backups/mainstay"),
+    "list the repository of the backups": lambda: os.listdir("/mnt/backups"),
     "read the agent's state": lambda: os.listdir("/var/lib/mainstay/agent"),
     "read the status page": lambda: read("/run/mainstay-page/index.html"),
     "ask nginx for the status page": lambda: fetch("http://127.0.0.1:8444/"),

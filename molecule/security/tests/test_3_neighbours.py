@@ -10,7 +10,7 @@ import re
 import time
 
 import pytest
-from plays import play, words
+from plays import changes, play, words
 
 SQL = """
 import subprocess, os, re
@@ -95,6 +95,38 @@ def test_all_connections_that_it_takes_leave_the_others_theirs(host, mole, shop)
     assert 0 < sessions <= limit and shop() == "healthy"
 
 
+# What a superuser meets who asks something in the app's own database: names that mean what the app wants.
+TRAPS = """
+CREATE SCHEMA evil;
+CREATE FUNCTION evil.falls() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+  IF current_setting('is_superuser')::bool THEN COPY (SELECT session_user) TO '/var/lib/postgresql/fallen'; END IF;
+  RETURN true;
+END $$;
+CREATE FUNCTION public.no_match(name, name) RETURNS bool LANGUAGE sql AS 'SELECT evil.falls() AND NOT textregexeq($1::text, $2::text)';
+CREATE OPERATOR public.!~ (FUNCTION = public.no_match, LEFTARG = name, RIGHTARG = name);
+CREATE VIEW evil.pg_namespace AS SELECT * FROM pg_catalog.pg_namespace WHERE evil.falls();
+CREATE VIEW evil.pg_extension AS SELECT * FROM pg_catalog.pg_extension WHERE evil.falls();
+GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA evil TO PUBLIC
+"""
+PATH = "ALTER DATABASE mole SET search_path = evil, public, pg_catalog"
+NO_TRAPS = (
+    "ALTER DATABASE mole RESET search_path; DROP OPERATOR public.!~ (name, name); DROP FUNCTION public.no_match; DROP SCHEMA evil CASCADE"
+)
+
+
+def test_a_superuser_who_looks_into_its_database_runs_nothing_of_it(host, mole):
+    fallen = host.file("/var/lib/postgresql/fallen")
+    assert mole.does(SQL.format(statement=f"{TRAPS}; {PATH}", database="", place=""))["result"][0] == 0
+    try:
+        run = play("playbooks/site.yml")
+        assert run.returncode == 0 and changes(run) == 0, run.stdout[-3000:]
+        assert not fallen.exists, "what a run asks"
+        host.check_output("systemctl start mainstay-backup.service")
+        assert not fallen.exists, "what a backup asks"
+    finally:
+        mole.does(SQL.format(statement=NO_TRAPS, database="", place=""))
+
+
 REDIS = """
 import os, subprocess, urllib.parse
 own = urllib.parse.urlsplit(os.environ["REDIS_CACHE_URL"])
@@ -138,6 +170,42 @@ def test_an_app_reaches_no_redis_of_another(host, mole, shop):
         if "refused" not in mole.does(REDIS.format(port=port, login=login, words=["PING"]))["result"].lower()
     ]
     assert len(set(reached)) == 1 and shop() == "healthy"
+
+
+LISTEN = """
+import builtins
+builtins.taken = [socket.create_server(("127.0.0.1", port)) for port in {ports}]
+"""
+
+
+def test_it_is_not_heard_in_the_place_of_another(host, mole):
+    """A port of the other app's that is free between two releases, of a Redis that restarts; one of nobody's is its own to use."""
+    ports = {
+        8000 + 8001 - int(host.check_output("readlink /var/lib/mainstay/backend/shop-web").rpartition(":")[2]): False,
+        6399: False,
+        9123: True,
+    }
+    assert "error" not in mole.does(LISTEN.format(ports=list(ports)))
+    try:
+        for port, is_heard in ports.items():
+            assert (host.run(f"timeout 2 bash -c '</dev/tcp/127.0.0.1/{port}'").rc == 0) is is_heard, port
+    finally:
+        mole.does("import builtins\nfor one in builtins.taken: one.close()")
+
+
+def test_it_takes_no_more_than_a_part_of_the_kernel_s_table_of_connections(host, mole, shop):
+    count = "cat /proc/sys/net/netfilter/nf_conntrack_count"
+    before = int(host.check_output(count))
+    said = mole.does(
+        """
+        sender, result = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
+        for number in range(60000):
+            with contextlib.suppress(OSError):
+                sender.sendto(b"x", (f"127.0.1.{1 + number % 2}", 1 + number // 2))
+                result += 1
+        """
+    )
+    assert said["result"] < 10000 and int(host.check_output(count)) - before < 10000 and shop() == "healthy"
 
 
 def test_a_bomb_of_forks_ends_at_its_own_limit(host, mole, shop):

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the processes of an app may connect to: rules of nftables that know them by their user, on every kind of control group.
 
-Apps share a host and its servers. So none of them reaches another's processes but by their sites, none takes a server's last
-connection, none reads the figures that Prometheus is told of all, and none asks the cloud's metadata service for the host's own credentials.
+Apps share a host and its servers. So none of them reaches another's processes but by their sites, none answers in the place of another's, or
+of a server that is down just now, none takes a server's last connection, none reads the figures that Prometheus is told of all, and none asks
+the cloud's metadata service for the host's own credentials.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ..stack.apps import normalise
 from ..stack.instances import planned_instances
 from ..stack.processes import port_range
 from ..stack.refusal import network_of
-from ..stack.services import DATABASE_PORTS
+from ..stack.services import DATABASE_PORTS, REDIS_PORTS
 from ..stack.tiers import LOOPBACK, tier_address
 from .redis import redis_ports
 
@@ -27,23 +28,36 @@ DNS = 53
 PROXY_CONNECTIONS = 64
 # Connections to a database beyond those its role may have: some end while others begin.
 SPARE_CONNECTIONS = 8
+# Where servers of the host listen, which an app sends its passwords to.
+SERVERS = [*sorted(DATABASE_PORTS.values()), f"{REDIS_PORTS[0]}-{REDIS_PORTS[-1]}"]
 REFUSE = "reject with tcp reset"
+# The kernel remembers a flow of datagrams that is answered for two minutes, and a small host 65,536 of all kinds: then nobody gets a new one.
+FLOWS = "meta l4proto udp limit rate over 200/second burst 1000 packets drop"
 
 
 def egress_chains(apps, plan=None, hostname=None):
-    """A chain for the processes of each app and one for its builds: ``{name, user, rules}``."""
+    """A chain for the processes of each app and one for its builds: ``{name, user, answers, rules}``.
+
+    ``answers`` come before what is established is accepted: who listens where another should be is not heard.
+    """
     declared, plan = normalise(apps), plan or {}
     # They tell of all apps, and would connect for whoever asks them to.
     figures = [exporter["port"] for exporter in plan.get("hosts", {}).get(hostname, {}).get("exporters", {}).values()]
     chains = []
     for app in declared.values():
         others = _others_ports(declared, app, plan, hostname)
-        apart = [f"fib daddr type local tcp dport {_set(others)} {REFUSE}"] if others else []
-        apart += _others_redis(declared, app, plan, hostname)
+        redis = _others_redis(declared, app, plan, hostname)
+        answers = [f"tcp sport {_set(ports)} drop" for ports in (others, figures, SERVERS) if ports]
+        apart = [FLOWS]
+        apart += [f"fib daddr type local tcp dport {_set(others)} {REFUSE}"] if others else []
+        # Who knows no password could still take all connections.
+        apart += [f"{_to([tier_address(plan, hostname, 'cache')])} tcp dport {_set(redis)} {REFUSE}"] if redis else []
         apart += [f"fib daddr type local tcp dport {_set(figures)} {REFUSE}"] if figures else []
         own = [*apart, *_counted(app, plan, hostname), *_allowed(app, plan, hostname), *_refused(METADATA)]
-        chains.append({"name": f"app-{app['name']}", "user": app["user"], "rules": own})
-        chains.append({"name": f"build-{app['name']}", "user": app["build_user"], "rules": [*apart, *_refused(METADATA)]})
+        chains.append({"name": f"app-{app['name']}", "user": app["user"], "answers": answers, "rules": own})
+        chains.append(
+            {"name": f"build-{app['name']}", "user": app["build_user"], "answers": answers, "rules": [*apart, *_refused(METADATA)]}
+        )
     return chains
 
 
@@ -58,9 +72,9 @@ def _others_ports(apps, app, plan, hostname):
 
 
 def _others_redis(apps, app, plan, hostname):
-    """The Redis instances of all other apps: who knows no password could still take all connections."""
-    ports = [port for name, owned in redis_ports(apps, plan, hostname).items() if name != app["name"] for port in owned.values()]
-    return [f"{_to([tier_address(plan, hostname, 'cache')])} tcp dport {_set(sorted(ports))} {REFUSE}"] if ports else []
+    """The ports of the Redis instances of all other apps."""
+    owned = redis_ports(apps, plan, hostname)
+    return sorted(port for name, ports in owned.items() if name != app["name"] for port in ports.values())
 
 
 def _counted(app, plan, hostname):

@@ -49,6 +49,9 @@ SELECT json_build_object(
     WHERE space.nspname !~ '^(pg_|information_schema)'
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)));
 """
+# An app owns its database. Operators and functions of its own there, or a path that it has set for whoever comes in, would else be what a
+# query of the superuser's means.
+SAFE_PATH = "SET search_path = '';"
 # The database as a connection string names it.
 CONNECTION = r"format('dbname=''%s''', regexp_replace(datname, '([''\\])', '\\\1', 'g'))"
 
@@ -96,7 +99,7 @@ def psql_script():
     script = [DATABASES_QUERY, f"SELECT {', '.join(f'(found)[{number}] AS d{number}' for number in numbers)}"]
     script += [f"FROM ({found}) AS databases (found)", r"\gset"]
     for number in numbers:
-        script += [rf"\if :{{?d{number}}}", rf"\connect -reuse-previous=on :d{number}", INSIDE_QUERY, r"\endif"]
+        script += [rf"\if :{{?d{number}}}", rf"\connect -reuse-previous=on :d{number}", SAFE_PATH, INSIDE_QUERY, r"\endif"]
     return "\n".join([*script, ""])
 
 

@@ -181,7 +181,7 @@ def _judge_json(wanted, cut, seen):
         return
     try:
         document = json.loads(seen.body)
-    except ValueError:
+    except (ValueError, RecursionError):  # of as many brackets as fit
         seen.object(f"the body is not JSON: {excerpt(seen.body) or 'it is empty'}", "content")
         return
     for path, expected in wanted.items():

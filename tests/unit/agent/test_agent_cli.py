@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,7 +90,9 @@ class Host:
 
     def run(self, *argv):
         write_state(self.paths.state, {"version": 1, "agent": self.agent, "processes": self.entries, "servers": self.servers})
-        context = cli.Context(paths=self.paths, systemd=self, clock=self.clock, call=self.call, run=self.ask, root=self.root)
+        context = cli.Context(
+            paths=self.paths, systemd=self, clock=self.clock, call=self.call, show=self.call, run=self.ask, root=self.root
+        )
         status = cli.main(argv, context)
         captured = self.capsys.readouterr()
         return status, captured.out, captured.err
@@ -446,6 +450,12 @@ class TestSteering:
         assert host.run("logs", *argv)[0] == 0
         assert [call[: len(words)] for call, words in zip(host.calls, commands)] == commands
         assert host.calls[-1][-1] == str(file)
+
+    def test_what_a_server_logs_of_an_app_moves_no_cursor(self, capfd):
+        with contextlib.redirect_stdout(cli.Plain(sys.stdout)):
+            status = cli.show(["printf", r"STATEMENT: \033]0;owned\007 \302\233 \377 \342\200\256\n"])
+        assert status == 0 and capfd.readouterr().out == "STATEMENT: \\x1b]0;owned\\x07 \\x9b \ufffd \\u202e\n"
+        assert cli.show(["false"]) == 1
 
     def test_maintenance(self, host):
         assert host.run("maintenance")[1] == "Maintenance is off: the agent acts.\n"

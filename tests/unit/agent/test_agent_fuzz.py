@@ -128,7 +128,14 @@ class Place:
     def say(self, *argv):
         """What a command prints, and its status."""
         context = cli.Context(
-            paths=self.paths, systemd=self, clock=self.clock, call=self.call, run=self.run, filesystem=str(self.folder), root=True
+            paths=self.paths,
+            systemd=self,
+            clock=self.clock,
+            call=self.call,
+            show=self.call,
+            run=self.run,
+            filesystem=str(self.folder),
+            root=True,
         )
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -72,6 +72,14 @@ def test_a_source_that_stands_still_is_given_up(tmp_path, gives):
     assert time.monotonic() - began < 20 and not (tmp_path / "kept").exists()
 
 
+def test_a_source_without_an_end_is_given_up(tmp_path):
+    """Of an app's folder, which has a file of more zeros than any disk; it gives all the while."""
+    endless = [sys.executable, "-c", "while True: print('x' * 999)"]
+    with pytest.raises(BackupError, match="had more to give than there was time for") as refusal:
+        pipes.feed(endless, _sink(tmp_path / "kept"), until=time.monotonic() + 0.5)
+    assert not isinstance(refusal.value, pipes.Stalled) and not (tmp_path / "kept").exists()
+
+
 def test_a_program_that_gives_no_answer_is_given_up_and_one_whose_file_grows_is_not(tmp_path):
     with pytest.raises(pipes.Stalled, match="has given nothing for 0.5 s"):
         pipes.run([sys.executable, "-c", SLEEPS.format("0")], patience=0.5)
@@ -101,6 +109,49 @@ def test_a_repository_that_gives_no_answer_is_asked_nothing_more(tmp_path, monke
             ask(repository)
         with pytest.raises(BackupError, match="not tried: restic has given nothing"):
             repository.text("1", "x")
+
+
+def test_an_app_that_stops_its_own_backup_stops_no_other(tmp_path, monkeypatch):
+    """What reads its folders runs as its user, whose processes may stop it, or have no end of what is read."""
+    repository = restic.Restic(Settings(repository="/x", host="web1", parts=[], keep={}, state=str(tmp_path)))
+    monkeypatch.setattr(restic, "SILENCE", 0.5)
+    monkeypatch.setattr(restic.Restic, "keep_command", lambda *_args: [sys.executable, "-c", KEPT])
+    with pytest.raises(BackupError, match="has given nothing for 0.5 s"):
+        repository.keep([sys.executable, "-c", SLEEPS.format("0")], "x", (), "now")
+    repository.until = time.monotonic() - 1
+    with pytest.raises(BackupError, match="had more to give"):
+        repository.keep(_source("x"), "x", (), "now")
+    repository.until = None
+    assert repository.keep(_source("abc"), "x", (), "now")["bytes"] == 3
+
+
+KEPT = """
+import sys
+sys.stdin.read()
+print('{"message_type": "summary", "snapshot_id": "1"}')
+"""
+
+
+def test_each_app_has_its_part_of_the_time_that_is_left(tmp_path, monkeypatch):
+    parts = [{"name": name, "kind": "folders", "app": name, "user": None, "paths": []} for name in ("blog", "shop", "wiki")]
+    clock, given = [1000.0], []
+    settings = Settings(repository="/x", host="web1", parts=parts, keep={}, state=str(tmp_path))
+    repository = restic.Restic(settings)
+
+    def takes_all(*_arguments):
+        given.append(repository.until - clock[0])
+        clock[0] = repository.until
+        return {}
+
+    monkeypatch.setattr(repository, "open", lambda: None)
+    monkeypatch.setattr(backup, "keep_app", takes_all)
+    monkeypatch.setattr(backup, "keep_record", lambda *_args: {})
+    monkeypatch.setattr(backup, "listed", lambda _restic: [])
+    monkeypatch.setattr(records, "publish", lambda *_args, **_more: None)
+    monkeypatch.setattr(backup.time, "time", lambda: clock[0])
+    monkeypatch.setattr(backup.time, "monotonic", lambda: clock[0])
+    backup.run(settings, repository)
+    assert given == [backup.TIME / 3] * 3 and repository.until is None
 
 
 def test_a_repository_that_stands_still_gets_nothing_more(tmp_path, monkeypatch):
@@ -266,6 +317,14 @@ def test_a_damaged_database_fails_the_folder(folder):
     (folder / "b.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 4000)
     with pytest.raises((RuntimeError, sqlite3.Error)):
         _packed(folder)
+
+
+def test_a_database_that_stays_locked_fails_the_folder(folder, monkeypatch):
+    monkeypatch.setattr(tree, "LOCKED", 0.5)
+    with contextlib.closing(sqlite3.connect(folder / "held.db", isolation_level=None)) as holder:
+        holder.executescript("CREATE TABLE t (i); BEGIN EXCLUSIVE")
+        with pytest.raises(RuntimeError, match="held.db is locked by the app for over 0.5 seconds"):
+            tree.pack([str(folder)], io.BytesIO())
 
 
 def test_root_reads_no_folder_of_somebody_else(folder, monkeypatch):

@@ -19,6 +19,7 @@ TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tree.py")
 RUN = "mainstay-run.json"
 SUFFIX = {"postgresql": "dump", "globals": "sql", "mariadb": "sql", "queue": "tar", "folders": "tar"}
 TRIES = 5  # of a queue that rewrites its files just now
+TIME = 10 * 3600  # seconds for all apps, of which each has its part at most; a while later the unit is ended
 LISTED = 100  # of the newest backups, for those who may not ask the repository
 
 
@@ -37,11 +38,14 @@ def run(settings, restic):
     except BackupError as error:
         parts["repository"] = {"ok": False, "error": str(error)}
     else:
-        for app, its_parts in by_app(settings.parts).items():
+        apps = by_app(settings.parts)
+        for left, (app, its_parts) in zip(range(len(apps), 0, -1), apps.items()):
+            restic.until = time.monotonic() + max(0, started + TIME - time.time()) / left
             if restic.stalled:
                 parts.update(not_taken(its_parts, restic.stalled))
             else:
                 parts.update(keep_app(settings, restic, app, its_parts, (f"run={name}",), moment))
+        restic.until = None
     record = total({"id": name, "time": started, "host": settings.host, "parts": parts})
     if "repository" not in parts:
         try:

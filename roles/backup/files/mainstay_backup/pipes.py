@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import tempfile
+import time
 
 from .settings import BackupError
 
@@ -24,6 +25,10 @@ TAIL = 8192  # bytes of its output in which they are looked for
 
 class Stalled(BackupError):
     """A program that neither takes nor gives anything any more, and does not end."""
+
+    def __init__(self, command, patience, done):
+        super().__init__(f"{_name(command)} has {done} nothing for {patience:g} s and did not end")
+        self.command = command
 
 
 def as_user(user):
@@ -95,7 +100,7 @@ def _said(process, content, file, patience):
         except subprocess.TimeoutExpired:
             content, before, size = None, size, os.fstat(file.fileno()).st_size if file else 0
             if size == before:
-                raise _stalled(process, patience, "given") from None
+                raise Stalled(process.args, patience, "given") from None
 
 
 def feed(
@@ -109,6 +114,7 @@ def feed(
     sink_fds=(),
     patience=None,
     source_patience=None,
+    until=None,
 ):
     """Run both; what the sink printed, and the bytes that went through.
 
@@ -116,7 +122,8 @@ def feed(
 
     :param patience: seconds for which the sink may take nothing, or work on after its input has ended; for ever without it.
     :param source_patience: seconds for which the source may give nothing, or work on after its output has ended; for ever without it.
-    :raises BackupError: when either ends with another status than 0; Stalled when the patience is over.
+    :param until: the moment, by the monotonic clock, at which the source has to have given everything.
+    :raises BackupError: when either ends with another status than 0, or the source too late; Stalled when the patience is over.
     """
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as sink_errors, tempfile.TemporaryFile() as source_errors:
         consumer = subprocess.Popen(
@@ -143,7 +150,7 @@ def feed(
                 start_new_session=True,
                 **as_user(source_user),
             )
-            size = _pour(producer, consumer, patience, source_patience)
+            size = _pour(producer, consumer, patience, source_patience, until)
             producer.stdout.close()  # a source whose sink is gone ends with SIGPIPE
             status = _wait(producer, source_patience, "given")
             if size is not None and status:
@@ -165,19 +172,21 @@ def feed(
         return said.read().decode(errors="replace"), size
 
 
-def _pour(producer, consumer, patience, source_patience):
+def _pour(producer, consumer, patience, source_patience, until):
     """The number of bytes that went through, or None when the consumer has gone."""
     source, sink, size = producer.stdout.fileno(), consumer.stdin.fileno(), 0
     os.set_blocking(sink, False)
     while True:
         if not select.select([source], [], [], source_patience)[0]:
-            raise _stalled(producer, source_patience, "given")
+            raise Stalled(producer.args, source_patience, "given")
+        if until is not None and time.monotonic() > until:
+            raise BackupError(f"{_name(producer.args)} had more to give than there was time for")
         if not (left := memoryview(os.read(source, CHUNK))):
             return size
         size += len(left)
         while left:
             if not select.select([], [sink], [], patience)[1]:
-                raise _stalled(consumer, patience, "taken")
+                raise Stalled(consumer.args, patience, "taken")
             try:
                 left = left[os.write(sink, left) :]
             except BlockingIOError:
@@ -190,11 +199,7 @@ def _wait(process, patience, done):
     try:
         return process.wait(patience)
     except subprocess.TimeoutExpired:
-        raise _stalled(process, patience, done) from None
-
-
-def _stalled(process, patience, done):
-    return Stalled(f"{_name(process.args)} has {done} nothing for {patience:g} s and did not end")
+        raise Stalled(process.args, patience, done) from None
 
 
 def _stop(process):

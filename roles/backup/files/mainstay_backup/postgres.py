@@ -4,7 +4,8 @@
 """PostgreSQL: a dump and its row counts out of one snapshot, and a dump back into a database of another name.
 
 What an app has put into its database may run when it is restored (a function in a CHECK, for one), so it is restored by a role that is
-made for this and may do no more than the app's own.
+made for this and may do no more than the app's own. What the superuser asks in it names nothing that an app could have put before the
+server's own: see SAFE.
 """
 
 from __future__ import annotations
@@ -24,6 +25,17 @@ from . import pipes
 from .settings import BackupError
 
 MARK = "mainstay-answered"
+LOCKS = "10min"  # for a table that somebody keeps locked; shorter than what is waited for a silent program, so that its words come first
+# An app owns its database, so operators, functions and a search path of its own may wait there for a superuser; and a table that is counted
+# may have become a view meanwhile, whose functions would run as whoever counts. Older servers do not know the last setting.
+SAFE = rf"""
+SET search_path = '';
+SET lock_timeout = '{LOCKS}';
+SELECT count(*) > 0 AS views FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind' \gset
+\if :views
+SET restrict_nonsystem_relation_kind = 'view, foreign-table';
+\endif
+"""
 ROLE = "mainstay_restore"
 OF_A_DRILL = "made for a drill of mainstay-backup, and gone after it"  # the comment of such a role
 # Tables whose rows a dump holds: those of extensions are the extension's. A count for each, as one line of JSON, and of large objects.
@@ -61,6 +73,7 @@ class Session:
             encoding="utf-8",
             **pipes.as_user("postgres"),
         )
+        self.ask(SAFE)
 
     def ask(self, statements):
         """The lines of an answer."""
@@ -93,8 +106,8 @@ def keep(restic, database, filename, tags, moment):
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot();"
         )
         # Not compressed: restic compresses, and finds again what has not changed since yesterday.
-        command = ["/usr/bin/pg_dump", "--format=custom", "--compress=0", f"--snapshot={snapshot}", f"--dbname={database}"]
-        found = restic.keep(command, filename, tags, moment, user="postgres")
+        command = ["/usr/bin/pg_dump", "--format=custom", "--compress=0", f"--lock-wait-timeout={LOCKS}", f"--snapshot={snapshot}"]
+        found = restic.keep([*command, f"--dbname={database}"], filename, tags, moment, user="postgres")
         return {**found, "server": release(session), "rows": dict(json.loads(line) for line in session.ask(COUNTS))}
 
 
@@ -135,7 +148,7 @@ def literal(text):
 
 def execute(statements, database="postgres"):
     """Statements go in by the input: a command line is in every process list."""
-    return pipes.run([*PSQL, f"--dbname={database}"], user="postgres", text=statements).splitlines()
+    return pipes.run([*PSQL, f"--dbname={database}"], user="postgres", text=f"{SAFE}{statements}").splitlines()
 
 
 def verifier(password):
@@ -205,7 +218,7 @@ def fill(path, scratch, owner):
     """A dump into an empty database, as the app's own role; the first error ends it."""
     shown = pipes.run(["/usr/bin/pg_restore", "--list", path], user=None)
     for extension in extensions(shown):
-        execute(f"CREATE EXTENSION IF NOT EXISTS {name(extension)}", scratch)
+        execute(f"SET search_path = public; CREATE EXTENSION IF NOT EXISTS {name(extension)}", scratch)
     with tempfile.NamedTemporaryFile("w") as chosen, stranger(owner) as env:
         chosen.write(restore_list(shown))
         chosen.flush()

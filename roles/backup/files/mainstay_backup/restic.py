@@ -32,6 +32,8 @@ REMEDIES = (
 # Seconds after which a repository that takes or gives nothing is given up: as long as restic itself tries a request again. Meanwhile an app
 # may stand still for its backup.
 PATIENCE = 900
+# Seconds after which what an app's user runs is given up that gives nothing: the app can stop it. A database of SQLite is copied before it is given.
+SILENCE = 3600
 # Seconds for a question: longer, so that restic's own words come first where it has any.
 ANSWER = 1200
 UPKEEP = 5 * 3600  # seconds for a prune or a check, of which nothing is seen meanwhile; both end before their unit is killed
@@ -42,6 +44,7 @@ class Restic:
     def __init__(self, settings, program="/usr/bin/restic"):
         self.settings, self.program = settings, [program, *sftp.options(settings)]
         self.stalled = ""  # why nothing more is sent to it
+        self.until = None  # when what is kept has to have been given, by the monotonic clock
 
     @property
     def env(self):
@@ -67,6 +70,8 @@ class Restic:
         try:
             yield
         except pipes.Stalled as error:
+            if error.command[: len(self.program)] != self.program:
+                raise  # the other program, which is no fault of the repository's
             self.stalled = f"{error}; is the way to the repository open, and does its server work?"
             raise BackupError(self.stalled) from None
 
@@ -120,6 +125,8 @@ class Restic:
                 sink_env=self.env,
                 pass_fds=pass_fds,
                 patience=PATIENCE,
+                source_patience=SILENCE,
+                until=self.until,
             )
         summary = _summary(said)
         return {"snapshot": summary["snapshot_id"], "bytes": size, "added": summary.get("data_added", 0)}

@@ -19,11 +19,14 @@ import stat
 import sys
 import tarfile
 import tempfile
+import time
 import urllib.parse
 
 SQLITE = b"SQLite format 3\0"
 BESIDE = ("-wal", "-shm", "-journal")
 STAGING = ".mainstay-restoring"
+LOCKED = 60  # seconds for which a database may be closed to all readers
+CLOSED = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED, without what extends them
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -152,10 +155,16 @@ def is_database(name, folder=None):
 
 def copy_database(path, target):
     """SQLite's own online backup, and its own word that the copy is whole."""
-    source = sqlite3.connect(f"file:{urllib.parse.quote(path)}?mode=rw", uri=True, timeout=60)
-    copy = sqlite3.connect(target)
+    source = sqlite3.connect(f"file:{urllib.parse.quote(path)}?mode=rw", uri=True, timeout=LOCKED)
+    copy, deadline = sqlite3.connect(target), time.monotonic() + LOCKED
+
+    def is_late(status, *_pages):
+        """The copy is one step, which is tried again for ever while somebody keeps the database locked."""
+        if status & 0xFF in CLOSED and time.monotonic() > deadline:
+            raise RuntimeError(f"{path} is locked by the app for over {LOCKED} seconds")
+
     try:
-        source.backup(copy)
+        source.backup(copy, progress=is_late)
         said = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
         if said != "ok":
             raise RuntimeError(f"{path} is damaged: {said}")

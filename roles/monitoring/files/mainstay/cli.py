@@ -60,6 +60,14 @@ class Refusal(Exception):
     """Something the user has to know or do; shown without a traceback, exit status 2."""
 
 
+def show(argv):
+    """Run a program whose words apps have chosen, and say them as everything here is said; its exit status."""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+    return process.returncode
+
+
 @dataclass
 class Context:
     """What a command may touch."""
@@ -68,6 +76,7 @@ class Context:
     systemd: Systemd = field(default_factory=Systemd)
     clock: object = time
     call: object = subprocess.call
+    show: object = show
     run: object = run
     filesystem: str = "/"
     root: bool = field(default_factory=lambda: os.geteuid() == 0)

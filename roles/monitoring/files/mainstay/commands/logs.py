@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The journal of an app or a process (of all its units, also those of former releases), of a server, or of the agent.
 
-PostgreSQL and nginx write files of their own, whose ends follow their journal.
+PostgreSQL and nginx write files of their own, whose ends follow their journal. They hold what apps have sent as it was; journalctl writes out
+what a terminal obeys, and so is it done with those.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ def run(options, context):
     if options.json:
         return told(units, paths, options, context)
     if options.follow and paths:
-        return context.call(["tail", "-F", f"--lines={options.lines}", "--", *paths])
+        return context.show(["tail", "-F", f"--lines={options.lines}", "--", *paths])
     status = context.call(command(units, options))
-    return context.call(["tail", f"--lines={options.lines}", "--", *paths]) if paths and not status else status
+    return context.show(["tail", f"--lines={options.lines}", "--", *paths]) if paths and not status else status
 
 
 def told(units, paths, options, context):

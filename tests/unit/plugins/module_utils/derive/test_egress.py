@@ -44,11 +44,25 @@ def test_each_app_has_a_chain_for_its_processes_and_one_for_its_builds():
 def test_no_app_reaches_the_processes_of_another():
     apps = {**SHOP, "blog": BLOG}
     for chain in ("app-shop", "build-shop"):
-        assert _rules(apps, chain)[0] == "fib daddr type local tcp dport { 9000-9003 } reject with tcp reset"
+        assert _rules(apps, chain)[1] == "fib daddr type local tcp dport { 9000-9003 } reject with tcp reset"
     # The plan knows how many ports a process owns.
-    assert _rules(apps, "app-blog", PLAN)[0] == "fib daddr type local tcp dport { 8000-8005 } reject with tcp reset"
+    assert _rules(apps, "app-blog", PLAN)[1] == "fib daddr type local tcp dport { 8000-8005 } reject with tcp reset"
     assert "9000" not in " ".join(_rules(apps, "app-blog"))
     assert not [rule for rule in _rules(SHOP, "app-shop") if "8000" in rule]
+
+
+def test_no_app_is_heard_where_another_or_a_server_should_answer():
+    chains = {chain["name"]: chain for chain in egress_chains({**SHOP, "blog": BLOG}, PLAN, "web1")}
+    servers = "tcp sport { 3306, 5432, 6432, 6379-6431 } drop"
+    for name, others in (("shop", "9000-9003"), ("blog", "8000-8005")):
+        for kind in ("app", "build"):
+            found = chains[f"{kind}-{name}"]["answers"]
+            assert found[0] == f"tcp sport {{ {others} }} drop" and found[-1] == servers
+
+
+def test_no_app_fills_the_kernel_s_table_of_connections():
+    for chain in egress_chains({**SHOP, "blog": BLOG}):
+        assert chain["rules"][0].startswith("meta l4proto udp limit rate over 200/second")
 
 
 def test_connections_to_shared_servers_are_counted():
@@ -97,7 +111,7 @@ def test_the_metadata_service_of_a_cloud_is_refused_unless_it_is_named():
 @pytest.mark.parametrize("egress", [None, "none", "internal", ["203.0.113.0/24", "2001:db8::1"]])
 def test_nftables_reads_the_rules(tmp_path, egress):
     chains = egress_chains({"shop": {**SHOP["shop"], "egress": egress}, "blog": BLOG}, PLAN, "web1")
-    body = "".join(f"chain {chain['name']} {{\n" + "\n".join(chain["rules"]) + "\n}\n" for chain in chains)
+    body = "".join(f"chain {chain['name']} {{\n" + "\n".join(chain["answers"] + chain["rules"]) + "\n}\n" for chain in chains)
     (tmp_path / "egress.nft").write_text(f"table inet test {{\n{body}}}\n")
     done = subprocess.run(["nft", "-c", "-f", tmp_path / "egress.nft"], capture_output=True, text=True, check=False)
     assert done.returncode == 0 or "Operation not permitted" in done.stderr, done.stderr

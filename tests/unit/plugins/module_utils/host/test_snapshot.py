@@ -425,6 +425,13 @@ def test_psql_is_the_clusters_own_where_it_is_there(host):
     assert len(databases.psql_script()) < 65536, "a pipe takes it at once"
 
 
+def test_nothing_in_an_app_s_database_is_asked_before_its_path_is_ours():
+    """What the app has set there, or put into its schema `public`, would be what the superuser's query means."""
+    _cluster, *insides = databases.psql_script().split(r"\connect ")
+    assert len(insides) == databases.DATABASES_LOOKED_INTO
+    assert {inside.split("\n")[1] for inside in insides} == {"SET search_path = '';"}
+
+
 # --- mariadb -----------------------------------------------------------------------------------------------------
 
 NO_MARIADB = {"databases": {}, "users": {}, "limits": {}, "grants": {}}

@@ -22,7 +22,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.probe import declared, once, repeat, tls
+from ansible_collections.mainstay.vps.plugins.module_utils.probe import connection, declared, once, repeat, tls
 from ansible_collections.mainstay.vps.plugins.module_utils.probe.web import json_value
 
 KEYS = {
@@ -96,6 +96,8 @@ def web(serve):
             elif path == "/slow":
                 time.sleep(0.3)
                 self.answer(200, b"late")
+            elif path == "/deep":
+                self.answer(200, b"[" * 60000)
             elif path == "/big":
                 self.answer(200, b'{"x": "' + b"x" * 100_000 + b'"}')
             elif path == "/echo":
@@ -136,6 +138,7 @@ HTTP = [
     ("json path missing", "/health", {"json": {"checks.1.ok": True}}, 200, ["json checks.1.ok is missing, expected true"]),
     ("json list", "/health", {"json": {"checks": [{"name": "disk", "ok": True}]}}, 200, []),
     ("not json", "/slow", {"json": {"a": 1}}, 200, ["the body is not JSON: late"]),
+    ("json without a bottom", "/deep", {"json": {"a": 1}}, 200, [f"the body is not JSON: {connection.excerpt('[' * 60000)}"]),
     ("json too long", "/big", {"json": {"x": 1}}, 200, ["the body is longer than 64 KiB, too long to read its JSON"]),
     ("body", "/health", {"body_regex": '"healthy"'}, 200, []),
     ("wrong body", "/slow", {"body_regex": "early$"}, 200, ["the body does not match 'early$': late"]),
@@ -779,7 +782,7 @@ def test_many_at_once_take_as_long_as_the_slowest(serve, closed_port):
 
 def test_importing_it_is_light():
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from module_utils.probe import once, repeat;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from module_utils.probe import connection, once, repeat;"
         "heavy = {'http.client', 'ssl', 'json', 'asyncio', 'email', 'subprocess', 'urllib.request'} & set(sys.modules);"
         "sys.exit(repr(heavy) if heavy else 0)"
     )
@@ -788,7 +791,7 @@ def test_importing_it_is_light():
 
 def test_the_agent_stays_small(web):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from module_utils.probe import once\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from module_utils.probe import connection, once\n"
         "for _ in range(300): assert once.check_once({'url': sys.argv[2], 'json': {'status': 'healthy'}})['healthy']\n"
         "once.check_once({'url': sys.argv[2].replace('http', 'https'), 'validate_certs': False, 'timeout': 1})\n"
         "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"

@@ -39,10 +39,18 @@ def _databases(server, title, consequence):
     return found
 
 
+# Debian's own site, which the role takes out of sites-enabled, and what it is a link to.
+DEFAULT_SITE, DEFAULT_FILE = "/etc/nginx/sites-enabled/default", "/etc/nginx/sites-available/default"
+
+
 def _nginx(host):
-    files = sorted(path for path in host.get("paths") or {} if SITES.fullmatch(path))
-    if files and "nginx.service" in (host.get("active") or ()):
-        return f"nginx with {', '.join(files)} (its nginx.conf would be replaced; these files stay and are still read)"
+    paths, edited = host.get("paths") or {}, set(host.get("edited") or ())
+    files = {path for path in paths if SITES.fullmatch(path)} | (edited - {DEFAULT_FILE})
+    default = paths.get(DEFAULT_SITE)
+    has_default = default is not None and (default["type"] == "file" or DEFAULT_FILE in edited)
+    if (files or has_default) and "nginx.service" in (host.get("active") or ()):
+        told = "its nginx.conf would be replaced" + (f", and {DEFAULT_SITE} taken out" if has_default else "")
+        return f"nginx with {', '.join(sorted(files | ({DEFAULT_SITE} if has_default else set())))} ({told}; {'other ' if has_default else ''}sites stay and are still read)"
     return None
 
 
@@ -105,6 +113,20 @@ def _needed(apps, tiers):
     return wanted
 
 
+# A server of another vendor has Debian's place for data, socket and port, and apt would remove it for MariaDB's.
+OTHER_MYSQL = re.compile(r"(mysql(-community)?-server(-core)?(-\d.*)?|percona-server-server.*)")
+
+
+def _refuse_mysql(host, hostname):
+    found = sorted(name for name in host.get("packages") or () if OTHER_MYSQL.fullmatch(name))
+    if found and "mariadb-server" not in host["packages"]:
+        raise ValueError(
+            f"{hostname} has {found[0]}, which apt would remove to install MariaDB, and MariaDB cannot read its data. Give the apps another "
+            "host, leave their database out and write this server's URL in env and external (docs/apps.md), or dump its data and remove it "
+            "yourself. Nothing has changed."
+        )
+
+
 def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
     """Refuse servers of somebody's that the stack would configure, unless ``mainstay_adopt`` names them.
 
@@ -113,7 +135,10 @@ def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
     """
     adopted = [one_of(item, "mainstay_adopt", ADOPTABLE) for item in texts_of(adopted, "mainstay_adopt")]
     own = {server for server, pattern in OWN_FILES.items() if any(pattern.fullmatch(path) for path in host.get("paths") or {})}
-    found = {server: FOUND[server](host) for server in sorted(_needed(apps, tiers) - own - set(adopted))}
+    needed = _needed(apps, tiers)
+    if "mariadb" in needed:
+        _refuse_mysql(host, hostname)
+    found = {server: FOUND[server](host) for server in sorted(needed - own - set(adopted))}
     found = {server: words for server, words in found.items() if words}
     if found:
         raise ValueError(

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
+from ..stack.adoption import OWN_UNITS, configured
 from ..stack.apps import normalise
 from ..stack.instances import names, numbers, planned_instances
 from ..stack.processes import port_range
+from ..stack.remains import installed, owned_units
 from ..stack.routes import asked_path, covering_route, demanded
 from ..stack.services import DATABASE_PORTS
 from ..stack.tiers import LOOPBACK, asked_at, at, tiers_of, web_address
@@ -17,8 +20,8 @@ from .passwords import authorization
 from .probes import checks
 from .redis import redis_ports
 
-# Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
-CLIENT_PORTS = {("udp", 68), ("udp", 546)}
+# Clients of DHCP and NTP (ntpsec has no socket but the one for answers): they listen on every address and offer nobody a service here.
+CLIENT_PORTS = {("udp", 68), ("udp", 546), ("udp", 123)}
 # What hosts come with, and what ends it: the command is part of the refusal.
 KNOWN_LISTENERS = {
     "avahi-daemon": "multicast DNS of avahi; systemctl disable --now avahi-daemon.socket avahi-daemon.service ends it",
@@ -162,7 +165,7 @@ def is_public(address):
 
 def _owner(item):
     """Who listens, and what ends it where a host comes with it."""
-    name, known = item["name"] or "an unknown process", KNOWN_LISTENERS.get(item["name"])
+    name, known = item["name"] or "the kernel itself, as WireGuard does, or an unknown process", KNOWN_LISTENERS.get(item["name"])
     if known:
         return f"{name} ({known})"
     return f"{name} of {item['unit']}" if item.get("unit") else name
@@ -183,6 +186,28 @@ def undeclared_listeners(listeners, ports):
         if is_public(item["address"])
         and not any(first <= item["port"] <= last for first, last in declared)
         and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
+    ]
+
+
+# Of the stack whatever the apps need: the agent's and the exporters' own.
+STACK_UNITS = re.compile(r"(mainstay-.+|prometheus-.+-exporter)\.(service|socket)")
+
+
+def lasting_listeners(listeners, apps, host, tiers, resolves=False):
+    """The listeners that a run leaves as they are: those of the stack, and of servers that it is about to configure, it changes or ends itself.
+
+    :param host: the snapshot from before the run.
+    :param resolves: ``system_local_name_resolution``, without which the resolver's sockets are closed.
+    """
+    declared, paths = normalise(apps), host.get("paths") or {}
+    known = {*declared, *installed(paths)}
+    units = [STACK_UNITS, *(OWN_UNITS[server] for server in configured(declared, paths, tiers))]
+    return [
+        item
+        for item in listeners
+        if not any(pattern.fullmatch(item["unit"] or "") for pattern in units)
+        and not any(owned_units(app, [item["unit"] or ""], known) for app in known)
+        and (resolves or item["name"] != "systemd-resolve")
     ]
 
 

@@ -147,6 +147,13 @@ def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
         )
 
 
+def configured(apps, paths, tiers):
+    """The servers whose listeners a run decides on: it has configured them before, or is going to. Of an nginx that it takes over, sites stay."""
+    own = {server for server, pattern in OWN_FILES.items() if any(pattern.fullmatch(path) for path in paths)}
+    redis = {"redis"} if any(path.startswith("/var/lib/mainstay/redis/") for path in paths) else set()
+    return own | redis | {"pgbouncer"} | (_needed(apps, tiers) - {"nginx"})
+
+
 # The units whose sockets are the stack's own, or become so by taking the server over.
 OWN_UNITS = {
     "mariadb": re.compile(r"(mariadb|mysql)(@.+)?\.service"),

@@ -96,6 +96,7 @@ def _listener(address, port, protocol="tcp"):
         (_listener("::1", 8000), False),
         (_listener("0.0.0.0", 443), False),
         (_listener("0.0.0.0", 68, "udp"), False),
+        (_listener("::", 123, "udp"), False),
         (_listener("0.0.0.0", 8000), True),
         (_listener("::", 5432), True),
         (_listener("10.0.0.5", 6379), True),
@@ -104,6 +105,37 @@ def _listener(address, port, protocol="tcp"):
 )
 def test_undeclared_listeners(listener, undeclared):
     assert bool(proof.undeclared_listeners([listener], [22, 80, 443])) is undeclared
+
+
+@pytest.mark.parametrize(
+    ("unit", "name", "paths", "tiers", "lasts"),
+    [
+        ("avahi-daemon.service", "avahi-daemon", [], ALL, True),
+        ("named.service", "named", [], ALL, True),
+        (None, "", [], ALL, True),  # the kernel's own, such as WireGuard
+        ("systemd-resolved.service", "systemd-resolve", [], ALL, False),
+        ("postgresql@15-main.service", "postgres", [], ALL, False),
+        ("postgresql@15-main.service", "postgres", [], ["proxy", "cache"], True),
+        ("postgresql@15-main.service", "postgres", ["/etc/postgresql/15/main/conf.d/mainstay.conf"], ["proxy"], False),
+        ("mariadb.service", "mariadbd", [], ALL, True),  # no app needs it
+        ("redis-server.service", "redis-server", [], ALL, False),
+        ("nginx.service", "nginx", [], ALL, True),  # a site of somebody's
+        ("nginx.service", "nginx", ["/etc/nginx/mainstay"], ALL, False),
+        ("shop-web@8000.service", "python3", [], ALL, False),
+        ("old-web@8000.service", "python3", ["/etc/mainstay/old/env"], ALL, False),
+        ("old-web@8000.service", "python3", [], ALL, True),
+        ("prometheus-node-exporter.service", "prometheus-node", [], ALL, False),
+    ],
+)
+def test_what_a_run_leaves_as_it_is_can_be_refused_before_it(unit, name, paths, tiers, lasts):
+    listener = {**_listener("0.0.0.0", 9999), "unit": unit, "name": name}
+    host = {"paths": dict.fromkeys(paths, {"type": "file"})}
+    assert bool(proof.lasting_listeners([listener], SHOP, host, tiers)) is lasts
+
+
+def test_the_resolver_lasts_where_it_may():
+    listener = {**_listener("0.0.0.0", 5355), "unit": "systemd-resolved.service", "name": "systemd-resolve"}
+    assert proof.lasting_listeners([listener], SHOP, {}, ALL, True) == [listener]
 
 
 def test_what_a_host_comes_with_is_named_with_what_ends_it():

@@ -178,15 +178,14 @@ def bounds(ports):
 
 
 def undeclared_listeners(listeners, ports):
-    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared."""
-    declared = bounds(ports)
-    return [
-        f"{item['protocol']} {item['address']}:{item['port']} by {_owner(item)}"
-        for item in listeners
-        if is_public(item["address"])
-        and not any(first <= item["port"] <= last for first, last in declared)
-        and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
-    ]
+    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared; a text for whoever has some."""
+    declared, found = bounds(ports), {}
+    for item in listeners:
+        is_declared = any(first <= item["port"] <= last for first, last in declared)
+        is_client = (item["protocol"].rstrip("6"), item["port"]) in CLIENT_PORTS
+        if is_public(item["address"]) and not is_declared and not is_client:
+            found.setdefault(_owner(item), {})[f"{item['protocol']} {item['address']}:{item['port']}"] = None
+    return [f"{', '.join(places)} by {owner}" for owner, places in found.items()]
 
 
 # Of the stack whatever the apps need: the agent's and the exporters' own.

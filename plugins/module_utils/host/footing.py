@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+
+from ..text import read
 
 # Places that a run writes to, and whether what lies there is run: packages' scripts, uv, the apps' own interpreters.
 PLACES = {"/etc": False, "/opt": True, "/srv": True, "/usr": True, "/var/lib/dpkg": True, "/var/log": False}
@@ -45,8 +48,12 @@ def _wrong_mode(path):
 
 
 def mount_point(path, root="/"):
-    """Where the file system of a path is mounted."""
-    path = os.path.realpath(path)
-    while not os.path.ismount(path) and path not in ("/", os.path.realpath(root)):
-        path = os.path.dirname(path)
-    return "/" + os.path.relpath(path, root) if os.path.realpath(root) != path else "/"
+    """Where the file system of a path is mounted. A bind mount has the device of the folder above, so the kernel's own list is asked."""
+    path = "/" + os.path.relpath(os.path.realpath(path), os.path.realpath(root))
+    points = [unescaped(line.split()[1]) for line in read(f"{root}/proc/self/mounts").splitlines() if " " in line]
+    return max((point for point in points if f"{path}/".startswith(f"{point.rstrip('/')}/")), key=len, default="/")
+
+
+def unescaped(text):
+    """A path as the list of mounts writes it."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

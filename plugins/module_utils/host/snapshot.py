@@ -57,7 +57,7 @@ def disks(root="/", statvfs=os.statvfs):
     found = {}
     devices = set()
     mounts = [line.split()[:3] for line in read(f"{root}/proc/self/mounts").splitlines() if line.count(" ") > 2]
-    mounts = [(device, _unescaped(point), kind) for device, point, kind in mounts]
+    mounts = [(device, footing.unescaped(point), kind) for device, point, kind in mounts]
     for device, point, kind in sorted(mounts, key=lambda mount: len(mount[1])):
         real = kind in REAL_FILE_SYSTEMS and (device.startswith("/dev/") or kind == "zfs")
         if point != "/" and (not real or device in devices or not os.path.isdir(os.path.join(root, point.lstrip("/")))):
@@ -74,10 +74,6 @@ def disks(root="/", statvfs=os.statvfs):
             "fstype": kind,
         }
     return found
-
-
-def _unescaped(text):
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 # --- the system --------------------------------------------------------------------------------------------------

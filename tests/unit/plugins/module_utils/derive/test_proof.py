@@ -150,7 +150,12 @@ def test_who_listens_is_named_with_its_unit():
 
 def test_a_range_of_ports_may_be_declared():
     found = [_listener("10.0.0.5", port) for port in (7999, 8000, 8003, 8004)]
-    assert [line.split()[1] for line in proof.undeclared_listeners(found, [22, "8000-8003"])] == ["10.0.0.5:7999", "10.0.0.5:8004"]
+    assert proof.undeclared_listeners(found, [22, "8000-8003"]) == ["tcp 10.0.0.5:7999, tcp 10.0.0.5:8004 by x"]
+
+
+def test_who_listens_many_times_is_told_once():
+    found = [_listener(address, 53, protocol) for address in ("10.0.0.5", "10.0.0.5", "::") for protocol in ("tcp", "udp")]
+    assert proof.undeclared_listeners(found, [22]) == ["tcp 10.0.0.5:53, udp 10.0.0.5:53, tcp :::53, udp :::53 by x"]
 
 
 def test_summary_names_what_a_reader_asks_for():

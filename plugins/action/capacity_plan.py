@@ -9,7 +9,8 @@ import time
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import refuse_commands
-from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import refuse_no_footing
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import refuse_masked, refuse_no_footing
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import stack_packages
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.supply import refuse_unsupplied
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import (
@@ -89,5 +90,6 @@ def _plan(apps, users, removed, task_vars):
         adoption.refuse_held_ports(declared, snapshots[host], plan, host, page)
     for host in hosts:  # last: what is declared can be mended here, a host elsewhere
         refuse_no_footing(snapshots[host], host, planned[host]["tiers"])
+        refuse_masked(snapshots[host], host, stack_packages(declared, planned[host]["tiers"]), task_vars["hostvars"][host])
         refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host])
     return {**plan, "undeclared": remains.report(declared, snapshots, removed)}

@@ -285,6 +285,12 @@ unit_files:
   type: list
   elements: str
   sample: [network.target, ssh.service]
+masked:
+  description: Units that nobody can start, because they are masked, empty without O(units).
+  returned: always
+  type: list
+  elements: str
+  sample: [apt-daily.timer]
 service_memory_mb:
   description: Memory that each service holds and could not give back at once, empty without O(units). Containers of Docker count together.
   returned: always

@@ -6,6 +6,18 @@
 from __future__ import annotations
 
 APPS = ("/opt", "/srv")  # where nothing is but what backends have
+# What the stack starts of a package, once it is there.
+UNITS = {
+    "fail2ban": ["fail2ban.service"],
+    "logrotate": ["logrotate.timer"],
+    "mariadb-server": ["mariadb.service"],
+    "nftables": ["nftables.service"],
+    "nginx": ["nginx.service"],
+    "pgbouncer": ["pgbouncer.service"],
+    "postgresql": ["postgresql.service", "postgresql@.service"],
+    "redis-server": ["redis-server@.service"],
+}
+UPGRADERS = ("apt-daily.timer", "apt-daily-upgrade.timer", "apt-daily.service", "apt-daily-upgrade.service")
 SECURE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -51,4 +63,29 @@ def _tmp(found):
         yield (
             f"/tmp {is_there}, and programs of other users than root, such as apt's own, fail without a place there: "
             "`sudo install -d -m 1777 /tmp`."
+        )
+
+
+def refuse_masked(host, hostname, wanted, variables):
+    """Refuse a host where somebody has masked what the stack starts.
+
+    :param wanted: the packages of the stack, ``stack_packages``.
+    :param variables: of the host.
+    """
+    left_out = {
+        name
+        for name, leaves in (
+            ("nftables", variables.get("firewall_backend", "nftables") != "nftables"),
+            ("fail2ban", variables.get("fail2ban_enabled", True) is False),
+        )
+        if leaves
+    }
+    units = {unit: "" for name in set(wanted) - left_out for unit in UNITS.get(name, ())}
+    if variables.get("system_security_upgrades", True) is not False:
+        units |= dict.fromkeys(UPGRADERS, ", or write system_security_upgrades: false")
+    found = [unit for unit in host.get("masked") or () if unit in units]
+    if found:
+        raise ValueError(
+            f"{hostname}: {' and '.join(found)} {'is' if len(found) == 1 else 'are'} masked, so that nobody can start what the stack needs. "
+            f"`sudo systemctl unmask {' '.join(found)}`{units[found[0]]}. Nothing has changed."
         )

@@ -297,6 +297,7 @@ def collect(want, root="/", start=Started, euid=None):
         "homes": homes(root),
         "groups": groups(root),
         "unit_files": unit_files(root) if want.get("units") else [],
+        "masked": units.masked(root) if want.get("units") else [],
         "service_memory_mb": service_memory(root) if want.get("units") else {},
         "packages": installed if want.get("packages") else {},
         "edited": edited(root) if want.get("packages") else [],

@@ -48,10 +48,11 @@ def _nginx(host):
     files = {path for path in paths if SITES.fullmatch(path)} | (edited - {DEFAULT_FILE})
     default = paths.get(DEFAULT_SITE)
     has_default = default is not None and (default["type"] == "file" or DEFAULT_FILE in edited)
-    if (files or has_default) and "nginx.service" in (host.get("active") or ()):
-        told = "its nginx.conf would be replaced" + (f", and {DEFAULT_SITE} taken out" if has_default else "")
-        return f"nginx with {', '.join(sorted(files | ({DEFAULT_SITE} if has_default else set())))} ({told}; {'other ' if has_default else ''}sites stay and are still read)"
-    return None
+    if not (files or has_default) or "nginx.service" not in (host.get("active") or ()):
+        return None
+    found = ", ".join(sorted(files | ({DEFAULT_SITE} if has_default else set())))
+    taken_out = f", and {DEFAULT_SITE} taken out; other" if has_default else ";"
+    return f"nginx with {found} (its nginx.conf would be replaced{taken_out} sites stay and are still read)"
 
 
 RESTARTED = "it would get the plan's settings and a restart, and these databases 10 connections each"
@@ -127,6 +128,28 @@ def _refuse_mysql(host, hostname):
         )
 
 
+def _refuse_clusters(host, hostname):
+    """Refuse PostgreSQL where the cluster that the stack runs, main, has not the port that apps look for, or another one has it."""
+    port = DATABASE_PORTS["postgresql"]
+    clusters = (host.get("postgresql") or {}).get("clusters") or []
+    main = [item for item in clusters if item["name"] == "main"]
+    wrong = [item for item in clusters if item["name"] != "main" and item["port"] == port]
+    wrong = wrong or ([] if any(item["port"] == port for item in main) else main)
+    if not wrong:
+        return
+    name = f"{wrong[0]['version']} {wrong[0]['name']}"
+    told, remedy = (
+        (f"has port {wrong[0]['port']}, and the apps look for it on {port}", f"it port = {port}")
+        if wrong[0] in main
+        else (f"has port {port}, on which the stack runs the cluster main", "it another port")
+    )
+    folder, unit = name.replace(" ", "/"), name.replace(" ", "-")
+    raise ValueError(
+        f"{hostname}: PostgreSQL's cluster {name} {told}. Give {remedy} in /etc/postgresql/{folder}/postgresql.conf and "
+        f"`sudo systemctl restart postgresql@{unit}`, or give the stack a host of its own. Nothing has changed."
+    )
+
+
 def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
     """Refuse servers of somebody's that the stack would configure, unless ``mainstay_adopt`` names them.
 
@@ -138,6 +161,8 @@ def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
     needed = _needed(apps, tiers)
     if "mariadb" in needed:
         _refuse_mysql(host, hostname)
+    if "postgresql" in needed:
+        _refuse_clusters(host, hostname)
     found = {server: FOUND[server](host) for server in sorted(needed - own - set(adopted))}
     found = {server: words for server, words in found.items() if words}
     if found:

@@ -129,7 +129,7 @@ def test_undeclared_listeners(listener, undeclared):
 )
 def test_what_a_run_leaves_as_it_is_can_be_refused_before_it(unit, name, paths, tiers, lasts):
     listener = {**_listener("0.0.0.0", 9999), "unit": unit, "name": name}
-    host = {"paths": dict.fromkeys(paths, {"type": "file"})}
+    host = {"paths": {path: {"type": "file"} for path in paths}}
     assert bool(proof.lasting_listeners([listener], SHOP, host, tiers)) is lasts
 
 

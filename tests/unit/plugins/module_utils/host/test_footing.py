@@ -7,7 +7,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import refuse_no_footing
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import refuse_masked, refuse_no_footing
 from ansible_collections.mainstay.vps.plugins.module_utils.host import footing
 
 SUDO = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -64,7 +64,11 @@ SRV = [{"place": "/srv", "mount": "/srv"}]
         ({"noexec": SRV}, ["backend"], "web1: /srv is mounted noexec, and programs in /srv are to run. Take noexec out"),
         ({"noexec": [{"place": "/var/lib/dpkg", "mount": "/var"}]}, ["cache"], "/var is mounted noexec, and the scripts of packages"),
         ({"read_only": [{"place": "/etc", "mount": "/"}]}, ["cache"], "/etc cannot be written to, as / is mounted read-only"),
-        ({"path": ["/usr/sbin"]}, ["cache"], 'root\'s PATH lacks /usr/sbin, so that no command finds its programs. For sudo, write Defaults secure'),
+        (
+            {"path": ["/usr/sbin"]},
+            ["cache"],
+            "root's PATH lacks /usr/sbin, so that no command finds its programs. For sudo, write Defaults secure",
+        ),
         ({"tmp": "0755"}, ["cache"], "/tmp has mode 0755, and"),
         ({"tmp": "missing"}, ["cache"], "/tmp is not there, and"),
     ],
@@ -80,3 +84,33 @@ def test_such_a_host_is_refused_in_a_sentence(found, tiers, words):
 
 def test_a_snapshot_without_a_word_of_it():
     refuse_no_footing({}, "web1", ["backend"])
+
+
+WANTED = ["nftables", "fail2ban", "postgresql", "redis-server"]
+
+
+@pytest.mark.parametrize(
+    ("masked", "variables", "words"),
+    [
+        ([], {}, None),
+        (["redis-server.service", "nginx.service", "getty@tty1.service"], {}, None),  # the stack masks the first, and needs no nginx here
+        (["nftables.service"], {}, "web1: nftables.service is masked, so"),
+        (["nftables.service"], {"firewall_backend": "ufw"}, None),
+        (["fail2ban.service"], {"fail2ban_enabled": False}, None),
+        (["postgresql@.service"], {}, "`sudo systemctl unmask postgresql@.service`. Nothing"),
+        (
+            ["apt-daily-upgrade.timer", "apt-daily.timer"],
+            {},
+            "are masked, so that nobody can start what the stack needs. `sudo systemctl unmask apt-",
+        ),
+        (["apt-daily.timer"], {}, ", or write system_security_upgrades: false."),
+        (["apt-daily.timer"], {"system_security_upgrades": False}, None),
+    ],
+)
+def test_what_the_stack_starts_and_somebody_has_masked_is_refused(masked, variables, words):
+    if words is None:
+        refuse_masked({"masked": masked}, "web1", WANTED, variables)
+        return
+    with pytest.raises(ValueError) as refusal:
+        refuse_masked({"masked": masked}, "web1", WANTED, variables)
+    assert words in str(refusal.value)

@@ -41,7 +41,10 @@ def test_chains_that_drop_what_they_do_not_know_are_found(name, found):
         (LEGACY.replace("DROP", "ACCEPT") + "-A INPUT -j REJECT --reject-with icmp-port-unreachable\n", [("", "chain INPUT")]),
         ("-P INPUT DROP\n-A INPUT -j ufw-before-input\n", [("ufw", "chain INPUT")]),
         ("-P INPUT ACCEPT\n", []),
-        ("-P INPUT ACCEPT\n-N OURS\n-A INPUT -j OURS\n-A OURS -p tcp -j ACCEPT\n-A OURS -m limit --limit 5/min -j LOG\n-A OURS -j DROP\n", FOUND),
+        (
+            "-P INPUT ACCEPT\n-N OURS\n-A INPUT -j OURS\n-A OURS -p tcp -j ACCEPT\n-A OURS -m limit --limit 5/min -j LOG\n-A OURS -j DROP\n",
+            FOUND,
+        ),
         ('-P INPUT ACCEPT\n-A INPUT -m comment --comment "drop the rest" -j REJECT --reject-with icmp-host-prohibited\n', FOUND),
         ("-P INPUT ACCEPT\n-N OURS\n-A INPUT -s 192.0.2.0/24 -j OURS\n-A OURS -j DROP\n", []),
         ("-P INPUT ACCEPT\n-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j RETURN\n", []),

@@ -49,6 +49,23 @@ def test_a_tmp_that_is_not_everybody_s(root, mode, told):
     assert footing.footing(root, SUDO, mounted(root)).get("tmp") == told
 
 
+@pytest.mark.parametrize(
+    ("mounts", "mount"),
+    [
+        ("", "/"),
+        (
+            "/dev/vda1 / ext4 rw 0 0\n/dev/vdb /var ext4 rw,noexec 0 0\n/dev/vda1 /var/lib ext4 rw 0 0\n/dev/vdc /v ext4 rw 0 0\n",
+            "/var/lib",
+        ),
+        ("/dev/vda1 / ext4 rw 0 0\n/dev/vda1 /srv ext4 rw 0 0\n", "/"),
+    ],
+)
+def test_where_a_place_is_mounted_is_the_kernel_s_to_say(root, mounts, mount):
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/mounts").write_text(mounts)
+    assert footing.mount_point(root / "var/lib/dpkg", root) == mount
+
+
 def test_what_is_not_there_yet_is_not_amiss_but_tmp_is(tmp_path):
     assert footing.footing(tmp_path, SUDO) == {"tmp": "missing"}
 

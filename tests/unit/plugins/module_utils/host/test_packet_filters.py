@@ -48,6 +48,7 @@ def test_chains_that_drop_what_they_do_not_know_are_found(name, found):
         ('-P INPUT ACCEPT\n-A INPUT -m comment --comment "drop the rest" -j REJECT --reject-with icmp-host-prohibited\n', FOUND),
         ("-P INPUT ACCEPT\n-N OURS\n-A INPUT -s 192.0.2.0/24 -j OURS\n-A OURS -j DROP\n", []),
         ("-P INPUT ACCEPT\n-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j RETURN\n", []),
+        ("-P INPUT ACCEPT\n-N wg0\n-A INPUT -i wg0 -j RETURN\n-A wg0 -j DROP\n", []),  # a chain with the name of an interface
         ("-P INPUT ACCEPT\n-N A\n-N B\n-A INPUT -j A\n-A A -j B\n-A B -g A\n", []),
     ],
 )

@@ -13,6 +13,7 @@ class FilterModule:
         filters = {
             "firewall_rules": firewall.firewall_rules,
             "networks": refusal.networks_of,
+            "nft_published_rules": firewall.nft_published_rules,
             "nft_rules": firewall.nft_rules,
             "nft_sets": firewall.nft_sets,
             "nft_ssh_rules": firewall.nft_ssh_rules,

@@ -87,8 +87,29 @@ def test_an_authority_that_is_down_is_told_and_everything_is_served(host):
     assert back.returncode == 0, back.stdout[-4000:]
 
 
+def test_an_authority_that_has_had_enough_is_asked_once_and_told_in_its_own_words(host):
+    program = (ROOT / "molecule/node/tests/busy_authority.py").read_bytes().hex()
+    host.check_output(f"python3 -c \"open('/run/busy.py', 'wb').write(bytes.fromhex('{program}'))\"")
+    files = "/etc/pebble/cert.pem /etc/pebble/key.pem /run/asked"
+    host.check_output(f"systemd-run --quiet --unit=busy --collect python3 /run/busy.py 14002 {files}")
+    host.check_output("echo '127.0.0.1 fourth.test' >> /etc/hosts")
+    variables = {**_with("fourth.test"), "certificates_acme_server": "https://localhost:14002/dir"}
+    run = play("playbooks/deploy.yml", "--tags", "certificates,nginx", variables=variables)
+    host.check_output("systemctl stop busy")
+    assert run.returncode != 0, run.stdout[-3000:]
+    assert re.search(
+        r"fourth.test: no certificate of https://localhost:14002/dir. rateLimited: .*retry after 2030-01-02.*Wait as long", words(run)
+    )
+    # Of the one site that has none: acme.test, which has another authority's, is asked for, too.
+    assert host.check_output("sort /run/asked | uniq -c").split() == ["2", "order"]
+    assert "Pebble" in _served(host, "acme.test")
+    assert host.check_output(VISIT.format("https://fourth.test/")).startswith("200")
+    back = play("playbooks/deploy.yml", "--tags", "certificates,nginx")
+    assert back.returncode == 0 and "Pebble" in _served(host, "acme.test"), back.stdout[-4000:]
+
+
 def test_certificates_of_undeclared_sites_are_deleted_and_those_of_others_stay(host):
-    """The test before has taken second.test out again."""
+    """The tests before have taken second.test out again."""
     live = "/etc/letsencrypt/live"
     assert host.check_output(f"ls -d {live}/mainstay-*") == f"{live}/mainstay-acme.test"
     assert host.check_output("ls /etc/mainstay/tls | grep -c second.test || true") == "0"

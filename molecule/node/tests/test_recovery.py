@@ -65,6 +65,30 @@ def test_while_somebody_deploys_it_does_not_go_back(host, moment):
         host.check_output("rm %s", lock)
 
 
+BROKEN = "#!/bin/sh\n[ $1 != stop ] || [ $2 != chat ] || exec sh -c 'echo it will not end >&2; exit 1'\nexec /usr/local/bin/mainstay.whole \"$@\"\n"
+
+
+@pytest.mark.parametrize(
+    ("playbook", "asked"),
+    [
+        ("recover", {"mainstay_confirm": "molecule-node"}),
+        ("restore", {"mainstay_app": "chat", "mainstay_restore": "files", "mainstay_confirm": "chat"}),
+    ],
+)
+def test_where_an_app_cannot_be_stopped_all_goes_on_and_no_lock_is_left(host, moment, playbook, asked):
+    host.check_output("mv /usr/local/bin/mainstay /usr/local/bin/mainstay.whole")
+    host.check_output("printf %%s %s > /usr/local/bin/mainstay && chmod 755 /usr/local/bin/mainstay", BROKEN)
+    try:
+        done = play(f"playbooks/{playbook}.yml", variables={"mainstay_time": moment, **asked})
+    finally:
+        host.check_output("mv /usr/local/bin/mainstay.whole /usr/local/bin/mainstay")
+    assert done.returncode != 0 and "it will not end" in words(done), done.stdout[-3000:]
+    assert host.run("ls /run/lock/mainstay/*.deploy").rc != 0, "a lock is left"
+    assert host.check_output("systemctl is-active chat.target old.target").split() == ["active", "active"]
+    assert host.run("systemctl is-active chat-web@* old-web@*").rc == 0
+    assert host.check_output(SQL, "TABLE recovered") == "after"
+
+
 def test_it_goes_back_to_a_moment_and_what_was_there_is_kept(host, moment):
     done = play("playbooks/recover.yml", variables={"mainstay_time": moment, "mainstay_confirm": "molecule-node"})
     assert done.returncode == 0, done.stdout + done.stderr
@@ -74,3 +98,14 @@ def test_it_goes_back_to_a_moment_and_what_was_there_is_kept(host, moment):
     assert len(kept) == 1 and host.file(f"{kept[0]}/PG_VERSION").exists
     status = host.run("mainstay status").stdout
     assert "Recovery: every moment since 20" in status and "Recovery problem" not in status
+
+
+def test_where_what_is_declared_cannot_be_made_after_it_the_apps_run_and_it_is_said(host, moment):
+    variables = {"mainstay_time": moment, "mainstay_confirm": "molecule-node", "postgresql_settings": {"no_such_setting": "1"}}
+    done = play("playbooks/recover.yml", variables=variables)
+    assert done.returncode != 0 and "What is declared could not be made there" in words(done), done.stdout[-3000:]
+    assert "no_such_setting" in words(done)
+    assert host.run("ls /run/lock/mainstay/*.deploy").rc != 0, "a lock is left"
+    assert host.run("systemctl is-active chat-web@* old-web@*").rc == 0
+    again = play("playbooks/site.yml", "--tags", "postgresql")
+    assert again.returncode == 0, again.stdout[-3000:]

@@ -50,6 +50,35 @@ def test_the_host_reaches_itself(host, listener):
     assert host.run(f"python3 -c \"import socket; socket.create_connection(('127.0.0.1', {listener}), 2)\"").rc == 0
 
 
+@pytest.fixture
+def published(host):
+    """Port 8997, led on to another network as Docker does with what a container publishes."""
+    box, table = "ip netns exec mainstay-box", "ip mainstay_published"
+    host.check_output(
+        "ip netns add mainstay-box && ip link add mainstay-box type veth peer name out netns mainstay-box"
+        " && ip address add 192.0.2.1/24 dev mainstay-box && ip link set mainstay-box up"
+        " && ip -n mainstay-box address add 192.0.2.2/24 dev out && ip -n mainstay-box link set out up"
+        " && ip -n mainstay-box route add default via 192.0.2.1"
+        f" && nft 'table {table} {{ chain lead {{ type nat hook prerouting priority dstnat; tcp dport 8997 dnat to 192.0.2.2:80; }}; }}'"
+        f" && systemd-run --quiet --unit=mainstay-box {box} python3 -m http.server 80 && sleep 1"
+    )
+    forwards = host.check_output("sysctl --values net.ipv4.ip_forward")
+    host.check_output("sysctl --quiet --write net.ipv4.ip_forward=1")
+    yield 8997
+    host.check_output(f"sysctl --quiet --write net.ipv4.ip_forward={forwards}; systemctl stop mainstay-box; nft delete table {table}")
+    host.check_output("ip link delete mainstay-box; ip netns delete mainstay-box")
+
+
+def test_what_a_container_publishes_is_held_to_the_same_rules(host, knock, published):
+    assert not knock(published)
+    assert "counter packets 0 " not in host.check_output("nft list chain inet mainstay published")
+    host.check_output(f"nft insert rule inet mainstay published meta l4proto tcp ct original proto-dst {published} accept")
+    try:
+        assert knock(published)
+    finally:
+        host.check_output("systemctl reload nftables.service && /usr/local/lib/mainstay/firewall-guard status")
+
+
 def test_too_many_ssh_connections_of_one_address_are_dropped(host, knock):
     # Through a second address of the stranger's, so that the other tests are not slowed down.
     host.check_output(f"ip -n {strangers.NAME} address add 198.51.100.3/24 dev mainstay-out")

@@ -133,6 +133,15 @@ def nft_rules(rules, unlimited=()):
     return statements
 
 
+def nft_published_rules(rules):
+    """The same rules for what is led on to a container: by then its port is another, and the connection knows which one was asked for."""
+    statements = []
+    for index, (rule, port, protocol) in enumerate(read_rules(rules)):
+        action = f"meta l4proto {protocol} ct original proto-dst {port} accept"
+        statements += [match + action for match in _matches(_sources(rule.get("from") or [], f"firewall_rules[{index}].from"))]
+    return statements
+
+
 # A source of IPv6 is a network of 64 bits: whoever has one address there has them all.
 FAMILIES = {"ipv4": ("ip", "ip saddr"), "ipv6": ("ip6", "ip6 saddr & ffff:ffff:ffff:ffff::")}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from ..stack.adoption import OWN_UNITS, configured
+from ..stack.adoption import CONTAINERS, OWN_UNITS, configured
 from ..stack.apps import normalise
 from ..stack.instances import names, numbers, planned_instances
 from ..stack.processes import port_range
@@ -168,6 +168,8 @@ def _owner(item):
     name, known = item["name"] or "the kernel itself, as WireGuard does, or an unknown process", KNOWN_LISTENERS.get(item["name"])
     if known:
         return f"{name} ({known})"
+    if name in CONTAINERS:
+        return f"{name} (a port that a container publishes; --publish 127.0.0.1:{item['port']}:… keeps it on the host)"
     return f"{name} of {item['unit']}" if item.get("unit") else name
 
 
@@ -177,11 +179,21 @@ def bounds(ports):
     return [[item[0], item[-1]] for item in ends]
 
 
-def undeclared_listeners(listeners, ports):
-    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared; a text for whoever has some."""
-    declared, found = bounds(ports), {}
+def _within(port, ranges):
+    return any(first <= port <= last for first, last in ranges)
+
+
+def undeclared_listeners(listeners, ports, rules=(), firewall="nftables"):
+    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared; a text for whoever has some.
+
+    :param rules: as ``firewall_rules`` has them, whose ports are declared, too.
+    :param firewall: who keeps them. ufw does not see what containers publish: a rule for some sources declares none of it.
+    """
+    declared = bounds([*ports, *(rule["port"] for rule in rules)])
+    unseen = bounds(rule["port"] for rule in rules if rule.get("from")) if firewall == "ufw" else []
+    found = {}
     for item in listeners:
-        is_declared = any(first <= item["port"] <= last for first, last in declared)
+        is_declared = _within(item["port"], declared) and not (item["name"] in CONTAINERS and _within(item["port"], unseen))
         is_client = (item["protocol"].rstrip("6"), item["port"]) in CLIENT_PORTS
         if is_public(item["address"]) and not is_declared and not is_client:
             found.setdefault(_owner(item), {})[f"{item['protocol']} {item['address']}:{item['port']}"] = None

@@ -188,7 +188,7 @@ OWN_UNITS = {
     "redis": re.compile(r"redis-server(@.+)?\.service"),
 }
 # What listens in another's place, whose unit is not what is to be stopped.
-CONTAINERS = ("conmon", "docker-proxy", "rootlessport", "slirp4netns")
+CONTAINERS = ("conmon", "docker-proxy", "dockerd", "rootlessport", "slirp4netns")
 EVERYWHERE = ("0.0.0.0", "::")
 
 

@@ -41,8 +41,10 @@ def certificates(at):
 
 @ITEMS.add("listeners", "Nothing listens where other hosts reach it that nobody declared", ["S4-21", "S4-28"], ["pre-launch", "periodic"])
 def listeners(at):
-    declared = [f"{first}-{last}" for bounds in at.want["open"].values() for first, last in bounds]
-    wrong = undeclared_listeners(at.host.get("listeners") or (), declared)
+    ports = {who: [f"{first}-{last}" for first, last in bounds] for who, bounds in at.want["open"].items()}
+    for_some = [{"port": port, "from": ["some"]} for port in ports["some"]]
+    keeper = "ufw" if at.want["firewall"] == "ufw.service" else "nftables"
+    wrong = undeclared_listeners(at.host.get("listeners") or (), ports["world"] + ports["behind"], for_some, keeper)
     public = sorted({entry["port"] for entry in at.host.get("listeners") or () if is_public(entry["address"])})
     return judged(
         f"{len(at.host.get('listeners') or ())} listeners, public: {listed(public)}",

@@ -114,7 +114,12 @@ RULES = """table inet mainstay {
         tcp dport 22 ct state new add @ssh_ipv4 { ip saddr limit rate over 60/minute burst 60 packets } counter packets 7 bytes 420 drop
         tcp dport 443 ct state new add @held_443_ipv4 { ip saddr ct count over 102 } counter packets 5 bytes 300 reject with tcp reset
         tcp dport 22 accept comment "ssh"
-        counter packets 1234 bytes 70000 comment "closed ports"
+        counter packets 1230 bytes 70000 comment "closed ports"
+    }
+
+    chain published {
+        meta l4proto tcp ct original proto-dst 443 accept
+        counter packets 4 bytes 240 drop comment "published ports"
     }
 }
 """

@@ -9,10 +9,10 @@ import re
 
 from .units import SystemdError
 
-QUESTION = ["nft", "list", "chain", "inet", "mainstay", "input"]
-# The last rule counts what none before has let in; what an address has beyond its part is counted where it is refused.
-CLOSED = re.compile(r'counter packets (\d+) bytes \d+ comment "closed ports"')
-BEYOND = re.compile(r"counter packets (\d+) bytes \d+ (?:drop|reject)")
+QUESTION = ["nft", "--terse", "list", "table", "inet", "mainstay"]
+# The last rule of a chain counts what none before has let in; what an address has beyond its part is counted where it is refused.
+CLOSED = re.compile(r'counter packets (\d+) bytes \d+ (?:drop )?comment "(?:closed|published) ports"')
+BEYOND = re.compile(r"counter packets (\d+) bytes \d+ (?:drop|reject)(?! comment)")
 
 
 def look(run):
@@ -21,10 +21,9 @@ def look(run):
         rules = run(QUESTION)
     except SystemdError:
         return None
-    closed = CLOSED.search(rules)
+    closed = CLOSED.findall(rules)
     if not closed:
         return None
-    beyond = sum(map(int, BEYOND.findall(rules)))
-    dropped = int(closed[1])
+    beyond, dropped = sum(map(int, BEYOND.findall(rules))), sum(map(int, closed))
     sentence = f"Firewall: since its rules were loaded, {dropped} packets to closed ports and {beyond} connections beyond an address's part refused"
     return {"closed": dropped, "beyond": beyond, "sentence": sentence}

@@ -74,6 +74,16 @@ def test_rules_become_statements(rule, statements):
     assert firewall.nft_rules([rule]) == statements
 
 
+def test_what_is_led_on_to_a_container_is_held_to_the_same_rules():
+    rules = [{"port": "8000-8010"}, {"port": 53, "protocol": "udp", "from": ["192.0.2.7", "2001:db8::/32"], "comment": "names"}, PER_SOURCE]
+    assert firewall.nft_published_rules(rules) == [
+        "meta l4proto tcp ct original proto-dst 8000-8010 accept",
+        "ip saddr { 192.0.2.7/32 } meta l4proto udp ct original proto-dst 53 accept",
+        "ip6 saddr { 2001:db8::/32 } meta l4proto udp ct original proto-dst 53 accept",
+        "meta l4proto tcp ct original proto-dst 443 accept",
+    ]
+
+
 PER_SOURCE = {"port": 443, "per_source": {"connections": 100, "rate": "50/second", "burst": 200}}
 
 

@@ -148,6 +148,24 @@ def test_who_listens_is_named_with_its_unit():
     assert line == "tcp :::8000 by webfsd of webfs.service"
 
 
+@pytest.mark.parametrize(
+    ("rules", "firewall", "undeclared"),
+    [
+        ([], "nftables", True),
+        ([{"port": 8081}], "nftables", False),
+        ([{"port": 8081, "from": ["192.0.2.0/24"]}], "nftables", False),
+        ([{"port": "8080-8082"}], "ufw", False),
+        ([{"port": "8080-8082", "from": ["192.0.2.0/24"]}], "ufw", True),
+    ],
+)
+@pytest.mark.parametrize("name", ["docker-proxy", "dockerd", "conmon"])
+def test_what_a_container_publishes_is_declared_where_the_firewall_keeps_it(name, rules, firewall, undeclared):
+    found = proof.undeclared_listeners([{**_listener("0.0.0.0", 8081), "name": name, "unit": "docker.service"}], [22], rules, firewall)
+    told = f"tcp 0.0.0.0:8081 by {name} (a port that a container publishes; --publish 127.0.0.1:8081:… keeps it on the host)"
+    assert found == [told] * undeclared
+    assert proof.undeclared_listeners([_listener("0.0.0.0", 8081)], [22, 8081], rules, firewall) == []
+
+
 def test_a_range_of_ports_may_be_declared():
     found = [_listener("10.0.0.5", port) for port in (7999, 8000, 8003, 8004)]
     assert proof.undeclared_listeners(found, [22, "8000-8003"]) == ["tcp 10.0.0.5:7999, tcp 10.0.0.5:8004 by x"]

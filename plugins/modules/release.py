@@ -206,7 +206,8 @@ import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mainstay.vps.plugins.module_utils.release import identity
-from ansible_collections.mainstay.vps.plugins.module_utils.release.builder import Builder, StepFailed, locked
+from ansible_collections.mainstay.vps.plugins.module_utils.release.builder import Builder
+from ansible_collections.mainstay.vps.plugins.module_utils.release.runner import StepFailed, locked
 from ansible_collections.mainstay.vps.plugins.module_utils.release.sealing import SealingError
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 
@@ -251,35 +252,35 @@ def main():
     result = {
         "changed": False,
         "id": module.params["id"],
-        "folder": builder.path,
-        "steps": builder.steps,
+        "folder": builder.job.path,
+        "steps": builder.runner.steps,
         "removed": [],
     }
     try:
-        missing = not builder.has(identity.COMPLETE)
+        missing = not builder.shelf.has(identity.COMPLETE)
         if missing:
-            builder.check_space()
+            builder.shelf.check_space()
         if module.check_mode:
-            result["changed"] = missing or (bool(module.params["migrate"]) and not builder.has(identity.MIGRATED))
+            result["changed"] = missing or (bool(module.params["migrate"]) and not builder.shelf.has(identity.MIGRATED))
             module.exit_json(**result)
-        with locked(builder.app):
-            if not builder.has(identity.COMPLETE):
+        with locked(builder.job.app):
+            if not builder.shelf.has(identity.COMPLETE):
                 builder.build()
-                result.update(changed=True, removed=builder.prune())
-            if module.params["migrate"] and not builder.has(identity.MIGRATED):
+                result.update(changed=True, removed=builder.shelf.prune())
+            if module.params["migrate"] and not builder.shelf.has(identity.MIGRATED):
                 builder.migrate()
                 result["changed"] = True
     except StepFailed as error:
         module.fail_json(msg="\n".join([str(error), *error.output]), **result)
     except (ReleaseError, SealingError) as error:
-        module.fail_json(msg=f"{builder.app}: {error}", **result)
+        module.fail_json(msg=f"{builder.job.app}: {error}", **result)
     except KeyError:
         module.fail_json(
-            msg=f"{builder.app}: there is no user {builder.user}, or no {builder.build_user}. Create them first, as the role backend does.",
+            msg=f"{builder.job.app}: there is no user {builder.job.user}, or no {builder.job.build_user}. Create them first, as the role backend does.",
             **result,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        module.fail_json(msg=f"{builder.app}: {error}", **result)
+        module.fail_json(msg=f"{builder.job.app}: {error}", **result)
     module.exit_json(**result)
 
 

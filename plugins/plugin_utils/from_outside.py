@@ -9,7 +9,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.outside import is_loopback
-from ansible_collections.mainstay.vps.plugins.module_utils.verify.gather import addresses_of
+from ansible_collections.mainstay.vps.plugins.module_utils.verify.gather_network import addresses_of
 
 SECONDS = 2
 

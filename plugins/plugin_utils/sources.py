@@ -17,7 +17,7 @@ import tarfile
 from contextlib import contextmanager
 
 from ansible import constants
-from ansible_collections.mainstay.vps.plugins.module_utils.release import identity, recipes
+from ansible_collections.mainstay.vps.plugins.module_utils.release import identity, recipes_node, recipes_python
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import containers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import source as stack_source
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
@@ -60,9 +60,9 @@ def _refuse_what_is_not_read(app, found):
     try:
         if app["runtime"] == "python":
             project = os.path.join(found["root"], app["directory"], "pyproject.toml")
-            recipes.python_requirements(own, "uv", above, read(project) if "pyproject.toml" in own else "")
+            recipes_python.python_requirements(own, "uv", above, read(project) if "pyproject.toml" in own else "")
         elif app["runtime"] == "node":
-            recipes.node_steps(own, above)
+            recipes_node.node_steps(own, above)
     except ReleaseError as error:
         raise ReleaseError(f"source: {error}") from None
 

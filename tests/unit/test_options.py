@@ -1,17 +1,23 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of roles that no other test names: what somebody writes arrives in the file, or in what a task is given."""
+"""Options of roles that no other test names: what somebody writes arrives in the file, or in what a task is given; and none is named nowhere."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.mainstay.vps.tests.unit.test_roles import _trusted
+from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
+from ansible_collections.mainstay.vps.plugins.module_utils.stack.tiers import TIERS
+from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP as SHOP_APP
+from ansible_collections.mainstay.vps.tests.unit.test_roles import ROLES as ALL
+from ansible_collections.mainstay.vps.tests.unit.test_roles import _options, _trusted
 
 ROLES = Path(__file__).parents[2] / "roles"
 HOST = {
@@ -24,12 +30,28 @@ HOST = {
     "running": [],
     "paths": {},
     "ssh_ports": [22],
+    "ipv6": True,
+    "postgresql": {"clusters": [], "databases": {"shop": "shop"}, "extensions": {"shop": ["pg_stat_statements"]}},
 }
 SHOP = {"name": "shop", "user": "shop", "group": "shop", "paths": ["/srv/shop/shared/logs/*.log"]}
 JOB = {"job": {"name": "mainstay-backup", "verb": "run", "what": "back up", "schedule": "daily"}}
 PITR = {"postgresql_pitr_password": "of the table", "postgresql_pitr_repository": "/mnt/pitr"}
 LIMITED = {"port": 80, "per_source": {"connections": 9}}
-# role, a template of it or an expression, what is written, what is then in it
+INSTALLED, RELEASE = ("main", "mainstay.vps.packages", "name"), ("release", "mainstay.vps.release")
+SITE = {"site": trust_as_template("{{ nginx_sites[0] }}")}
+APP = {"shop": {**SHOP_APP["shop"], "backup": {"check": "true"}}}
+STACK = {
+    "mainstay_apps": APP,
+    "mainstay_secrets": {
+        "shop": dict.fromkeys(("DATABASE_PASSWORD", "REDIS_CACHE_PASSWORD", "REDIS_QUEUE_PASSWORD", "SECRET_KEY"), "x" * 32)
+    },
+    "mainstay_plan": {
+        **capacity.plan(normalise(APP), 100, {"web1": {"tiers": list(TIERS), "memory_mb": 8192, "cpus": 4}}),
+        "releases": {"shop": "def"},
+    },
+}
+MODEL = ("build", "ansible.builtin.set_fact", "__backend")
+# role, a template of it, an expression or (file of tasks, key in it, ...), what is written, what is then in it
 ARRIVES = [
     ("ssh", "sshd.conf.j2", {"ssh_password_authentication": True}, "PasswordAuthentication yes"),
     ("ssh", "sshd.conf.j2", {"ssh_permit_root_login": "no"}, "PermitRootLogin no"),
@@ -129,6 +151,113 @@ ARRIVES = [
     ("system", "{{ __system_adds_swap }}", {"system_swap_mb": 512}, "True"),
     ("system", "{{ __system_timekeeper }}", {"system_time_sync": True}, "systemd-timesyncd.service"),
     ("system", "{{ __system_upgraders }}", {"system_security_upgrades": True}, "apt-daily-upgrade.timer"),
+    ("system", INSTALLED, {"system_packages_meanwhile": ["mine"]}, "['mine']"),
+    ("system", ("main", "mainstay.vps.packages", "start_later"), {"system_start_later": ["mine"]}, "['mine']"),
+    ("backend", MODEL, {**STACK, "backend_releases": {"shop": "abc"}}, "'release': 'abc'"),
+    ("backend", MODEL, {**STACK, "backend_proxy_hosts": ["192.0.2.9"]}, "192.0.2.9"),
+    ("backend", ("build", "mainstay.vps.packages", "name"), {"__backend": {"packages": ["git"]}, "backend_packages": ["libpq5"]}, "libpq5"),
+    ("backend", ("build", "mainstay.vps.deploy_lock", "max_age"), {"backend_lock_max_age": 901}, "901"),
+    ("backend", ("release", "delegate_to"), {"backend_backup_host": "db7"}, "db7"),
+    ("backend", (*RELEASE, "uv_version"), {"backend_uv_version": "0.1.2"}, "0.1.2"),
+    ("backend", (*RELEASE, "timeout"), {"backend_build_timeout": 902}, "902"),
+    ("backend", ("watch", "mainstay.vps.release_watch", "access_log"), {"backend_access_log": "/var/log/mine"}, "/var/log/mine"),
+    ("backend", ("begin_watch", "mainstay.vps.release_watch", "access_log"), {"backend_access_log": "/var/log/mine"}, "/var/log/mine"),
+    ("backend", "{{ __backend_environment }}", {**STACK, "backend_database_host": "192.0.2.5"}, "'DATABASE_HOST': '192.0.2.5'"),
+    ("backend", "{{ __backend_environment }}", {**STACK, "backend_redis_host": "192.0.2.6"}, "@192.0.2.6:"),
+    ("backend", "{{ __backend_environment }}", {**STACK, "backend_redis_ports": {"shop": {"cache": 7777, "queue": 7778}}}, ":7777/"),
+    (
+        "backend",
+        "{{ __backend_app_egress_files }}",
+        {"backend_egress": [{"name": "shop", "user": "shop", "rules": ["mine"]}]},
+        "'rules': ['mine']",
+    ),
+    ("certificates", "{{ __certificates_packages }}", {"certificates_packages": ["mine"]}, "['mine']"),
+    ("certificates", ("main", "mainstay.vps.selfsigned_certificate", "days"), {"certificates_days": 91}, "91"),
+    ("certificates", ("main", "mainstay.vps.selfsigned_certificate", "renew_days"), {"certificates_renew_days": 92}, "92"),
+    (
+        "certificates",
+        "{{ __certificates_environment }}",
+        {"certificates_acme_environment": {"https_proxy": "http://proxy:4"}},
+        "http://proxy:4",
+    ),
+    (
+        "exporters",
+        "{{ __exporters_packages }}",
+        {"exporters_wanted": [{"name": "node", "address": "127.0.0.1", "port": 9100}]},
+        "prometheus-node-exporter",
+    ),
+    ("exporters", "scrape.yml.j2", {"exporters_scrape_configs": [{"job_name": "mine"}]}, "job_name: mine"),
+    ("fail2ban", INSTALLED, {"fail2ban_packages": ["mine"]}, "['mine']"),
+    ("firewall", "{{ __firewall_packages }}", {"firewall_packages": ["mine"]}, "'mine'"),
+    ("logrotate", INSTALLED, {"logrotate_packages": ["mine"]}, "['mine']"),
+    ("mariadb", INSTALLED, {"mariadb_packages": ["mine"]}, "['mine']"),
+    ("mariadb", "{{ __mariadb_wanted }}", {"mariadb_bind_addresses": ["127.0.0.1", "192.0.2.7"]}, "127.0.0.1,192.0.2.7"),
+    ("mariadb", "{{ __mariadb_wanted }}", {"mariadb_plan": {"max_connections": 93}}, "'max_connections': '93'"),
+    ("mariadb", "{{ __mariadb_wanted }}", {"mariadb_idle_transaction_timeout": 94}, "'idle_transaction_timeout': '94'"),
+    ("mariadb", "{{ __mariadb_wanted }}", {"mariadb_max_statement_time": 95}, "'max_statement_time': '95'"),
+    ("mariadb", "{{ __mariadb_wanted }}", {"mariadb_wait_timeout": 96}, "'wait_timeout': '96'"),
+    ("monitoring", "{{ __monitoring_files }}", {"monitoring_agent": {"apps": ["mine"]}}, "mine"),
+    ("monitoring", "{{ monitoring_agent }}", {**STACK, "monitoring_postgresql_version": "99"}, "postgresql@99-main.service"),
+    ("monitoring", "{{ __monitoring_plan_file }}", {"monitoring_plan": {"host": "mine"}}, "mine"),
+    ("monitoring", "{{ __monitoring_addresses }}", {"monitoring_address": "192.0.2.8"}, "192.0.2.8"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_timeout": 3.5}, "'timeout': 3.5"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_failures": 11}, "'failures': 11"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_successes": 12}, "'successes': 12"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_start_grace": 13}, "'start_grace': 13"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_stop_grace": 14}, "'stop_grace': 14"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_boot_grace": 15}, "'boot_grace': 15"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_queue_stuck_after": 16}, "'queue_stuck_after': 16"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_memory_restarts": False}, "'memory_restarts': False"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_disk_reclaim": False}, "'disk_reclaim': False"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_incidents_max_mb": 17}, "'incidents_max_mb': 17"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_reports_keep": 18}, "'reports_keep': 18"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_evidence_lines": 19}, "'evidence_lines': 19"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_dry_run": True}, "'dry_run': True"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_stable_after": 31}, "'stable_after': 31"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_restart_window": 32}, "'restart_window': 32"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_restart_burst": 33}, "'restart_burst': 33"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_restart_daily": 34}, "'restart_daily': 34"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_restart_global": 35}, "'restart_global': 35"),
+    ("monitoring", "{{ __monitoring_settings }}", {"monitoring_busy_limit": 36}, "'busy_limit': 36"),
+    ("monitoring", "{{ __monitoring_alerts }}", {"monitoring_alerts_escalate_after": 20}, "'escalate_after': 20"),
+    ("monitoring", "{{ __monitoring_alerts }}", {"monitoring_proxies": {"https_proxy": "http://proxy:5"}}, "http://proxy:5"),
+    ("monitoring", "{{ __monitoring_page_files }}", {"monitoring_status_page": {"title": "mine"}}, "mine"),
+    ("monitoring", "mainstay-agent.service.j2", {"monitoring_memory_max": "99M"}, "MemoryMax=99M\n"),
+    ("nginx", "http.conf.j2", {"nginx_connections_per_source": 21}, "limit_conn mainstay_sources 21;"),
+    ("nginx", "http.conf.j2", {**STACK, "nginx_backlog": 222}, "backlog=222;"),
+    ("nginx", "http.conf.j2", {"nginx_rate_limit_exempt": ["192.0.2.0/25"]}, "192.0.2.0/25"),
+    ("nginx", "http.conf.j2", {"nginx_trusted_proxies": ["192.0.2.1"], "nginx_real_ip_header": "X-Mine"}, "real_ip_header X-Mine;"),
+    (
+        "nginx",
+        "upstreams.conf.j2",
+        {"nginx_upstreams": [{"name": "a", "servers": ["127.0.0.1:1"]}], "nginx_upstream_keepalive": 23},
+        "keepalive 23;",
+    ),
+    ("nginx", "site.conf.j2", {**STACK, **SITE, "nginx_proxy_connect_timeout": 4}, "proxy_connect_timeout 4s;"),
+    ("nginx", "headers.conf.j2", {"nginx_hsts_max_age": 37}, "max-age=37"),
+    ("nginx", "limits.conf.j2", {"nginx_memory_max_mb": 24}, "MemoryMax=24M\n"),
+    ("nginx", "limits.conf.j2", {"nginx_tasks_max": 25}, "TasksMax=25\n"),
+    ("nginx", "status.conf.j2", {"nginx_status_port": 2626}, "listen 127.0.0.1:2626;"),
+    ("pgbouncer", INSTALLED, {"pgbouncer_packages": ["mine"]}, "['mine']"),
+    (
+        "pgbouncer",
+        "hba.conf.j2",
+        {"pgbouncer_databases": [{"name": "shop", "owner": "shop"}], "pgbouncer_client_hosts": ["192.0.2.9"]},
+        "192.0.2.9/32",
+    ),
+    ("pgbouncer", "{{ __pgbouncer_carries_statements }}", {"pgbouncer_version": "1.18"}, "False"),
+    ("postgresql", "{{ __postgresql_wanted }}", {"postgresql_packages": ["mine"]}, "['mine']"),
+    ("postgresql", ("database", "configuration"), {"postgresql_owner_settings": {"lock_timeout": "27s"}}, "'lock_timeout': '27s'"),
+    ("postgresql", "mainstay.conf.j2", {"postgresql_preload_libraries": ["mine"]}, "shared_preload_libraries = 'mine'\n"),
+    (
+        "postgresql",
+        "{{ __postgresql_extensions }}",
+        {"postgresql_databases": [{"name": "shop"}], "postgresql_extensions": ["mine"]},
+        "mine",
+    ),
+    ("redis", INSTALLED, {"redis_packages": ["mine"]}, "['mine']"),
+    ("backup", ("configure", "mainstay.vps.packages", "name"), {"backup_packages": ["mine"]}, "['mine']"),
+    ("backup", "check.env.j2", {**STACK, "app": {"name": "shop"}, "backup_check_environment": {"shop": {"MINE": "1"}}}, 'MINE="1"'),
     ("backup", "job.service.j2", {"backup_memory_max": "333M"}, "MemoryMax=333M\n"),
     ("backup", "job.timer.j2", {"backup_random_delay_minutes": 13}, "RandomizedDelaySec=13min\n"),
     ("backup", "{{ __backup_limits }}", {"backup_max_age_hours": 44}, "'max_age_hours': 44"),
@@ -141,26 +270,47 @@ ARRIVES = [
 
 def _role(name, variables):
     read = {file: yaml.safe_load((ROLES / name / file / "main.yml").read_text()) for file in ("defaults", "vars")}
-    given = {"ansible_managed": "managed", "inventory_hostname": "web1", "role_path": str(ROLES / name), "ansible_check_mode": False}
+    given = {
+        "ansible_managed": "managed",
+        "inventory_hostname": "web1",
+        "role_path": str(ROLES / name),
+        "ansible_check_mode": False,
+        "groups": {},
+        "hostvars": {"web1": {}},
+    }
     return Templar(
         DataLoader(), variables={**_trusted(read["defaults"]), **_trusted(read["vars"]), **given, "mainstay_host": HOST, **variables}
     )
 
 
+def _values(found, path):
+    """What stands under some keys anywhere in tasks."""
+    if isinstance(found, list):
+        return [value for item in found for value in _values(item, path)]
+    if not isinstance(found, dict):
+        return []
+    below = [value for item in found.values() for value in _values(item, path)]
+    if path[0] in found:
+        below += [found[path[0]]] if len(path) == 1 else _values(found[path[0]], path[1:])
+    return below
+
+
 def _rendered(name, what, variables):
-    text = (ROLES / name / "templates" / what).read_text() if what.endswith(".j2") else what
-    return str(_role(name, {**JOB, **variables}).template(trust_as_template(text)))
+    role = _role(name, {**JOB, **variables})
+    if isinstance(what, tuple):
+        return str(role.template(_trusted(_values(yaml.safe_load((ROLES / name / "tasks" / f"{what[0]}.yml").read_text()), what[1:]))))
+    return str(role.template(trust_as_template((ROLES / name / "templates" / what).read_text() if what.endswith(".j2") else what)))
 
 
 @pytest.mark.parametrize(
-    ("role", "what", "written", "told"), ARRIVES, ids=lambda value: "-".join(value) if isinstance(value, dict) else None
+    ("role", "what", "written", "told"), ARRIVES, ids=lambda value: list(value)[-1] if isinstance(value, dict) else None
 )
 def test_what_is_written_arrives(role, what, written, told):
     assert told in _rendered(role, what, written)
 
 
 @pytest.mark.parametrize(
-    ("role", "what", "written", "told"), ARRIVES, ids=lambda value: "-".join(value) if isinstance(value, dict) else None
+    ("role", "what", "written", "told"), ARRIVES, ids=lambda value: list(value)[-1] if isinstance(value, dict) else None
 )
 def test_nothing_else_says_so(role, what, written, told):
     """By default, or where the option says the contrary, it is not there: else the row would prove nothing."""
@@ -169,3 +319,13 @@ def test_nothing_else_says_so(role, what, written, told):
     if isinstance(value, bool):
         others[name] = not value
     assert told not in _rendered(role, what, {**({name: 0} if name == "system_swap_mb" else {}), **others})
+
+
+def test_an_option_without_a_test_does_not_exist():
+    """Each is named by a test, or set for one: in a scenario's variables, or in a playbook that a test runs."""
+    tree = ROLES.parent
+    texts = [
+        path.read_text() for folder in ("molecule", "tests") for kind in ("*.py", "*.yml", "*.json") for path in (tree / folder).rglob(kind)
+    ]
+    named = set(re.findall(r"\w+", "\n".join(texts)))
+    assert sorted(name for role in ALL for name in _options(role) if name not in named) == []

@@ -20,6 +20,9 @@ from ..text import mask
 from .model import instance_links
 from .units import UNITS
 
+# How far a deploy has come, from where the way back begins: built is what runs nowhere yet; what is replaced has no second set.
+REACHED = ("built", "started", "replaced", "taken_over")
+
 # systemd's own words in the journal (src/core/service.c)
 ENDED, RESTARTED, GIVEN_UP = ": Main process exited, ", ": Scheduled restart job, ", " systemd[1]: Failed to start "
 KILLING = ": Killing process "  # one line for each that its unit had left
@@ -82,9 +85,10 @@ def takeover(described, changed_files=()):
     """What is replaced in place: workers at once, web instances one after the other, targets that do not run.
 
     Where only the unit file of a process had changed, by hand, it is restarted, too. ``watched`` are the probes of all that is
-    new, where some of it takes the place of an earlier release; first releases have nothing to go back to.
+    new, where some of it takes the place of an earlier release; first releases have nothing to go back to. ``drains`` wait until
+    nobody is connected any more to what served before.
     """
-    found = {"restarted": [], "rolls": [], "started": [], "probes": [], "watched": []}
+    found = {"restarted": [], "rolls": [], "started": [], "probes": [], "watched": [], "drains": []}
     for app in described["apps"].values():
         for process in app["processes"]:
             touched = process["mode"] == "kept" and _unit_file(process) in changed_files
@@ -98,6 +102,8 @@ def takeover(described, changed_files=()):
                 found["probes"] += process["probes"]
         if not app["target_running"]:
             found["started"].append(app["target"])
+        if app["changing"]:
+            found["drains"] += [_drain(process, _retired(process)) for process in app["processes"] if _drains(process)]
     if any(app["previous"] for app in _changing(described)):
         found["watched"] = [probe for app in _changing(described) for process in app["processes"] for probe in process["probes"]]
     return found
@@ -112,14 +118,14 @@ def _times(app, built, start, watch):
 
 
 def completion(described, built=(), start=0, watch=0, alone=False):
-    """What puts the new state on record and ends the old one; ``drains`` wait until nobody is connected to it any more.
+    """What puts the new state on record and ends the old one.
 
     :param built: what the module ``release`` returned for the apps, with the seconds of its steps.
     :param start: seconds until what started beside the old was healthy.
     :param watch: seconds that it was watched.
     :param alone: whether no other host runs the apps: only then this one may return to the release before by itself.
     """
-    found = {"files": [], "drains": [], "stopped": [], "audit": {}}
+    found = {"files": [], "stopped": [], "audit": {}}
     for app in described["apps"].values():
         found["stopped"] += app["orphans"]
         found["files"] += [{"dest": path, "state": "absent"} for path in app["stale_records"]]
@@ -141,8 +147,6 @@ def completion(described, built=(), start=0, watch=0, alone=False):
             retired = _retired(process)
             found["files"] += _without(app, process, retired)
             found["stopped"] += names(app, process, retired)
-            if retired and process["port"] and process["drain"]:
-                found["drains"].append(_drain(process, retired))
     return found
 
 
@@ -186,6 +190,10 @@ def _recorded_links(app, process):
     ]
 
 
+def _drains(process):
+    return bool(_retired(process) and process["port"] and process["drain"])
+
+
 def _drain(process, numbers):
     """Healthy as soon as no connection to the ports is left."""
     ports = " or ".join(f"sport = :{number}" for number in numbers)
@@ -204,15 +212,18 @@ def _belongs(app, path):
     return path == app["env_file"] or path.startswith(f"{app['root']}/instances/") or re.fullmatch(own, path) is not None
 
 
-def retreat(described, changed_files=(), taken_over=False, results=(), has_run=True, replaced=False):
+def retreat(described, reached, changed_files=(), results=()):
     """The way back to what served before, for all apps that were changing: one run is accepted as a whole or not at all.
 
-    A release that ran and has not served is void: it is built anew when it is tried again, and nothing returns to it.
+    A release that ran and has not served is void: it is built anew when it is tried again, and nothing returns to it. One that was
+    only built, where another app could not be, is as good as it was.
 
-    :param taken_over: whether web instances may have been replaced where they stand.
-    :param replaced: whether workers may have been.
-    :param has_run: whether anything new was started; where another app could not be built, a release is as good as it was.
+    :param reached: how far the deploy has come, one of ``REACHED``.
+    :param results: what has been answered so far.
     """
+    if reached not in REACHED:
+        raise ValueError(f"backend_retreat: reached is {reached!r}. Give one of {', '.join(REACHED)}.")
+    started, replaced, taken_over = (REACHED.index(reached) >= REACHED.index(step) for step in REACHED[1:])
     found = {"stopped": [], "restarted": [], "rolls": [], "files": [], "restore": [], "audit": {}, "voided": []}
     sick = {item["name"] for item in results if not item.get("healthy")}
     for app in _changing(described):
@@ -230,7 +241,7 @@ def retreat(described, changed_files=(), taken_over=False, results=(), has_run=T
                 found["rolls"] += [_roll(process, unit) for unit in live] if taken_over and process["port"] else []
                 found["restarted"] += live if replaced and not process["port"] else []
         own = {unit for process in app["processes"] for unit in process["instances"]}
-        if app["release"] not in (app["previous"], app["current"]) and (own & sick or (has_run and not results)):
+        if app["release"] not in (app["previous"], app["current"]) and (own & sick or (started and not results)):
             found["voided"].append(app["name"])
             release = f"{app['root']}/releases/{app['release']}"
             found["files"] += [{"dest": f"{release}/{COMPLETE}", "state": "absent"}]

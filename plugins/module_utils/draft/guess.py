@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ..release.recipes import node_steps, python_requirements
+from ..release.recipes_node import node_steps
+from ..release.recipes_python import python_requirements
 from ..stack.apps import normalise
 from ..stack.refusal import ReleaseError, refuse
 from .data import Data

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 
-def copy_entries(paths, source, dest):
+def copy_entries(paths, source, dest, **attributes):
     """One entry for config_set from each file below ``source``, to the same place below ``dest``."""
     for path in paths:
         if not path.startswith(f"{source}/"):
             raise ValueError(f"copy_entries: {path} is not below {source}. Give both as real paths.")
-    return [{"dest": dest + path[len(source) :], "file": path} for path in sorted(paths)]
+    return [{"dest": dest + path[len(source) :], "file": path, **attributes} for path in sorted(paths)]
 
 
 def file_entries(items, dest, template, variable, **attributes):

@@ -21,11 +21,11 @@ mainstay.core.__path__.append(str(ROOT / "plugins/module_utils"))
 from mainstay import agent as agent_module
 from mainstay import config
 from mainstay.guards import Guards
+from mainstay.outcome import ERROR, HANG, STALE, Outcome
 from mainstay.paths import Paths
 from mainstay.records import Incidents, fold, read_events, write_state
 from mainstay.signs import DEAF, STARTING, Activity
 from mainstay.units import UnitState
-from mainstay.watch import ERROR, HANG, STALE, Outcome
 
 
 class Clock:
@@ -107,7 +107,7 @@ class World:
         if state is not None:
             Path(self.paths.state).write_text(state)
         elif self.agent:
-            write_state(self.paths.state, self.agent.report())
+            write_state(self.paths.state, self.agent.state.report())
         inbox = queue.SimpleQueue()
         self.pending = []
         self.agent = agent_module.Agent(
@@ -124,7 +124,7 @@ class World:
             log=lambda text, level=6: None,
         )
         self.agent.restore()
-        self.agent._tell = lambda: None  # the disk is slower than this world
+        self.agent.state.write = lambda: None  # the disk is slower than this world
         return self.agent
 
     # systemd

@@ -265,7 +265,7 @@ def test_an_answer_is_judged_whatever_it_is(liar, kind, answer):
         world.agent._decide()
         world.live(30)
         assert world.acted() == [] and world.health("shop-web@1.service") == "up"
-        json.dumps(world.agent.report())
+        json.dumps(world.agent.state.report())
 
 
 # --- states ----------------------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def _state():
         world.units["shop-web@1.service"]["behaves"] = "hang"
         world.cured = False
         world.live(60)
-        told = json.loads(json.dumps(world.agent.report()))
+        told = json.loads(json.dumps(world.agent.state.report()))
     told["resources"] = [
         {
             "resource": "disk /",
@@ -320,7 +320,7 @@ def test_a_state_of_before_is_used_or_forgotten(content):
         world.start_agent()
         world.live(90)
         assert world.acted() == []
-        json.dumps(world.agent.report())
+        json.dumps(world.agent.state.report())
 
 
 @budget

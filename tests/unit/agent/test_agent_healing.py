@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mainstay.watch import Outcome
+from mainstay.outcome import Outcome
 
 WEB = "shop-web@1.service"
 
@@ -103,7 +103,7 @@ def test_a_crash_is_systemd_s_but_remembered(world):
     assert host.actions == []
     (incident,) = host.incidents()
     assert (incident["kind"], incident["state"]) == ("crash", "recovered")
-    assert host.agent.report()["processes"][0]["restarts_24h"] == 1
+    assert host.agent.state.report()["processes"][0]["restarts_24h"] == 1
 
 
 @pytest.mark.parametrize(("state", "ends"), [(None, "open"), ("{}", "closed")], ids=["remembered", "forgotten"])
@@ -150,7 +150,7 @@ def test_a_process_that_ends_every_8_seconds_is_not_up(world):
         host.begin(WEB, crashed=True)
         host.live(9)
     assert host.health(WEB) == "looping"
-    assert host.agent.report()["processes"][0]["reason"].startswith("it has ended or been down ")
+    assert host.agent.state.report()["processes"][0]["reason"].startswith("it has ended or been down ")
     (incident,) = host.incidents()
     assert incident["kind"] == "loop" and incident["reason"].startswith("it has ended 5 times within 1 min")
     told = [event["kind"] for event in incident["events"] if event["event"] in ("opened", "again")]
@@ -240,7 +240,7 @@ def test_who_computes_or_may_take_long_is_not_slow(world, behaves, patience):
     host.units[WEB]["behaves"] = behaves
     host.live(27)
     assert host.actions == []
-    assert host.agent.report()["processes"][0]["reason"].endswith("it is at work: it is left alone")
+    assert host.agent.state.report()["processes"][0]["reason"].endswith("it is at work: it is left alone")
     host.units[WEB]["behaves"] = "up"
     host.live(10)
     assert host.agent.watches[WEB].late is None
@@ -437,7 +437,7 @@ def test_a_probe_that_cannot_tell_is_no_failure(world):
     host.units[WEB]["behaves"] = "unknown"
     host.live(600)
     assert host.actions == []
-    assert host.agent.report()["processes"][0]["reason"].startswith("cannot tell")
+    assert host.agent.state.report()["processes"][0]["reason"].startswith("cannot tell")
 
 
 def test_a_suspended_agent_does_not_blame_the_process(world):
@@ -593,9 +593,9 @@ class TestMemory:
         host.live(20)
         host.units[WEB]["behaves"] = "hang"
         host.live(12)
-        before = host.agent.memory()
+        before = host.agent.state.memory()
         host.start_agent()
-        assert json.loads(json.dumps(host.agent.memory()["watches"])) == json.loads(json.dumps(before["watches"]))
+        assert json.loads(json.dumps(host.agent.state.memory()["watches"])) == json.loads(json.dumps(before["watches"]))
 
 
 def test_a_fault_of_the_disk_does_not_stop_the_healing(world, tmp_path):
@@ -619,8 +619,8 @@ def test_a_systemd_that_does_not_answer_is_waited_for(world):
 
     host.show = fail
     host.live(60)
-    assert host.agent.report()["agent"]["problem"] == "systemctl did not answer within 5 s"
+    assert host.agent.state.report()["agent"]["problem"] == "systemctl did not answer within 5 s"
     assert host.actions == []
     host.show = answer
     host.live(10)
-    assert host.agent.report()["agent"]["problem"] is None
+    assert host.agent.state.report()["agent"]["problem"] is None

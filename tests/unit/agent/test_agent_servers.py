@@ -86,7 +86,7 @@ def test_a_busy_server_says_so(world):
     host.live(20)
     host.units[DB]["behaves"] = "busy"
     host.live(30)
-    assert "at work" in host.agent.report()["servers"][0]["reason"]
+    assert "at work" in host.agent.state.report()["servers"][0]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import queue
 
 import pytest
 from mainstay import config
+from mainstay.outcome import STALE
 from mainstay.prober import Prober
 from mainstay.ticks import LONG
 from mainstay.units import UnitState
-from mainstay.watch import STALE
 
 BEAT = {"app": "x", "process": "beat", "instance": "1", "unit": "x-beat@1.service", "kind": "worker", "probe": {"kind": "beat"}}
 

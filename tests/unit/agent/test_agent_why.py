@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-from mainstay import advice, alerts, cli, measure, watch
+from mainstay import advice, alerts, cli, measure, outcome
 from mainstay.commands import diagnose
 from mainstay.paths import Paths
 from mainstay.records import Incidents, write_state
@@ -87,7 +87,7 @@ def host(tmp_path, clock, capsys, monkeypatch):
 
 
 def test_every_kind_has_its_advice():
-    told = {kind for kind in alerts.VERBS if kind not in ("error",)} | {watch.LOOP, watch.FLAPPING, watch.OOM}
+    told = {kind for kind in alerts.VERBS if kind not in ("error",)} | {outcome.LOOP, outcome.FLAPPING, outcome.OOM}
     assert told <= set(advice.ADVICE)
     for kind in advice.ADVICE:
         why, commands = advice.advice(kind, "shop/web", "/var")

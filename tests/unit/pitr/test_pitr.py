@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-PROGRAM = Path(__file__).parents[3] / "roles/postgresql/files/pitr.py"
-spec = importlib.util.spec_from_file_location("mainstay_pitr", PROGRAM)
-pitr = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(pitr)
+sys.path.insert(0, str(Path(__file__).parents[3] / "roles/postgresql/files"))
+
+from mainstay_pitr import backup, moments, programs, repository, status, way_back
 
 NOW = 1796035000  # 2026-11-30 10:36:40+00
 # As pgBackRest 2.45 of Debian 12 tells it, shortened to what is read.
@@ -36,7 +35,7 @@ FULL, DIFF = 1796034536, 1796034767
     ],
 )
 def test_a_moment_is_read(text, moment):
-    assert pitr.moment_of(text, NOW) == moment
+    assert moments.moment_of(text, NOW) == moment
 
 
 @pytest.mark.parametrize(
@@ -53,28 +52,28 @@ def test_a_moment_is_read(text, moment):
     ],
 )
 def test_what_is_no_moment_is_refused_with_one_that_is(text, words):
-    with pytest.raises(pitr.Refused, match=f"{words}.*2026-11-30 10:15:00"):
-        pitr.moment_of(text, NOW)
+    with pytest.raises(programs.Refused, match=f"{words}.*2026-11-30 10:15:00"):
+        moments.moment_of(text, NOW)
 
 
 @pytest.mark.parametrize(
     ("moment", "label"), [(FULL + 1, "20261130-102851F"), (DIFF, "20261130-102851F"), (DIFF + 1, "20261130-102851F_20261130-103238D")]
 )
 def test_the_newest_backup_before_a_moment_is_taken(moment, label):
-    assert pitr.chosen(pitr.backups(INFO)[0], moment)["label"] == label
+    assert moments.chosen(repository.backups(INFO)[0], moment)["label"] == label
 
 
 def test_a_backup_that_ended_at_a_moment_does_not_lead_there():
-    with pytest.raises(pitr.Refused, match="nothing leads back to 2026-11-30 10:28:56.*the oldest backup is of 2026-11-30 10:28:56"):
-        pitr.chosen(pitr.backups(INFO)[0], FULL)
-    with pytest.raises(pitr.Refused, match="there is no backup yet"):
-        pitr.chosen([], FULL)
+    with pytest.raises(programs.Refused, match="nothing leads back to 2026-11-30 10:28:56.*the oldest backup is of 2026-11-30 10:28:56"):
+        moments.chosen(repository.backups(INFO)[0], FULL)
+    with pytest.raises(programs.Refused, match="there is no backup yet"):
+        moments.chosen([], FULL)
 
 
 def test_a_backup_with_errors_does_not_count():
     broken = json.loads(json.dumps(INFO))
     broken[0]["backup"][0]["error"] = True
-    assert [item["label"] for item in pitr.backups(broken)[0]] == ["20261130-102851F_20261130-103238D"]
+    assert [item["label"] for item in repository.backups(broken)[0]] == ["20261130-102851F_20261130-103238D"]
 
 
 @pytest.mark.parametrize(
@@ -82,8 +81,8 @@ def test_a_backup_with_errors_does_not_count():
     [([{"status": {"code": 1, "message": "missing stanza path"}}], "missing stanza path"), ([], "holds nothing of this server")],
 )
 def test_a_repository_without_a_stanza_is_told(info, words):
-    with pytest.raises(pitr.Refused, match=words):
-        pitr.backups(info)
+    with pytest.raises(programs.Refused, match=words):
+        repository.backups(info)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_a_repository_without_a_stanza_is_told(info, words):
     ],
 )
 def test_a_log_that_was_taken_and_is_not_there_was_dropped(handed_over, newest, is_lost):
-    assert pitr.lost(handed_over, newest) is is_lost
+    assert repository.lost(handed_over, newest) is is_lost
 
 
 @pytest.fixture
@@ -110,10 +109,10 @@ def host(tmp_path, monkeypatch):
     data = tmp_path / "main"
     (data / "pg_tblspc").mkdir(parents=True)
     (tmp_path / "mainstay.json").write_text(json.dumps({"data": str(data), "port": 5432}))
-    monkeypatch.setattr(pitr, "CONFIG", str(tmp_path / "mainstay.json"))
-    monkeypatch.setattr(pitr, "RECORD", str(tmp_path / "status.json"))
-    kept = pitr.backups(INFO)
-    monkeypatch.setattr(pitr, "backups", lambda: kept)
+    monkeypatch.setattr(programs, "CONFIG", str(tmp_path / "mainstay.json"))
+    monkeypatch.setattr(status, "RECORD", str(tmp_path / "status.json"))
+    kept = repository.backups(INFO)
+    monkeypatch.setattr(repository, "backups", lambda: kept)
     return SimpleNamespace(data=data, kept=kept[0])
 
 
@@ -121,13 +120,15 @@ MOMENT = SimpleNamespace(time="2026-11-30 10:30:45+00")
 
 
 def test_a_moment_that_can_be_reached_is_foreseen(host):
-    assert pitr.foreseen(MOMENT) == (1796034645, host.kept[0])
+    assert way_back.foreseen(MOMENT) == (1796034645, host.kept[0])
 
 
 def test_a_moment_that_was_given_up_is_refused(host):
-    pitr.record(given_up=[[1796034640, 1796034700]])
-    with pytest.raises(pitr.Refused, match="was given up when PostgreSQL went back to 2026-11-30 10:30:40.*main.before-20261130T103140Z"):
-        pitr.foreseen(MOMENT)
+    status.record(given_up=[[1796034640, 1796034700]])
+    with pytest.raises(
+        programs.Refused, match="was given up when PostgreSQL went back to 2026-11-30 10:30:40.*main.before-20261130T103140Z"
+    ):
+        way_back.foreseen(MOMENT)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +141,8 @@ def test_a_moment_that_was_given_up_is_refused(host):
 )
 def test_what_has_no_room_to_be_put_aside_is_refused(host, change, words):
     change(host)
-    with pytest.raises(pitr.Refused, match=words):
-        pitr.foreseen(MOMENT)
+    with pytest.raises(programs.Refused, match=words):
+        way_back.foreseen(MOMENT)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +164,8 @@ def test_a_segment_is_missing_where_a_later_one_is_there(there, first, number):
         return f"00000002{int(word, 16) // 256:08X}{int(word, 16) % 256:08X}"
 
     names = [segment(word) for word in there.split()]
-    assert pitr.missing([*names, "000000010000000000000009"], segment(first), 16 << 20) == number
-    assert pitr.missing(names, None, 16 << 20) is None
+    assert repository.missing([*names, "000000010000000000000009"], segment(first), 16 << 20) == number
+    assert repository.missing(names, None, 16 << 20) is None
 
 
 class Archive:
@@ -172,11 +173,11 @@ class Archive:
 
     def __init__(self, host, monkeypatch):
         self.said, self.there, self.now = {"failing": False, "since": NOW, "segment": None, "bytes": 16 << 20}, [3], NOW
-        monkeypatch.setattr(pitr, "ask", lambda query: {**self.said, "segment": self.name(self.handed_over)})
-        monkeypatch.setattr(pitr, "backups", lambda: (host.kept, self.name(max(self.there))))
-        monkeypatch.setattr(pitr, "segments", lambda: [self.name(number) for number in self.there])
-        monkeypatch.setattr(pitr, "run", lambda command: "")
-        monkeypatch.setattr(pitr.time, "time", lambda: self.now)
+        monkeypatch.setattr(programs, "ask", lambda query: {**self.said, "segment": self.name(self.handed_over)})
+        monkeypatch.setattr(repository, "backups", lambda: (host.kept, self.name(max(self.there))))
+        monkeypatch.setattr(repository, "segments", lambda: [self.name(number) for number in self.there])
+        monkeypatch.setattr(programs, "run", lambda command: "")
+        monkeypatch.setattr(time, "time", lambda: self.now)
         self.host, self.handed_over = host, 3
         host.kept[-1]["segment"] = self.name(3)
         host.kept[:] = host.kept[-1:]
@@ -188,14 +189,14 @@ class Archive:
     def look(self, later=300):
         self.now += later
         self.said["since"] = self.now - 10
-        pitr.watch(None)
-        return pitr.recorded()
+        backup.watch(None)
+        return status.recorded()
 
     def backup(self):
         self.now += 60
         self.host.kept.append({**self.host.kept[-1], "start": self.now, "stop": self.now, "segment": self.name(max(self.there))})
-        pitr.backup(None)
-        return pitr.recorded()
+        backup.backup(None)
+        return status.recorded()
 
 
 @pytest.fixture
@@ -213,15 +214,15 @@ def test_a_gap_of_the_log_stays_on_record_and_is_refused(archive, noticed):
         assert not archive.look().get("gap")
     told = archive.look()
     assert told["gap"] == archive.now and told["gap_since"] == sound["archived"]
-    lost = SimpleNamespace(time=pitr.shown(sound["archived"] + 30))
-    with pytest.raises(pitr.Refused, match="some of PostgreSQL's log was dropped after .*; sudo systemctl start mainstay-pitr"):
-        pitr.foreseen(lost)
+    lost = SimpleNamespace(time=moments.shown(sound["archived"] + 30))
+    with pytest.raises(programs.Refused, match="some of PostgreSQL's log was dropped after .*; sudo systemctl start mainstay-pitr"):
+        way_back.foreseen(lost)
     archive.there += [9, 10]
     told = archive.backup()
     assert told["gap"] is None and told["gaps"] == [[sound["archived"], archive.now]]
-    with pytest.raises(pitr.Refused, match="some of PostgreSQL's log was dropped after .* and before the backup of"):
-        pitr.foreseen(lost)
-    assert pitr.foreseen(SimpleNamespace(time=pitr.shown(sound["archived"] - 60)))
+    with pytest.raises(programs.Refused, match="some of PostgreSQL's log was dropped after .* and before the backup of"):
+        way_back.foreseen(lost)
+    assert way_back.foreseen(SimpleNamespace(time=moments.shown(sound["archived"] - 60)))
     archive.host.kept[:] = archive.host.kept[-1:]
     assert archive.backup()["gaps"] == []
 
@@ -235,13 +236,13 @@ def test_what_is_away_for_a_moment_is_no_gap(archive):
 
 
 def test_a_gap_of_a_record_of_before_begins_with_the_backup(archive):
-    pitr.record(gap=NOW, last_good={"time": NOW - 99})
+    status.record(gap=NOW, last_good={"time": NOW - 99})
     assert archive.backup()["gaps"] == [[NOW - 99, archive.now]]
 
 
 def test_one_that_was_killed_is_on_record(host, monkeypatch):
-    pitr.record(running=time.time(), oldest=7)
+    status.record(running=time.time(), oldest=7)
     monkeypatch.setenv("SERVICE_RESULT", "oom-kill")
-    pitr.ended(None)
-    told = pitr.recorded()
+    backup.ended(None)
+    told = status.recorded()
     assert (told["running"], told["last"]["ok"], told["last"]["reason"], told["oldest"]) == (None, False, "out of memory", 7)

@@ -7,33 +7,33 @@ from __future__ import annotations
 
 import faulthandler
 import math
-import os
 import queue
 import signal
 import sys
 import time
 from collections import Counter
 
-from . import __version__, config
+from . import config
 from .act import RECLAIM
 from .actuator import Actuator, Helper
 from .guards import Guards
 from .limits import Hold, Limits
 from .notify import notify
+from .outcome import HANG
 from .paths import Paths
 from .prober import Prober
-from .records import Incidents, open_resources, open_units, read_state, write_state
+from .records import Incidents, open_resources, open_units
 from .resource_watch import ResourceWatch
 from .resources import INTERVAL as RESOURCES_EVERY
 from .resources import Resources
 from .server_watch import ServerWatch
+from .state import State
 from .units import Systemd, SystemdError
-from .watch import HANG, Watch
+from .watch import Watch
 from .ways_back import failed_release
 
 DRY_RUN = Hold("dry run: nothing is done")
 LONGEST_WAIT = 10  # seconds; systemd's watchdog wants a sign of life every 30
-STATE_VERSION = 1
 SOON = 10  # seconds until what was done about a disk is looked at
 
 
@@ -57,6 +57,7 @@ class Agent:
         self.watches |= {watch.process.unit: watch for watch in servers.values()}
         guards.servers = servers
         self.limits = Limits(cfg.settings)
+        self.state = State(self)
         self.resources, self.resource_watches, self.reclaimed = resources, {}, None
         now = clock.monotonic()
         self.resources_due = now if resources else math.inf
@@ -75,22 +76,8 @@ class Agent:
     def restore(self):
         """Go on where the agent was before its own restart; a state that cannot be read is no state."""
         self._adopt()
-        self._remember()
+        self.state.remember()
         self._let_go()
-
-    def _remember(self):
-        state = read_state(self.paths.state)
-        try:
-            memory = state["memory"]
-            if memory["booted"] != self.guards.booted or memory["saved"] > self.clock.monotonic():
-                return
-            self.limits.load(memory["limits"])
-            for unit, kept in memory["watches"].items():
-                if unit in self.watches:
-                    self.watches[unit].load(kept)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            if state:
-                self.log(f"the state of before cannot be used ({type(error).__name__}: {error}); starting afresh", 4)
 
     def _adopt(self):
         """Incidents of resources outlive the host's own restart: what was full is full."""
@@ -111,14 +98,6 @@ class Agent:
         except OSError as error:
             self.log(f"the incidents of before cannot be read: {error}", 4)
 
-    def memory(self):
-        return {
-            "booted": self.guards.booted,
-            "saved": self.clock.monotonic(),
-            "limits": self.limits.dump(),
-            "watches": {unit: watch.dump() for unit, watch in self.watches.items()},
-        }
-
     # --- one round -------------------------------------------------------------------------------------------------
 
     def step(self):
@@ -137,7 +116,7 @@ class Agent:
             self.resources.submit(dict(self.states))
         self._decide()
         if due or not self.probing:
-            self._tell()
+            self.state.write()
         now = self.clock.monotonic()
         wait = max(0.0, min([*self.due.values(), self.resources_due, now + LONGEST_WAIT]) - now)
         self.wake = now + wait
@@ -340,74 +319,9 @@ class Agent:
         except OSError as error:
             self.log(f"an event cannot be recorded: {error}", 3)
 
-    def _tell(self):
-        try:
-            write_state(self.paths.state, self.report())
-        except OSError as error:
-            self.log(f"the state cannot be written: {error}", 3)
-
-    def report(self):
-        paused = self.guards.hold(None)
-        return {
-            "version": STATE_VERSION,
-            "agent": {
-                "version": __version__,
-                "pid": os.getpid(),
-                "started": self.started_wall,
-                "written": self.clock.time(),
-                "interval": self.settings.interval,
-                "dry_run": self.settings.dry_run,
-                "paused": self._hold(paused.reason, paused.until) if paused else None,
-                "problem": self.complaint or None,
-            },
-            "processes": [self._entry(self.watches[process.unit]) for process in self.config.processes],
-            "servers": [self._entry(self.watches[server.unit]) for server in self.config.servers],
-            "resources": [watch.entry() for _name, watch in sorted(self.resource_watches.items()) if watch.reading],
-            "memory": self.memory(),
-        }
-
     def summary(self):
         counts = Counter(watch.health for watch in self.watches.values())
         return ", ".join(f"{number} {health}" for health, number in counts.most_common()) or "nothing to watch"
-
-    def _wall(self, moment):
-        return None if moment is None else round(moment - self.clock.monotonic() + self.clock.time(), 1)
-
-    def _hold(self, reason, until):
-        return {"reason": reason, "until": self._wall(until)}
-
-    def _entry(self, watch):
-        process, unit, incident = watch.process, watch.unit, watch.incident
-        pause = self.limits.pauses.get(process.unit)
-        return {
-            **process.place,
-            "unit": process.unit,
-            "kind": process.kind,
-            "probe": process.probe["kind"] if process.probe else None,
-            "health": watch.health,
-            "since": watch.since or None,
-            "reason": watch.reason,
-            "latency_ms": watch.latency_ms,
-            "ticked": watch.ticked,
-            "unit_state": unit.words if unit else "",
-            "restarts_24h": len(watch.restarts),
-            "memory_mb": unit.memory_mb if unit else None,
-            "memory_max_mb": process.memory_max_mb or (unit.memory_max_mb if unit else None),
-            "held": self._hold(*watch.held) if watch.held else None,
-            "cooldown_until": self._wall(pause[0]) if pause and pause[0] > self.clock.monotonic() else None,
-            "next_start": self._wall(watch.revive_at()) if watch.health == "failed" else None,
-            "incident": {
-                "id": incident.id,
-                "kind": incident.kind,
-                "reason": incident.reason,
-                "opened": incident.opened,
-                "times": incident.times,
-                "actions": incident.actions,
-                "recovered_after": incident.recovered_after,
-            }
-            if incident
-            else None,
-        }
 
 
 def build(cfg, paths, clock=time, systemd=None):

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 
-from . import backups, reboot, records, recovery, report
+from . import backups, plan_facts, reboot, records, recovery, report
 from .cli import Refusal
-from .commands import plan as plans
 from .commands import status
 from .commands.diagnose import finding, processes, resources
 from .core.host import limits
@@ -149,7 +148,7 @@ def to_show(cfg, context, facts, settings, begun):
     facts.part("last_deploys", lambda: {deploy["app"]: deploy for deploy in records.read_deploys(paths.deploys)}, {})
     facts.part("app_states", lambda: {app: app_state(app, facts["watched"]) for app in facts["apps"]}, {})
     facts.part("users", lambda: backups.read(paths.plan).get("users"), None)
-    facts.part("plan", lambda: plans.memory(plans.load(paths.plan), context) if os.path.exists(paths.plan) else None, None)
+    facts.part("plan", lambda: plan_facts.memory(plan_facts.load(paths.plan), context) if os.path.exists(paths.plan) else None, None)
     facts.part("backup", lambda: backups.look(paths.backup, now), None)
     facts.part("recovery", lambda: recovery.look(paths.recovery, now), None)
     facts.part("reboot", lambda: reboot.look(paths.run, now), None)

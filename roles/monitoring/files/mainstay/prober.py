@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from . import signs
+from .outcome import ERROR, HANG, STALE, Outcome
 from .ticks import Ticks
-from .watch import ERROR, HANG, STALE, Outcome
 
 # What the shared probe calls the cause of a failure. Others (permission, dns, network) are faults of the probing, not of
 # the probed.

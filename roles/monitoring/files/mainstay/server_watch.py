@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .limits import Hold
+from .outcome import HANG
 from .signs import STARTING, Activity, frozen
-from .watch import HANG, Watch
+from .watch import Watch
 
 AWAY = ("failing", "down", "failed", "restarting", "starting", "stopped")
 SETTLING = 30  # seconds after its return in which its apps find their way back by themselves

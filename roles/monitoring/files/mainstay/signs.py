@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from .core.text import read
 from .evidence import tree
 from .measure import clients
+from .outcome import ERROR, HANG
 from .servers import PROBES
-from .watch import ERROR, HANG
 
 DEAF, STARTING = "deaf", "starting"
 # What the cause of a failed probe says of a server. Others but those below are faults of the probing.

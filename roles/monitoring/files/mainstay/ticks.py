@@ -14,8 +14,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from . import signs
+from .outcome import STALE, Outcome
 from .text import span
-from .watch import STALE, Outcome
 
 LONG = 600  # seconds: twice the longest pause that Celery makes by itself (beat_max_loop_interval)
 TIMES_ITS_OWN = 3

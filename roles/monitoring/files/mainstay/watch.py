@@ -17,44 +17,16 @@ import os
 from collections import deque
 from dataclasses import asdict, dataclass, field
 
-# How an outcome is answered. A process that gives no answer at all will not hear SIGTERM either.
-HANG, ERROR, STALE, CRASH, FAILED = "hang", "error", "stale", "crash", "failed"
-OOM = "oom"  # a crash that is the kernel's doing, for want of memory
-LOOP, FLAPPING = "loop", "flapping"
+from .incident import Incident
+from .outcome import CRASH, FAILED, FLAPPING, HANG, LOOP, OOM, STALE
+
 LOOP_TIMES = 5  # ends, or times down, within `restart_window`
 LOOP_OVER = 120  # seconds without another one
 BUSY = 0.05  # of one processor: it computes
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 SLOW_AFTER = 10  # seconds that one who answers, but too late, may need to recover: a burst of work
 OWN_RESTART = 10  # seconds in which a new life of a unit is still the work of our own restart
-TELL_AGAIN = 60  # seconds
 DAY = 86400
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one probe found; healthy None means the probe itself could not tell, which is no failure of the process."""
-
-    healthy: bool | None
-    kind: str = ""
-    reason: str = ""
-    latency_ms: float | None = None
-    activity: object = None  # of what gave no answer: what its processes did
-    ticked: float | None = None  # of a beat: when it last looked at its schedule, wall clock
-
-
-@dataclass
-class Incident:
-    id: str
-    kind: str
-    reason: str
-    opened: float  # wall clock
-    opened_at: float  # monotonic
-    told_at: float = 0.0  # monotonic, the last event
-    times: int = 1
-    faults: int = 0  # of these times those that were no work under way
-    actions: int = 0
-    recovered_after: float | None = None
 
 
 @dataclass
@@ -324,23 +296,12 @@ class Watch:
     def _open(self, kind, reason, began=None, counts=True):
         """A new incident, or once more the one that has not been stable for long enough to be closed."""
         now = self.clock.monotonic() if began is None else began
-        incident = self.incident
-        if not incident:
-            wall = self.clock.time()
-            name = f"{int(wall)}-{self.process.unit.rpartition('.')[0]}"
-            self.incident = Incident(name, kind, reason, wall, now, now, faults=int(counts))
+        if not self.incident:
+            self.incident = Incident.begin(self.process.unit, kind, reason, self.clock.time(), now, counts)
             return [self._event("opened", kind=kind, reason=reason)]
-        # A crash loop is one story: it is told again once a minute.
-        told = kind == incident.kind and (kind in (LOOP, FLAPPING) or (kind in (CRASH, OOM) and now - incident.told_at < TELL_AGAIN))
-        incident.times += 1
-        incident.faults += counts
-        incident.kind, incident.reason = kind, reason
-        if incident.recovered_after is not None:
-            incident.recovered_after, incident.opened_at = None, now
-        if told:
-            return []
-        incident.told_at = now
-        return [self._event("again", kind=kind, reason=reason, times=incident.times)]
+        if self.incident.again(kind, reason, now, counts):
+            return [self._event("again", kind=kind, reason=reason, times=self.incident.times)]
+        return []
 
     def _event(self, name, **details):
         about = {"incident": self.incident.id, "event": name, **self.process.place, "unit": self.process.unit}

@@ -118,6 +118,12 @@ def test_files_go_to_the_same_place():
     ]
 
 
+def test_files_that_are_copied_have_the_owner_that_is_named():
+    assert copy_entries(["/r/files/a.py"], "/r/files", "/usr/lib", owner="root", mode="0644") == [
+        {"dest": "/usr/lib/a.py", "file": "/r/files/a.py", "owner": "root", "mode": "0644"}
+    ]
+
+
 def test_the_plan_on_the_host_is_its_own_part():
     applied = applied_plan(PLAN, "db1")
     assert applied["plan"] == PLAN["hosts"]["db1"] and applied["connections"] == PLAN["connections"]

@@ -600,7 +600,7 @@ def test_files_hold_everything_and_every_path_once():
         described["files"],
         deploy_steps.preparation(described)["files"],
         deploy_steps.completion(described)["files"],
-        deploy_steps.retreat(described)["files"],
+        deploy_steps.retreat(described, "started")["files"],
     ):
         assert len({entry["dest"] for entry in entries}) == len(entries)
     described = _model()
@@ -774,7 +774,7 @@ def test_the_first_deploy_starts_everything_and_watches_nothing():
     }
     assert deploy_steps.takeover(described)["watched"] == []
     assert deploy_steps.preparation(described)["files"] == [{"dest": "/srv/shop/current", "link": "releases/abc"}]
-    retreat = deploy_steps.retreat(described)
+    retreat = deploy_steps.retreat(described, "started")
     assert {"dest": "/srv/shop/current", "state": "absent"} in retreat["files"]
     assert (retreat["stopped"], retreat["restarted"]) == ([*WORKERS[:2], *_web(8000, 8001), *WORKERS[2:]], [])
 
@@ -794,7 +794,7 @@ def test_the_lock_of_a_run_that_was_cut_off_is_brought_to_an_end():
     completion = deploy_steps.completion(described)
     steps = {"build": 0, "migrate": 0, "start": 0, "watch": 0}
     assert completion["audit"] == {"shop": {"from": "abc", "to": "abc", "result": "succeeded", "steps": steps}}
-    assert not completion["stopped"] + completion["drains"]
+    assert not completion["stopped"] + deploy_steps.takeover(described)["drains"]
 
 
 def test_the_audit_tells_where_the_time_went():
@@ -835,7 +835,7 @@ def test_a_new_release_is_put_on_record_with_the_way_back():
     for gone in (f"{WANTS}/shop-web@8000.service", "/srv/shop/instances/web@8001"):
         assert files[gone]["state"] == "absent"
     assert completion["audit"]["shop"].items() >= {"from": "abc", "to": "def", "result": "succeeded"}.items()
-    (drain,) = completion["drains"]
+    (drain,) = deploy_steps.takeover(described)["drains"]
     assert drain["deadline"] == 30 and "sport = :8000 or sport = :8001" in drain["command"][2]
     assert len(deploy_steps.takeover(described)["watched"]) == 7
 
@@ -848,7 +848,7 @@ def test_a_site_without_a_process_has_a_release_before_too():
     completion = deploy_steps.completion(described, alone=True)
     assert completion["audit"]["leaf"].items() >= {"from": "abc", "to": "def"}.items()
     assert {"dest": "/srv/leaf/previous", "link": "releases/abc"} in completion["files"]
-    retreat = deploy_steps.retreat(described)
+    retreat = deploy_steps.retreat(described, "started")
     assert {"dest": "/srv/leaf/current", "link": "releases/abc"} in retreat["files"]
     assert deploy_steps.report(described, retreat, [], [], "It failed.")[-1] == "leaf: release abc serves, as before."
     host["paths"]["/srv/leaf/current"]["target"] = "releases/def"
@@ -917,10 +917,10 @@ def test_where_more_than_the_code_has_changed_a_host_waits_for_somebody(argument
     assert _way_back(**arguments) is None
 
 
-@pytest.mark.parametrize(("replaced", "restarted"), [(False, []), (True, WORKERS)])
-def test_the_way_back_undoes_everything(replaced, restarted):
+@pytest.mark.parametrize(("reached", "restarted"), [("started", []), ("replaced", WORKERS)])
+def test_the_way_back_undoes_everything(reached, restarted):
     described = _todo(wanted="def")[0]
-    found = deploy_steps.retreat(described, [], False, RESULTS, replaced=replaced)
+    found = deploy_steps.retreat(described, reached, [], RESULTS)
     assert (found["stopped"], found["restarted"], found["voided"]) == (_web(8002, 8003), restarted, ["shop"])
     files = {entry["dest"]: entry for entry in found["files"]}
     assert files["/srv/shop/current"]["link"] == "releases/abc"
@@ -933,20 +933,25 @@ def test_the_way_back_undoes_everything(replaced, restarted):
 
 def test_what_never_ran_is_not_void_because_another_app_could_not_be_built():
     described = _todo(wanted="def")[0]
-    assert not deploy_steps.retreat(described, has_run=False)["voided"]
-    assert deploy_steps.retreat(described)["voided"] == ["shop"], "it ran, and nobody was asked"
+    assert not deploy_steps.retreat(described, "built")["voided"]
+    assert deploy_steps.retreat(described, "started")["voided"] == ["shop"], "it ran, and nobody was asked"
+
+
+def test_a_step_that_no_deploy_has_is_refused():
+    with pytest.raises(ValueError, match="reached is 'halfway'. Give one of built, started, replaced, taken_over"):
+        deploy_steps.retreat(_todo(wanted="def")[0], "halfway")
 
 
 def test_a_release_that_serves_is_never_void():
-    found = deploy_steps.retreat(_todo(unproven=["web"])[0], [], False, RESULTS)
+    found = deploy_steps.retreat(_todo(unproven=["web"])[0], "started", [], RESULTS)
     assert not found["voided"] and not any(".complete" in entry["dest"] for entry in found["files"])
 
 
 def test_web_instances_go_back_one_after_the_other():
     described = _todo(unproven=["web"], settings={"deploy": "rolling"})[0]
-    found = deploy_steps.retreat(described, [], True, RESULTS)
+    found = deploy_steps.retreat(described, "taken_over", [], RESULTS)
     assert [item["unit"] for item in found["rolls"]] == _web(8000, 8001) and not found["stopped"] + found["restarted"]
-    found = deploy_steps.retreat(described, [], False, RESULTS, replaced=True)
+    found = deploy_steps.retreat(described, "replaced", [], RESULTS)
     assert not found["rolls"], "where nginx refuses its configuration only workers have been replaced so far"
 
 
@@ -964,7 +969,7 @@ def test_an_app_gets_its_own_files_back():
     apps = {**SHOP, "shop-web": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
     described = _model(apps=apps, host=_host(_model(apps=apps, host={"systemd_version": 252}), unproven=["web"]))
     described["apps"]["shop-web"]["changing"] = False
-    assert deploy_steps.retreat(described, files, False, RESULTS)["restore"] == files[:5]
+    assert deploy_steps.retreat(described, "started", files, RESULTS)["restore"] == files[:5]
 
 
 def test_changed_secrets_settings_and_templates_concern_their_processes():
@@ -1032,7 +1037,7 @@ JOURNAL = [
 
 def test_the_report_says_what_failed_and_no_secret():
     described = _todo(wanted="def")[0]
-    outcome = deploy_steps.retreat(described, [], False, RESULTS)
+    outcome = deploy_steps.retreat(described, "started", [], RESULTS)
     text = "\n".join(deploy_steps.report(described, outcome, RESULTS, JOURNAL, "ignored", deploy_environment.environment(SHOP, SECRETS)))
     for wanted in (
         "release def",
@@ -1063,7 +1068,7 @@ def test_the_report_says_what_may_help(status, words, told):
     probes = [{**item, "status": status} for item in RESULTS]
     units = {"shop-web@8000.service": words, "shop-web@8001.service": words.replace("[2]", "[7]").replace("t h", "t2 h")}
     journals = [{"item": unit, "stdout_lines": [said]} for unit, said in units.items()]
-    lines = deploy_steps.report(described, deploy_steps.retreat(described), probes, journals)
+    lines = deploy_steps.report(described, deploy_steps.retreat(described, "started"), probes, journals)
     found = [line for line in lines if line.startswith("What may help shop: ")]
     assert len(found) == 1 and told in found[0] if told else not found
     # Both instances say the same, one after the other.
@@ -1079,7 +1084,7 @@ def test_two_instances_that_answer_alike_are_told_once():
          "body": page}
         for port in (8002, 8003)
     ]  # fmt: skip
-    lines = deploy_steps.report(described, deploy_steps.retreat(described, [], False, probes), probes)
+    lines = deploy_steps.report(described, deploy_steps.retreat(described, "started", [], probes), probes)
     assert "shop-web@8003.service: the same as shop-web@8002.service." in lines
     (body,) = [line for line in lines if "very long" in line]
     assert body.startswith("  body: <html>very long") and len(body) < 200
@@ -1143,7 +1148,7 @@ BEGUN = """\
 def test_the_last_words_are_those_of_the_start_that_ended(lines, told):
     described = _todo(wanted="def")[0]
     journal = [{"item": "cfp-worker@1.service", "stdout_lines": lines}]
-    text = "\n".join(deploy_steps.report(described, deploy_steps.retreat(described), RESULTS, journal))
+    text = "\n".join(deploy_steps.report(described, deploy_steps.retreat(described, "started"), RESULTS, journal))
     assert "\n".join(["Last lines of cfp-worker@1.service:", *(f"  {line}" for line in told), "shop: release abc"]) in text
 
 
@@ -1158,7 +1163,7 @@ def test_the_last_words_are_those_of_the_start_that_ended(lines, told):
 )
 def test_the_report_blames_the_apps_that_could_not_be_built(error, refused, kept):
     described = _model(apps={**SHOP, **OTHER}, host={})
-    lines = deploy_steps.report(described, deploy_steps.retreat(described), error=error)
+    lines = deploy_steps.report(described, deploy_steps.retreat(described, "started"), error=error)
     assert [line.partition(":")[0] for line in lines if line.endswith("was not accepted.")] == refused
     assert any("kept for the next run" in line for line in lines) is kept
 
@@ -1169,7 +1174,7 @@ def test_the_report_blames_the_apps_that_could_not_be_built(error, refused, kept
 )
 def test_the_report_says_what_serves_now(arguments, words):
     def told(described):
-        return "\n".join(deploy_steps.report(described, deploy_steps.retreat(described), [], [], "systemctl failed"))
+        return "\n".join(deploy_steps.report(described, deploy_steps.retreat(described, "started"), [], [], "systemctl failed"))
 
     assert words in told(_todo(**arguments)[0])
     assert "its first release" in told(_model(host={})) and "systemctl failed" in told(_model(host={}))
@@ -1178,7 +1183,7 @@ def test_the_report_says_what_serves_now(arguments, words):
 def test_the_report_says_what_did_not_come_back():
     described = _todo(wanted="def")[0]
     lines = deploy_steps.report(
-        described, deploy_steps.retreat(described), not_back="shop-web@8000.service is not healthy after its restart."
+        described, deploy_steps.retreat(described, "started"), not_back="shop-web@8000.service is not healthy after its restart."
     )
     assert (
         lines[-1] == "On the way back: shop-web@8000.service is not healthy after its restart. See journalctl --unit and mainstay status."

@@ -10,7 +10,7 @@ import re
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity, rules_postgresql
-from ansible_collections.mainstay.vps.plugins.module_utils.plan.refusal import apply_change
+from ansible_collections.mainstay.vps.plugins.module_utils.plan.remedies import apply_change
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.tests.unit import stacks
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP

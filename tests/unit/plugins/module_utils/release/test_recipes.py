@@ -8,7 +8,7 @@ import re
 import subprocess
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.release import recipes
+from ansible_collections.mainstay.vps.plugins.module_utils.release import recipes, recipes_node, recipes_python
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 
 
@@ -27,34 +27,34 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import 
     ],
 )
 def test_the_strictest_requirements_win(names, installer, expected):
-    assert recipes.python_requirements(names, installer) == expected
+    assert recipes_python.python_requirements(names, installer) == expected
 
 
 @pytest.mark.parametrize("project", ["[tool.ruff]\nline-length = 100\n", ""])
 def test_a_linter_s_settings_are_no_project(project):
-    assert recipes.python_requirements(["pyproject.toml"], "uv", (), project) is None
-    assert recipes.python_requirements(["pyproject.toml", "setup.py"], "uv", (), project) == "setup.py"
-    assert recipes.python_requirements(["pyproject.toml"], "uv", (), project + "[tool.poetry]\n") == "pyproject.toml"
+    assert recipes_python.python_requirements(["pyproject.toml"], "uv", (), project) is None
+    assert recipes_python.python_requirements(["pyproject.toml", "setup.py"], "uv", (), project) == "setup.py"
+    assert recipes_python.python_requirements(["pyproject.toml"], "uv", (), project + "[tool.poetry]\n") == "pyproject.toml"
 
 
-@pytest.mark.parametrize("name", [*recipes.FOREIGN_LOCKS, "requirements"])
+@pytest.mark.parametrize("name", [*recipes_python.FOREIGN_LOCKS, "requirements"])
 def test_what_would_be_ignored_without_a_word_is_refused(name):
     with pytest.raises(ReleaseError, match=rf"^{re.escape(name)}: .*requirements\.txt"):
-        recipes.python_requirements(
+        recipes_python.python_requirements(
             [name, "pyproject.toml", "main.py"], "uv", (), "[tool.poetry]" if name != "requirements" else "[tool.x]"
         )
 
 
 def test_an_environment_is_shared_only_when_its_text_says_all():
-    name = recipes.environment_digest("fastapi==1\n", "3.11", "uv")
-    assert name == recipes.environment_digest("fastapi==1\n", "3.11", "uv")
+    name = recipes_python.environment_digest("fastapi==1\n", "3.11", "uv")
+    assert name == recipes_python.environment_digest("fastapi==1\n", "3.11", "uv")
     assert (
         len(
             {
                 name,
-                recipes.environment_digest("fastapi==2\n", "3.11", "uv"),
-                recipes.environment_digest("fastapi==1\n", "3.13", "uv"),
-                recipes.environment_digest("fastapi==1\n", "3.11", "pip"),
+                recipes_python.environment_digest("fastapi==2\n", "3.11", "uv"),
+                recipes_python.environment_digest("fastapi==1\n", "3.13", "uv"),
+                recipes_python.environment_digest("fastapi==1\n", "3.11", "pip"),
             }
         )
         == 4
@@ -68,8 +68,8 @@ def test_an_environment_is_shared_only_when_its_text_says_all():
         'source = { path = "lib/x" }',
         'source = { editable = "../x" }',
     ):
-        assert recipes.environment_digest(content, "3.11", "uv") is None, content
-    assert recipes.environment_digest('source = { editable = "." }\nx @ https://example.com/x.whl\n', "3.11", "uv")
+        assert recipes_python.environment_digest(content, "3.11", "uv") is None, content
+    assert recipes_python.environment_digest('source = { editable = "." }\nx @ https://example.com/x.whl\n', "3.11", "uv")
 
 
 @pytest.mark.parametrize(
@@ -82,24 +82,24 @@ def test_an_environment_is_shared_only_when_its_text_says_all():
     ],
 )
 def test_hashes_are_required_where_they_are_given(requirements, content, installer, hashes):
-    steps = recipes.python_steps(requirements, content, "/env", installer)
+    steps = recipes_python.python_steps(requirements, content, "/env", installer)
     assert steps[-1]["name"] == f"install {requirements}"
     assert ("--require-hashes" in steps[-1]["arguments"]) is hashes
     assert not any(step["env"] for step in steps), "what installs packages sees no secret"
 
 
 def test_an_interpreter_of_its_own_comes_first_and_by_uv_alone():
-    first, *others = recipes.python_steps("requirements.txt", "a", "/env", "uv", "3.14")
+    first, *others = recipes_python.python_steps("requirements.txt", "a", "/env", "uv", "3.14")
     assert first["arguments"] == ["/env", "3.14"] and first["env"] == {"UV_PYTHON_DOWNLOADS": "manual"}
-    assert others == recipes.python_steps("requirements.txt", "a", "/env", "uv")[1:], "no later step fetches an interpreter"
+    assert others == recipes_python.python_steps("requirements.txt", "a", "/env", "uv")[1:], "no later step fetches an interpreter"
     with pytest.raises(ReleaseError, match="Set backend_python_installer to uv"):
-        recipes.python_steps("requirements.txt", "a", "/env", "pip", "3.14")
-    names = {recipes.interpreter_name(*given, "Python 3.11.2") for given in ((None, "1"), (None, "2"), ("3.14", "1"), ("3.14", "2"))}
+        recipes_python.python_steps("requirements.txt", "a", "/env", "pip", "3.14")
+    names = {recipes_python.interpreter_name(*given, "Python 3.11.2") for given in ((None, "1"), (None, "2"), ("3.14", "1"), ("3.14", "2"))}
     assert len(names) == 3, "each uv knows another newest version of a line"
 
 
 def test_uv_lock_is_installed_with_hashes():
-    steps = recipes.python_steps("uv.lock", "", "/env", "uv")
+    steps = recipes_python.python_steps("uv.lock", "", "/env", "uv")
     assert "--require-hashes" in steps[-1]["script"] and "--frozen" in steps[-1]["script"]
 
 
@@ -115,17 +115,21 @@ def test_uv_lock_is_installed_with_hashes():
     ],
 )
 def test_the_project_is_installed_where_its_metadata_is_all_there_is(requirements, content, count):
-    assert len(recipes.project_steps(requirements, content, "uv")) == len(recipes.project_steps(requirements, content, "pip")) == count
+    assert (
+        len(recipes_python.project_steps(requirements, content, "uv"))
+        == len(recipes_python.project_steps(requirements, content, "pip"))
+        == count
+    )
 
 
 def test_node():
-    before, after = recipes.node_steps(["package.json", "package-lock.json"])
+    before, after = recipes_node.node_steps(["package.json", "package-lock.json"])
     assert before[0]["script"].startswith("npm ci --include=dev") and "prune --omit=dev" in after[0]["script"]
-    assert recipes.node_steps(["package.json"])[0][0]["script"].startswith("npm install")
-    assert recipes.node_steps(["index.js"]) == ([], [])
+    assert recipes_node.node_steps(["package.json"])[0][0]["script"].startswith("npm install")
+    assert recipes_node.node_steps(["index.js"]) == ([], [])
     with pytest.raises(ReleaseError, match=r"^bun\.lock: .*package-lock\.json"):
-        recipes.node_steps(["package.json", "bun.lock"])
-    assert recipes.node_steps(["package.json", "bun.lock", "package-lock.json"])[0][0]["script"].startswith("npm ci")
+        recipes_node.node_steps(["package.json", "bun.lock"])
+    assert recipes_node.node_steps(["package.json", "bun.lock", "package-lock.json"])[0][0]["script"].startswith("npm ci")
 
 
 @pytest.mark.parametrize(
@@ -139,12 +143,12 @@ def test_node():
     ],
 )
 def test_a_project_without_a_build_system_is_no_package(project, names, installer, installed):
-    (step,) = recipes.project_steps("pyproject.toml", project, installer, names)
+    (step,) = recipes_python.project_steps("pyproject.toml", project, installer, names)
     assert installed in step["script"]
 
 
 def test_yarn_installs_what_its_lock_file_says_where_it_is_of_its_first_version(tmp_path):
-    (before,), (after,) = recipes.node_steps(["package.json", "yarn.lock"])
+    (before,), (after,) = recipes_node.node_steps(["package.json", "yarn.lock"])
     assert "--frozen-lockfile --production=false" in before["script"] and "--production=true" in after["script"]
     (tmp_path / "yarn.lock").write_text("__metadata:\n  version: 8\n")
     done = subprocess.run(["bash", "-euc", before["script"]], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -152,9 +156,9 @@ def test_yarn_installs_what_its_lock_file_says_where_it_is_of_its_first_version(
 
 
 def test_pnpm_installs_what_its_lock_file_says():
-    (before,), (after,) = recipes.node_steps(["package.json", "pnpm-lock.yaml"])
+    (before,), (after,) = recipes_node.node_steps(["package.json", "pnpm-lock.yaml"])
     assert before["script"].endswith("install --frozen-lockfile --prod=false") and after["script"].endswith("prune --prod")
-    (before,), _after = recipes.node_steps(["package.json", "pnpm-lock.yaml", "package-lock.json"])
+    (before,), _after = recipes_node.node_steps(["package.json", "pnpm-lock.yaml", "package-lock.json"])
     assert before["script"].startswith("npm ci")
 
 
@@ -179,7 +183,7 @@ def test_pnpm_is_the_one_that_the_source_names(tmp_path, files, version, folder)
     (tmp_path / "top" / folder).mkdir(parents=True)
     for name, text in {**files, "pnpm-lock.yaml": ""}.items():
         (tmp_path / "top" / name).write_text(text)
-    (before,), _after = recipes.node_steps(["package.json"], {"pnpm-lock.yaml"})
+    (before,), _after = recipes_node.node_steps(["package.json"], {"pnpm-lock.yaml"})
     place = tmp_path / "top" / folder
     command = ["bash", "-euo", "pipefail", "-c", before["script"]]
     env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
@@ -198,26 +202,26 @@ def test_pnpm_is_the_one_that_the_source_names(tmp_path, files, version, folder)
     ],
 )
 def test_the_nearest_lock_decides_who_installs(names, above, installs):
-    (before,), _after = recipes.node_steps(["package.json", *names], above)
+    (before,), _after = recipes_node.node_steps(["package.json", *names], above)
     assert installs in before["script"]
 
 
 def test_a_lock_of_a_workspace_that_npm_does_not_read_is_refused():
     with pytest.raises(ReleaseError, match=r"^bun\.lock: "):
-        recipes.node_steps(["package.json"], {"bun.lock"})
+        recipes_node.node_steps(["package.json"], {"bun.lock"})
 
 
 @pytest.mark.parametrize(("node", "npm"), [("18", "npm@9"), ("20.1.0", "npm@10"), ("22", "npm@10"), ("24", "npm@11")])
 def test_npm_is_the_one_of_that_node(node, npm):
-    (step,) = recipes.node_runtime_steps(node)
+    (step,) = recipes_node.node_runtime_steps(node)
     assert step["arguments"] == [node, npm]
 
 
 def test_the_headers_of_a_release_s_own_node_are_there_while_it_is_built():
-    (install,), (cleanup,) = recipes.node_runtime_steps("22"), recipes.node_cleanup_steps("22")
+    (install,), (cleanup,) = recipes_node.node_runtime_steps("22"), recipes_node.node_cleanup_steps("22")
     assert 'include" .node/\n' in install["script"] and cleanup["script"] == "rm -rf .node/include"
-    assert recipes.node_headers("/srv/shop/releases/1", "22") == {"npm_config_nodedir": "/srv/shop/releases/1/.node"}
-    assert (recipes.node_headers("/srv/shop/releases/1", None), recipes.node_cleanup_steps(None)) == ({}, [])
+    assert recipes_node.node_headers("/srv/shop/releases/1", "22") == {"npm_config_nodedir": "/srv/shop/releases/1/.node"}
+    assert (recipes_node.node_headers("/srv/shop/releases/1", None), recipes_node.node_cleanup_steps(None)) == ({}, [])
 
 
 @pytest.mark.parametrize(
@@ -246,7 +250,7 @@ def test_mirrors_for_pip_are_mirrors_for_uv():
 @pytest.mark.parametrize(
     ("names", "above", "expected"),
     [
-        (["pyproject.toml"], {"uv.lock"}, recipes.WORKSPACE),
+        (["pyproject.toml"], {"uv.lock"}, recipes_python.WORKSPACE),
         (["pyproject.toml", "uv.lock"], {"uv.lock"}, "uv.lock"),
         (["pyproject.toml", "requirements.txt"], {"uv.lock"}, "requirements.txt"),
         (["pyproject.toml"], {"README.md"}, "pyproject.toml"),
@@ -254,22 +258,22 @@ def test_mirrors_for_pip_are_mirrors_for_uv():
     ],
 )
 def test_a_lock_above_the_app_s_folder_is_its_workspace_s(names, above, expected):
-    assert recipes.python_requirements(names, "uv", above) == expected
+    assert recipes_python.python_requirements(names, "uv", above) == expected
 
 
 def test_a_workspace_is_installed_as_it_is_locked():
     (_create, locked), (members,) = (
-        recipes.python_steps(recipes.WORKSPACE, "", "/srv/x/.venv", "uv"),
-        recipes.project_steps(recipes.WORKSPACE, "", "uv"),
+        recipes_python.python_steps(recipes_python.WORKSPACE, "", "/srv/x/.venv", "uv"),
+        recipes_python.project_steps(recipes_python.WORKSPACE, "", "uv"),
     )
     assert "--require-hashes" in locked["script"] and "--no-emit-workspace" in locked["script"]
     assert "--no-deps" in members["script"]
     with pytest.raises(ValueError, match="backend_python_installer"):
-        recipes.python_requirements(["pyproject.toml"], "pip", {"uv.lock"})
+        recipes_python.python_requirements(["pyproject.toml"], "pip", {"uv.lock"})
 
 
 def test_a_folder_of_an_npm_workspace_is_installed_as_it_is_locked():
-    assert recipes.node_steps(["package.json"], {"package-lock.json"})[0][0]["script"].startswith("npm ci ")
+    assert recipes_node.node_steps(["package.json"], {"package-lock.json"})[0][0]["script"].startswith("npm ci ")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import subprocess
 import threading
 
 import pytest
-from ansible_collections.mainstay.vps.plugins.module_utils.verify import gather
+from ansible_collections.mainstay.vps.plugins.module_utils.verify import gather, gather_answers, gather_files, gather_network
 
 STRONG = "kZ8sV0b1Qy7Xn3LwT5rJ2mGh4PdFa6Ce9UiOoEtB"
 
@@ -33,14 +33,14 @@ STRONG = "kZ8sV0b1Qy7Xn3LwT5rJ2mGh4PdFa6Ce9UiOoEtB"
 )
 def test_of_a_secret_only_what_is_wrong_with_it_is_told(tmp_path, line, weak):
     (tmp_path / "env").write_text(f"# a comment\n{line}\n")
-    found = gather.environment({"name": "shop", "env_file": "/env", "secrets": []}, str(tmp_path))
+    found = gather_files.environment({"name": "shop", "env_file": "/env", "secrets": []}, str(tmp_path))
     assert found["weak"] == weak
     assert STRONG not in json.dumps(found) and "hunter2" not in json.dumps(found)
 
 
 def test_a_secret_is_measured_as_the_app_sees_it(tmp_path):
     (tmp_path / "env").write_text('SECRET_KEY="' + STRONG + r"\$\"" + '"\n')
-    found = gather.environment({"name": "shop", "env_file": "/env", "secrets": ["SECRET_KEY", "OTHER"]}, str(tmp_path))
+    found = gather_files.environment({"name": "shop", "env_file": "/env", "secrets": ["SECRET_KEY", "OTHER"]}, str(tmp_path))
     assert (found["lengths"], found["missing"]) == ({"SECRET_KEY": len(STRONG) + 2}, ["OTHER"])
 
 
@@ -60,23 +60,25 @@ def test_a_secret_is_measured_as_the_app_sees_it(tmp_path):
 )
 def test_a_developer_s_mode_is_seen(tmp_path, line, told):
     (tmp_path / "env").write_text(line + "\n")
-    assert gather.environment({"name": "shop", "env_file": "/env", "secrets": []}, str(tmp_path))["developer"] == told
+    assert gather_files.environment({"name": "shop", "env_file": "/env", "secrets": []}, str(tmp_path))["developer"] == told
 
 
 def test_a_switched_off_limit_is_seen(tmp_path):
     (tmp_path / "env").write_text("EF__RATE_LIMIT_ENABLED=false\nRATE_LIMIT_ENABLED=true\n")
-    assert gather.environment({"name": "x", "env_file": "/env", "secrets": []}, str(tmp_path))["unlimited"] == ["EF__RATE_LIMIT_ENABLED"]
+    assert gather_files.environment({"name": "x", "env_file": "/env", "secrets": []}, str(tmp_path))["unlimited"] == [
+        "EF__RATE_LIMIT_ENABLED"
+    ]
 
 
 def test_nothing_is_nothing_and_no_error(tmp_path):
     root = str(tmp_path)
-    assert gather.environment({"name": "shop", "env_file": "/env", "secrets": ["A"]}, root)["missing"] == ["A"]
-    assert gather.modes(gather.SECRET_FILES, root) == {}
-    assert gather.rotation(root) == {"files": [], "looked": None}
-    assert gather.updates(root, 0) == {"asked_s": None, "reboot_s": None}
-    assert gather.agent({}) == gather.agent([]) == gather.agent({"agent": "x"}) == {}
-    assert gather.history([]) == {}
-    assert gather.nginx_site("x", root) == {"there": False, "rate_limits": 0}
+    assert gather_files.environment({"name": "shop", "env_file": "/env", "secrets": ["A"]}, root)["missing"] == ["A"]
+    assert gather_files.modes(gather_files.SECRET_FILES, root) == {}
+    assert gather_files.rotation(root) == {"files": [], "looked": None}
+    assert gather_files.updates(root, 0) == {"asked_s": None, "reboot_s": None}
+    assert gather_answers.agent({}) == gather_answers.agent([]) == gather_answers.agent({"agent": "x"}) == {}
+    assert gather_answers.history([]) == {}
+    assert gather_files.nginx_site("x", root) == {"there": False, "rate_limits": 0}
 
 
 def test_of_a_link_what_it_leads_to_is_described(tmp_path):
@@ -85,12 +87,12 @@ def test_of_a_link_what_it_leads_to_is_described(tmp_path):
     (folder / "real").write_text("x")
     os.chmod(folder / "real", 0o604)
     (folder / "site.key").symlink_to("real")
-    assert gather.modes(gather.SECRET_FILES, str(tmp_path))["/etc/mainstay/tls/site.key"]["mode"] == "0604"
+    assert gather_files.modes(gather_files.SECRET_FILES, str(tmp_path))["/etc/mainstay/tls/site.key"]["mode"] == "0604"
 
 
 def test_errors_are_counted_by_unit_and_instances_together():
     entries = [{"_SYSTEMD_UNIT": "shop-web@8000.service"}, {"_SYSTEMD_UNIT": "shop-web@8001.service"}, {}, {"_SYSTEMD_UNIT": [1]}]
-    assert gather.errors("\n".join(map(json.dumps, entries)) + "\nno json") == {"shop-web@*.service": 2, "kernel": 2, "unknown": 1}
+    assert gather_answers.errors("\n".join(map(json.dumps, entries)) + "\nno json") == {"shop-web@*.service": 2, "kernel": 2, "unknown": 1}
 
 
 @pytest.mark.parametrize(
@@ -98,17 +100,17 @@ def test_errors_are_counted_by_unit_and_instances_together():
     [("", None), ('{"__REALTIME_TIMESTAMP": "1795891527123456"}', 1795891527), ('{"x": 1}', None), ("-- No entries --", None)],
 )
 def test_the_last_entry_of_a_journal(text, moment):
-    assert gather.last_entry(text) == moment
+    assert gather_answers.last_entry(text) == moment
 
 
 def test_exposure_is_read_from_the_table():
     text = "UNIT EXPOSURE PREDICATE HAPPY\nnginx.service          9.6 UNSAFE    x\nshop-web@8000.service  1.3 OK        y\n"
-    assert gather.exposure(text) == {"nginx.service": 9.6, "shop-web@8000.service": 1.3}
+    assert gather_answers.exposure(text) == {"nginx.service": 9.6, "shop-web@8000.service": 1.3}
 
 
 def test_what_an_app_says_obeys_no_terminal():
     state = {"agent": {"written": 1}, "processes": [{"unit": "x", "reason": "\x1b[2J" + "a" * 500, "memory": "left out"}], "servers": []}
-    told = gather.agent(state)["watched"][0]
+    told = gather_answers.agent(state)["watched"][0]
     assert told["reason"].startswith("\\x1b[2J") and len(told["reason"]) <= 200 and "memory" not in told
 
 
@@ -140,7 +142,7 @@ def served(tmp_path_factory):
 
 
 def test_a_certificate_is_read_on_the_wire(served):
-    found = gather.certificate("shop.example.com", ["shop.example.com", "a.example.org", "www.example.com"], port=served[0])
+    found = gather_network.certificate("shop.example.com", ["shop.example.com", "a.example.org", "www.example.com"], port=served[0])
     assert (found["days_left"], found["missing"]) == (9, ["www.example.com"])
     assert "self-signed" in found["trusted"].replace("self signed", "self-signed")
 
@@ -148,14 +150,14 @@ def test_a_certificate_is_read_on_the_wire(served):
 def test_what_the_host_trusts_is_trusted_whatever_names_it_is_for(served, monkeypatch):
     port, certificate = served
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    found = gather.certificate("www.example.com", ["www.example.com"], port=port)
+    found = gather_network.certificate("www.example.com", ["www.example.com"], port=port)
     assert (found["trusted"], found["missing"]) == ("", ["www.example.com"])
 
 
 def test_nobody_who_answers_is_told():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert "refused" in gather.certificate("x", ["x"], port=port)["error"]
+    assert "refused" in gather_network.certificate("x", ["x"], port=port)["error"]
 
 
 class Program:

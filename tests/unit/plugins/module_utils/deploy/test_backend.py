@@ -430,6 +430,13 @@ def test_the_start_limit_trips_also_where_the_back_off_is_longest():
     assert int(unit["StartLimitIntervalSec"]) >= 2 * int(unit["StartLimitBurst"]) * int(unit["RestartMaxDelaySec"])
 
 
+def test_a_unit_speaks_neither_the_host_s_language_nor_writes_its_numbers_and_mainstay_run_has_the_same():
+    (line,) = [line for line in _rendered(_unit("web")).splitlines() if line.startswith("Environment=LANG=")]
+    assert {"LANG=C.UTF-8", "LANGUAGE=", "LC_NUMERIC="} <= set(line.removeprefix("Environment=").split())
+    run = (ROLE.parent / "monitoring/files/mainstay/commands/run.py").read_text()
+    assert f'LOCALE = "{line.removeprefix("Environment=")}"' in run
+
+
 def _rendered(unit):
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["comment"] = lambda text: f"# {text}"

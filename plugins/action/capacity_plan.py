@@ -9,6 +9,7 @@ import time
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import refuse_commands
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy.units import refuse_long_ends
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import refuse_masked, refuse_no_footing
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import stack_packages
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.supply import refuse_unsupplied
@@ -67,6 +68,7 @@ def _plan(apps, users, removed, prepares, task_vars):
         if "backend" in serves:
             places.missing(declared, variables["mainstay_host"], host)  # to refuse; what it finds, the role backend makes
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
+            refuse_long_ends(declared, variables.get("backend_stop_timeout"))
         if "proxy" in serves:
             versions.refuse_http3(variables.get("mainstay_http3", False), variables["mainstay_host"], host)
         networks_of(variables.get("mainstay_trusted_proxies", []), "mainstay_trusted_proxies")

@@ -16,9 +16,14 @@ PLACES = {"/etc": False, "/opt": True, "/srv": True, "/usr": True, "/var/lib/dpk
 FOLDERS = ("/usr/sbin", "/usr/bin")
 
 
-def footing(root="/", environ=os.environ, statvfs=os.statvfs):
+def footing(root="/", environ=None, statvfs=os.statvfs):
     """What is amiss, empty where nothing is: ``{read_only, noexec: [{place, mount}], path: folders that PATH lacks, tmp: its wrong mode}``."""
-    found = {"read_only": [], "noexec": [], "path": _missing_folders(environ), "tmp": _wrong_mode(os.path.join(root, "tmp"))}
+    found = {
+        "read_only": [],
+        "noexec": [],
+        "path": _missing_folders(os.environ if environ is None else environ),
+        "tmp": _wrong_mode(os.path.join(root, "tmp")),
+    }
     for place, runs in PLACES.items():
         path = os.path.join(root, place.lstrip("/"))
         try:

@@ -48,7 +48,7 @@ def keys() -> Path:
 
 
 def free_port(published: str, taken: set[int]) -> str:
-    """Resolve the + of ADDRESS:PORT+:PORT: the next free port from there, which is added to those taken."""
+    """Resolve the + of ADDRESS:PORT+:PORT: the next free port from there, which is added to those taken. 0 is any that is free."""
     match = re.fullmatch(r"(?:([\d.]+):)?(\d+)(\+?):(\d+)", published)
     if not match:
         raise LabError(f"--publish {published}: expected [ADDRESS:]PORT[+]:PORT, such as 127.0.0.1:8443+:443.")
@@ -57,6 +57,7 @@ def free_port(published: str, taken: set[int]) -> str:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
+            port = probe.getsockname()[1]
             taken.add(port)
             return f"{address}:{port}:{inner}"
     raise LabError(f"--publish {published}: port {first} is taken. Name another, or {first}+ for the next free one.")
@@ -73,10 +74,12 @@ def create(arguments: argparse.Namespace, base: str, key: Path) -> None:
     if arguments.cpus:
         command += ["--cpus", arguments.cpus]
     taken: set[int] = set()
-    for published in ["127.0.0.1::22", *(free_port(wish, taken) for wish in arguments.publish)]:
-        command += ["--publish", published]
+    # Numbers, as docker would choose others where a host is started again.
+    for published in ["127.0.0.1:0:22", *arguments.publish]:
+        command += ["--publish", free_port(published, taken)]
     command += [base, "/lib/systemd/systemd"]
-    if docker("info", "--format", "{{.CgroupVersion}}").stdout.strip() == "1" and arguments.image != "bookworm":
+    # Debian 12 takes no notice of it; one that is upgraded in place (scripts/prove_upgrade) boots with it.
+    if docker("info", "--format", "{{.CgroupVersion}}").stdout.strip() == "1":
         command += ["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
     identity = docker(*command).stdout.strip()
     archive = io.BytesIO()

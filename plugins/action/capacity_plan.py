@@ -9,6 +9,9 @@ import time
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import refuse_commands
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy.units import refuse_long_ends
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import refuse_masked, refuse_no_footing
+from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import stack_packages
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.supply import refuse_unsupplied
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import (
@@ -41,17 +44,18 @@ class ActionModule(ActionBase):
                 "users": {"type": "raw", "default": 100},
                 "removed": {"type": "str", "default": ""},
                 "sources": {"type": "bool", "default": False},
+                "prepares": {"type": "bool", "default": False},
             }
         )[1]
         try:
-            plan = _plan(options["apps"], options["users"], options["removed"], task_vars)
+            plan = _plan(options["apps"], options["users"], options["removed"], options["prepares"], task_vars)
             releases = sources.releases(options["apps"], task_vars) if options["sources"] else {}
             return {**result, "changed": False, **plan, "releases": releases}
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
 
 
-def _plan(apps, users, removed, task_vars):
+def _plan(apps, users, removed, prepares, task_vars):
     names.refuse_unknown_variables(task_vars)
     names.refuse_missing_apps(apps, task_vars)
     hosts = list(task_vars["ansible_play_hosts_all"])
@@ -64,6 +68,7 @@ def _plan(apps, users, removed, task_vars):
         if "backend" in serves:
             places.missing(declared, variables["mainstay_host"], host)  # to refuse; what it finds, the role backend makes
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
+            refuse_long_ends(declared, variables.get("backend_stop_timeout"))
         if "proxy" in serves:
             versions.refuse_http3(variables.get("mainstay_http3", False), variables["mainstay_host"], host)
         networks_of(variables.get("mainstay_trusted_proxies", []), "mainstay_trusted_proxies")
@@ -87,5 +92,8 @@ def _plan(apps, users, removed, task_vars):
             remains.refuse_taken_ports(declared, snapshots[host], plan, host, removed)
         adoption.refuse_held_ports(declared, snapshots[host], plan, host, page)
     for host in hosts:  # last: what is declared can be mended here, a host elsewhere
+        refuse_no_footing(snapshots[host], host, planned[host]["tiers"])
+        if prepares:
+            refuse_masked(snapshots[host], host, stack_packages(declared, planned[host]["tiers"]), task_vars["hostvars"][host])
         refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host])
     return {**plan, "undeclared": remains.report(declared, snapshots, removed)}

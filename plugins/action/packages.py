@@ -23,22 +23,18 @@ REMOVE_ITSELF = 'rm -f -- "$0"'
 QUERY = "dpkg-query --show --showformat='${db:Status-Status} ${Package}\\n' -- "
 # apt's own lists have a lock without a patience of its own, and a mirror may stumble, so an update is tried again.
 INSTALL = r"""
-export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+# What apt says is read for what helps; a language of the host's own comes before C.UTF-8, though not before C.
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 LANGUAGE=C
 policy=/usr/sbin/policy-rc.d
 get() {
     apt-get --assume-yes --quiet -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null 2>&1
 }
+knows() {
+    [ "$(apt-cache policy -- "$@" 2>/dev/null | grep -c '^  Candidate: [^(]')" -eq $# ]
+}
 # A new image has a young folder without lists in it, where apt-cache knows what is installed and nothing else.
 is_fresh() {
-    [ "$(find /var/lib/apt/lists /var/lib/apt/periodic/update-success-stamp -maxdepth 0 -mmin "-$minutes" 2>/dev/null)" ] &&
-        [ "$(apt-cache policy -- "$@" 2>/dev/null | grep -c '^  Candidate: [^(]')" -eq $# ]
-}
-update() {
-    for pause in 2 5 10 20 30; do
-        get -o APT::Update::Error-Mode=any update && return
-        sleep "$pause"
-    done
-    get -o APT::Update::Error-Mode=any update
+    [ "$(find /var/lib/apt/lists /var/lib/apt/periodic/update-success-stamp -maxdepth 0 -mmin "-$minutes" 2>/dev/null)" ] && knows "$@"
 }
 # Debian's way to keep a package from starting its service. It belongs to this shell only, so one left behind says nothing.
 start_later() {
@@ -59,7 +55,13 @@ install() {
 [ -z "$services" ] || start_later
 # Young lists may name a file that the mirror has replaced since.
 is_fresh "$@" && { install "$@" && exit; }
-update && install "$@"
+for pause in 2 5 10 20 30 0; do
+    get -o APT::Update::Error-Mode=any update && { install "$@"; exit; }
+    # One source that is gone keeps no other from giving what it has.
+    knows "$@" && install "$@" && exit
+    sleep "$pause"
+done
+exit 100
 """
 
 

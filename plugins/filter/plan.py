@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import build_memory, unprepared
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity, report
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import apps as declaration
 from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refused_as_filter_error
@@ -15,7 +16,9 @@ def pool_sizer(apps, users, hosts):
 class FilterModule:
     def filters(self):
         filters = {
+            "build_memory": build_memory.build_memory,
             "pool_sizer": pool_sizer,
             "plan_report": report.table,
+            "unprepared": unprepared.unprepared,
         }
         return {name: refused_as_filter_error(function) for name, function in filters.items()}

@@ -10,6 +10,7 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refus
 class FilterModule:
     def filters(self):
         filters = {
+            "lasting_listeners": proof.lasting_listeners,
             "outside": outside.outside,
             "ports_of_any_address": proof.ports_of_any_address,
             "proof_probes": proof.proof_probes,

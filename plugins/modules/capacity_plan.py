@@ -36,6 +36,10 @@ options:
     description: Whether to resolve the sources of the apps, too, and to refuse those that cannot be had.
     type: bool
     default: false
+  prepares:
+    description: Whether the run prepares the hosts, too, and starts their servers; units that somebody has masked are then refused.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Does the same.

@@ -178,6 +178,31 @@ kernel_limits:
   type: dict
   sample:
     fs.file-max: 9223372036854775807
+footing:
+  description: What every program takes for granted and this host lacks; empty where nothing is amiss.
+  returned: always
+  type: dict
+  contains:
+    read_only:
+      description: Places that cannot be written to, as C(place) and C(mount).
+      type: list
+      elements: dict
+      returned: where there is one
+    noexec:
+      description: Places from which nothing can be run, as C(place) and C(mount).
+      type: list
+      elements: dict
+      returned: where there is one
+    path:
+      description: Folders of programs that the PATH lacks with which this module runs.
+      type: list
+      elements: str
+      returned: where one is missing
+    tmp:
+      description: The mode of C(/tmp) where not everybody may use it, or V(missing).
+      type: str
+      returned: where it is amiss
+  sample: {}
 disks:
   description: Space on C(/) and on every other real local file system, by mount point.
   returned: always
@@ -260,6 +285,12 @@ unit_files:
   type: list
   elements: str
   sample: [network.target, ssh.service]
+masked:
+  description: Units that nobody can start, because they are masked, empty without O(units).
+  returned: always
+  type: list
+  elements: str
+  sample: [apt-daily.timer]
 service_memory_mb:
   description: Memory that each service holds and could not give back at once, empty without O(units). Containers of Docker count together.
   returned: always
@@ -272,6 +303,12 @@ packages:
   type: dict
   sample:
     nginx: 1.22.1-9+deb12u1
+edited:
+  description: Files that roles put others in the place of, and that somebody has changed since their package brought them.
+  returned: always
+  type: list
+  elements: str
+  sample: [/etc/nginx/nginx.conf]
 running:
   description: Units that are active and will be started again after a reboot.
   returned: always

@@ -167,6 +167,23 @@ def test_sessions_and_statements_have_an_end(host):
         assert re.search(error, ended.stderr, re.IGNORECASE), ended.stderr
 
 
+def test_mainstay_plan_tells_its_sessions_and_settings_that_are_not_the_plan_s(host):
+    def told():
+        return json.loads(host.run("mainstay plan --json").stdout)
+
+    host.check_output("curl --silent --fail --insecure --output /dev/null https://localhost/ready")  # it connects when it has to
+    found = told()
+    assert [line for line in found["differs"] if "mariadb" in line] == []
+    (app,) = (entry for entry in found["mariadb"]["apps"] if entry["app"] == "guestbook")
+    assert app["connections"] >= 1 and app["planned"] >= app["connections"] and set(app["states"]) <= {"idle", "active"}
+    before = _sql(host, "SELECT @@GLOBAL.sort_buffer_size")
+    _sql(host, "SET GLOBAL sort_buffer_size = 65536")
+    try:
+        assert f"mariadb: sort_buffer_size is 65536, planned {before}" in told()["differs"]
+    finally:
+        _sql(host, f"SET GLOBAL sort_buffer_size = {before}")
+
+
 def test_the_app_answers_and_writes_through_nginx(host):
     site = "curl --silent --insecure --max-time 10"
     form = "--data-urlencode name=Zoë --data-urlencode 'message=from the test 👋'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import socket
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -36,6 +37,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def cookies(self, options):
         self.answer(b"cookies", Set_Cookie="a" * int(options["size"][0]))
 
+    def framed(self, _options):
+        """With headers that nginx adds where an app has none of its own."""
+        self.answer(b"framed", X_Frame_Options="DENY", Referrer_Policy="no-referrer")
+
     def stream(self, _options):
         """Six events, in an answer that says neither its length nor comes in chunks."""
         self.send_response(200)
@@ -56,7 +61,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def echo(self, _options):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.answer(json.dumps({"path": self.path, "headers": {name.lower(): value for name, value in self.headers.items()}}).encode())
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.answer(json.dumps({"path": self.path, "headers": headers, "client": self.client_address}).encode())
 
     def keep(self, _options):
         """Write where the release has a folder that outlives it."""
@@ -71,7 +77,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with REQUESTS.open("a") as record:
             record.write(f"{self.command} {self.path}\n")
         name = asked.path.rpartition("/")[2]
-        getattr(self, name if name in ("die", "silence", "slow", "cookies", "stream", "upload", "keep") else "echo")(parse_qs(asked.query))
+        getattr(self, name if name in ("die", "silence", "slow", "cookies", "stream", "upload", "keep", "framed") else "echo")(
+            parse_qs(asked.query)
+        )
 
     do_GET = do_POST = do_PUT = do_DELETE = do
 
@@ -79,5 +87,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def tell_systemd(words):
+    """In the words of sd_notify(3)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.sendto(words, os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+
+
 if __name__ == "__main__":
-    http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+    server = http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler)
+    tell_systemd(b"READY=1\nSTATUS=It listens.")
+    server.serve_forever()

@@ -181,6 +181,30 @@ def test_directives_of_one_s_own_stand_beside_the_others(ask):
     assert (ask("/gone/x", "--request", "DELETE")[0], ask("/gone/x", "--request", "PUT")[0]) == (410, 200)
 
 
+def test_a_header_that_an_app_sends_itself_is_not_sent_twice(ask):
+    for path, said in (("/framed", ["no-referrer", "deny"]), ("/echo", ["strict-origin-when-cross-origin", "sameorigin"])):
+        headers = sorted(re.findall("^(?:referrer-policy|x-content-type-options|x-frame-options): (.*)$", ask(path)[1], re.MULTILINE))
+        assert headers == sorted([*said, "nosniff"]), path
+
+
+def test_a_websocket_may_be_silent_for_an_hour_and_an_answer_for_a_minute(host):
+    shown = host.check_output("nginx -T 2>/dev/null")
+    for place, seconds in (("/ws/", 3600), ("/live/", 60), ("/api/", 3)):
+        location = re.search(rf"^    location {place} {{$.*?^    }}$", shown, re.MULTILINE | re.DOTALL)[0]
+        assert f"proxy_read_timeout {seconds}s;" in location and f"proxy_send_timeout {seconds}s;" in location, place
+
+
+def test_connections_to_an_app_are_kept(host):
+    """Twenty requests of one client, which one worker of nginx passes on to two instances."""
+    said = host.check_output(f"{CURL} --write-out '\\n' '{SITE}/echo?number=[1-20]'").splitlines()
+    assert len(said) == 20 and len({tuple(json.loads(line)["client"]) for line in said}) <= 2
+
+
+def test_systemd_is_told_when_an_instance_listens(host):
+    shown = host.check_output("systemctl show --property=Type,StatusText 'edge-web@*'").split("\n\n")
+    assert len(shown) == 2 and all(sorted(unit.splitlines()) == ["StatusText=It listens.", "Type=notify"] for unit in shown)
+
+
 def test_a_page_is_asked_for_again_and_its_parts_are_kept(ask):
     for path, kept in (
         ("/app/", "no-cache"),

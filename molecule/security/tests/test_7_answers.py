@@ -91,6 +91,9 @@ ANSWERS = {
     "a body that is announced too long": (
         sent(edge("Expect: 100-continue", "Content-Length: 1025", method="POST", path="/api/echo")), "413", HTML,
     ),
+    "a body that is longer than a site takes by itself": (
+        sent(edge("Expect: 100-continue", f"Content-Length: {10 * 2**20 + 1}", method="POST", path="/echo")), "413", HTML,
+    ),
     "no body": (sent(post("Content-Length: 0", body="")), "200", {}),
     # requests behind one another
     "two requests": (sent(file(close=False) + file()), "200 200", HTML),

@@ -10,6 +10,8 @@ import re
 import shlex
 
 import pytest
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy.units import CPU_WEIGHT, OOM_SCORE_ADJUST
+from ansible_collections.mainstay.vps.plugins.module_utils.plan.rules_processes import MEMORY_SWAP_PERCENT
 from plays import play, words
 
 EXPOSURE = 2.0
@@ -54,6 +56,19 @@ def test_units_run_as_their_app_and_come_back_at_boot(host):
         assert host.check_output(f"stat -c %U /proc/{state['MainPID']}") == app
     for app in apps(host):
         assert host.service(f"{app}.target").is_running and host.service(f"{app}.target").is_enabled
+
+
+def test_what_is_easier_to_do_again_goes_first_when_memory_is_short(host):
+    kinds = {entry["unit"]: entry["kind"] for entry in json.loads(host.file("/etc/mainstay/agent.json").content_string)["processes"]}
+    assert set(kinds.values()) == {"web", "celery", "worker"}
+    asked = "systemctl show --property=Id,OOMScoreAdjust,CPUWeight,MemoryMax,MemorySwapMax,MainPID"
+    blocks = host.check_output(f"{asked} {' '.join(kinds)}").split("\n\n")
+    for said in [dict(line.split("=", 1) for line in block.splitlines()) for block in blocks]:
+        kind = kinds.pop(said["Id"])
+        assert (int(said["OOMScoreAdjust"]), int(said["CPUWeight"])) == (OOM_SCORE_ADJUST[kind], CPU_WEIGHT[kind]), said
+        assert host.file(f"/proc/{said['MainPID']}/oom_score_adj").content_string.strip() == said["OOMScoreAdjust"]
+        assert int(said["MemorySwapMax"]) >> 20 == (int(said["MemoryMax"]) >> 20) * MEMORY_SWAP_PERCENT // 100, said
+    assert kinds == {}
 
 
 def test_units_are_confined(host):

@@ -122,6 +122,15 @@ def test_a_table_that_somebody_changed_is_not_taken_for_loaded(host):
         host.check_output("systemctl reload nftables.service && /usr/local/lib/mainstay/firewall-guard status")
 
 
+def test_the_loaded_table_is_known_with_and_without_the_names_of_protocols(host):
+    """The package netbase brings them, maybe after the firewall."""
+    host.check_output("/usr/local/lib/mainstay/firewall-guard status && mv /etc/protocols /etc/protocols.away")
+    try:
+        host.check_output("/usr/local/lib/mainstay/firewall-guard status")
+    finally:
+        host.check_output("mv /etc/protocols.away /etc/protocols")
+
+
 @only_on("default", "it waits for the guard twice")
 def test_rules_that_lock_the_operator_out_take_themselves_back(host):
     run = play("tests/integration/firewall_guard.yml", "--limit", "vps")

@@ -46,6 +46,15 @@ def test_journal_is_capped(host):
     assert "MaxRetentionSec=14day" in host.check_output("systemd-analyze cat-config systemd/journald.conf")
 
 
+def test_who_floods_the_journal_is_cut_off_and_others_are_heard(host):
+    """The host lets 10,000 messages in half a minute pass, and journald itself up to six times as many, by the room there is."""
+    host.check_output("systemd-run --wait --quiet --unit=mainstay-flood seq 70000")
+    host.check_output("systemd-run --wait --quiet --unit=mainstay-heard echo heard && journalctl --sync")
+    kept = int(host.check_output("journalctl --unit=mainstay-flood --output=cat | wc -l"))
+    assert 10000 <= kept < 70000
+    assert "heard" in host.check_output("journalctl --unit=mainstay-heard --output=cat").splitlines()
+
+
 def test_only_security_updates_are_installed_unattended(host):
     settings = host.check_output("apt-config dump")
     assert 'APT::Periodic::Unattended-Upgrade "1";' in settings

@@ -21,7 +21,7 @@ from ..stack.remains import installed, owner
 from ..stack.services import app_packages
 from ..stack.tiers import LOOPBACK, asked_at
 from ..stack.variables import secret_names
-from .units import UNITS, planned, run_mount, shared_folders, unit
+from .units import STOP_TIMEOUT, UNITS, planned, run_mount, shared_folders, unit
 
 # A process that dies at once is active for a moment after each start; five seconds later it still has to be, as one that cannot reach
 # what it needs gives up after two or three. For one of them it must neither have run nor waited for a processor: until then it may load
@@ -108,7 +108,7 @@ def model(
         "proxies": list(proxies),
         "start_timeout": int(start_timeout),  # the command line has texts
         "systemd_version": host.get("systemd_version") or 0,
-        "stop_timeout": stop_timeout or {"web": 30, "celery": 60, "worker": 30},
+        "stop_timeout": stop_timeout or STOP_TIMEOUT,
         "deploy": deploy,
         "surge_mb": None if surge_mb in (None, "") else int(surge_mb),
         "template": template,

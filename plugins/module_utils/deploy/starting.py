@@ -13,8 +13,9 @@ from ..host import limits, listeners, units
 
 # A process that ends at once may have met a moment in which what it needs was not there; one that ends twice does not start.
 ENDS = 2
-# An answer that says that the question is wrong, for so many seconds, is no start that takes its time: what is declared does not fit.
-SETTLED, SETTLES = (301, 302, 303, 307, 308, 400, 401, 403, 404), 30
+# An answer that says that the question is wrong, or that the app has failed at it, is for so many seconds no start that takes its time: what
+# is declared does not fit, or something is broken that time does not mend. Who is about to be ready says 503.
+SETTLED, SETTLES = (301, 302, 303, 307, 308, 400, 401, 403, 404, 500), 30
 EVERY_ADDRESS, LOOPBACKS = ("0.0.0.0", "::"), ("127.0.0.1", "::1")
 SHOW = ("systemctl", "show", "--property=Id,ActiveState,NRestarts,Result,ExecMainStatus,MemoryMax,ControlGroup")
 KILLED = "9"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 
-from ..plan.rules_processes import MEMORY_HIGH_PERCENT, node_heap
-from ..stack import places, sandbox
+from ..plan.rules_processes import MEMORY_HIGH_PERCENT, MEMORY_SWAP_PERCENT, node_heap
+from ..stack import places, sandbox, web_servers
 from ..stack.containers import RELEASE_FILE, SCHEDULED, SERVICE, podman_run, writable_in_memory
 from ..stack.redis_ports import instance_name
+from ..stack.refusal import DeclarationError
 from .environment import DATABASE_UNITS, assignments, own_variables, process_environment
 from .unit_commands import exec_line, exec_words, quoted, told
 
@@ -21,6 +22,25 @@ OOM_SCORE_ADJUST = {"web": 100, "celery": 300, "worker": 200}
 # Of a process that leaves its threads to a plan where there is none: as waitress has them by itself.
 THREADS = 4
 CPU_WEIGHT = {"web": 100, "celery": 50, "worker": 50}
+# Seconds that a process may take to finish what it does when it is stopped.
+STOP_TIMEOUT = {"web": 30, "celery": 60, "worker": 30}
+
+
+def refuse_long_ends(apps, stop_timeout=None):
+    """Refuse a server whose command gives requests as long to end as systemd gives the server itself: it would be killed over the last one."""
+    limits = stop_timeout or STOP_TIMEOUT
+    for app in apps.values():
+        for name, process in app["processes"].items():
+            words = web_servers.told(process["command"], app["env"], process["env"])
+            seconds, limit = words.number(words.server.graceful), int(limits[process["kind"]])
+            if seconds and seconds >= limit:
+                more = ", ".join(f"{kind}: {value}" for kind, value in {**limits, process["kind"]: seconds + 5}.items())
+                raise DeclarationError(
+                    f"mainstay_apps.{app['name']}.processes.{name}.command",
+                    process["command"],
+                    f"{words.name} gives requests {seconds} s to end, and systemd ends {words.name} itself after {limit} s. "
+                    f"Write less behind {words.server.graceful[0]}, or set backend_stop_timeout: {{{more}}}.",
+                )
 
 
 def planned(process, plan):
@@ -100,6 +120,7 @@ def unit(app, process, plan, options, names=()):
         "back_off": options["systemd_version"] >= 254,
         "memory_high_mb": numbers["memory_high_mb"],
         "memory_max_mb": numbers["memory_max_mb"],
+        "memory_swap_max_mb": numbers["memory_max_mb"] and numbers["memory_max_mb"] * MEMORY_SWAP_PERCENT // 100,
         "tasks_max": numbers["tasks_max"],
         "nofile": numbers["nofile"],
         "sandbox": [] if app["runtime"] == "container" else _sandbox(app, process),

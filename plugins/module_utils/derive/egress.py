@@ -38,7 +38,8 @@ FLOWS = "meta l4proto udp limit rate over 200/second burst 1000 packets drop"
 def egress_chains(apps, plan=None, hostname=None):
     """A chain for the processes of each app and one for its builds: ``{name, user, answers, rules}``.
 
-    ``answers`` come before what is established is accepted: who listens where another should be is not heard.
+    ``answers`` come before what is established is accepted: who listens where another should be is not heard. A connection that an app begins
+    may have such a number by chance.
     """
     declared, plan = normalise(apps), plan or {}
     # They tell of all apps, and would connect for whoever asks them to.
@@ -47,7 +48,7 @@ def egress_chains(apps, plan=None, hostname=None):
     for app in declared.values():
         others = _others_ports(declared, app, plan, hostname)
         redis = _others_redis(declared, app, plan, hostname)
-        answers = [f"tcp sport {_set(ports)} drop" for ports in (others, figures, SERVERS) if ports]
+        answers = [f"ct direction reply tcp sport {_set(ports)} drop" for ports in (others, figures, SERVERS) if ports]
         apart = [FLOWS]
         apart += [f"fib daddr type local tcp dport {_set(others)} {REFUSE}"] if others else []
         # Who knows no password could still take all connections.

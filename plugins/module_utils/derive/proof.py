@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
-from ..stack.adoption import CONTAINERS
+from ..stack.adoption import CONTAINERS, OWN_UNITS, configured
 from ..stack.apps import normalise
 from ..stack.instances import names, numbers, planned_instances
 from ..stack.processes import port_range
+from ..stack.remains import installed, owned_units
 from ..stack.routes import asked_path, covering_route, demanded
 from ..stack.services import DATABASE_PORTS
 from ..stack.tiers import LOOPBACK, asked_at, at, tiers_of, web_address
@@ -18,8 +20,8 @@ from .passwords import authorization
 from .probes import checks
 from .redis import redis_ports
 
-# Clients of DHCP and multicast DNS: they listen for answers on every address and offer no service.
-CLIENT_PORTS = {("udp", 68), ("udp", 546)}
+# Clients of DHCP and NTP (ntpsec has no socket but the one for answers): they listen on every address and offer nobody a service here.
+CLIENT_PORTS = {("udp", 68), ("udp", 546), ("udp", 123)}
 # What hosts come with, and what ends it: the command is part of the refusal.
 KNOWN_LISTENERS = {
     "avahi-daemon": "multicast DNS of avahi; systemctl disable --now avahi-daemon.socket avahi-daemon.service ends it",
@@ -163,7 +165,7 @@ def is_public(address):
 
 def _owner(item):
     """Who listens, and what ends it where a host comes with it."""
-    name, known = item["name"] or "an unknown process", KNOWN_LISTENERS.get(item["name"])
+    name, known = item["name"] or "the kernel itself, as WireGuard does, or an unknown process", KNOWN_LISTENERS.get(item["name"])
     if known:
         return f"{name} ({known})"
     if name in CONTAINERS:
@@ -182,19 +184,41 @@ def _within(port, ranges):
 
 
 def undeclared_listeners(listeners, ports, rules=(), firewall="nftables"):
-    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared.
+    """Listeners on addresses other hosts can reach, on ports (or ranges, as ``8000-8003``) that nobody declared; a text for whoever has some.
 
     :param rules: as ``firewall_rules`` has them, whose ports are declared, too.
     :param firewall: who keeps them. ufw does not see what containers publish: a rule for some sources declares none of it.
     """
     declared = bounds([*ports, *(rule["port"] for rule in rules)])
     unseen = bounds(rule["port"] for rule in rules if rule.get("from")) if firewall == "ufw" else []
+    found = {}
+    for item in listeners:
+        is_declared = _within(item["port"], declared) and not (item["name"] in CONTAINERS and _within(item["port"], unseen))
+        is_client = (item["protocol"].rstrip("6"), item["port"]) in CLIENT_PORTS
+        if is_public(item["address"]) and not is_declared and not is_client:
+            found.setdefault(_owner(item), {})[f"{item['protocol']} {item['address']}:{item['port']}"] = None
+    return [f"{', '.join(places)} by {owner}" for owner, places in found.items()]
+
+
+# Of the stack whatever the apps need: the agent's and the exporters' own.
+STACK_UNITS = re.compile(r"(mainstay-.+|prometheus-.+-exporter)\.(service|socket)")
+
+
+def lasting_listeners(listeners, apps, host, tiers, resolves=False):
+    """The listeners that a run leaves as they are: those of the stack, and of servers that it is about to configure, it changes or ends itself.
+
+    :param host: the snapshot from before the run.
+    :param resolves: ``system_local_name_resolution``, without which the resolver's sockets are closed.
+    """
+    declared, paths = normalise(apps), host.get("paths") or {}
+    known = {*declared, *installed(paths)}
+    units = [STACK_UNITS, *(OWN_UNITS[server] for server in configured(declared, paths, tiers))]
     return [
-        f"{item['protocol']} {item['address']}:{item['port']} by {_owner(item)}"
+        item
         for item in listeners
-        if is_public(item["address"])
-        and (not _within(item["port"], declared) or item["name"] in CONTAINERS and _within(item["port"], unseen))
-        and (item["protocol"].rstrip("6"), item["port"]) not in CLIENT_PORTS
+        if not any(pattern.fullmatch(item["unit"] or "") for pattern in units)
+        and not any(owned_units(app, [item["unit"] or ""], known) for app in known)
+        and (resolves or item["name"] != "systemd-resolve")
     ]
 
 

@@ -25,6 +25,11 @@ DEVELOPMENT = re.compile(
     r"|docusaurus start|(?:react-router|remix|svelte-kit|wrangler) dev|manage\.py runserver|flask run|fastapi dev)\b"
 )
 ALIAS = re.compile(r"^(?:npm|pnpm|yarn)(?: run)? ([\w:.-]+)$")
+# A script of one member of a workspace, by its name or its folder.
+MEMBER = (
+    re.compile(r"^(?:pnpm (?:--filter|-F)|yarn workspace|npm (?:-w|--workspace))[= ](?P<member>\S+) (?:run )?(?P<script>[\w:.-]+)$"),
+    re.compile(r"^npm (?:run )?(?P<script>[\w:.-]+) (?:-w|--workspace)[= ](?P<member>\S+)$"),
+)
 PROCESS_MANAGER = re.compile(r"^pm2(?:-runtime| start| reload)+ +(\S+)")
 # Programs that are called otherwise than their package.
 PROGRAMS = {

@@ -16,7 +16,7 @@ DRIVERS = {
     "mariadb": {"mysqlclient", "pymysql", "aiomysql", "asyncmy", "mariadb", "mysql-connector-python", "mysql", "mysql2"},
 }
 QUEUES = {"celery", "rq", "django-rq", "huey", "dramatiq", "arq", "taskiq-redis", "saq", "litestar-saq", "bullmq", "bull", "bee-queue"}
-CACHES = {"redis", "django-redis", "flask-caching", "ioredis", "@redis/client", "connect-redis"}
+CACHES = {"redis", "django-redis", "flask-caching", "ioredis", "@redis/client", "connect-redis", "channels-redis"}
 # What a run makes for the app, or the host has anyway.
 GIVEN = {
     *generated_names((), "postgresql", ("cache", "queue")),
@@ -54,6 +54,7 @@ DATABASE_NAME = re.compile(
 )
 # A database that is a file, as a URL has it.
 FILE_DATABASE = re.compile(r"(file:|sqlite(?:\+\w+)?:///?)/?(?:\.{0,2}/)*(?:[\w.-]+/)*([\w.-]+)(?:\?.*)?")
+FILE_NAME = re.compile(r"(?:[A-Z0-9]+_)*(?:DATABASE|DB|SQLITE3?)_(?:FILE|FILENAME|PATH)")
 ALCHEMY = {"sqlalchemy", "sqlmodel", "advanced-alchemy", "flask-sqlalchemy", "databases", "encode-databases"}
 # A whole URL with the driver's name in it, and code that puts that name there itself.
 WITH_DRIVER = re.compile(r"\b((?:postgresql|mysql|mariadb)\+[a-z0-9]+)://[\w$]")
@@ -74,14 +75,21 @@ REDIS_NAME = re.compile(
     r"(?:[A-Z0-9]+_)??REDIS_(URL|HOST|PORT|PASSWORD|USER|DB)|(?:CELERY_)?(BROKER)_URL|(CELERY_RESULT_BACKEND|CACHE_URL|REDIS_URI)"
 )
 
+FIXED_REDIS = re.compile(r"""rediss?://(?:localhost|127\.0\.0\.1|redis)[\w:/.]*|["'](?:localhost|127\.0\.0\.1|redis)["'], *6379""")
+
 
 class Data:
     """That part of a guess; see guess.py."""
 
+    def _required(self):
+        """What the source requires, in a workspace each of its members."""
+        return self.tree.node_packages(*self.members) if self.members else self.packages
+
     def _database(self):
+        required = self._required()
         for database, drivers in DRIVERS.items():
-            for package in sorted(drivers & set(self.packages)):
-                return Said(database, f"guessed from {package} in {self.packages[package][1]}")
+            for package in sorted(drivers & set(required)):
+                return Said(database, f"guessed from {package} in {required[package][1]}")
         provider = re.search(
             r'datasource\s+\w+\s*\{[^}]*provider\s*=\s*"(\w+)"',
             "".join(t or "" for n, t in self.tree.files.items() if n.endswith(".prisma")),
@@ -123,18 +131,29 @@ class Data:
             found = [purpose for purpose, variable in named.items() if variable]
             places = sorted({self.asked[named[purpose]] for purpose in found})
             return Said(found, f"guessed from {', '.join(filter(None, named.values()))} in {', '.join(places)}")
-        purposes, reasons = [], []
+        purposes, reasons, required = [], [], self._required()
         for purpose, known in (("cache", CACHES), ("queue", QUEUES)):
-            package = next((name for name in sorted(known) if name in self.packages), None)
+            package = next((name for name in sorted(known) if name in required), None)
             # Of a queue's own client of Redis nobody knows whether it is a cache, too.
-            if package and not (purpose == "cache" and QUEUES & set(self.packages) and package in ("redis", "ioredis")):
+            if package and not (purpose == "cache" and QUEUES & set(required) and package in ("redis", "ioredis")):
                 purposes.append(purpose)
-                reasons.append(f"{package} in {self.packages[package][1]}")
+                reasons.append(f"{package} in {required[package][1]}")
         if purposes:
             return Said(purposes, f"guessed from {' and '.join(reasons)}; cache evicts, queue never does")
         if any(REDIS_NAME.fullmatch(name) and "REDIS" in name for name in self.asked):
             return Said(["cache"], "guessed from a variable REDIS_…; TODO: queue, if nothing of it may be lost")
         return None
+
+    def _fixed_redis(self, redis):
+        """A Redis is there and the source has an address of its own, under which there is none."""
+        if redis and not any("REDIS" in name or "BROKER" in name or name == "CACHE_URL" for name in self.asked):
+            file, match = self.tree.first(FIXED_REDIS)
+            if match:
+                self.todo.append(
+                    f'{file} names a Redis of its own ({match[0]}): let it say os.environ["REDIS_{redis.value[0].upper()}_URL"]'
+                    if self.runtime == "python"
+                    else f"{file} names a Redis of its own ({match[0]}): let it say process.env.REDIS_{redis.value[0].upper()}_URL"
+                )
 
     def _secrets(self):
         names = sorted(name for name in self.asked if OWN_SECRET.fullmatch(name))
@@ -149,6 +168,11 @@ class Data:
         unknown, required = [], self.tree.required()
         for name, file in sorted(self.asked.items()):
             kept = None if database else FILE_DATABASE.fullmatch(self.tree.sample(name))
+            if not kept and not database and FILE_NAME.fullmatch(name):
+                sample = self.tree.sample(name).rpartition("/")[2]
+                value = f"/srv/{self.name}/shared/{sample or 'db.sqlite3'}"
+                env[name] = Said(value, f"guessed from {file}: a file that all releases have in common")
+                continue
             if kept:
                 # The release is read-only, and the next one is another folder.
                 value = f"{kept[1].partition('/')[0]}{'' if kept[1] == 'file:' else '///'}/srv/{self.name}/shared/{kept[2]}"

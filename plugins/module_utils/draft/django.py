@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from .data import DRIVERS, OWN_SECRET
+from .data import DRIVERS, FILE_NAME, OWN_SECRET
 from .page import Said
 from .python import dotted
 
@@ -72,7 +72,7 @@ class Django:
             url = f"sqlite:////srv/{self.name}/shared/db.sqlite3"
             why = f"guessed from {file}: a file that all releases have in common; TODO: with a driver of PostgreSQL, database: postgresql"
             self.env["DATABASE_URL"] = Said(url, why)
-        elif match and not URL_READERS & set(self.packages) and not self._database():
+        elif match and not URL_READERS & set(self.packages) and not self._database() and not any(map(FILE_NAME.fullmatch, self.asked)):
             self.todo.append(
                 f"{file} keeps its database in {match[0]} of the release, which is read-only, and each release has another: "
                 f'let it say os.environ.get("DATABASE_FILE", …), with env: {{DATABASE_FILE: /srv/{self.name}/shared/db.sqlite3}}, or use PostgreSQL'
@@ -97,7 +97,7 @@ class Django:
         if not modules:
             return None
         if is_async:
-            server, why = self._server(("uvicorn", "daphne"), "uvicorn")
+            server, why = self._server("uvicorn", "daphne")
         else:
-            server, why = self._server(("gunicorn", "waitress", "uwsgi"), "gunicorn")
+            server, why = self._server("gunicorn", "waitress", "uwsgi")
         return self._web(self._serve(server, f"{dotted(modules[0])}:application"), f"guessed from {modules[0]}{why}")

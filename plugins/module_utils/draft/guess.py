@@ -82,8 +82,11 @@ class Guess(Django, Data, Processes, Python, Node):
         self.env, self.todo = {}, []
         # What stands before what serves in a line of a shell, and belongs elsewhere.
         self.before = {"build": [], "migrate": []}
+        # Servers that it is run by and does not require.
+        self.installed = []
         self.runtime, self.runtime_why = self._runtime()
         self.packages = {"node": tree.node_packages, "python": tree.python_packages}.get(self.runtime, dict)()
+        self.members = tree.members() if self.runtime == "node" else []
 
     def entries(self):
         procfile = self.tree.procfile()
@@ -95,6 +98,7 @@ class Guess(Django, Data, Processes, Python, Node):
         self._django_settings()
         database, redis = self._database(), self._redis()
         self._scheme(database)
+        self._fixed_redis(redis)
         env, unknown = self._environment(database, redis)
         found = {
             "runtime": Said(self.runtime, self.runtime_why),
@@ -147,6 +151,7 @@ class Guess(Django, Data, Processes, Python, Node):
         elif self.runtime == "node":
             engines = self.tree.table("package.json").get("engines")
             wanted = {"engines": engines.get("node") if isinstance(engines, dict) else "", ".nvmrc": self.tree.text(".nvmrc").strip()}
+            wanted["@types/node"] = self.packages.get("@types/node", ("",))[0]
         else:
             return None
         pattern, oldest, have = INTERPRETERS[self.runtime]
@@ -185,6 +190,10 @@ class Guess(Django, Data, Processes, Python, Node):
             found["build?"] = Todo(
                 f'package.json has a build script ({short(script)}); packages: [npm], build: ["npm ci", "npm run build"] runs it'
             )
+        for server in self.installed:
+            pinned = re.search(rf"\b{server}==[\w.]+", self.tree.text(self.tree.has(*IMAGE_FILES)))
+            steps.append(f"uv pip install {pinned[0] if pinned else server}")
+            notes.append(f"{server} is not among its requirements; TODO: better there, with its version")
         steps += [self._command(part)[0] for part in self.before["build"] if not re.search(r"\b(npm|pnpm|yarn) (run )?build$", part)]
         if len(steps) > len(notes):
             notes.append("what stood before the command that serves")

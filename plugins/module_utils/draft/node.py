@@ -21,6 +21,7 @@ SERVERS = {
     "@astrojs/node": "node dist/server/entry.mjs",
 }
 SERVING_SCRIPTS = ("start:prod", "start:production", "serve:prod", "prod", "production", "start")
+ADAPTER = re.compile(r"""["']@sveltejs/adapter-[\w-]+["']""")
 EXPORTED = re.compile(r"""\boutput\s*:\s*["']export["']""")
 OUT_FOLDER = re.compile(r"""\boutDir\s*:\s*["'](?:\./)?([\w-]+(?:/[\w-]+)*)/?["']""")
 # What builds pages alone, and where they are then.
@@ -61,6 +62,7 @@ class Node:
         web = self._framework() or self._started(scripts) or self._main(scripts)
         if web:
             found["web"] = web
+            found |= self._other_members(web.value["command"].value if isinstance(web, Said) else "")
         for key in ("worker", "queue"):
             if key in scripts:
                 found[key] = Said({"command": Said(self._script(key, scripts[key]), f'guessed from the script "{key}" of package.json')})
@@ -71,9 +73,10 @@ class Node:
         name = next((name for name in SERVERS if name in self.packages), None)
         start = self.tree.scripts().get("start", "")
         if "@sveltejs/kit" in self.packages and name is None:
+            file, _match = self.tree.first(ADAPTER)
             return Todo(
-                "web: {command: node build, port: 3000} serves what @sveltejs/adapter-node builds; the app's svelte.config.js names another "
-                "adapter, and nothing here runs what that one makes"
+                f"web: {{command: node build, port: 3000}} serves what @sveltejs/adapter-node builds; {file or 'the app'} names another "
+                "adapter, and nothing here runs what that one makes: npm install --save-dev @sveltejs/adapter-node, and import it there"
             )
         if name is None or (re.search(r"\bnode (?!\.output|build|\.?/?dist/server/entry)", start) and name != "nuxt"):
             return None
@@ -94,6 +97,10 @@ class Node:
         command, before = commands.composed(line)
         self._keep(before)
         told = f'the script "{name}" of package.json: {short(scripts[name])}'
+        member = self._member(command)
+        if member:
+            command, of_member = member
+            return self._web(command, f"guessed from {told}{of_member}{self._listens()}")
         managed = commands.PROCESS_MANAGER.match(command)
         if managed:
             script = self._managed(managed[1])
@@ -105,6 +112,31 @@ class Node:
         if not serving:
             notes.append("TODO: it is a server for development; name what serves what the build made")
         return self._web(command, "; ".join([f"guessed from {told}", *notes]) + self._gone(command) + self._listens())
+
+    def _member(self, command):
+        """What a script of a workspace's member is without the package manager, which a host has for builds alone, and what it is from."""
+        match = next(filter(None, (pattern.match(command) for pattern in commands.MEMBER)), None)
+        for folder in self.members if match else ():
+            line = self.tree.scripts(folder).get(match["script"])
+            if line and match["member"] in (folder, self.tree.table(f"{folder}/package.json").get("name")):
+                return self._in_folder(folder, match["script"], line), f", which in {folder} is {short(line)}"
+        return None
+
+    @staticmethod
+    def _in_folder(folder, script, line):
+        program = re.fullmatch(r"node (?:\./)?([\w./-]+)", line)
+        return f"node {folder}/{program[1]}" if program else f"npm --prefix {folder} run {script}"
+
+    def _other_members(self, web):
+        """What else of a workspace is started, and asks for no port: each such member is a worker."""
+        found = {}
+        for folder in self.members:
+            line, name = self.tree.scripts(folder).get("start"), folder.rpartition("/")[2].lower()
+            serves = f" {folder}" in web or any("PORT" in text for file, text in self.tree.code.items() if file.startswith(f"{folder}/"))
+            if line and not serves and not commands.DEVELOPMENT.search(line) and re.fullmatch("[a-z][a-z0-9-]{0,24}", name):
+                why = f'guessed from the script "start" of {folder}/package.json, where no port is asked for'
+                found[name] = Said({"command": Said(self._in_folder(folder, "start", line), why)})
+        return found
 
     def _managed(self, file):
         """What a file of pm2's says that runs; a program is its own."""
@@ -127,7 +159,10 @@ class Node:
             return ""
         asked = {*self.asked, *(match[1] for name in self.asked if (match := OWN_ADDRESS.fullmatch(name)))}
         missing = [f"${name}" for name in ("HOST", "PORT") if name not in asked]
-        return f"; TODO: it has to listen on $HOST:$PORT, and does not ask for {' and '.join(missing)}" if missing else ""
+        if not missing:
+            return ""
+        kept = "; where its code is to stay as it is, allow: [any_address]" if missing == ["$HOST"] else ""
+        return f"; TODO: it has to listen on $HOST:$PORT, and does not ask for {' and '.join(missing)}{kept}"
 
     def _static(self):
         """The folder of pages that nginx serves by itself, how, and what says so; nothing for an app that runs."""

@@ -72,19 +72,25 @@ class Python:
         web = self._django() or self._python_web()
         return {**({"web": web} if web else {}), **self._celery(), **self._rq(), **self._other_workers(), **self._beating()}
 
-    def _server(self, names, missing):
-        """The first server of some that the app requires; else the first of all, with a TODO."""
+    def _server(self, *names):
+        """The first server of some that the app requires, by itself or as a part of another package; else the first of all, which is installed."""
         found = next((name for name in names if name in self.packages), None)
         if found:
             return found, f", {found} in {self.packages[found][1]}"
-        if names[0] == "uvicorn" and "standard" in self.packages.get("fastapi", ("", ""))[0]:
-            return "uvicorn", f", fastapi[standard] in {self.packages['fastapi'][1]}"
-        return names[0], f"; TODO: add {missing} to its requirements"
+        brought = {part.strip(): (name, file) for name, (extras, file) in self.packages.items() for part in extras.split(",") if part}
+        if "standard" in self.packages.get("fastapi", ("", ""))[0]:
+            brought["uvicorn"] = ("fastapi", self.packages["fastapi"][1])
+        for server in names:
+            if server in brought:
+                package, file = brought[server]
+                return server, f", {server} of {package}[…] in {file}"
+        self.installed.append(names[0])
+        return names[0], ""
 
     def _python_web(self):
         file, match = self.tree.first(ASGI)
         if match:
-            server, why = self._server(("uvicorn", "hypercorn", "granian", "daphne"), "uvicorn")
+            server, why = self._server("uvicorn", "hypercorn", "granian", "daphne")
             return self._web(
                 self._serve(server, f"{dotted(file, self.tree.files)}:{match[1]}"),
                 f"guessed from {match[2]}() in {file}{why}{self._below(file)}",
@@ -93,12 +99,12 @@ class Python:
         for pattern, words in (*dash, (WSGI, "{}"), (CALLABLE, "{}"), (FACTORY, "{}()")):
             file, match = self.tree.first(pattern)
             if match and pattern is FACTORY and (FACTORY_MODULES.fullmatch(file) or ASGI_FRAMEWORKS & set(self.packages)):
-                server, why = self._server(("uvicorn", "hypercorn", "granian"), "uvicorn")
+                server, why = self._server("uvicorn", "hypercorn", "granian")
                 command = self._serve(server, f"{dotted(file, self.tree.files)}:{match[1]}{'()' if server == 'hypercorn' else ''}")
                 command += {"uvicorn": " --factory", "granian": " --factory"}.get(server, "")
                 return self._web(command, f"guessed from {match[1]} in {file}{why}{self._below(file)}")
             if match:
-                server, why = self._server(("gunicorn", "waitress", "uwsgi"), "gunicorn")
+                server, why = self._server("gunicorn", "waitress", "uwsgi")
                 target = f"{dotted(file)}:{words.format(match[1])}"
                 return self._web(self._serve(server, target), f"guessed from {match[1]} in {file}{why}")
         return self._page()

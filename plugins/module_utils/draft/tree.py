@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from pathlib import PurePath
 
 try:
     import tomllib
@@ -16,7 +17,7 @@ except ImportError:  # Python 3.10 and older, on which no control node runs
 
 CODE = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")
 TOLD = (*CODE, ".toml", ".txt", ".ini", ".prisma", ".json")
-NAMES = ("Procfile", "Dockerfile", "Containerfile", "Pipfile", ".nvmrc", ".node-version", ".python-version")
+NAMES = ("pnpm-workspace.yaml", "Procfile", "Dockerfile", "Containerfile", "Pipfile", ".nvmrc", ".node-version", ".python-version")
 # What tells the variables of an app by an example: .env.example, .env.local.sample, env-example-relational, sample.env.
 SAMPLE = re.compile(r"\.?env([.-][\w-]+)*[.-](example|sample|template|dist)([.-][\w-]+)*|(example|sample|template)\.env")
 # What tells of tests, and of the tools that run them, tells nothing of the app.
@@ -181,14 +182,27 @@ class Tree:
         found.pop("python", None)
         return found
 
-    def node_packages(self):
-        """What a Node source requires, ``{name: (version, file)}``."""
+    def node_packages(self, *members):
+        """What a Node source requires, ``{name: (version, file)}``, with what some members of its workspace require."""
         found = {}
-        for part in ("dependencies", "devDependencies"):
-            listed = self.table("package.json").get(part)
-            for name in listed if isinstance(listed, dict) else ():
-                found.setdefault(name, ("", "package.json"))
+        for file in ("package.json", *(f"{folder}/package.json" for folder in members)):
+            for part in ("dependencies", "devDependencies"):
+                listed = self.table(file).get(part)
+                for name, version in listed.items() if isinstance(listed, dict) else ():
+                    found.setdefault(name, (str(version), file))
         return found
+
+    def members(self):
+        """The folders of a Node workspace's members, as npm and Yarn list them in package.json and pnpm in a file of its own."""
+        listed = self.table("package.json").get("workspaces") or []
+        listed = listed.get("packages", []) if isinstance(listed, dict) else listed
+        listed = [
+            *map(str, listed),
+            *re.findall(r"^ *- *[\"']?([^\"'#\s]+)", self.text("pnpm-workspace.yaml").partition("packages:")[2], re.MULTILINE),
+        ]
+        patterns = [pattern.removeprefix("./").rstrip("/") for pattern in listed]
+        folders = sorted(name.rpartition("/")[0] for name in self.files if name.endswith("/package.json"))
+        return [folder for folder in folders if any(PurePath(folder).match(pattern) for pattern in patterns)]
 
     def for_development(self):
         """The packages of a Node source that are gone once it is built."""
@@ -196,8 +210,8 @@ class Tree:
         listed, kept = (manifest.get(part) for part in ("devDependencies", "dependencies"))
         return set(listed if isinstance(listed, dict) else ()) - set(kept if isinstance(kept, dict) else ())
 
-    def scripts(self):
-        listed = self.table("package.json").get("scripts")
+    def scripts(self, folder=""):
+        listed = self.table(os.path.join(folder, "package.json")).get("scripts")
         return {str(name): str(command) for name, command in listed.items()} if isinstance(listed, dict) else {}
 
     def procfile(self):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 
 from ..text import read
 
@@ -18,6 +19,8 @@ OWN = ("inet", "mainstay")
 CLOSING = ("drop", "reject")
 # Expressions of a rule that do not narrow what it is about.
 NEUTRAL = ("counter", "log", "comment")
+# What speaks to the kernel by itself: its rules are there where no program to list them is.
+BY_UNIT = {"firewalld.service": "firewalld"}
 LEGACY = {"proc/net/ip_tables_names": "iptables-legacy", "proc/net/ip6_tables_names": "ip6tables-legacy"}
 
 
@@ -28,16 +31,18 @@ def start_asking(root, start, euid):
         return programs
     if os.path.exists("/usr/sbin/nft"):
         programs["nft"] = (start(["nft", "--json", "--terse", "list", "ruleset"]), from_nftables)
-    elif os.path.exists("/usr/sbin/iptables"):
-        programs["iptables"] = (start(["iptables", "-S", "INPUT"]), from_iptables)
+    else:
+        for program in ("iptables", "ip6tables"):
+            if os.path.exists(f"/usr/sbin/{program}"):
+                programs[program] = (start([program, "-S"]), from_iptables)
     for tables, program in LEGACY.items():
         if "filter" in read(f"/{tables}").split() and os.path.exists(f"/usr/sbin/{program}"):
-            programs[program] = (start([program, "-S", "INPUT"]), from_iptables)
+            programs[program] = (start([program, "-S"]), from_iptables)
     return programs
 
 
-def found(programs, notes):
-    """What the started programs tell, as ``[{by, chain}]``."""
+def found(programs, notes, active=()):
+    """What the started programs tell, as ``[{by, chain}]``; and the firewalls among the active units, whose rules none of them has told."""
     result = []
     for name, (started, understand) in programs.items():
         text = started.finish(SECONDS)
@@ -45,7 +50,8 @@ def found(programs, notes):
             notes.append(f"packet_filters: {started.reason}")
         else:
             result += [{"by": by or name, "chain": chain} for by, chain in understand(text)]
-    return result
+    told = {item["by"] for item in result}
+    return result + [{"by": by, "chain": unit} for unit, by in BY_UNIT.items() if unit in active and by not in told]
 
 
 def from_nftables(text):
@@ -93,9 +99,33 @@ def _writer(family, table, name, chains):
 
 
 def from_iptables(text):
-    """The same of ``iptables -S INPUT``."""
-    lines = text.split("\n")
-    closing = ("-P INPUT DROP", "-A INPUT -j DROP", "-A INPUT -j REJECT")
-    if any(line.strip().startswith(closing) for line in lines):
-        return [("ufw" if "ufw-before-input" in text or "ufw6-before-input" in text else "", "chain INPUT")]
+    """The same of ``iptables -S``."""
+    rules, policies = {}, {}
+    for line in text.splitlines():
+        what, chain, *words = [*shlex.split(line), "", ""]  # of a line without two words, nothing
+        if what == "-P":
+            policies[chain] = words[0]
+        elif what == "-A":
+            rules.setdefault(chain, []).append(words)
+    if policies.get("INPUT") == "DROP" or _ends_closed("INPUT", rules, set()):
+        return [("ufw" if {"ufw-before-input", "ufw6-before-input"} & _named(rules) else "", "chain INPUT")]
     return []
+
+
+def _named(rules):
+    return {word for chain in rules.values() for words in chain for word in words}
+
+
+def _ends_closed(chain, rules, seen):
+    """Whether a chain of iptables drops whatever comes to its end, as ``_closes`` says of nftables."""
+    if chain in seen:
+        return False
+    seen.add(chain)
+    for words in rules.get(chain, []):
+        if words[:2] == ["-m", "comment"]:
+            words = words[4:]
+        if words[:1] not in (["-j"], ["-g"]):  # it is about some packets only
+            continue
+        if words[1] in ("DROP", "REJECT") or _ends_closed(words[1], rules, seen):
+            return True
+    return False

@@ -17,7 +17,7 @@ import re
 import stat
 
 from ..text import read
-from . import listeners, packet_filters, processes, supply, units
+from . import footing, listeners, packet_filters, processes, supply, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
 from .limits import MB, cpu, kernel_limits, memory, names_in, service_memory
 from .units import SHOW_UNITS, states, unit_files, unit_links
@@ -57,7 +57,7 @@ def disks(root="/", statvfs=os.statvfs):
     found = {}
     devices = set()
     mounts = [line.split()[:3] for line in read(f"{root}/proc/self/mounts").splitlines() if line.count(" ") > 2]
-    mounts = [(device, _unescaped(point), kind) for device, point, kind in mounts]
+    mounts = [(device, footing.unescaped(point), kind) for device, point, kind in mounts]
     for device, point, kind in sorted(mounts, key=lambda mount: len(mount[1])):
         real = kind in REAL_FILE_SYSTEMS and (device.startswith("/dev/") or kind == "zfs")
         if point != "/" and (not real or device in devices or not os.path.isdir(os.path.join(root, point.lstrip("/")))):
@@ -74,10 +74,6 @@ def disks(root="/", statvfs=os.statvfs):
             "fstype": kind,
         }
     return found
-
-
-def _unescaped(text):
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 # --- the system --------------------------------------------------------------------------------------------------
@@ -138,6 +134,24 @@ def packages(root="/"):
         block = "\n" + block.strip("\n") + "\n"
         if " ok installed" in _field(block, "Status"):
             found[_field(block, "Package")] = _field(block, "Version")
+    return found
+
+
+# Files of packages that roles put others in the place of.
+REPLACED = ("/etc/nginx/nginx.conf", "/etc/nginx/sites-available/default")
+
+
+def edited(root="/", paths=REPLACED):
+    """Those of the files that somebody has changed since their package brought them."""
+    import hashlib
+
+    status = read(f"{root}/var/lib/dpkg/status")
+    found = []
+    for path in paths:
+        brought = re.search(rf"^ {re.escape(path)} ([0-9a-f]{{32}})$", status, re.MULTILINE)
+        with contextlib.suppress(OSError), open(os.path.join(root, path.lstrip("/")), "rb") as file:
+            if brought and hashlib.md5(file.read(), usedforsecurity=False).hexdigest() != brought[1]:
+                found.append(path)
     return found
 
 
@@ -273,6 +287,7 @@ def collect(want, root="/", start=Started, euid=None):
         "cpu": processor,
         "disks": disks(root),
         "kernel_limits": kernel_limits(root),
+        "footing": footing.footing(root),
         "distribution": distribution(root),
         "architecture": os.uname().machine,
         "kernel": os.uname().release,
@@ -282,8 +297,10 @@ def collect(want, root="/", start=Started, euid=None):
         "homes": homes(root),
         "groups": groups(root),
         "unit_files": unit_files(root) if want.get("units") else [],
+        "masked": units.masked(root) if want.get("units") else [],
         "service_memory_mb": service_memory(root) if want.get("units") else {},
         "packages": installed if want.get("packages") else {},
+        "edited": edited(root) if want.get("packages") else [],
         "paths": paths(want.get("paths") or [], root),
     }
     if not result["memory_mb"]:
@@ -300,7 +317,7 @@ def collect(want, root="/", start=Started, euid=None):
         result["listeners"], result["ssh_ports"] = listening(shown or [], root)
         if euid != 0:
             notes.append("listeners: only root sees the processes of other users; run the task with become: true")
-    result["packet_filters"] = packet_filters.found(filtering, notes)
+    result["packet_filters"] = packet_filters.found(filtering, notes, result["active"])
     result["postgresql"] = postgresql_answer(found_clusters, querying, notes)
     result["mariadb"] = mariadb_found(asking, notes)
     result["supply"] = supply.supply(missing, resolving, root)

@@ -12,6 +12,7 @@ import threading
 import time
 
 from ..text import read
+from .footing import mount_point
 from .limits import MB, names_in
 
 # The resolver asks a server for 5 s, and then the next one; a host with two dead servers and one that lives can still be supplied.
@@ -76,18 +77,11 @@ def room(root="/", statvfs=os.statvfs):
             numbers = statvfs(os.path.join(root, place.lstrip("/")))
         except OSError:
             continue
-        mount = _mount_point(os.path.join(root, place.lstrip("/")), root)
+        mount = mount_point(os.path.join(root, place.lstrip("/")), root)
         entry = found.setdefault(mount, {"mount": mount, "places": [], "free_mb": numbers.f_bavail * numbers.f_frsize // MB})
         entry["places"].append(place)
         entry["inodes_free"] = numbers.f_favail if numbers.f_files else None
     return list(found.values())
-
-
-def _mount_point(path, root):
-    path = os.path.realpath(path)
-    while not os.path.ismount(path) and path not in ("/", os.path.realpath(root)):
-        path = os.path.dirname(path)
-    return "/" + os.path.relpath(path, root) if os.path.realpath(root) != path else "/"
 
 
 def start_resolving(missing, root, resolve=socket.getaddrinfo):

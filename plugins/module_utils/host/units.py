@@ -56,6 +56,12 @@ def unit_files(root="/"):
     return sorted({name for folder in folders for name in names_in(os.path.join(root, folder)) if name.endswith((".service", ".target"))})
 
 
+def masked(root="/"):
+    """The units that nobody can start: somebody has laid a link to /dev/null in their place."""
+    folder = os.path.join(root, ADMIN_FOLDER)
+    return sorted(name for name in names_in(folder) if _link_target(f"{folder}/{name}") == "/dev/null")
+
+
 def unit_links(root="/"):
     """(enabled by the administrator, pulled in by packages or generators): links in *.wants and *.requires.
 
@@ -63,8 +69,8 @@ def unit_links(root="/"):
     """
     enabled = _links(root, [ADMIN_FOLDER])
     packaged = _links(root, PACKAGED_FOLDERS)
-    masked = {name for name in enabled | packaged if _link_target(f"{root}/{ADMIN_FOLDER}/{name}") == "/dev/null"}
-    return enabled - masked, packaged - masked
+    dead = set(masked(root))
+    return enabled - dead, packaged - dead
 
 
 def _links(root, folders):

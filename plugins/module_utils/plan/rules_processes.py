@@ -49,6 +49,9 @@ CELERY_CHILD_TYPICAL_MB = 96
 SUPERVISOR_MB = 32
 # The kernel throttles a little before it kills: systemd calls MemoryHigh the main mechanism (85 to 90 %).
 MEMORY_HIGH_PERCENT = 90
+# MemorySwapMax as a part of MemoryMax. What is idle may leave the memory; one that leaks meets its end before it has filled everybody's
+# swap, in which it would only be slow.
+MEMORY_SWAP_PERCENT = 25
 # V8's old space as a part of MemoryMax; the rest is buffers, code and stacks (60 to 75 %).
 NODE_HEAP_PERCENT = 70
 # The guides' figure, per service and set by systemd; limits.conf does not reach services.

@@ -113,7 +113,10 @@ OUT_OF_MEMORY = re.compile(
     r"^MemoryError\b|Cannot allocate memory|virtual memory exhausted",
     re.MULTILINE,
 )
-MORE_MEMORY = "Raise memory_max_mb (backend_build_memory_mb), or build elsewhere and deploy an archive"
+
+
+def more_memory(memory_max_mb):
+    return f"backend_build_memory_mb: {2 * memory_max_mb} gives it more, where host and swap have it; else build elsewhere and deploy an archive"
 
 
 def failure(what, returncode, result, memory_max_mb, timeout, words=(), app="", is_build=True):
@@ -126,8 +129,8 @@ def failure(what, returncode, result, memory_max_mb, timeout, words=(), app="", 
     if result == "timeout":
         return f"{what} did not end within {timeout} s and was stopped"
     if result in ("oom-kill", "signal", "core-dump") or returncode == KILLED:
-        return f"{what} was killed; it may use {memory_max_mb} MB and probably needed more. {MORE_MEMORY}"
+        return f"{what} was killed; it may use {memory_max_mb} MB and probably needed more. {more_memory(memory_max_mb)}"
     if OUT_OF_MEMORY.search("\n".join(words)):
-        return f"{what} failed with exit status {returncode}, as it seems for want of memory: it may use {memory_max_mb} MB. {MORE_MEMORY}"
+        return f"{what} failed with exit status {returncode}, as it seems for want of memory: it may use {memory_max_mb} MB. {more_memory(memory_max_mb)}"
     helps = remedies.remedy(app, words, is_build)
     return f"{what} failed with exit status {returncode}" + (f": {helps}" if helps else "")

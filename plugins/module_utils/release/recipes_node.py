@@ -19,6 +19,8 @@ pnpm() {
   npx --yes "pnpm@${version:-9.15.9}" "$@"
 }
 """
+# Of a workspace the packages for development stay: pnpm would remove all that its members need to run, too.
+PRUNE_PNPM = "grep --quiet --no-messages '^packages:' pnpm-workspace.yaml || CI=true pnpm prune --prod"
 YARN = "npx --yes yarn@1.22.22"
 # The registry's own packages of Node hold its program alone, and Debian's npm does not run on it: it looks for its parts where Debian's
 # Node does. The registry says what their digests are, and npm compares.
@@ -78,8 +80,7 @@ def node_steps(names, above=()):
             break
         if "pnpm-lock.yaml" in place:
             before = [Step(install, f"{PNPM}pnpm install --frozen-lockfile --prod=false")]
-            # Of a workspace the packages for development stay: pnpm removes them of a single package only.
-            return before, [Step(remove, f"{PNPM}CI=true pnpm prune --prod")] if place is names else []
+            return before, [Step(remove, f"{PNPM}{PRUNE_PNPM}")] if place is names else []
         if "yarn.lock" in place:
             production = f"{YARN} install --frozen-lockfile --production=true --ignore-scripts --non-interactive"
             return [Step(install, YARN_INSTALL)], [Step(remove, f"{YARN_TOP}\n{production}")]

@@ -39,11 +39,20 @@ def _databases(server, title, consequence):
     return found
 
 
+# Debian's own site, which the role takes out of sites-enabled, and what it is a link to.
+DEFAULT_SITE, DEFAULT_FILE = "/etc/nginx/sites-enabled/default", "/etc/nginx/sites-available/default"
+
+
 def _nginx(host):
-    files = sorted(path for path in host.get("paths") or {} if SITES.fullmatch(path))
-    if files and "nginx.service" in (host.get("active") or ()):
-        return f"nginx with {', '.join(files)} (its nginx.conf would be replaced; these files stay and are still read)"
-    return None
+    paths, edited = host.get("paths") or {}, set(host.get("edited") or ())
+    files = {path for path in paths if SITES.fullmatch(path)} | (edited - {DEFAULT_FILE})
+    default = paths.get(DEFAULT_SITE)
+    has_default = default is not None and (default["type"] == "file" or DEFAULT_FILE in edited)
+    if not (files or has_default) or "nginx.service" not in (host.get("active") or ()):
+        return None
+    found = ", ".join(sorted(files | ({DEFAULT_SITE} if has_default else set())))
+    taken_out = f", and {DEFAULT_SITE} taken out; other" if has_default else ";"
+    return f"nginx with {found} (its nginx.conf would be replaced{taken_out} sites stay and are still read)"
 
 
 RESTARTED = "it would get the plan's settings and a restart, and these databases 10 connections each"
@@ -105,6 +114,42 @@ def _needed(apps, tiers):
     return wanted
 
 
+# A server of another vendor has Debian's place for data, socket and port, and apt would remove it for MariaDB's.
+OTHER_MYSQL = re.compile(r"(mysql(-community)?-server(-core)?(-\d.*)?|percona-server-server.*)")
+
+
+def _refuse_mysql(host, hostname):
+    found = sorted(name for name in host.get("packages") or () if OTHER_MYSQL.fullmatch(name))
+    if found and "mariadb-server" not in host["packages"]:
+        raise ValueError(
+            f"{hostname} has {found[0]}, which apt would remove to install MariaDB, and MariaDB cannot read its data. Give the apps another "
+            "host, leave their database out and write this server's URL in env and external (docs/apps.md), or dump its data and remove it "
+            "yourself. Nothing has changed."
+        )
+
+
+def _refuse_clusters(host, hostname):
+    """Refuse PostgreSQL where the cluster that the stack runs, main, has not the port that apps look for, or another one has it."""
+    port = DATABASE_PORTS["postgresql"]
+    clusters = (host.get("postgresql") or {}).get("clusters") or []
+    main = [item for item in clusters if item["name"] == "main"]
+    wrong = [item for item in clusters if item["name"] != "main" and item["port"] == port]
+    wrong = wrong or ([] if any(item["port"] == port for item in main) else main)
+    if not wrong:
+        return
+    name = f"{wrong[0]['version']} {wrong[0]['name']}"
+    told, remedy = (
+        (f"has port {wrong[0]['port']}, and the apps look for it on {port}", f"it port = {port}")
+        if wrong[0] in main
+        else (f"has port {port}, on which the stack runs the cluster main", "it another port")
+    )
+    folder, unit = name.replace(" ", "/"), name.replace(" ", "-")
+    raise ValueError(
+        f"{hostname}: PostgreSQL's cluster {name} {told}. Give {remedy} in /etc/postgresql/{folder}/postgresql.conf and "
+        f"`sudo systemctl restart postgresql@{unit}`, or give the stack a host of its own. Nothing has changed."
+    )
+
+
 def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
     """Refuse servers of somebody's that the stack would configure, unless ``mainstay_adopt`` names them.
 
@@ -113,13 +158,25 @@ def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
     """
     adopted = [one_of(item, "mainstay_adopt", ADOPTABLE) for item in texts_of(adopted, "mainstay_adopt")]
     own = {server for server, pattern in OWN_FILES.items() if any(pattern.fullmatch(path) for path in host.get("paths") or {})}
-    found = {server: FOUND[server](host) for server in sorted(_needed(apps, tiers) - own - set(adopted))}
+    needed = _needed(apps, tiers)
+    if "mariadb" in needed:
+        _refuse_mysql(host, hostname)
+    if "postgresql" in needed:
+        _refuse_clusters(host, hostname)
+    found = {server: FOUND[server](host) for server in sorted(needed - own - set(adopted))}
     found = {server: words for server, words in found.items() if words}
     if found:
         raise ValueError(
             f"{hostname} has what somebody has set up before: {'; '.join(found.values())}. Give the stack a host of its own, or let it take "
             f"them over: mainstay_adopt: [{', '.join(found)}]. Nothing has changed."
         )
+
+
+def configured(apps, paths, tiers):
+    """The servers whose listeners a run decides on: it has configured them before, or is going to. Of an nginx that it takes over, sites stay."""
+    own = {server for server, pattern in OWN_FILES.items() if any(pattern.fullmatch(path) for path in paths)}
+    redis = {"redis"} if any(path.startswith("/var/lib/mainstay/redis/") for path in paths) else set()
+    return own | redis | {"pgbouncer"} | (_needed(apps, tiers) - {"nginx"})
 
 
 # The units whose sockets are the stack's own, or become so by taking the server over.

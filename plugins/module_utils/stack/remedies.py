@@ -24,6 +24,8 @@ REMEDIES = {
         r"The engine \"node\" is incompatible",
         r"'node:[\w/]+' does not provide an export",
         r"No such built-in module: node:",
+        r"ERR_REQUIRE_(?:ESM|CYCLE_MODULE)",  # from Node 22 on these are loaded
+        r"Unknown file extension \"\.ts\"",
     ),
     "another npm has written its lock file, or package.json was changed without it: npm install --package-lock-only writes it anew, or the app's "
     'key node brings the npm of that Node, such as node: "24" its 11': (r"`npm ci` can only install packages when",),
@@ -43,6 +45,11 @@ REMEDIES = {
         r"gyp ERR! find Python",
         r"Unknown compiler\(s\)",
         r"linker `cc` not found",
+    ),
+    "one of its packages is fetched by git, which the host has not: packages: [git] brings it": (
+        r"npm (?:ERR!|error) syscall spawn git",
+        r"Cannot find command 'git'",
+        r"Git executable not found",
     ),
     "the header {0} comes with a package of Debian whose name ends in -dev, which belongs into packages; apt-file search {0} names it": (
         r"fatal error: ([\w./+-]+\.h(?:pp)?): No such file or directory",

@@ -18,18 +18,20 @@ THREADS = "WEB_THREADS"
 
 @dataclass(frozen=True)
 class Server:
-    """The options by which a server is told its processes and the threads of each; none where it has no such thing."""
+    """The options by which a server is told its processes, the threads of each, and how many seconds it lets requests end when it stops; none
+    where it has no such thing."""
 
     workers: tuple = ()
     threads: tuple = ()
+    graceful: tuple = ()
 
 
 SERVERS = {
     "daphne": Server(),
-    "granian": Server(workers=("--workers",), threads=("--blocking-threads",)),
-    "gunicorn": Server(workers=("--workers", "-w"), threads=("--threads",)),
-    "hypercorn": Server(workers=("--workers", "-w")),
-    "uvicorn": Server(workers=("--workers",)),
+    "granian": Server(workers=("--workers",), threads=("--blocking-threads",), graceful=("--workers-kill-timeout",)),
+    "gunicorn": Server(workers=("--workers", "-w"), threads=("--threads",), graceful=("--graceful-timeout",)),
+    "hypercorn": Server(workers=("--workers", "-w"), graceful=("--graceful-timeout",)),
+    "uvicorn": Server(workers=("--workers",), graceful=("--timeout-graceful-shutdown",)),
     "uwsgi": Server(workers=("--processes", "--workers", "-p"), threads=("--threads",)),
     "waitress-serve": Server(threads=("--threads",)),
 }

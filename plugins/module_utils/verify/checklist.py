@@ -14,6 +14,7 @@ LIMITS = {
     "inodes_free": 10000,
     "memory_percent": 90,  # of the host, and of a unit's own limit
     "connections_percent": 80,
+    "availability_percent": 99.5,  # the guides' own number: 216 minutes of 30 days
     "restarts_a_day": 3,
     "errors_a_day": 100,  # entries of level error in the journal, of one unit
     "beat_minutes": 60,

@@ -58,6 +58,7 @@ def _programs(want, start):
     programs = {
         "plan": start(["/usr/local/bin/mainstay", "plan", "--json"]),
         "history": start(["/usr/local/bin/mainstay", "history", "--json"]),
+        "report": start(["/usr/local/bin/mainstay", "report", "--json", "--since", "30d"]),
         "addresses": start(["ip", "-json", "address"]),
         "errors": start(
             ["journalctl", "--quiet", "--no-pager", "--priority=err", "--since=-24h", "--output=json", "--output-fields=_SYSTEMD_UNIT"]
@@ -82,7 +83,7 @@ def _programs(want, start):
 
 def _answers(programs, want, notes, start):
     texts = {name: program.finish(PROGRAM_SECONDS) for name, program in programs.items()}
-    for name in ("plan", "history"):
+    for name in ("plan", "history", "report"):
         if texts[name] is None:  # a host that is busy with this very look may answer the second time
             programs[name] = start(programs[name].command)
             texts[name] = programs[name].finish(PROGRAM_SECONDS)
@@ -94,6 +95,7 @@ def _answers(programs, want, notes, start):
     return {
         "plan": parsed(texts["plan"]),
         "history": history(parsed(texts["history"])),
+        "report": parsed(texts["report"]),
         "addresses": addresses(parsed(texts["addresses"])),
         "errors": errors(texts["errors"] or ""),
         "units": {name: shown[name] for name in want.get("units") or () if name in shown},

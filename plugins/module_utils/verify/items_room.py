@@ -8,6 +8,7 @@ from __future__ import annotations
 from .checklist import DAY, HOUR, Items, failed, judged, listed, skipped, span
 
 ITEMS = Items()
+DATABASES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 
 
 @ITEMS.add("memory", "There is memory left, on the host and below every limit", ["S0-33", "S3-20", "S3-22"], ["daily", "emergency"])
@@ -45,18 +46,20 @@ def disk(at):
 
 @ITEMS.add("database", "The databases answer and have connections left", ["S3-17", "S3-20", "S4-24", "S4-30"], ["daily", "emergency"])
 def database(at):
-    if "database" not in at.want["tiers"] or not any(name in at.want["plan"] for name in ("postgresql", "mariadb")):
+    if "database" not in at.want["tiers"] or not any(name in at.want["plan"] for name in DATABASES):
         return skipped("this host has no database")
     told, wrong, seen = at.found["plan"], [], []
-    found = told.get("postgresql") or {}
-    if "postgresql" in at.want["plan"]:
+    for name, title in DATABASES.items():
+        if name not in at.want["plan"]:
+            continue
+        found = told.get(name) or {}
         used, limit = found.get("connections"), found.get("max_connections")
         if used is None or not limit:
-            wrong.append(f"PostgreSQL: {found.get('problem') or 'mainstay plan cannot ask it'}")
+            wrong.append(f"{title}: {found.get('problem') or 'mainstay plan cannot ask it'}")
         else:
-            seen.append(f"PostgreSQL {used} of {limit} connections")
+            seen.append(f"{title} {used} of {limit} connections")
             if 100 * used / limit > at.limits["connections_percent"]:
-                wrong.append(f"PostgreSQL has {used} of {limit} connections in use")
+                wrong.append(f"{title} has {used} of {limit} connections in use")
     sick = [result for result in at.found["probes"] if result["kind"] in ("postgresql", "mysql")]
     seen += [f"{result['name']} answers" for result in sick if result["healthy"]]
     wrong += [f"{result['name']}: {'; '.join(result['reasons'])}" for result in sick if not result["healthy"]]

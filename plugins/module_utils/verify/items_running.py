@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .checklist import Items, failed, judged, listed, skipped, span
+from .checklist import DAY, Items, failed, judged, listed, skipped, span
 
 ITEMS = Items()
 
@@ -118,6 +118,24 @@ def restarts(at):
     ]
     total = sum(entry.get("restarts_24h") or 0 for entry in at.found["agent"].get("watched") or ())
     return judged(f"{total} restarts in a day", often, "mainstay history shows each with its reason and the journal's last lines.")
+
+
+@ITEMS.add("availability", "The apps were there as much of 30 days as they have to be", ["S3-15", "S3-16"], ["periodic"])
+def availability(at):
+    watched, demanded = at.found["report"].get("watched_s") or 0, at.limits["availability_percent"]
+    told = {name: entry for name, entry in (at.found["report"].get("apps") or {}).items() if entry["availability"] is not None}
+    if not told or watched < DAY:
+        return skipped(f"no app was watched for a day ({span(watched)})")
+    allowed = watched / 60 * (100 - demanded) / 100
+    return judged(
+        [f"{name} {entry['availability']:g} % of {span(watched)}" for name, entry in told.items()],
+        [
+            f"{name} was there for {entry['availability']:g} %, away for {entry['down_s'] / 60:.0f} min where {demanded:g} % allow {allowed:.0f}"
+            for name, entry in told.items()
+            if entry["availability"] < demanded
+        ],
+        "mainstay report --since 30d says what it was down for, and what took longest.",
+    )
 
 
 @ITEMS.add("failed-units", "No unit of the system has failed", ["S3-20"], ["daily", "emergency"])

@@ -112,7 +112,7 @@ class Place:
 
     def run(self, argv, timeout=None):
         if (
-            argv[:2] != ["nft", "list"]
+            argv[:3] != ["nft", "--terse", "list"]
             and argv[0] not in ("journalctl", "systemctl", "psql", "runuser")
             or "kill" in argv
             or "restart" in argv

@@ -72,6 +72,8 @@ POOLS = [
         "maxwait": 75,
     },
 ]
+MARIADB = {"max_connections": 30, "innodb_buffer_pool_size_mb": 64, "sort_buffer_size_kb": 1024, "nofile": 16384}
+MARIADB_IS = {"max_connections": "30", "innodb_buffer_pool_size": str(64 * MB), "sort_buffer_size": str(MB)}
 STATEMENT = {"app": "shop", "role": "shop", "calls": 12, "total_ms": 3000, "mean_ms": 250.0, "max_ms": 900, "rows": 7,
              "query": "SELECT *\n  FROM orders WHERE id = $1"}  # fmt: skip
 
@@ -88,6 +90,7 @@ class Host:
         Path(self.paths.config).write_text(json.dumps({"processes": processes}))
         self.plan, self.answer = copy.deepcopy(PLAN), {"settings": dict(SETTINGS), "waiting": [], "sessions": SESSIONS}
         self.limits = {"MemoryMax": str(300 * MB), "TasksMax": "128", "LimitNOFILE": "65536"}
+        self.mariadb = {"settings": dict(MARIADB_IS), "sessions": SESSIONS}
         self.is_root, self.asked = True, []
         self.pools, self.config = POOLS, {"pool_mode": "transaction", **PGBOUNCER}
         for unit, used in {"shop-web@8000": 100, "shop-web@8001": 90, "postgresql@15-main": 60, "nginx": 5}.items():
@@ -107,6 +110,11 @@ class Host:
                 own = self.limits if unit.startswith("shop-web") else {"MemoryMax": "infinity"}
                 found.append({"Id": unit, "ControlGroup": f"/{unit}", **own})
             return "\n\n".join("\n".join(f"{key}={value}" for key, value in unit.items()) for unit in found)
+        if argv[0] == "mariadb":
+            self.asked.append((argv, text))
+            if isinstance(self.mariadb, str):
+                raise SystemdError(self.mariadb)
+            return json.dumps(self.mariadb)
         if "pgbouncer" in argv:
             rows = self.pools if argv[-1] == "SHOW POOLS" else [{"key": key, "value": value} for key, value in self.config.items()]
             return "\n".join("|".join(map(str, row)) for row in [rows[0], *(row.values() for row in rows)]) + "\n"
@@ -264,6 +272,45 @@ class TestPlan:
         host.answer = "runuser: psql: error: connection refused"
         status, out, _err = host.run("plan")
         assert status == 1 and "postgresql: cannot be asked: psql: error: connection refused" in out
+
+    @pytest.fixture
+    def on_mariadb(self, host):
+        del host.plan["plan"]["postgresql"]
+        host.plan["plan"]["mariadb"] = dict(MARIADB)
+        host.plan["connections"] = {"mariadb": {"limit": 30, "needed": 21, "reserved": 1, "parts": {"migrations": 2, "shop.web": 10}}}
+        return host
+
+    def test_who_uses_mariadb(self, on_mariadb):
+        _status, out, _err = on_mariadb.run("plan")
+        assert out.splitlines()[-8:-5] == [
+            "APP       PLANNED  NOW  STATES                         OLDEST TRANSACTION",
+            "(others)  2        1    1 active                       -",
+            "shop      10       5    4 idle, 1 idle in transaction  2 min",
+        ]
+        assert "mariadb: 6 of 30 connections\n" in out
+        ((argv, text),) = on_mariadb.asked
+        assert "processlist" in text and not any("SELECT" in word for word in argv)
+
+    @pytest.mark.parametrize(
+        ("setting", "is_", "told"),
+        [
+            ("max_connections", "151", "mariadb: max_connections is 151, planned 30"),
+            ("innodb_buffer_pool_size", str(128 * MB), f"mariadb: innodb_buffer_pool_size is {128 * MB}, planned {64 * MB}"),
+        ],
+    )
+    def test_a_setting_of_mariadb_that_is_not_the_plan_s_is_told(self, on_mariadb, setting, is_, told):
+        unit = "mariadb.service: LimitNOFILE is None, planned 16384"
+        assert json.loads(on_mariadb.run("plan", "--json")[1])["differs"] == [unit]
+        on_mariadb.mariadb["settings"][setting] = is_
+        status, out, _err = on_mariadb.run("plan", "--json")
+        assert (status, json.loads(out)["differs"]) == (1, [told, unit])
+
+    def test_a_mariadb_that_is_full_or_away_is_told(self, on_mariadb):
+        on_mariadb.mariadb["sessions"] = [{"role": "shop", "state": "idle", "number": 24, "oldest_s": None}]
+        assert json.loads(on_mariadb.run("plan", "--json")[1])["close"] == ["connections to mariadb: 24 of 29, 82 %"]
+        on_mariadb.mariadb = "mariadb: ERROR 2002 (HY000): Can't connect"
+        status, out, _err = on_mariadb.run("plan", "--json")
+        assert (status, json.loads(out)["differs"]) == (1, ["mariadb: cannot be asked: ERROR 2002 (HY000): Can't connect"])
 
     def test_a_redis_that_does_not_answer_is_told(self, host):
         host.plan["plan"]["redis"] = {

@@ -97,6 +97,23 @@ def test_memory(used, left, quiet, killed, kind, level, action):
 
 
 @pytest.mark.parametrize(
+    ("available", "lasts", "level", "steady"),
+    [
+        (500, True, OK, True),
+        (100, True, OK, False),  # a tenth
+        (99, True, WARNING, False),
+        (99, False, OK, False),
+        (50, True, WARNING, False),
+        (49, True, CRITICAL, False),
+        (0, False, OK, False),
+    ],
+)
+def test_memory_of_the_host(available, lasts, level, steady):
+    reading = resources.judge_host_memory(available, 1000, lasts)
+    assert (reading.level, reading.steady, bool(reading.reason)) == (level, steady, level != OK)
+
+
+@pytest.mark.parametrize(
     ("days", "life", "level"), [(80, 90, OK), (23, 90, OK), (22, 90, WARNING), (7, 90, CRITICAL), (-1, 90, CRITICAL), (2, 6, OK)]
 )
 def test_certificates(days, life, level):
@@ -313,6 +330,17 @@ def looker(tmp_path, clock):
     )
     made.asked_sites = asked
     return made
+
+
+def test_the_host_s_memory_is_scarce_when_it_stays_so(looker, tmp_path, clock):
+    def look(available):
+        _write(tmp_path, "proc/meminfo", f"MemTotal: {1000 * 1024} kB\nMemAvailable: {available * 1024} kB\n")
+        (reading,) = looker.host_memory(clock.monotonic())
+        clock.sleep(30)
+        return reading.level
+
+    levels = [look(available) for available in (500, 60, 500, 60, 60, 60, 60, 20, 500, 60)]
+    assert levels == [OK, OK, OK, OK, OK, WARNING, WARNING, CRITICAL, OK, OK]
 
 
 ROW = "  0: 0100007F:{local:04X} 0100007F:{remote:04X} {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1\n"

@@ -163,6 +163,24 @@ def test_each_fault_is_found_alone(host, fault):
 
 
 @pytest.mark.parametrize(
+    ("told", "kinds"),
+    [
+        ({"used": 5, "limit": 100, "idle": 0}, []),
+        ({"used": 80, "limit": 100, "idle": 0}, ["connections"]),
+        ({"used": 5, "limit": 100, "idle": 1}, ["pool"]),
+        (None, []),  # away, which its own watch tells
+    ],
+)
+def test_mariadb_is_asked_for_its_sessions(host, told, kinds):
+    config = json.loads(Path(host.paths.config).read_text())
+    config["servers"].append({"name": "mariadb", "unit": "mariadb.service"})
+    Path(host.paths.config).write_text(json.dumps(config))
+    host.answers = {"processlist": told} if told else {}
+    found = json.loads(host.run("diagnose", "--json")[1])["findings"]
+    assert [(item["where"], item["kind"]) for item in found if item["kind"] != "failed"] == [("mariadb", kind) for kind in kinds]
+
+
+@pytest.mark.parametrize(
     ("calls", "mean", "total", "kind"),
     [
         (10, 1500, 15000, "slow"),

@@ -52,13 +52,17 @@ ADVICE = {
         "At its limit the kernel takes memory back all the time, which makes it slow.",
         ["mainstay plan", "raise memory: of the process in mainstay_apps, then run site.yml"],
     ),
+    "scarce": (
+        "When it is used up, everything waits for the disk, and the kernel ends what it finds largest.",
+        ["mainstay plan    # who uses more than was planned", "systemd-cgtop --order=memory --iterations=1    # also what no plan knows"],
+    ),
     "leak": (
         "It will meet its limit and be killed; a restart in a quiet moment loses nothing.",
         ["mainstay logs {target}", "mainstay restart {target}"],
     ),
     "connections": (
         "When the last one is taken, requests fail that need the database.",
-        ["mainstay plan    # pools and limits", "mainstay queries    # statements that hold connections for long"],
+        ["mainstay plan    # pools and limits", "mainstay queries    # of PostgreSQL: statements that hold connections for long"],
     ),
     "certificate": (
         "Browsers refuse a site whose certificate has ended.",
@@ -86,7 +90,7 @@ ADVICE = {
     "unit": ("Something of the host does not run.", ["systemctl status {target}", "journalctl -u {target} -n 50"]),
     "pool": (
         "Sessions that hold a transaction open and do nothing keep locks and connections from others.",
-        ["mainstay queries", "set a timeout for transactions in the app, and end them before it waits for something else"],
+        ["mainstay plan    # whose they are", "set a timeout for transactions in the app, and end them before it waits for something else"],
     ),
     "slow": (
         "Each call keeps a connection and a processor busy; an index often helps.",

@@ -27,6 +27,7 @@ VERBS = {
     "disk": "is nearly full",
     "inodes": "is nearly full",
     "memory": "is at its limit",
+    "scarce": "is nearly used up",
     "leak": "grows without a pause",
     "connections": "are nearly used up",
     "certificate": "ends soon",

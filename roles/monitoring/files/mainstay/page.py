@@ -243,7 +243,7 @@ def machine(facts, past, charts):
     for entry in facts["resources"]:
         value, limit = finite(entry.get("value")), finite(entry.get("limit"))
         kind = STATES.get(entry["level"], ("idle", ""))[0]
-        if value is None or entry["kind"] in ("memory", "leak", "oom", "certificate"):
+        if value is None or entry["kind"] in ("memory", "scarce", "leak", "oom", "certificate"):
             continue
         if entry["kind"] in ("disk", "inodes"):
             if entry["resource"] == "disk /":

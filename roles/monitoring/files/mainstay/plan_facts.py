@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 
+from . import mariadb as mariadb_server
 from . import measure
 from .cli import Refusal
 from .core.host.limits import held_by
@@ -17,6 +18,8 @@ from .postgres import DatabaseError, ask, ask_pgbouncer
 from .units import parse_blocks
 
 MB = 1 << 20
+DATABASES = ("postgresql", "mariadb")
+PARTS = ("memory", *DATABASES, "pgbouncer", "redis")  # what may differ from the plan
 # Parts of the plan that are services of the system, and their units.
 SERVICES = {
     "agent": "mainstay-agent.service",
@@ -43,6 +46,15 @@ SELECT json_build_object(
       max(extract(epoch FROM now() - xact_start))::int AS oldest_s
     FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1, 2) AS found));
 """
+MARIADB_QUERY = f"""
+SELECT JSON_OBJECT(
+  'settings', JSON_COMPACT((SELECT JSON_OBJECTAGG(LOWER(variable_name), variable_value) FROM information_schema.global_variables)),
+  'sessions', JSON_COMPACT((SELECT COALESCE(JSON_ARRAYAGG(
+    JSON_OBJECT('role', role, 'state', state, 'number', number, 'oldest_s', oldest_s)), '[]') FROM (
+    SELECT user AS role, CASE WHEN command <> 'Sleep' THEN 'active' WHEN trx_id IS NULL THEN 'idle' ELSE 'idle in transaction' END AS state,
+      COUNT(*) AS number, MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) AS oldest_s
+    FROM {mariadb_server.SESSIONS} GROUP BY 1, 2) AS found)));
+"""
 
 
 def load(path):
@@ -62,11 +74,12 @@ def compare(planned, context):
         "users": planned["users"],
         "memory": memory(planned, context),
         "postgresql": postgresql(planned, context),
+        "mariadb": mariadb(planned, context),
         "pgbouncer": pgbouncer(planned, context),
         "redis": redis(planned, context),
         "nginx": nginx(planned, context),
     }
-    found["differs"] = [line for part in ("memory", "postgresql", "pgbouncer", "redis") for line in found[part].pop("differs", [])]
+    found["differs"] = [line for part in PARTS for line in found[part].pop("differs", [])]
     return found
 
 
@@ -143,27 +156,32 @@ def postgresql(planned, context):
         found = ask(context.run, POSTGRESQL_QUERY)
     except DatabaseError as error:
         return {"problem": str(error), "differs": [f"postgresql: cannot be asked: {error}"]}
-    pools = {}
-    for part, number in planned["connections"]["postgresql"]["parts"].items():
-        app = part.partition(".")[0] if "." in part else "(others)"
-        pools[app] = pools.get(app, 0) + number
-    apps = {app: {"app": app, "planned": number, "states": {}, "oldest_s": 0} for app, number in pools.items()}
-    for session in found["sessions"]:
-        entry = apps[session["role"] if session["role"] in apps else "(others)"]
-        entry["states"][session["state"]] = entry["states"].get(session["state"], 0) + session["number"]
-        entry["oldest_s"] = max(entry["oldest_s"], session["oldest_s"] or 0)
     differs = [
         f"postgresql: {name} is {is_}, planned {wanted}"
         for name, is_, wanted in (compared(name, value, found["settings"]) for name, value in settings.items())
         if is_ != wanted
     ]
     differs += [f"postgresql: {name} is changed and waits for a restart" for name in found["waiting"]]
+    limit = int(found["settings"]["max_connections"][0])
+    return {**connections(planned["connections"]["postgresql"], found["sessions"], limit), "differs": differs}
+
+
+def connections(planned, sessions, limit):
+    """Sessions of each app by state, beside the sum of its pools."""
+    pools = {}
+    for part, number in planned["parts"].items():
+        app = part.partition(".")[0] if "." in part else "(others)"
+        pools[app] = pools.get(app, 0) + number
+    apps = {app: {"app": app, "planned": number, "states": {}, "oldest_s": 0} for app, number in pools.items()}
+    for session in sessions:
+        entry = apps[session["role"] if session["role"] in apps else "(others)"]
+        entry["states"][session["state"]] = entry["states"].get(session["state"], 0) + session["number"]
+        entry["oldest_s"] = max(entry["oldest_s"], session["oldest_s"] or 0)
     return {
-        "max_connections": int(found["settings"]["max_connections"][0]),
-        "reserved": planned["connections"]["postgresql"]["reserved"],
-        "connections": sum(session["number"] for session in found["sessions"]),
+        "max_connections": limit,
+        "reserved": planned["reserved"],
+        "connections": sum(session["number"] for session in sessions),
         "apps": [{**entry, "connections": sum(entry["states"].values())} for entry in apps.values()],
-        "differs": differs,
     }
 
 
@@ -183,6 +201,31 @@ def compared(name, planned, settings):
     if isinstance(planned, (int, float)) and setting is not None:
         return plain, f"{float(setting):g}", f"{planned:g}"
     return plain, setting, str(planned)
+
+
+def mariadb(planned, context):
+    """The same of MariaDB, which has its settings in bytes."""
+    settings = planned["plan"].get("mariadb")
+    if not settings:
+        return {}
+    try:
+        found = mariadb_server.ask(context.run, MARIADB_QUERY)
+    except DatabaseError as error:
+        return {"problem": str(error), "differs": [f"mariadb: cannot be asked: {error}"]}
+    sizes = {"_mb": MB, "_kb": 1024}
+    wanted = {
+        name[:-3] if name[-3:] in sizes else name: str(value * sizes.get(name[-3:], 1))
+        for name, value in settings.items()
+        if name != "nofile"
+    }
+    differs = [
+        f"mariadb: {name} is {found['settings'].get(name)}, planned {value}"
+        for name, value in wanted.items()
+        if found["settings"].get(name) != value
+    ]
+    differs += limits(units(context, [SERVICES["mariadb"]]).values(), {"nofile": settings["nofile"]})
+    limit = int(found["settings"]["max_connections"])
+    return {**connections(planned["connections"]["mariadb"], found["sessions"], limit), "differs": differs}
 
 
 def pgbouncer(planned, context):

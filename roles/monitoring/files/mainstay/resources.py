@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a host may run out of, looked at every half a minute in a thread of its own: each look gives one reading for each thing.
 
-Thresholds: disks at 80 and 90 % are those of node_exporter's rules; a leak is told when it would meet the limit within half an hour,
-while a process that has just started may grow; a certificate has to be renewed in the last third of its lifetime, so a last quarter is
-late. Every function takes `root`, the folder to read in place of /, so that tests can build a host out of files.
+Thresholds: disks at 80 and 90 %, and a tenth of the memory that is left, are those of node_exporter's rules; a leak is told when it would
+meet the limit within half an hour, while a process that has just started may grow; a certificate has to be renewed in the last third of
+its lifetime, so a last quarter is late. Every function takes `root`, the folder to read in place of /, so that tests can build a host out of
+files.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 from . import backups, measure, queues, recovery
 from .core.host.limits import MB, held_by
+from .core.host.limits import memory as host_memory
 from .core.text import read
 from .resource_watch import CRITICAL, OK, WARNING, Reading
 from .shapes import RECLAIMED, fits
@@ -36,6 +38,9 @@ RECLAIMABLE = ("/var/log", "/var/cache")  # where something lies that root may t
 FULL, HIGH, ENOUGH = 95, 90, 80  # percent in use: something is thrown away, critical, warning
 PREDICTED = 60  # percent from which growth is told that fills it within a day
 STEADY = 2  # percent below a threshold at which it is over
+
+SCARCE = (5, 10)  # percent of the host's memory that can still be had: critical, warning
+SCARCE_FOR = 60  # seconds: a build or the second set of a deploy may need it for a moment
 
 AT_LIMIT = 95  # percent of its memory limit
 LEAK_SOON = 1800  # seconds until the limit
@@ -71,6 +76,7 @@ class Resources:
         self.ask = ask or ask_certificates
         self.disks = {}  # name: its trend
         self.memories = {}  # unit: what was seen at the last look
+        self.scarce_since = None
         self.certificates, self.asked = {}, None
         self.wrong = {}  # kind of backup: all that has been wrong with it
         self.queues = queues.Queues(config, clock, root)
@@ -88,6 +94,7 @@ class Resources:
         now = self.clock.monotonic()
         return [
             *self.file_systems(now),
+            *self.host_memory(now),
             *self.memory(now, units),
             *self.connections(),
             *self.sites(now),
@@ -130,6 +137,15 @@ class Resources:
         return judge_disk(name, kind, percent, trend.left(usable), reclaimable and self.config.settings.disk_reclaim)
 
     # --- memory ----------------------------------------------------------------------------------------------------
+
+    def host_memory(self, now):
+        found = host_memory(self.root)
+        if not found["memory_mb"]:
+            return
+        percent = 100 * found["available_mb"] / found["memory_mb"]
+        self.scarce_since = (self.scarce_since or now) if percent < SCARCE[1] else None
+        lasts = self.scarce_since is not None and now - self.scarce_since >= SCARCE_FOR
+        yield judge_host_memory(found["available_mb"], found["memory_mb"], lasts)
 
     def memory(self, now, units):
         gone = set(self.memories) - set(units)
@@ -215,6 +231,15 @@ def judge_disk(name, kind, percent, left, reclaim):
         reason += f", at this pace all in {span(left)}"
     action = "reclaim" if reclaim and percent >= FULL else ""
     return Reading(name, kind, level, reason, value=percent, limit=100, steady=percent < ENOUGH - STEADY and not soon, action=action)
+
+
+def judge_host_memory(available, whole, lasts):
+    """The reading of the host's memory, of which so many MB can still be had; whether they have been few for a while."""
+    percent = 100 * available / whole
+    level = OK if not lasts or percent >= SCARCE[1] else CRITICAL if percent < SCARCE[0] else WARNING
+    reason = f"only {available} of {whole} MB can still be had" if level != OK else ""
+    facts = {"value": whole - available, "limit": whole, "steady": percent >= SCARCE[1] + STEADY}
+    return Reading("memory of the host", "scarce", level, reason, **facts)
 
 
 def judge_memory(process, used, limit, left, quiet, restart, killed=0):

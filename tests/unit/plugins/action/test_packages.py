@@ -149,6 +149,28 @@ def test_lists_are_updated_when_they_are_old_or_lack_a_package(host, nginx, age,
     assert [line.split()[0] for line in host.did] == ["update"] * updates + ["install"]
 
 
+def test_a_source_that_is_gone_keeps_no_other_from_giving_what_it_has(host):
+    host.lists(LISTED, 7200)
+    (host.folder / "update.fails").touch()
+    assert host.run(["nginx"])["changed"]
+    assert [line.split()[0] for line in host.did] == ["update", "install"]
+
+
+def test_where_no_source_answers_and_nothing_is_known_it_gives_up_with_apt_s_words(host):
+    host.lists("")
+    (host.folder / "bin/apt-get").write_text("#!/bin/sh\necho 'E: Could not resolve deb.debian.org'; exit 100\n")
+    result = host.run(["nginx"])
+    assert result["msg"].startswith("apt-get cannot install nginx: E: Could not resolve deb.debian.org. No name server")
+    assert [line for line in host.did if line.startswith("sleep")] == [f"sleep {pause}" for pause in (2, 5, 10, 20, 30, 0)]
+
+
+def test_what_apt_says_is_in_english_whatever_the_host_speaks(host, monkeypatch):
+    monkeypatch.setenv("LANGUAGE", "de")  # of a German host; with LC_ALL=C.UTF-8 gettext still follows it
+    host.lists("")
+    (host.folder / "bin/apt-get").write_text('#!/bin/sh\necho "E: $LANGUAGE"; exit 100\n')
+    assert "E: C." in host.run(["nginx"])["msg"]
+
+
 def test_an_update_that_fails_is_tried_again(host):
     host.lists("")
     (host.folder / "update.fails").touch()

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 
-from .. import measure
+from .. import mariadb, measure, postgres
 from ..advice import advice, folder, named
-from ..postgres import DatabaseError, ask
+from ..postgres import DatabaseError
 from ..records import read_state
 from ..units import SystemdError
 from .status import collect, place, watching
@@ -31,6 +31,11 @@ SELECT json_build_object(
   'limit', current_setting('max_connections')::int,
   'idle', (SELECT count(*) FROM pg_stat_activity
     WHERE state LIKE 'idle in transaction%' AND now() - state_change > make_interval(secs => :idle)));
+"""
+MARIADB = f"""
+SELECT JSON_OBJECT('used', COUNT(*), 'limit', @@max_connections,
+  'idle', COALESCE(SUM(command = 'Sleep' AND trx_id IS NOT NULL AND time > {IDLE_S}), 0))
+FROM {mariadb.SESSIONS};
 """
 STATEMENTS = """
 SELECT json_build_object(
@@ -56,8 +61,12 @@ def run(options, context):
     findings += processes(collect(cfg.watched, state, live, alive))
     findings += resources(state.get("resources", []) if alive else [])
     findings += failed_units(context, cfg)
-    if any(server.name == "postgresql" for server in cfg.servers):
-        findings += database(context)
+    servers = {server.name for server in cfg.servers}
+    if "postgresql" in servers:
+        findings += database("postgresql", lambda: postgres.ask(context.run, DATABASE, idle=IDLE_S))
+        findings += counted(context)
+    if "mariadb" in servers:
+        findings += database("mariadb", lambda: mariadb.ask(context.run, MARIADB))
     findings += [found for server in cfg.servers if server.name.startswith("redis/") for found in redis(server)]
     findings.sort(key=lambda found: WORSE[found["level"]])
     if options.json:
@@ -105,21 +114,23 @@ def failed_units(context, cfg):
             yield finding(unit, "unit", "it has failed", "warning", unit)
 
 
-def database(context):
+def database(name, ask):
+    """What a database tells of its sessions."""
     try:
-        found = ask(context.run, DATABASE, idle=IDLE_S)
+        found = ask()
     except DatabaseError:
         return  # that it is away is its own watch's finding
     if found["used"] >= NEARLY * found["limit"]:
-        yield finding("postgresql", "connections", f"{found['used']} of {found['limit']} connections are open", "critical", "postgresql")
+        yield finding(name, "connections", f"{found['used']} of {found['limit']} connections are open", "critical", name)
     if found["idle"]:
-        yield finding(
-            "postgresql", "pool", f"{found['idle']} sessions wait for over {IDLE_S} s within a transaction", "warning", "postgresql"
-        )
+        yield finding(name, "pool", f"{found['idle']} sessions wait for over {IDLE_S} s within a transaction", "warning", name)
+
+
+def counted(context):
     try:
-        yield from statements(ask(context.run, STATEMENTS))
+        return statements(postgres.ask(context.run, STATEMENTS))
     except DatabaseError:
-        return  # nobody counts them here
+        return ()  # nobody counts them here
 
 
 def statements(found):

@@ -44,10 +44,10 @@ def close(found):
             pairs += [(f"memory of {unit['unit']}", unit["used_mb"], unit["limit_mb"], " MB") for unit in entry["limited"]]
         else:
             pairs.append((f"memory of {entry['part']}", entry["used_mb"] or 0, entry["planned_mb"], " MB"))
-    database = found["postgresql"]
-    if "connections" in database:
-        allowed = database["max_connections"] - database["reserved"]
-        pairs.append(("connections to postgresql", database["connections"], allowed, ""))
+    for name in plan_facts.DATABASES:
+        if "connections" in found[name]:
+            allowed = found[name]["max_connections"] - found[name]["reserved"]
+            pairs.append((f"connections to {name}", found[name]["connections"], allowed, ""))
     if "clients" in found["pgbouncer"]:
         pairs.append(("clients of pgbouncer", found["pgbouncer"]["clients"], found["pgbouncer"]["max_client_conn"], ""))
     # A cache is full by design, and evicts.
@@ -81,9 +81,8 @@ def render(found):
     rows += [["reserve", "-", held["reserve_mb"], "-", "-"], ["free", "-", held["free_mb"], "-", "-"]]
     lines = [f"{found['host']}: {held['total_mb']} MB, planned for {found['users']} people online", ""]
     lines.append(table(rows, ["MEMORY", "UNITS", "PLANNED MB", "USED MB", "PART"]))
-    database = found["postgresql"]
-    if "connections" in database:
-        lines += ["", f"postgresql: {database['connections']} of {database['max_connections']} connections"]
+    for name, database in [(name, found[name]) for name in plan_facts.DATABASES if "connections" in found[name]]:
+        lines += ["", f"{name}: {database['connections']} of {database['max_connections']} connections"]
         rows = [
             [
                 entry["app"],

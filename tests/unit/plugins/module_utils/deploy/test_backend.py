@@ -430,6 +430,13 @@ def test_the_start_limit_trips_also_where_the_back_off_is_longest():
     assert int(unit["StartLimitIntervalSec"]) >= 2 * int(unit["StartLimitBurst"]) * int(unit["RestartMaxDelaySec"])
 
 
+def test_a_unit_speaks_neither_the_host_s_language_nor_writes_its_numbers_and_mainstay_run_has_the_same():
+    (line,) = [line for line in _rendered(_unit("web")).splitlines() if line.startswith("Environment=LANG=")]
+    assert {"LANG=C.UTF-8", "LANGUAGE=", "LC_NUMERIC="} <= set(line.removeprefix("Environment=").split())
+    run = (ROLE.parent / "monitoring/files/mainstay/commands/run.py").read_text()
+    assert f'LOCALE = "{line.removeprefix("Environment=")}"' in run
+
+
 def _rendered(unit):
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["comment"] = lambda text: f"# {text}"
@@ -441,7 +448,7 @@ def _rendered(unit):
     [
         (
             {"systemd_version": 252},
-            ["Restart=always", "RestartSec=1", "StartLimitBurst=10", "MemoryMax=300M", "MemoryHigh=270M"],
+            ["Restart=always", "RestartSec=1", "StartLimitBurst=10", "MemoryMax=300M", "MemoryHigh=270M", "MemorySwapMax=75M"],
             ["RestartSteps="],
         ),
         ({"systemd_version": 257}, ["RestartSteps=5", "RestartMaxDelaySec=30"], []),
@@ -1309,3 +1316,26 @@ def test_a_command_that_no_unit_can_run_is_refused_before_there_is_a_unit(proces
 def test_a_command_may_name_every_variable_that_its_process_has():
     web = "serve $HOST ${PORT} $WEB_CONCURRENCY $DATABASE_URL $PGHOST $REDIS_CACHE_URL $SECRET_KEY $DB_POOL_SIZE $HOME '$own' \"$PORT\""
     deploy_environment.refuse_commands(_commanded(web=web, worker="work -c $CELERY_CONCURRENCY", mailer="mail $HEARTBEAT_FILE"))
+
+
+@pytest.mark.parametrize(
+    ("command", "limits", "refused"),
+    [
+        ("uvicorn x:app --timeout-graceful-shutdown 25", None, False),
+        ("uvicorn x:app --timeout-graceful-shutdown 30", None, True),
+        ("uvicorn x:app --timeout-graceful-shutdown=60", {"web": 70, "celery": 60, "worker": 30}, False),
+        ("gunicorn x:app --graceful-timeout 60", None, True),
+        ("gunicorn x:app --graceful-timeout 60", {"web": "61", "celery": 60, "worker": 30}, False),  # of the command line
+        ("hypercorn x:app --graceful-timeout 40", None, True),
+        ("granian --workers-kill-timeout 40 x:app", None, True),
+        ("gunicorn x:app --timeout 90", None, False),
+    ],
+)
+def test_a_server_has_the_time_that_it_gives_requests_to_end(command, limits, refused):
+    apps = _commanded(web=command)
+    if not refused:
+        return deploy_units.refuse_long_ends(apps, limits)
+    with pytest.raises(DeclarationError) as error:
+        deploy_units.refuse_long_ends(apps, limits)
+    assert f"mainstay_apps.shop.processes.web.command: {command!r} cannot be used. {command.split()[0]} gives requests" in str(error.value)
+    assert "systemd ends" in str(error.value) and "backend_stop_timeout: {web: " in str(error.value)

@@ -67,7 +67,7 @@ def test_so_is_that_for_what_has_failed(shown, words):
     assert wait([{**AGAIN, **shown}])[1]["reasons"] == [words]
 
 
-@pytest.mark.parametrize(("status", "seconds"), [(302, 30), (400, 30), (404, 30), (500, 89), (503, 89), (None, 89)])
+@pytest.mark.parametrize(("status", "seconds"), [(302, 30), (400, 30), (404, 30), (500, 30), (502, 89), (503, 89), (None, 89)])
 def test_one_wrong_answer_for_some_time_is_no_slow_start(status, seconds):
     clock = Clock()
     judge = Starting(tell=lambda _unit: {"ActiveState": "active"}, listening=lambda _port: [], now=clock.monotonic)

@@ -53,11 +53,11 @@ def test_no_app_reaches_the_processes_of_another():
 
 def test_no_app_is_heard_where_another_or_a_server_should_answer():
     chains = {chain["name"]: chain for chain in egress_chains({**SHOP, "blog": BLOG}, PLAN, "web1")}
-    servers = "tcp sport { 3306, 5432, 6432, 6379-6431 } drop"
+    servers = "ct direction reply tcp sport { 3306, 5432, 6432, 6379-6431 } drop"
     for name, others in (("shop", "9000-9003"), ("blog", "8000-8005")):
         for kind in ("app", "build"):
             found = chains[f"{kind}-{name}"]["answers"]
-            assert found[0] == f"tcp sport {{ {others} }} drop" and found[-1] == servers
+            assert found[0] == f"ct direction reply tcp sport {{ {others} }} drop" and found[-1] == servers
 
 
 def test_no_app_fills_the_kernel_s_table_of_connections():

@@ -96,6 +96,7 @@ def _listener(address, port, protocol="tcp"):
         (_listener("::1", 8000), False),
         (_listener("0.0.0.0", 443), False),
         (_listener("0.0.0.0", 68, "udp"), False),
+        (_listener("::", 123, "udp"), False),
         (_listener("0.0.0.0", 8000), True),
         (_listener("::", 5432), True),
         (_listener("10.0.0.5", 6379), True),
@@ -104,6 +105,37 @@ def _listener(address, port, protocol="tcp"):
 )
 def test_undeclared_listeners(listener, undeclared):
     assert bool(proof.undeclared_listeners([listener], [22, 80, 443])) is undeclared
+
+
+@pytest.mark.parametrize(
+    ("unit", "name", "paths", "tiers", "lasts"),
+    [
+        ("avahi-daemon.service", "avahi-daemon", [], ALL, True),
+        ("named.service", "named", [], ALL, True),
+        (None, "", [], ALL, True),  # the kernel's own, such as WireGuard
+        ("systemd-resolved.service", "systemd-resolve", [], ALL, False),
+        ("postgresql@15-main.service", "postgres", [], ALL, False),
+        ("postgresql@15-main.service", "postgres", [], ["proxy", "cache"], True),
+        ("postgresql@15-main.service", "postgres", ["/etc/postgresql/15/main/conf.d/mainstay.conf"], ["proxy"], False),
+        ("mariadb.service", "mariadbd", [], ALL, True),  # no app needs it
+        ("redis-server.service", "redis-server", [], ALL, False),
+        ("nginx.service", "nginx", [], ALL, True),  # a site of somebody's
+        ("nginx.service", "nginx", ["/etc/nginx/mainstay"], ALL, False),
+        ("shop-web@8000.service", "python3", [], ALL, False),
+        ("old-web@8000.service", "python3", ["/etc/mainstay/old/env"], ALL, False),
+        ("old-web@8000.service", "python3", [], ALL, True),
+        ("prometheus-node-exporter.service", "prometheus-node", [], ALL, False),
+    ],
+)
+def test_what_a_run_leaves_as_it_is_can_be_refused_before_it(unit, name, paths, tiers, lasts):
+    listener = {**_listener("0.0.0.0", 9999), "unit": unit, "name": name}
+    host = {"paths": {path: {"type": "file"} for path in paths}}
+    assert bool(proof.lasting_listeners([listener], SHOP, host, tiers)) is lasts
+
+
+def test_the_resolver_lasts_where_it_may():
+    listener = {**_listener("0.0.0.0", 5355), "unit": "systemd-resolved.service", "name": "systemd-resolve"}
+    assert proof.lasting_listeners([listener], SHOP, {}, ALL, True) == [listener]
 
 
 def test_what_a_host_comes_with_is_named_with_what_ends_it():
@@ -136,7 +168,12 @@ def test_what_a_container_publishes_is_declared_where_the_firewall_keeps_it(name
 
 def test_a_range_of_ports_may_be_declared():
     found = [_listener("10.0.0.5", port) for port in (7999, 8000, 8003, 8004)]
-    assert [line.split()[1] for line in proof.undeclared_listeners(found, [22, "8000-8003"])] == ["10.0.0.5:7999", "10.0.0.5:8004"]
+    assert proof.undeclared_listeners(found, [22, "8000-8003"]) == ["tcp 10.0.0.5:7999, tcp 10.0.0.5:8004 by x"]
+
+
+def test_who_listens_many_times_is_told_once():
+    found = [_listener(address, 53, protocol) for address in ("10.0.0.5", "10.0.0.5", "::") for protocol in ("tcp", "udp")]
+    assert proof.undeclared_listeners(found, [22]) == ["tcp 10.0.0.5:53, udp 10.0.0.5:53, tcp :::53, udp :::53 by x"]
 
 
 def test_summary_names_what_a_reader_asks_for():

@@ -285,7 +285,7 @@ def test_commands(name, command):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("both", "TODO: add gunicorn to its requirements"),
+        ("both", "gunicorn is not among its requirements; TODO: better there, with its version"),
         ("both", "there is a Dockerfile, too"),
         ("both", "package.json has a build script"),
         ("low-port", "Containerfile exposes 80, which no app may have"),

@@ -95,6 +95,53 @@ def test_a_framework_that_is_built_for_somebody_s_cloud():
     assert "TODO: web: {command: node build, port: 3000} serves what @sveltejs/adapter-node builds" in text
 
 
+@pytest.mark.parametrize("file", ["svelte.config.js", "vite.config.ts"])
+def test_an_adapter_is_told_where_it_is_named(file):
+    files = {file: "import adapter from '@sveltejs/adapter-auto';\n"}
+    text, _found = drafted(node({"build": "vite build"}, development=["@sveltejs/kit", "@sveltejs/adapter-auto"], **files))
+    assert f"{file} names another adapter" in text and "npm install --save-dev @sveltejs/adapter-node, and import it there" in text
+
+
+def test_types_of_a_node_are_those_of_the_node_it_was_made_for():
+    text, _found = drafted({"package.json": json.dumps({"devDependencies": {"@types/node": "^24.0.0"}, "main": "a.js"}), "a.js": ""})
+    assert '@types/node says ^24.0.0; Debian 12 has 18 and 13 has 20, node: "24" brings that one' in text
+
+
+# A workspace as pnpm has it: what serves and what works are members, and so are the packages that both use.
+WORKSPACE = {
+    "package.json": json.dumps({"scripts": {"start": "pnpm --filter web start"}}),
+    "pnpm-workspace.yaml": "packages:\n  - 'apps/*'\n  - packages/*\n",
+    "apps/web/package.json": json.dumps({"name": "web", "scripts": {"start": "node ./server.js"}}),
+    "apps/web/server.js": "app.listen(process.env.PORT || 3100, process.env.HOST)",
+    "apps/worker/package.json": json.dumps({"name": "@jobs/worker", "scripts": {"start": "tsx run.ts"}}),
+    "apps/api/package.json": json.dumps({"name": "api", "scripts": {"start": "node api.js"}}),
+    "apps/api/api.js": "listen(process.env.PORT)",
+    "packages/queue/package.json": json.dumps({"name": "queue", "dependencies": {"bullmq": "5", "pg": "8"}}),
+    "other/package.json": json.dumps({"scripts": {"start": "node none.js"}, "dependencies": {"mysql2": "3"}}),
+}
+
+
+@pytest.mark.parametrize(
+    ("start", "listed", "web"),
+    [
+        ("pnpm --filter web start", {}, "node apps/web/server.js"),
+        ("npm run start --workspace=apps/web", {"workspaces": ["apps/*", "packages/*"]}, "node apps/web/server.js"),
+        ("npm start -w @jobs/worker", {"workspaces": {"packages": ["apps/*", "packages/*"]}}, "npm --prefix apps/worker run start"),
+        ("yarn workspace web start", {"workspaces": ["./apps/*/", "packages/*"]}, "node apps/web/server.js"),
+        ("npm start -w nobody", {"workspaces": ["apps/*", "packages/*"]}, "npm start"),
+    ],
+)
+def test_the_members_of_a_workspace(start, listed, web):
+    files = {**WORKSPACE, "package.json": json.dumps({"scripts": {"start": start}, **listed})}
+    if listed:
+        del files["pnpm-workspace.yaml"]
+    _text, found = drafted(files)
+    assert (found["processes"]["web"]["command"], found["database"], found["redis"]) == (web, "postgresql", ["queue"])
+    assert {name: process["command"] for name, process in found["processes"].items() if name != "web"} == (
+        {} if "worker" in web else {"worker": "npm --prefix apps/worker run start"}
+    )
+
+
 def test_a_svelte_app_learns_its_own_address():
     _text, found = drafted(node({"build": "vite build"}, ["@sveltejs/kit", "@sveltejs/adapter-node"]))
     assert found["env"] == {"HOST_HEADER": "x-forwarded-host", "PROTOCOL_HEADER": "x-forwarded-proto"}
@@ -104,7 +151,10 @@ def test_what_the_generator_of_express_writes():
     text, _found = drafted(
         node({"start": "node ./bin/www"}, ["express"], **{"bin/www": "var port = normalizePort(process.env.PORT || '4100');"})
     )
-    assert "does not ask for $HOST command: node ./bin/www" in text and "port: 4100" in text
+    assert (
+        "does not ask for $HOST; where its code is to stay as it is, allow: [any_address] command: node ./bin/www" in text
+        and "port: 4100" in text
+    )
 
 
 def test_what_a_migration_runs_has_to_be_there_after_the_build():
@@ -328,3 +378,45 @@ def test_what_is_compiled_names_its_debian_packages():
 def test_a_word_that_is_no_route_is_told_so():
     text, _found = drafted(django('PING = "/ping/"\n'))
     assert "TODO: whether it is one that is answered" in text
+
+
+@pytest.mark.parametrize(
+    ("requirements", "web", "built"),
+    [
+        ("django\nchannels[daphne]\n", "daphne -b $HOST -p $PORT site.asgi:application", None),
+        ("django\nchannels\nuvicorn[standard]\n", "uvicorn site.asgi:application --host $HOST --port $PORT", None),
+        ("django\nchannels\n", "uvicorn site.asgi:application --host $HOST --port $PORT", ["uv pip install uvicorn"]),
+    ],
+)
+def test_a_server_comes_with_the_requirements_or_with_the_build(requirements, web, built):
+    _text, found = drafted(django(requirements=requirements, **{"site/asgi.py": ""}))
+    assert (found["processes"]["web"]["command"], found.get("build")) == (web, built)
+
+
+def test_a_server_has_the_version_of_the_image():
+    image = 'FROM python\nRUN pip install "gunicorn==25.1.0"\n'  # as wagtail start writes it
+    _text, found = drafted(django(requirements="django\n", Dockerfile=image))
+    assert found["build"] == ["uv pip install gunicorn==25.1.0"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ('CHANNEL_LAYERS = {"default": {"CONFIG": {"hosts": [("127.0.0.1", 6379)]}}}', 'names a Redis of its own ("127.0.0.1", 6379)'),
+        ('CACHES = {"LOCATION": "redis://localhost:6379/1"}', "names a Redis of its own (redis://localhost:6379/1)"),
+        ('CACHES = {"LOCATION": os.environ.get("REDIS_CACHE_URL", "redis://localhost:6379/1")}', None),
+    ],
+)
+def test_a_redis_under_an_address_of_its_own_is_told(settings, told):
+    text, found = drafted(django(settings, "django\nchannels-redis\n"))
+    assert found["redis"] == ["cache"]
+    assert f'{told}: let it say os.environ["REDIS_CACHE_URL"]' in text if told else "a Redis of its own" not in text
+
+
+def test_a_file_that_is_a_database_is_told_its_place():
+    """As the draft itself proposes it for settings that name a file of the release."""
+    settings = 'DATABASES = {"default": {"NAME": os.environ.get("DATABASE_FILE", BASE_DIR / "db.sqlite3")}}'
+    text, found = drafted(django(settings))
+    assert found["env"]["DATABASE_FILE"] == "/srv/app/shared/db.sqlite3" and "keeps its database in" not in text
+    _text, found = drafted(django(settings, "django\ngunicorn\npsycopg\n"))
+    assert "DATABASE_FILE" not in found["env"]

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.host import packet_filters
 
 RECORDED = pathlib.Path(__file__).parent / "recorded"
+FOUND = [("", "chain INPUT")]
 LEGACY = """-P INPUT DROP
 -A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
 -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
@@ -40,6 +41,15 @@ def test_chains_that_drop_what_they_do_not_know_are_found(name, found):
         (LEGACY.replace("DROP", "ACCEPT") + "-A INPUT -j REJECT --reject-with icmp-port-unreachable\n", [("", "chain INPUT")]),
         ("-P INPUT DROP\n-A INPUT -j ufw-before-input\n", [("ufw", "chain INPUT")]),
         ("-P INPUT ACCEPT\n", []),
+        (
+            "-P INPUT ACCEPT\n-N OURS\n-A INPUT -j OURS\n-A OURS -p tcp -j ACCEPT\n-A OURS -m limit --limit 5/min -j LOG\n-A OURS -j DROP\n",
+            FOUND,
+        ),
+        ('-P INPUT ACCEPT\n-A INPUT -m comment --comment "drop the rest" -j REJECT --reject-with icmp-host-prohibited\n', FOUND),
+        ("-P INPUT ACCEPT\n-N OURS\n-A INPUT -s 192.0.2.0/24 -j OURS\n-A OURS -j DROP\n", []),
+        ("-P INPUT ACCEPT\n-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j RETURN\n", []),
+        ("-P INPUT ACCEPT\n-N wg0\n-A INPUT -i wg0 -j RETURN\n-A wg0 -j DROP\n", []),  # a chain with the name of an interface
+        ("-P INPUT ACCEPT\n-N A\n-N B\n-A INPUT -j A\n-A A -j B\n-A B -g A\n", []),
     ],
 )
 def test_so_are_those_of_iptables_alone(text, found):
@@ -62,3 +72,19 @@ def test_a_program_that_cannot_tell_leaves_a_note():
     }
     assert packet_filters.found(programs, notes) == [{"by": "iptables-legacy", "chain": "chain INPUT"}]
     assert notes == ["packet_filters: nft failed: Operation not permitted"]
+
+
+@pytest.mark.parametrize(
+    ("programs", "active", "found"),
+    [
+        ({}, ["firewalld.service", "ssh.service"], [{"by": "firewalld", "chain": "firewalld.service"}]),  # Debian 12 has no nft then
+        ({}, ["ssh.service"], []),
+        (
+            {"nft": (Program((RECORDED / "nft-firewalld.json").read_text()), packet_filters.from_nftables)},
+            ["firewalld.service"],
+            [{"by": "firewalld", "chain": "table inet firewalld, chain filter_INPUT"}],
+        ),
+    ],
+)
+def test_a_firewall_that_needs_no_program_to_write_its_rules_is_found_by_its_unit(programs, active, found):
+    assert packet_filters.found(programs, [], active) == found

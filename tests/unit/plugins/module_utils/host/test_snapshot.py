@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -321,6 +322,23 @@ def test_packages(host):
     assert snapshot.packages(host.root) == {"adduser": "3.134", "held": "1:3.0-1"}
 
 
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({}, []),  # removed, or never there
+        ({"etc/nginx/nginx.conf": "user www-data;\n"}, []),
+        ({"etc/nginx/nginx.conf": "user www-data;\nstream {}\n"}, ["/etc/nginx/nginx.conf"]),
+        ({"etc/nginx/sites-available/default": "server {}\n"}, []),  # no package says how it was
+    ],
+)
+def test_what_somebody_has_changed_of_a_package_s_files(host, files, found):
+    digest = hashlib.md5(b"user www-data;\n", usedforsecurity=False).hexdigest()
+    host.write("var/lib/dpkg/status", f"Package: nginx-common\nConffiles:\n /etc/nginx/nginx.conf {digest}\nDescription: x\n")
+    for name, text in files.items():
+        host.write(name, text)
+    assert snapshot.edited(host.root) == found
+
+
 def test_paths(host):
     host.write("srv/shop/x", "1")
     os.chmod(f"{host.root}/srv/shop/x", 0o640)
@@ -506,7 +524,7 @@ KEYS = {
     "memory_mb", "memory", "cpus", "cpu", "swap_mb", "disks", "virtualization", "container", "distribution", "architecture",
     "kernel", "kernel_limits", "systemd_version", "packages", "running", "active", "enabled", "failed_units", "listeners", "ssh_ports", "paths",
     "postgresql", "mariadb", "notes", "users", "homes", "groups", "unit_files", "service_memory_mb", "ipv6",
-    "client_address", "login_port", "packet_filters", "supply",
+    "client_address", "login_port", "packet_filters", "supply", "footing", "edited", "masked",
 }  # fmt: skip
 ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "mariadb": True, "paths": ["/etc/*"]}
 

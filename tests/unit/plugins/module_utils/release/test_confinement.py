@@ -85,7 +85,7 @@ def test_a_command_says_that_it_ended_well():
         (3, "exit-code", "failed with exit status 3"),
         (137, "exit-code", "backend_build_memory_mb"),
         (255, "oom-kill", "backend_build_memory_mb"),
-        (255, "signal", "512 MB"),
+        (255, "signal", "512 MB and probably needed more. backend_build_memory_mb: 1024 gives"),
         (255, "timeout", "within 60 s"),
         (0, "stopped", "shutdown"),
     ],

@@ -177,18 +177,34 @@ def test_pnpm_installs_what_its_lock_file_says():
 )
 @pytest.mark.parametrize("folder", ["", "apps/site"])
 def test_pnpm_is_the_one_that_the_source_names(tmp_path, files, version, folder):
+    (before,), _after = recipes_node.node_steps(["package.json"], {"pnpm-lock.yaml"})
+    place = tmp_path / "top" / folder
+    told = run_with_npx(tmp_path, before, files, folder)
+    assert told == f"{place}: --yes pnpm@{version} install --frozen-lockfile --prod=false\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "prunes"),
+    [(None, True), ("onlyBuiltDependencies:\n  - esbuild\n", True), ("packages:\n  - apps/*\n", False)],
+)
+def test_pnpm_removes_packages_of_no_workspace(tmp_path, settings, prunes):
+    """Recorded: pnpm 10.20.0 removes all packages of the members, what they need to run, too."""
+    _before, (after,) = recipes_node.node_steps(["package.json", "pnpm-lock.yaml"])
+    files = {"package.json": "{}", **({"pnpm-workspace.yaml": settings} if settings else {})}
+    assert ("prune --prod" in run_with_npx(tmp_path, after, files)) is prunes
+
+
+def run_with_npx(tmp_path, step, files, folder=""):
+    """What a step asks npx for, in a folder of a source locked by pnpm."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/npx").write_text('#!/bin/sh\necho "$PWD: $*"\n')
     (tmp_path / "bin/npx").chmod(0o755)
     (tmp_path / "top" / folder).mkdir(parents=True)
     for name, text in {**files, "pnpm-lock.yaml": ""}.items():
         (tmp_path / "top" / name).write_text(text)
-    (before,), _after = recipes_node.node_steps(["package.json"], {"pnpm-lock.yaml"})
-    place = tmp_path / "top" / folder
-    command = ["bash", "-euo", "pipefail", "-c", before["script"]]
+    command = ["bash", "-euo", "pipefail", "-c", step["script"]]
     env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{place}: --yes pnpm@{version} install --frozen-lockfile --prod=false\n"
+    return subprocess.run(command, cwd=tmp_path / "top" / folder, env=env, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(

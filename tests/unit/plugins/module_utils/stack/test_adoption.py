@@ -13,8 +13,16 @@ APPS = normalise(SHOP)
 MARIA = normalise({"shop": {**SHOP["shop"], "database": "mariadb"}})
 ALL = ["proxy", "backend", "database", "cache"]
 FILE = {"type": "file", "target": None}
-NGINX = {"active": ["nginx.service"], "paths": {"/etc/nginx/sites-enabled/wiki": FILE, "/etc/nginx/sites-enabled/default": FILE}}
+LINK = {"type": "link", "target": "/etc/nginx/sites-available/default"}
+DEFAULT, AVAILABLE = "/etc/nginx/sites-enabled/default", "/etc/nginx/sites-available/default"
+NGINX = {"active": ["nginx.service"], "paths": {"/etc/nginx/sites-enabled/wiki": FILE, "/etc/nginx/sites-enabled/default": LINK}}
 WIKI = {"databases": {"postgres": {}, "wiki": {}}}
+
+
+def clusters(*found):
+    return {
+        "postgresql": {"clusters": [{"version": version, "name": name, "port": port, "status": "online"} for version, name, port in found]}
+    }
 
 
 @pytest.mark.parametrize(
@@ -32,8 +40,37 @@ WIKI = {"databases": {"postgres": {}, "wiki": {}}}
         (MARIA, {"mariadb": WIKI, "paths": {"/etc/mysql/mariadb.conf.d/90-mainstay.cnf": FILE}}, ALL, [], None),
         (APPS, NGINX, ALL, [], "nginx with /etc/nginx/sites-enabled/wiki (its nginx.conf"),
         (APPS, {**NGINX, "paths": {**NGINX["paths"], "/etc/nginx/mainstay": FILE}}, ALL, [], None),
-        (APPS, {"active": ["nginx.service"], "paths": {"/etc/nginx/sites-enabled/default": FILE}}, ALL, [], None),
+        (APPS, {"active": ["nginx.service"], "paths": {DEFAULT: LINK}}, ALL, [], None),
         (APPS, {**NGINX, "active": ["nginx.service", "redis-server.service"]}, ALL, [], "mainstay_adopt: [nginx, redis]"),
+        (
+            APPS,
+            {**NGINX, "paths": {DEFAULT: LINK}, "edited": [AVAILABLE]},
+            ALL,
+            [],
+            f"nginx with {DEFAULT} (its nginx.conf would be replaced, and ",
+        ),
+        (APPS, {**NGINX, "paths": {DEFAULT: LINK}, "edited": [AVAILABLE]}, ALL, ["nginx"], None),
+        (APPS, {**NGINX, "paths": {DEFAULT: FILE}}, ALL, [], f"nginx with {DEFAULT} ("),  # a file in the link's place
+        (APPS, {**NGINX, "paths": {}, "edited": [AVAILABLE]}, ALL, [], None),  # nobody reads it
+        (APPS, {**NGINX, "paths": {DEFAULT: LINK}, "edited": ["/etc/nginx/nginx.conf"]}, ALL, [], "nginx with /etc/nginx/nginx.conf (its"),
+        (APPS, clusters(("17", "main", 5432), ("17", "other", 5433)), ALL, [], None),
+        (APPS, clusters(("15", "main", 5433), ("17", "main", 5432)), ALL, [], None),  # as pg_upgradecluster leaves them
+        (
+            APPS,
+            clusters(("17", "main", 5433)),
+            ALL,
+            ["postgresql"],
+            "17 main has port 5433, and the apps look for it on 5432. Give it port = 5432",
+        ),
+        (APPS, clusters(("17", "main", 5433), ("17", "other", 5432)), ALL, ["postgresql"], "17 other has port 5432, on which"),
+        (APPS, clusters(("17", "other", 5432)), ALL, ["postgresql"], "`sudo systemctl restart postgresql@17-other`"),
+        (MARIA, clusters(("17", "other", 5432)), ALL, [], None),
+        (MARIA, {"packages": {"mysql-server-8.0": "8.0.36"}}, ALL, ["mariadb"], "has mysql-server-8.0, which apt would remove"),
+        (MARIA, {"packages": {"mysql-community-server": "8.4"}}, ALL, [], "has mysql-community-server, which"),
+        (MARIA, {"packages": {"percona-server-server": "8.4"}}, ALL, [], "has percona-server-server, which"),
+        (MARIA, {"packages": {"default-mysql-server": "1", "mariadb-server": "10"}}, ALL, [], None),
+        (MARIA, {"packages": {"mysql-common": "5.8", "default-mysql-client": "1"}}, ALL, [], None),
+        (APPS, {"packages": {"mysql-server-8.0": "8.0.36"}}, ALL, [], None),
         (APPS, {}, ALL, ["apache"], "use one of mariadb, nginx"),
     ],
 )

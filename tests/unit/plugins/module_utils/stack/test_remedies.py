@@ -14,6 +14,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ('You are using Node.js 18.20.4. For Next.js, Node.js version ">=20.9.0" is required.', 'node: "22"'),
         ("You are using Node.js 18.20.4. Vite requires Node.js version 20.19+ or 22.12+.", 'node: "22"'),
         ("SyntaxError: The requested module 'node:util' does not provide an export named 'styleText'", 'node: "22"'),
+        ("Error [ERR_REQUIRE_CYCLE_MODULE]: Cannot require() ES Module /srv/a/node_modules/ora/index.js in a cycle.", 'node: "22"'),
         (
             "npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync.",
             "another npm has written",
@@ -22,6 +23,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ("error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", "build-essential"),
         ("      Modules/common.h:15:10: fatal error: lber.h: No such file or directory", "apt-file search lber.h"),
         ("pygraphviz/graphviz_wrap.c:3023:10: fatal error: graphviz/cgraph.h: No such file or directory", "header graphviz/cgraph.h comes"),
+        ("npm ERR! code ENOENT\nnpm ERR! syscall spawn git\nnpm ERR! path git", "packages: [git]"),
         ("npm ERR! code ERESOLVE", "legacy-peer-deps=true"),
         ("npm warn ERESOLVE overriding peer dependency", ""),
         ("      Error: pg_config executable not found.", "libpq-dev"),

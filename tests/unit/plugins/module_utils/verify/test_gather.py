@@ -178,4 +178,4 @@ def test_a_command_that_was_too_busy_is_asked_once_more(tmp_path):
     }
     found = gather.collect({}, str(tmp_path), lambda command: Program(answers, command))
     assert (found["plan"], found["addresses"]) == ({"differs": []}, ["203.0.113.7"])
-    assert found["notes"] == ["history: it was busy"]
+    assert found["notes"] == ["history: it was busy", "report: it was busy"]

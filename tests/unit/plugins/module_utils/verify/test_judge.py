@@ -246,6 +246,12 @@ BROKEN = [
     ("memory", lambda r: r["host"]["memory"].update(available_mb=100), "95 % of the host's 2048 MB are in use", "mainstay plan"),
     ("memory", lambda r: _watched(r, WEB).update(memory_mb=190), f"{WEB} uses 190 of its 192 MB", "leaks"),
     ("disk", lambda r: r["host"]["disks"]["/"].update(free_mb=10000), "/ is full to 96 %, more than 85 %", "journalctl --vacuum"),
+    (
+        "availability",
+        lambda r: r["found"]["report"]["apps"]["shop"].update(availability=99.491, down_s=8796),
+        "shop was there for 99.491 %, away for 147 min where 99.5 % allow 144",
+        "mainstay report --since 30d",
+    ),
     ("disk", lambda r: r["host"]["disks"]["/"].update(inodes_free=20), "room for 20 more files", "du "),
     (
         "database",
@@ -350,6 +356,21 @@ def test_what_is_broken_is_named_with_what_helps(recorded, name, break_it, reaso
     assert others <= {"timers", "processes", "log-rotation", "database", "server-limits", "redis", "agent", "beat"}, others
 
 
+@pytest.mark.parametrize(
+    ("told", "verdict", "words"),
+    [
+        ({"connections": 3, "max_connections": 27}, "ok", "MariaDB 3 of 27 connections"),
+        ({"connections": 25, "max_connections": 27}, "failed", "MariaDB has 25 of 27 connections in use"),
+        ({"problem": "no socket"}, "failed", "MariaDB: no socket"),
+    ],
+)
+def test_mariadb_has_connections_left(told, verdict, words):
+    (item,) = (entry for entry in judge.ITEMS if entry["id"] == "database")
+    want = {"tiers": ["database"], "plan": {"mariadb": {}}}
+    found = item["judge"](checklist.Context(want, {"plan": {"mariadb": told}, "probes": []}, {}, {}, checklist.LIMITS))
+    assert found["verdict"] == verdict and words in (found["reason"] or found["seen"])
+
+
 def test_every_item_fails_somewhere_above():
     assert {entry["id"] for entry in judge.ITEMS} == {row[0] for row in BROKEN}
 
@@ -379,6 +400,12 @@ def test_a_waived_item_says_why_and_does_not_count(recorded):
     found = _items(recorded, waived={"backup": "the data is a copy", "disk": "not needed"})
     assert (found["backup"]["verdict"], found["disk"]["verdict"]) == ("skipped", "ok")
     assert found["backup"]["reason"] == "waived: the data is a copy (nobody asked for backups)"
+
+
+@pytest.mark.parametrize("report", [{}, {"watched_s": 80000, "apps": {"shop": {"availability": 90, "down_s": 8000}}}])
+def test_a_host_of_less_than_a_day_has_not_been_available_for_long(recorded, report):
+    recorded["found"]["report"] = report
+    assert _items(recorded)["availability"]["verdict"] == "skipped"
 
 
 def test_a_maintenance_that_is_over_is_none(recorded):

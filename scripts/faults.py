@@ -179,7 +179,7 @@ def watcher(item):
         return Server(item)
     if item["kind"] == "celery":
         return Consumer(item)
-    if not item["probe"]:
+    if not item["probe"] or item["probe"]["kind"] == "beat":
         return Connected(item)
     return Heartbeat(item) if item["probe"]["kind"] == "heartbeat" else Web(item)
 

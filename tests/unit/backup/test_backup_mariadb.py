@@ -42,7 +42,8 @@ def asked(monkeypatch):
 
 def test_what_is_asked_in_an_app_s_database_is_not_asked_by_root(asked):
     assert mariadb.counts("my_shop") == {}
-    (made, grants, _), (asking, question, env), (_, gone, _) = asked
+    (made, grants), (asking, question), (_root, gone) = ((who, said) for who, said, _env in asked)
+    env = asked[1][2]
     assert (made, asking) == ("--user=root", "--user=mainstay_backup") and "information_schema.tables" in question
     assert "ON `my\\_shop`.* TO 'mainstay_backup'@'localhost'" in grants and "*.*" not in grants
     assert env["MYSQL_PWD"] not in grants and gone == "DROP USER IF EXISTS 'mainstay_backup'@'localhost'"
@@ -51,7 +52,7 @@ def test_what_is_asked_in_an_app_s_database_is_not_asked_by_root(asked):
 def test_an_account_of_the_app_s_has_a_second_password_while_it_is_restored(asked):
     with mariadb.as_owner("shop") as (words, env):
         pass
-    _, (_, lent, _), (_, taken, _) = asked
+    _found, lent, taken = (said for _who, said, _env in asked)
     account = "ALTER USER 'shop'@'127.0.0.1' IDENTIFIED VIA mysql_native_password USING '*AB'"
     assert words[0] == "--user=shop" and taken == account
     assert lent == f"{account} OR mysql_native_password USING '{mariadb.password_hash(env['MYSQL_PWD'])}'"

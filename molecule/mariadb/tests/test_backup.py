@@ -124,7 +124,7 @@ def test_a_dump_that_ends_a_statement_in_a_comment_makes_nobody_root(host, own):
 def test_a_backup_runs_no_function_of_a_view_in_the_place_of_a_table(host, own):
     host.check_output("systemd-run --quiet --collect --unit=swapping python3 -c %s", APP + SWAP)
     try:
-        for _ in range(3):
+        for _attempt in range(3):
             _start(host, "mainstay-backup")
         assert host.check_output(SQL, "SELECT * FROM fallen") == ""
     finally:

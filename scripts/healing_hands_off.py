@@ -36,6 +36,17 @@ def untouched(healer, result, name, but=()):
         say(f"{name}: {row}")
 
 
+def freeze(host, unit, seconds, lift):
+    """Stop a process by a signal for a while; what keeps the agent's hands off it is lifted when it has had time to be well again."""
+    try:
+        host.sh(f"systemctl kill --signal=SIGSTOP {unit}")
+        time.sleep(seconds)
+    finally:
+        host.sh(f"systemctl kill --signal=SIGCONT {unit}")
+        time.sleep(12)
+        host.sh(lift)
+
+
 def hands_off(healer, short, quiet):
     """What is no reason to act, one after the other; the last is nothing at all, for so many seconds."""
     host, result = healer.host, {}
@@ -58,13 +69,7 @@ def hands_off(healer, short, quiet):
                 time.sleep(35 if not short else 5)  # and the agent's patience after its return
     with untouched(healer, result, "maintenance, and a frozen process"):
         host.sh("mainstay maintenance on --for 10m")
-        try:
-            host.sh(f"systemctl kill --signal=SIGSTOP {web[0]}")
-            time.sleep(rest)
-        finally:
-            host.sh(f"systemctl kill --signal=SIGCONT {web[0]}")
-            time.sleep(12)
-            host.sh("mainstay maintenance off")
+        freeze(host, web[0], rest, "mainstay maintenance off")
     with untouched(healer, result, "one request of 20 s"):
         host.sh(f"curl --silent --fail --request POST 'http://127.0.0.1:{port}/faults/block?seconds=20'")
         time.sleep(10)
@@ -78,13 +83,7 @@ def hands_off(healer, short, quiet):
     with untouched(healer, result, "deploy of this app"):
         lock = "/run/lock/mainstay/shop.deploy"
         host.sh(f"touch --date='+10 min' {lock}")
-        try:
-            host.sh(f"systemctl kill --signal=SIGSTOP {web[0]}")
-            time.sleep(rest)
-        finally:
-            host.sh(f"systemctl kill --signal=SIGCONT {web[0]}")
-            time.sleep(12)
-            host.sh(f"rm -f {lock}")
+        freeze(host, web[0], rest, f"rm -f {lock}")
     with untouched(healer, result, "nothing happens") as row:
         first = host.do("cost", unit=AGENT)
         time.sleep(quiet)

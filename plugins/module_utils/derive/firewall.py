@@ -95,9 +95,10 @@ def _sources(value, where):
     }
 
 
-def _matches(sources):
-    """The beginning of a statement for each family of sources; without sources one that matches everybody."""
-    return [f"{family} saddr {{ {', '.join(networks)} }} " for family, networks in sorted(sources.items())] or [""]
+def _for(sources, where, action):
+    """A statement for each family of the sources; without sources one that is for everybody."""
+    found = sorted(_sources(sources or [], where).items())
+    return [f"{family} saddr {{ {', '.join(networks)} }} {action}" for family, networks in found] or [action]
 
 
 def read_rules(rules):
@@ -129,7 +130,7 @@ def nft_rules(rules, unlimited=()):
         statements += _per_source(rule, where, unlimited)
         action = f"{protocol} dport {port} accept"
         action += f' comment "{rule["comment"]}"' if rule.get("comment") else ""
-        statements += [match + action for match in _matches(_sources(rule.get("from") or [], f"{where}.from"))]
+        statements += _for(rule.get("from"), f"{where}.from", action)
     return statements
 
 
@@ -138,7 +139,7 @@ def nft_published_rules(rules):
     statements = []
     for index, (rule, port, protocol) in enumerate(read_rules(rules)):
         action = f"meta l4proto {protocol} ct original proto-dst {port} accept"
-        statements += [match + action for match in _matches(_sources(rule.get("from") or [], f"firewall_rules[{index}].from"))]
+        statements += _for(rule.get("from"), f"firewall_rules[{index}].from", action)
     return statements
 
 
@@ -202,4 +203,5 @@ def nft_ssh_rules(ports, sources=(), rate="60/minute", burst=60):
     return [
         f"{dport} ct state new add @ssh_ipv4 {{ ip saddr {limit} }} counter drop",
         f"{dport} ct state new add @ssh_ipv6 {{ ip6 saddr & ffff:ffff:ffff:ffff:: {limit} }} counter drop",
-    ] + [f'{match}{dport} accept comment "ssh"' for match in _matches(_sources(sources, "firewall_ssh_from"))]
+        *_for(sources, "firewall_ssh_from", f'{dport} accept comment "ssh"'),
+    ]

@@ -30,11 +30,9 @@ def footing(root="/", environ=None, statvfs=os.statvfs):
             flags = statvfs(path).f_flag
         except OSError:  # it is not there yet, and will be a part of what is
             continue
-        entry = {"place": place, "mount": mount_point(path, root)}
-        if flags & os.ST_RDONLY:
-            found["read_only"].append(entry)
-        elif runs and flags & os.ST_NOEXEC:
-            found["noexec"].append(entry)
+        wrong = "read_only" if flags & os.ST_RDONLY else "noexec" if runs and flags & os.ST_NOEXEC else None
+        if wrong:
+            found[wrong].append({"place": place, "mount": mount_point(path, root)})
     return {name: value for name, value in found.items() if value}
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from ..stack.apps import normalise
 from ..stack.redis_ports import instance_name
-
-DATABASES = {"mariadb": "MariaDB", "postgresql": "PostgreSQL"}
+from ..stack.services import DATABASES
 
 
 def unprepared(apps, plan, hostname, host):

@@ -15,12 +15,11 @@ from .apps import normalise
 from .instances import planned_instances
 from .processes import NAME, port_range
 from .refusal import DeclarationError
+from .services import DATABASES
 
 REMOVED = "/var/lib/mainstay/removed"
 ENVIRONMENT = re.compile(r"/etc/mainstay/([^/]+)/env")
 INSTANCE = re.compile(r"([a-z][a-z0-9-]*)@(\d+)\.(service|timer)")
-# What a record of what was kept calls a database.
-DATABASES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 REMEDY = "playbooks/remove.yml -e mainstay_app={}"
 WITH_DATA = f"{REMEDY} -e mainstay_data=true"
 

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+# The database servers of the stack, as people write them.
+DATABASES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 # Ports the stack itself listens on; Redis has an instance for each app and purpose.
 DATABASE_PORTS = {"mariadb": 3306, "pgbouncer": 6432, "postgresql": 5432}
 REDIS_PORTS = range(6379, 6432)
 RESERVED_PORTS = {
-    DATABASE_PORTS["mariadb"]: "MariaDB",
-    DATABASE_PORTS["postgresql"]: "PostgreSQL",
+    **{DATABASE_PORTS[name]: title for name, title in DATABASES.items()},
     **dict.fromkeys(REDIS_PORTS, "Redis"),
     DATABASE_PORTS["pgbouncer"]: "PgBouncer",
 }

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+from ..stack.services import DATABASES
 from .checklist import DAY, HOUR, Items, failed, judged, listed, skipped, span
 
 ITEMS = Items()
-DATABASES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 
 
 @ITEMS.add("memory", "There is memory left, on the host and below every limit", ["S0-33", "S3-20", "S3-22"], ["daily", "emergency"])

@@ -153,6 +153,14 @@ def of_status(status):
         400: "many answer 400 under a name that they do not know, as Django does where ALLOWED_HOSTS has others; health: {host: …} asks under "
         "another than the first site's",
         404: "health: {path: …} is to name a page that the app has",
-        500: "the app itself fails at that page, and says why where it logs; where nothing stands above, it logs elsewhere, as Django does without "
-        "DEBUG until LOGGING has a StreamHandler",
     }.get(status, "")
+
+
+def of_silence(lines):
+    """What helps where an app answers 500 and its last words tell of no error; an empty text where they do."""
+    if re.search(r"error|exception|traceback", "\n".join(lines), re.IGNORECASE):
+        return ""
+    return (
+        "the app itself fails at that page, and tells the reason elsewhere than on its standard error, as Django does without DEBUG until "
+        "LOGGING has a StreamHandler"
+    )

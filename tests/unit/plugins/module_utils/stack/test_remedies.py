@@ -71,6 +71,8 @@ def test_every_answer_of_a_build_is_one_to_the_same_words():
     assert set(remedies.OF_A_BUILD) <= set(remedies.REMEDIES)
 
 
-def test_a_status_is_answered_with_what_helps():
-    assert "LOGGING has a StreamHandler" in remedies.of_status(500)
-    assert remedies.of_status(503) == ""
+@pytest.mark.parametrize(
+    ("said", "is_silent"), [("[7] [INFO] Booting worker with pid: 7", True), ("Traceback (most recent call last):", False)]
+)
+def test_an_app_that_fails_and_says_nothing(said, is_silent):
+    assert ("LOGGING has a StreamHandler" in remedies.of_silence([said])) is is_silent

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 from unittest import mock
@@ -31,21 +32,21 @@ def _action(environment="", answer=None):
 
 
 @pytest.mark.parametrize(
-    ("module", "function", "arguments", "expected"),
+    ("module", "function", "arguments"),
     [
-        ("text", "printable", {"text": "a\x1bb'\"\\é\n"}, None),
-        ("host.listeners", "parse_nothing", None, AttributeError),
-        ("files.changeset", "carry_out", {"entries": [], "state_dir": "/nowhere/at/all", "check": True}, None),
+        ("text", "printable", {"text": "a\x1bb'\"\\é\n"}),
+        ("files.changeset", "carry_out", {"entries": [], "state_dir": "/nowhere/at/all", "check": True}),
     ],
 )
-def test_what_the_function_returns_comes_back(module, function, arguments, expected):
-    action, _shell = _action()
-    if expected:
-        with pytest.raises(AnsibleActionFail, match="AttributeError"):
-            bare_python.call(action, {}, module, function)
-        return
-    here = getattr(__import__(f"ansible_collections.mainstay.vps.plugins.module_utils.{module}", fromlist=["x"]), function)
-    assert bare_python.call(action, {}, module, function, **arguments) == json.loads(json.dumps(here(**arguments)))
+def test_what_the_function_returns_comes_back(module, function, arguments):
+    here = importlib.import_module(f"ansible_collections.mainstay.vps.plugins.module_utils.{module}")
+    told = bare_python.call(_action()[0], {}, module, function, **arguments)
+    assert told == json.loads(json.dumps(getattr(here, function)(**arguments)))
+
+
+def test_what_ends_it_on_the_host_is_told():
+    with pytest.raises(AnsibleActionFail, match="TypeError: printable"):
+        bare_python.call(_action()[0], {}, "text", "printable")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,7 @@ def test_the_python_is_the_one_of_the_host(variables, environment, expected):
         ({"rc": 127, "stderr": "sh: 1: /usr/bin/python3: not found"}, "python3: not found"),
         ({"rc": 0, "stdout": "Killed\n"}, "Killed"),
         ({"rc": 137}, "exit status 137"),
+        ({"rc": 255, "stdout": "\nmainstay answer: {}", "stderr": "Connection closed"}, "Connection closed"),
     ],
 )
 def test_a_host_that_cannot_is_told(answer, words):

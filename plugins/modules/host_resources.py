@@ -60,6 +60,7 @@ options:
     type: bool
     default: true
 notes:
+  - This is an action plugin; the module of the same name holds its documentation.
   - Works without root, but then the processes behind other users' ports, and the databases, stay unknown.
     RV(notes) says so.
   - A source that is missing never makes the module fail.
@@ -571,28 +572,3 @@ notes:
   elements: str
   sample: []
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.host import snapshot
-
-
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "packages": {"type": "bool", "default": True},
-            "units": {"type": "bool", "default": True},
-            "listeners": {"type": "bool", "default": True},
-            "packet_filters": {"type": "bool", "default": True},
-            "paths": {"type": "list", "elements": "str", "default": []},
-            "wanted": {"type": "list", "elements": "str", "default": []},
-            "postgresql": {"type": "bool", "default": True},
-            "mariadb": {"type": "bool", "default": True},
-        },
-        supports_check_mode=True,
-    )
-    module.exit_json(changed=False, **snapshot.collect(module.params))
-
-
-if __name__ == "__main__":
-    main()

@@ -162,6 +162,22 @@ def test_why_an_app_does_not_start_may_be_its_packages(host):
     assert [item["kind"] for item in found] == ["failed", "packages"]
 
 
+@pytest.mark.parametrize(
+    ("cgroup", "port", "found"),
+    [
+        ("/system.slice/system-shop.slice/shop-web@8000.service", 8000, []),
+        ("/system.slice/system-shop.slice/shop-web@8001.service", 8001, []),  # of a deploy
+        ("/system.slice/ssh.service", 8000, ["its port 8000 is held by hog of root, process 99"]),
+        ("/system.slice/ssh.service", 9000, []),  # not the app's
+    ],
+)
+def test_who_has_an_app_s_port(host, cgroup, port, found):
+    host.configure(shop={**host.app, "ports": {"web": [8000, 8001]}})
+    host.files.process(99, "hog", cgroup=cgroup, inodes=[77])
+    host.files.listen("127.0.0.1", port, 77)
+    assert [item["what"] for item in json.loads(host.run("diagnose", "--json")[1])["findings"]] == found
+
+
 def test_what_each_uses(host):
     for pid, name in ((71, "beat"), (72, "web")):
         host.files.process(pid, name, cgroup=f"/{name}", inodes=[500 + pid])

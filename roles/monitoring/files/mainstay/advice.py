@@ -71,6 +71,10 @@ ADVICE = {
         "Who asks for the site by its name may not find it; where nothing is resolved, the host reaches nobody: no API, no e-mail, no update.",
         ["getent ahosts {target}", "cat /etc/resolv.conf; resolvectl status", "dig +trace {target}    # where the name ends"],
     ),
+    "port": (
+        "What is to listen there cannot, and its visitors meet whoever does.",
+        ["mainstay clean {target}    # shows and stops what the app has left behind", "ss -ltnp"],
+    ),
     "unasked": ("Whether anything is wrong within it cannot be seen.", ["mainstay logs {target} -n 50", "mainstay status {target}"]),
     "packages": (
         "What it imports may be missing, or behave as its authors never saw it.",

@@ -8,10 +8,12 @@ Exit status: 0 nothing was found, 1 something was, 2 cannot tell.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 
 from .. import environments, mariadb, postgres
 from ..advice import advice, folder, named
+from ..core.host import listeners
 from ..postgres import DatabaseError
 from ..records import read_state
 from ..units import SystemdError
@@ -74,6 +76,7 @@ def run(options, context):
     findings += processes(entries)
     findings += resources(state.get("resources", []) if alive else [])
     findings += failed_units(context, cfg)
+    findings += [found for app in cfg.apps.values() for found in taken(app, context)]
     findings += unresolved(context, cfg)
     servers = {server.name for server in cfg.servers}
     if "postgresql" in servers:
@@ -126,6 +129,18 @@ def failed_units(context, cfg):
         unit = (line.split() or [""])[0]
         if unit and unit not in cfg.units and unit not in {process.job for process in cfg.processes}:
             yield finding(unit, "unit", "it has failed", "warning", unit)
+
+
+def taken(app, context):
+    """Ports of an app that somebody else holds, as what a process has left behind does: the app cannot listen there."""
+    own = [f"{app.name}-{process}@*.service" for process in app.ports]
+    numbers = {number for owned in app.ports.values() for number in owned}
+    listening = listeners.snapshot(f"{context.filesystem.rstrip('/')}/proc", numbers) if numbers else []
+    held = {item.port: item for item in listening if item.protocol == "tcp"}
+    for port, item in sorted(held.items()):
+        if not any(fnmatch.fnmatch(item.unit, unit) for unit in own):
+            who = f"{item.name or 'somebody'} of {item.user}, process {' '.join(map(str, item.pids)) or 'unknown'}"
+            yield finding(app.name, "port", f"its port {port} is held by {who}", "critical", app.name)
 
 
 def unresolved(context, cfg):

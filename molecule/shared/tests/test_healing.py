@@ -322,6 +322,26 @@ def _resource(host, name, level):
     return found
 
 
+def test_tasks_that_wait_are_counted(host):
+    """Behind the prefix that the example's queues have, too."""
+    send = "from shop.tasks import app; [app.send_task('tick', expires=1) for _number in range(7)]"
+    host.check_output("mainstay maintenance on --for 5m")
+    try:
+        host.check_output(f"systemctl kill --signal=SIGSTOP {WORKER} && mainstay run shop -- python -c %s", send)
+        host.check_output(f"systemctl restart {AGENT}")  # it looks at its start
+        waiting = []
+        _eventually(
+            lambda: (
+                waiting.extend(entry["value"] for entry in _status(host)["resources"] if entry["resource"] == "queue of shop") or waiting
+            ),
+            30,
+            "a look at the queue",
+        )
+        assert waiting[0] >= 7
+    finally:
+        host.check_output(f"systemctl kill --signal=SIGCONT {WORKER}; mainstay maintenance off")
+
+
 def test_what_leaks_without_taking_memory_is_told_and_left_alone(host):
     folder = f"/run/systemd/system/{MAILER}.d"
     fault = "[Service]\nLimitNOFILE=100\nTasksMax=40\nExecStart=\nExecStart=/usr/bin/python3 /run/leaks.py\n"

@@ -102,10 +102,13 @@ def test_ports_can_be_chosen(host):
 
 
 HYBRID = "9:name=systemd:/system.slice/shop-web@8000.service\n4:memory:/system.slice/shop-web@8000.service\n0::/x.service\n"
+# Of systemd 259 in a container on a machine that has both versions, and of its sshd.
+VERSION_2_BESIDE_1 = "9:name=systemd:/\n8:pids:/\n4:memory:/\n0::/system.slice/ssh.service\n"
 UNITS = [
     ("0::/system.slice/nginx.service\n", "", "nginx.service"),
     ("0::/system.slice/system-shop.slice/shop-web@8000.service/worker\n", "", "shop-web@8000.service"),
     (HYBRID, "", "shop-web@8000.service"),
+    (VERSION_2_BESIDE_1, "", "ssh.service"),
     ("0::/user.slice/user-1000.slice/session-3.scope\n", "", "session-3.scope"),
     ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/a.service\n", "", "user@1000.service"),
     ("0::/docker/abc/system.slice/ssh.service\n", "/docker/abc", "ssh.service"),

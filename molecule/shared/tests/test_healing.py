@@ -327,7 +327,7 @@ def test_tasks_that_wait_are_counted(host):
     send = "from shop.tasks import app; [app.send_task('tick', expires=1) for _number in range(7)]"
     host.check_output("mainstay maintenance on --for 5m")
     try:
-        host.check_output(f"systemctl kill --signal=SIGSTOP {WORKER} && mainstay run shop -- python -c %s", send)
+        host.check_output("systemctl kill --signal=SIGSTOP 'shop-worker@*' && mainstay run shop -- python -c %s", send)
         host.check_output(f"systemctl restart {AGENT}")  # it looks at its start
         waiting = []
         _eventually(
@@ -339,7 +339,7 @@ def test_tasks_that_wait_are_counted(host):
         )
         assert waiting[0] >= 7
     finally:
-        host.check_output(f"systemctl kill --signal=SIGCONT {WORKER}; mainstay maintenance off")
+        host.check_output("systemctl kill --signal=SIGCONT 'shop-worker@*'; mainstay maintenance off")
 
 
 def test_what_leaks_without_taking_memory_is_told_and_left_alone(host):

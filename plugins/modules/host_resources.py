@@ -203,6 +203,29 @@ footing:
       type: str
       returned: where it is amiss
   sample: {}
+sshd:
+  description: What C(/etc/ssh/sshd_config) and the files that it includes say before and beside the one of the role ssh; empty without sshd.
+  returned: always
+  type: dict
+  contains:
+    reads:
+      description: Whether that file counts, for everybody.
+      type: bool
+      returned: where there is an sshd
+    before:
+      description: What is set before it, and so in its place, as C(name) and C(file).
+      type: list
+      elements: dict
+      returned: where there is an sshd
+    asks:
+      description: Files whose C(AuthenticationMethods) name C(keyboard-interactive), as for one-time codes.
+      type: list
+      elements: str
+      returned: where there is an sshd
+  sample:
+    reads: true
+    before: []
+    asks: []
 disks:
   description: Space on C(/) and on every other real local file system, by mount point.
   returned: always

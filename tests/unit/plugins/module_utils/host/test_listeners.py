@@ -40,6 +40,13 @@ def test_tcp_and_udp_of_both_families(host):
     assert {item.unit for item in found} == {"named.service"}
 
 
+def test_an_address_of_ipv4_on_a_socket_of_ipv6_is_one_of_ipv4(host):
+    """As xrdp-sesman and programs in Java listen."""
+    host.listen("::ffff:127.0.0.1", 3350, 11)
+    host.listen("::ffff:192.0.2.7", 3351, 12)
+    assert [item.address for item in listeners.snapshot(host.proc)] == ["127.0.0.1", "192.0.2.7"]
+
+
 def test_only_listening_sockets_count(host):
     host.listen("127.0.0.1", 8000, 11, state="01")
     host.listen("127.0.0.1", 8001, 12, state="06")

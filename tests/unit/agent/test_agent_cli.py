@@ -62,7 +62,7 @@ class Host:
         }
         self.agent |= {"paused": None, "problem": None}
         self.entries, self.servers = [self.entry(unit) for unit in self.live], []
-        self.rules = ""
+        self.rules, self.filesystem = "", "/"
 
     def configure(self, servers=(), **apps):
         Path(self.paths.config).write_text(json.dumps({"processes": PROCESSES, "servers": list(servers), "apps": apps}))
@@ -91,7 +91,14 @@ class Host:
     def run(self, *argv):
         write_state(self.paths.state, {"version": 1, "agent": self.agent, "processes": self.entries, "servers": self.servers})
         context = cli.Context(
-            paths=self.paths, systemd=self, clock=self.clock, call=self.call, show=self.call, run=self.ask, root=self.root
+            paths=self.paths,
+            systemd=self,
+            clock=self.clock,
+            call=self.call,
+            show=self.call,
+            run=self.ask,
+            root=self.root,
+            filesystem=self.filesystem,
         )
         status = cli.main(argv, context)
         captured = self.capsys.readouterr()

@@ -44,7 +44,7 @@ COMMANDS = {
     "version": "the version of this command and of the agent",
 }
 # Started by systemd, not by people.
-SERVICES = ("agent", "act", "certificates", "ping", "reclaim", "remember", "reports")
+SERVICES = ("agent", "act", "ping", "reclaim", "remember", "reports", "visits")
 
 USAGE = """\
 usage: mainstay COMMAND [options]

@@ -242,6 +242,21 @@ def test_a_bomb_of_forks_ends_at_its_own_limit(host, mole, shop):
     host.check_output("mainstay restart mole")
 
 
+def test_it_takes_no_place_in_the_kernel_s_table_of_shared_memory(host, mole, shop):
+    """PostgreSQL needs one of its 4096 places to start: who has taken all the others waits for that one, too."""
+    took = "ipcs --shmems --human | grep -c ^0x"
+    before = host.check_output(took)
+    said = mole.does(
+        """
+        libc, result = ctypes.CDLL(None), 0
+        for _ in range(5000):
+            result += libc.shmget(0, 1, 0o1600) >= 0
+        """
+    )
+    assert said["result"] > 1000 and host.check_output(took) == before and shop() == "healthy"
+    host.check_output("mainstay restart mole")
+
+
 def test_memory_without_end_is_its_own_end(host, mole, shop):
     before = host.check_output("systemctl show --value --property=InvocationID 'shop-*.service'")
     unit = host.check_output(f"echo mole-web@{mole.port}.service")

@@ -56,7 +56,9 @@ def test_an_app_goes_with_its_data_and_leaves_a_dump(host, without):
     host.check_output(f"mkdir -p {CANARY} && touch {CANARY}/file")
     host.check_output("runuser -u postgres -- psql -qd old -c 'CREATE TABLE orders AS SELECT 1 AS id'")
     for place in ("/srv/old/shared", "/var/lib/old"):
-        host.check_output(f"runuser -u old -- sh -c 'echo mine >{place}/file; ln -s {CANARY} {place}/link; truncate --size=1T {place}/hole'")
+        host.check_output(
+            f"runuser -u old -- sh -c 'echo mine >{place}/file; ln -s {CANARY} {place}/link; truncate --size=1T {place}/hole'"
+        )
     host.check_output(f"cd /srv/old/shared && runuser -u old -- python3 -c {shlex.quote(DEEP)}")
     host.check_output("systemd-run --quiet --collect --uid=old --unit=stray sh -c 'trap : TERM; while :; do sleep 1; done'")
 

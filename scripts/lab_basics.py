@@ -27,8 +27,9 @@ RELEASES = {
     "trixie": "Debian 13",
     "jammy": "Ubuntu 22.04",
     "noble": "Ubuntu 24.04",
-    "resolute": "Ubuntu 26.04",  # on a machine with cgroups of version 2 only: its systemd knows no other
+    "resolute": "Ubuntu 26.04",
 }
+NO_CGROUP_V1 = ("resolute",)
 
 
 class LabError(Exception):

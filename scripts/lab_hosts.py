@@ -16,7 +16,7 @@ import tarfile
 import time
 from pathlib import Path
 
-from lab_basics import CLONE, LABEL, STATE, LabError, add_file, locked, need, run, say, wait_for
+from lab_basics import CLONE, LABEL, NO_CGROUP_V1, STATE, LabError, add_file, locked, need, run, say, wait_for
 from lab_engine import docker, find_engine, hosts
 
 # Enough for systemd, a firewall and sandboxed units, and less than --privileged, which some machines refuse.
@@ -24,6 +24,15 @@ RUN_FLAGS = """
 --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_PTRACE --cap-add AUDIT_WRITE
 --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined
 --cgroupns=host --volume /sys/fs/cgroup:/sys/fs/cgroup:rw --tmpfs /run --tmpfs /tmp --stop-signal SIGRTMIN+3
+"""
+INIT = "/lib/systemd/systemd"
+# From version 258 on, systemd knows cgroups of version 2 only. Where the machine has both, it boots in a part of the second, whose controllers
+# the first holds: units are found and ended as everywhere, and none of their limits holds.
+ONLY_CGROUP_V2 = f"""
+own=/sys/fs/cgroup/unified/mainstay-lab-$(hostname)
+mkdir -p $own && echo $$ >$own/cgroup.procs
+exec unshare --cgroup --mount --propagation unchanged \\
+  sh -euc 'umount --recursive /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec {INIT}'
 """
 
 
@@ -77,10 +86,14 @@ def create(arguments: argparse.Namespace, base: str, key: Path) -> None:
     # Numbers, as docker would choose others where a host is started again.
     for published in ["127.0.0.1:0:22", *arguments.publish]:
         command += ["--publish", free_port(published, taken)]
-    command += [base, "/lib/systemd/systemd"]
-    # Debian 12 takes no notice of it; one that is upgraded in place (scripts/prove_upgrade) boots with it.
-    if docker("info", "--format", "{{.CgroupVersion}}").stdout.strip() == "1":
-        command += ["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
+    command += [base]
+    if docker("info", "--format", "{{.CgroupVersion}}").stdout.strip() != "1":
+        command += [INIT]
+    elif arguments.image in NO_CGROUP_V1:
+        command += ["sh", "-euc", ONLY_CGROUP_V2]
+    else:
+        # Debian 12 takes no notice of it; one that is upgraded in place (scripts/prove_upgrade) boots with it.
+        command += [INIT, "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
     identity = docker(*command).stdout.strip()
     archive = io.BytesIO()
     public, host_key = key.with_suffix(".pub").read_bytes(), STATE / "ssh_host_ed25519_key"

@@ -94,6 +94,7 @@ def _plan(apps, users, removed, prepares, task_vars):
     for host in hosts:  # last: what is declared can be mended here, a host elsewhere
         refuse_no_footing(snapshots[host], host, planned[host]["tiers"])
         if prepares:
+            ssh.refuse_sshd(snapshots[host], host, task_vars["hostvars"][host])
             refuse_masked(snapshots[host], host, stack_packages(declared, planned[host]["tiers"]), task_vars["hostvars"][host])
         refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host])
     return {**plan, "undeclared": remains.report(declared, snapshots, removed)}

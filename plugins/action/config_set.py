@@ -3,11 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import base64
-import json
 import os
 import secrets
-import zlib
 
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.text.converters import to_bytes
@@ -16,14 +13,15 @@ from ansible.template import generate_ansible_template_vars, trust_as_template
 from ansible_collections.mainstay.vps.plugins.module_utils.files.journal import STATE_DIR
 from ansible_collections.mainstay.vps.plugins.module_utils.files.question import agrees, probe
 from ansible_collections.mainstay.vps.plugins.module_utils.files.spec import SpecError, parse
+from ansible_collections.mainstay.vps.plugins.plugin_utils import bare_python
 
-# What travels inside the module's arguments; larger files belong to other modules.
+# What travels in one piece; larger files belong to other modules.
 SIZE_LIMIT = 16 * 1024 * 1024
 OVERRIDES = {"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"}
 
 
 class ActionModule(ActionBase):
-    """Render the set here, ask the host with one shell command whether it has it, and call the module only if not."""
+    """Render the set here, ask the host with one shell command whether it has it, and start Python there only if not."""
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
@@ -43,9 +41,7 @@ class ActionModule(ActionBase):
         if self._host_agrees(spec):
             result.update(changed=False, changed_files=[], diff=[], backup=None, validated=False, note="", recovered=[])
             return result
-        result.update(
-            self._execute_module(module_name="mainstay.vps.config_set", module_args=self._module_arguments(spec), task_vars=task_vars)
-        )
+        result.update(invocation={"module_args": self._shown_arguments(spec)}, **self._carry_out(spec, task_vars))
         return result
 
     # --- content ----------------------------------------------------------------------------------------------------
@@ -106,8 +102,26 @@ class ActionModule(ActionBase):
         answer = self._low_level_execute_command("/bin/sh", in_data=to_bytes(script, errors="surrogate_or_strict"))
         return answer["rc"] == 0 and agrees(answer["stdout"], spec.entries, salt)
 
-    def _module_arguments(self, spec):
-        """The arguments a reader of the log may see, and the contents as one that is never logged."""
+    def _carry_out(self, spec, task_vars):
+        return bare_python.call(
+            self,
+            task_vars,
+            "files.changeset",
+            "carry_out",
+            entries=[entry.to_dict() for entry in spec.entries],
+            purge=spec.purge,
+            validate=spec.validate,
+            timeout=spec.timeout,
+            backup=spec.backup,
+            check=self._task.check_mode,
+            diff=self._task.diff,
+            brief=[] if self._display.verbosity else spec.brief,
+            **spec.options,
+        )
+
+    @staticmethod
+    def _shown_arguments(spec):
+        """The arguments as a reader of the log may see them: without contents."""
         shown = []
         for source in spec.sources:
             entry = source.entry
@@ -121,7 +135,6 @@ class ActionModule(ActionBase):
             if entry.state == "link":
                 item["link"] = entry.target
             shown.append(item)
-        contents = json.dumps([entry.to_dict() for entry in spec.entries]).encode()
         return {
             "files": shown,
             "purge": spec.purge,
@@ -130,5 +143,4 @@ class ActionModule(ActionBase):
             "validate_timeout": spec.timeout,
             "backup": spec.backup,
             **spec.options,
-            "_payload": base64.b64encode(zlib.compress(contents)).decode(),
         }

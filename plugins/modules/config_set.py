@@ -137,10 +137,6 @@ options:
       - Where the journal of a running transaction is. Change it only for a user who is not root.
     type: path
     default: /var/lib/mainstay
-  _payload:
-    description:
-      - The rendered contents. The action plugin sets it; nothing logs it. Not for use in a task.
-    type: str
 author:
   - mainstay contributors (@mainstay)
 attributes:
@@ -159,6 +155,7 @@ attributes:
     platforms: linux
     support: full
 notes:
+  - This is an action plugin; the module of the same name holds its documentation.
   - The security label, access list and user attributes of a replaced file are carried over to the new one.
   - An entry that is a mount point cannot be replaced and is an error.
   - Settle what a power cut left unfinished with C(python3 /usr/local/lib/mainstay/recovery), which the role
@@ -261,87 +258,3 @@ output:
   type: str
   sample: 'nginx: [emerg] unknown directive "lissten" in /etc/nginx/conf.d/mainstay-shop.conf:3'
 """
-
-import base64
-import json
-import zlib
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mainstay.vps.plugins.module_utils.files import changes, changeset
-from ansible_collections.mainstay.vps.plugins.module_utils.files.owners import TransactionError
-
-ENTRY = {
-    "dest": {"type": "str", "required": True},
-    "template": {"type": "str"},
-    "content": {"type": "str"},
-    "file": {"type": "str"},
-    "link": {"type": "str"},
-    "state": {"type": "str", "choices": ["file", "link", "directory", "absent"]},
-    "vars": {"type": "dict"},
-    "owner": {"type": "str"},
-    "group": {"type": "str"},
-    "mode": {"type": "str"},
-    "sensitive": {"type": "bool", "default": False},
-}
-ARGUMENTS = {
-    "files": {"type": "list", "elements": "dict", "required": True, "options": ENTRY},
-    "owner": {"type": "str", "default": "root"},
-    "group": {"type": "str", "default": "root"},
-    "mode": {"type": "str"},
-    "purge": {"type": "list", "elements": "str", "default": []},
-    "brief": {"type": "list", "elements": "str", "default": []},
-    "validate": {"type": "list", "elements": "raw", "default": []},
-    "validate_timeout": {"type": "int", "default": 60},
-    "backup": {"type": "bool", "default": True},
-    "backup_dir": {"type": "path", "default": "/var/backups/mainstay"},
-    "state_dir": {"type": "path", "default": "/var/lib/mainstay"},
-    # The complete entries with their contents, in one argument that nothing logs.
-    "_payload": {"type": "str", "no_log": True},
-}
-
-
-def main():
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    options = module.params
-    if not options["_payload"]:
-        module.fail_json(msg="config_set runs through its action plugin: call it as a task, mainstay.vps.config_set.")
-    entries = json.loads(zlib.decompress(base64.b64decode(options["_payload"])))
-    try:
-        result = changeset.run(
-            [changes.Entry.from_dict(entry) for entry in entries],
-            purge=options["purge"],
-            validate=options["validate"],
-            timeout=options["validate_timeout"],
-            backup=options["backup"],
-            check=module.check_mode,
-            diff=module._diff,
-            brief=[] if module._verbosity else options["brief"],
-            state_dir=options["state_dir"],
-            backup_dir=options["backup_dir"],
-        )
-    except TransactionError as problem:
-        module.fail_json(msg=str(problem))
-    answer = {
-        "changed": bool(result.changed_files),
-        "changed_files": result.changed_files,
-        "diff": result.diff,
-        "backup": result.backup,
-        "validated": result.validated,
-        "note": "; ".join(result.notes),
-        "recovered": result.recovered,
-    }
-    if not module.check_mode:
-        for note in result.notes:
-            module.warn(note)
-    refusal = result.refusal
-    if refusal:
-        answer.update(changed=False, cmd=refusal.command, rc=refusal.rc, output=refusal.output)
-        module.fail_json(
-            msg=f"{refusal.command} refused the new set (rc {refusal.rc}); every file is as it was.\n{refusal.output}",
-            **answer,
-        )
-    module.exit_json(**answer)
-
-
-if __name__ == "__main__":
-    main()

@@ -60,6 +60,7 @@ options:
     type: bool
     default: true
 notes:
+  - This is an action plugin; the module of the same name holds its documentation.
   - Works without root, but then the processes behind other users' ports, and the databases, stay unknown.
     RV(notes) says so.
   - A source that is missing never makes the module fail.
@@ -203,6 +204,29 @@ footing:
       type: str
       returned: where it is amiss
   sample: {}
+sshd:
+  description: What C(/etc/ssh/sshd_config) and the files that it includes say before and beside the one of the role ssh; empty without sshd.
+  returned: always
+  type: dict
+  contains:
+    reads:
+      description: Whether that file counts, for everybody.
+      type: bool
+      returned: where there is an sshd
+    before:
+      description: What is set before it, and so in its place, as C(name) and C(file).
+      type: list
+      elements: dict
+      returned: where there is an sshd
+    asks:
+      description: Files whose C(AuthenticationMethods) name C(keyboard-interactive), as for one-time codes.
+      type: list
+      elements: str
+      returned: where there is an sshd
+  sample:
+    reads: true
+    before: []
+    asks: []
 disks:
   description: Space on C(/) and on every other real local file system, by mount point.
   returned: always
@@ -548,28 +572,3 @@ notes:
   elements: str
   sample: []
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.host import snapshot
-
-
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "packages": {"type": "bool", "default": True},
-            "units": {"type": "bool", "default": True},
-            "listeners": {"type": "bool", "default": True},
-            "packet_filters": {"type": "bool", "default": True},
-            "paths": {"type": "list", "elements": "str", "default": []},
-            "wanted": {"type": "list", "elements": "str", "default": []},
-            "postgresql": {"type": "bool", "default": True},
-            "mariadb": {"type": "bool", "default": True},
-        },
-        supports_check_mode=True,
-    )
-    module.exit_json(changed=False, **snapshot.collect(module.params))
-
-
-if __name__ == "__main__":
-    main()

@@ -62,6 +62,8 @@ options:
       nothing.
     type: int
     default: 2000
+notes:
+  - This is an action plugin; the module of the same name holds its documentation.
 attributes:
   check_mode:
     description: Changes nothing in any mode.
@@ -127,43 +129,3 @@ seconds:
   type: float
   sample: 3.1
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mainstay.vps.plugins.module_utils.deploy import watch
-
-
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "probes": {"type": "list", "elements": "dict", "required": True},
-            "begin": {"type": "bool", "default": False},
-            "since": {"type": "dict", "default": {}},
-            "seconds": {"type": "float", "default": 3},
-            "drains": {"type": "list", "elements": "dict", "default": []},
-            "access_log": {"type": "path"},
-            "max_error_rate": {"type": "float", "default": 0.05},
-            "max_latency_ms": {"type": "int", "default": 2000},
-        },
-        supports_check_mode=True,
-    )
-    options = module.params
-    if options["begin"]:
-        module.fail_json(msg="release_watch begins by its action plugin: call it as a task, mainstay.vps.release_watch.")
-    since = options["since"]
-    found = watch.watch(
-        options["probes"],
-        options["seconds"],
-        watch.Log(options["access_log"], since.get("position")),
-        options["max_error_rate"],
-        options["max_latency_ms"],
-        options["drains"],
-        elapsed=since.get("elapsed", 0.0),
-        before=since.get("restarts"),
-    )
-    if found["reasons"]:
-        module.fail_json(msg="While it was watched: " + "; ".join(found["reasons"]), **found)
-    module.exit_json(changed=False, **found)
-
-
-if __name__ == "__main__":
-    main()

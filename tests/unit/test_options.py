@@ -54,6 +54,7 @@ MODEL = ("build", "ansible.builtin.set_fact", "__backend")
 # role, a template of it, an expression or (file of tasks, key in it, ...), what is written, what is then in it
 ARRIVES = [
     ("ssh", "sshd.conf.j2", {"ssh_password_authentication": True}, "PasswordAuthentication yes"),
+    ("ssh", "sshd.conf.j2", {"ssh_keyboard_interactive": True}, "KbdInteractiveAuthentication yes"),
     ("ssh", "sshd.conf.j2", {"ssh_permit_root_login": "no"}, "PermitRootLogin no"),
     ("ssh", "sshd.conf.j2", {"ssh_login_grace_time": 33}, "LoginGraceTime 33"),
     ("ssh", "sshd.conf.j2", {"ssh_max_sessions": 3}, "MaxSessions 3\n"),

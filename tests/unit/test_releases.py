@@ -82,6 +82,7 @@ def test_redis_has_the_sandbox_that_its_unit_lacks(codename, packages, later):
         ("noble", {}, True),
         ("trixie", {}, True),
         ("trixie", {"pgbouncer": "1.24.1-1"}, True),
+        ("resolute", {}, True),
         ("forky", {}, False),  # of a release that nobody has tried, what every version can
     ],
 )

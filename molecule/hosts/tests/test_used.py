@@ -10,6 +10,7 @@ import os
 
 import pytest
 import testinfra
+from plays import play, words
 
 testinfra_hosts = ["ansible://molecule-hosts-used"]
 
@@ -87,3 +88,13 @@ def test_who_guesses_is_banned_before_ufw_lets_him_in_and_the_control_node_never
     finally:
         host.check_output(f"fail2ban-client set sshd unbanip {stranger}")
     assert reaches()
+
+
+def test_a_run_that_was_cut_off_before_the_certificate_of_a_new_site_goes_on(host):
+    """Its process runs, and nothing is on record yet."""
+    host.check_output(
+        "rm -r /var/lib/mainstay/backend/mono-web /etc/mainstay/tls/mono.example.com.* /etc/nginx/mainstay/sites/mono.example.com.conf"
+    )
+    run = play("playbooks/site.yml")
+    assert run.returncode == 0, words(run)
+    assert "hello" in host.check_output("curl --silent --insecure --resolve mono.example.com:443:127.0.0.1 https://mono.example.com/")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 
 import pytest
@@ -42,10 +43,39 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 9911), Handler).serve_forever()
 """
 
 
+# Takes every connection of PostgreSQL that there is, those of its superuser's too, until its input ends.
+GREEDY = """
+import socket, struct, sys
+words = b"user\\0postgres\\0database\\0postgres\\0\\0"
+held = []
+while True:
+    one = socket.socket(socket.AF_UNIX)
+    one.connect("/run/postgresql/.s.PGSQL.5432")
+    one.sendall(struct.pack("!ii", len(words) + 8, 196608) + words)
+    if one.recv(1) != b"R":
+        break
+    held.append(one)
+sys.stdin.read()
+"""
+# Opens nearly as many files as it may, and has children that it never waits for.
+LEAKS = """
+import os, time
+held = [open("/dev/null") for _number in range(90)]
+for _number in range(35):
+    if os.fork() == 0:
+        os._exit(0)
+time.sleep(600)
+"""
+
+
+def _listen(host):
+    host.check_output("systemd-run --quiet --unit=mainstay-receiver python3 -c %s", RECEIVER)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _listening(host):
     """Somebody who is told of all that the tests break."""
-    host.check_output("systemd-run --quiet --unit=mainstay-receiver python3 -c %s", RECEIVER)
+    _listen(host)
     yield
     host.run("systemctl stop mainstay-receiver.service")
 
@@ -280,6 +310,88 @@ def test_a_full_disk_is_told_and_cleared(host):
         host.check_output(f"umount /var/cache && systemctl restart {AGENT}")
 
 
+def _resource(host, name, level):
+    """What the agent says of a resource, as soon as it is at that level."""
+    found = {}
+
+    def told():
+        found.update(next((entry for entry in _status(host)["resources"] if entry["resource"] == name), {}))
+        return found.get("level") == level
+
+    _eventually(told, 75, f"{name} is {level}")
+    return found
+
+
+def test_tasks_that_wait_are_counted(host):
+    """Behind the prefix that the example's queues have, too."""
+    send = "from shop.tasks import app; [app.send_task('tick', expires=1) for _number in range(7)]"
+    host.check_output("mainstay maintenance on --for 5m")
+    try:
+        host.check_output("systemctl kill --signal=SIGSTOP 'shop-worker@*' && mainstay run shop -- python -c %s", send)
+        host.check_output(f"systemctl restart {AGENT}")  # it looks at its start
+        waiting = []
+        _eventually(
+            lambda: (
+                waiting.extend(entry["value"] for entry in _status(host)["resources"] if entry["resource"] == "queue of shop") or waiting
+            ),
+            30,
+            "a look at the queue",
+        )
+        assert waiting[0] >= 7
+    finally:
+        host.check_output("systemctl kill --signal=SIGCONT 'shop-worker@*'; mainstay maintenance off")
+
+
+def test_what_leaks_without_taking_memory_is_told_and_left_alone(host):
+    folder = f"/run/systemd/system/{MAILER}.d"
+    fault = "[Service]\nLimitNOFILE=100\nTasksMax=40\nExecStart=\nExecStart=/usr/bin/python3 /run/leaks.py\n"
+    host.check_output(f"printf %s {shlex.quote(LEAKS)} > /run/leaks.py && mkdir -p {folder}")
+    host.check_output(f"printf '{fault}' > {folder}/fault.conf && systemctl daemon-reload && systemctl restart {MAILER} && sleep 1")
+    host.check_output(f"systemctl restart {AGENT}")  # it looks at its start
+    try:
+        before = _property(host, MAILER, "MainPID")
+        assert _resource(host, "files of shop/mailer/1", "warning")["reason"].startswith("93 of the 100 files")
+        assert _resource(host, "tasks of shop/mailer/1", "warning")["reason"].endswith("35 of them ended and never waited for")
+        (used,) = json.loads(host.check_output("mainstay top shop/mailer --json"))
+        assert (used["tasks"], used["tasks_ended"], used["tasks_max"]) == (36, 35, 40)
+        assert (used["files"], used["files_max"]) == (93, 100)
+        assert "files of shop/mailer/1" in host.run("mainstay diagnose").stdout
+        assert _property(host, MAILER, "MainPID") == before
+    finally:
+        host.check_output(f"rm -r {folder} /run/leaks.py; systemctl daemon-reload; systemctl restart {MAILER}")
+    _resource(host, "files of shop/mailer/1", "ok")
+
+
+def test_a_certificate_of_another_name_is_told(host):
+    pair = host.check_output("readlink -f /etc/mainstay/tls/localhost.pair")
+    other = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=other.example"
+    try:
+        host.check_output(f"cp -a {pair} /run/pair && {other} -addext subjectAltName=DNS:other.example -keyout {pair}/key -out {pair}/crt")
+        # It asks once an hour, and at its start.
+        host.check_output(f"systemctl reload nginx && sleep 1 && systemctl restart {AGENT}")
+        assert _resource(host, "certificate of localhost", "critical")["reason"] == "another one is served, which is not for this name"
+        assert "certificate of localhost" in host.check_output("mainstay why || true")
+    finally:
+        host.check_output(f"for name in crt key; do cat /run/pair/$name > {pair}/$name; done; rm -rf /run/pair; systemctl reload nginx")
+        host.check_output(f"sleep 1; systemctl restart {AGENT}")
+    _resource(host, "certificate of localhost", "ok")
+
+
+@slow
+def test_what_cannot_be_sent_waits_for_who_is_to_be_told(host):
+    _ready(host, MAILER)
+    host.check_output("systemctl stop mainstay-receiver.service")
+    try:
+        host.check_output(f"kill -9 {_property(host, MAILER, 'MainPID')}")
+        _eventually(lambda: _history(host, MAILER)[-1:] and _history(host, MAILER)[-1]["state"] == "recovered", 40, "a remembered crash")
+        _eventually(lambda: _property(host, "mainstay-alert.service", "Result") != "success", 30, "an alert that fails")
+    finally:
+        _listen(host)
+    incident = _history(host, MAILER)[-1]["id"]
+    assert incident not in host.run("cat /run/told").stdout
+    _eventually(lambda: incident in host.run("cat /run/told").stdout, 100, "an alert when it can be sent")
+
+
 @slow
 def test_a_worker_that_computes_without_a_heartbeat_is_left_alone_until_it_rests(host):
     folder, config = f"/run/systemd/system/{MAILER}.d", "/etc/mainstay/agent.json"
@@ -379,6 +491,23 @@ def test_killed_database_answers_again_within_10_seconds(host):
     )
     assert _property(host, unit, "MainPID") != before
     assert _lives(host) == lives
+
+
+def test_a_database_without_a_free_connection_is_told_and_nothing_is_restarted(host):
+    unit = _servers(host)["postgresql"]["unit"]
+    _ready(host, unit)
+    lives, before = _lives(host), _property(host, unit, "MainPID")
+    greedy = f"runuser -u postgres -- python3 -c {shlex.quote(GREEDY)}"
+    host.check_output("systemd-run --quiet --unit=mainstay-greedy sh -c %s", f"sleep 300 | {greedy}")
+    try:
+        _eventually(lambda: _entry(host, unit)["health"] == "down", 40, "a database that lets nobody in")
+        told = host.run("mainstay why postgresql").stdout
+        assert "postgresql: full since" in told and "all its connections are in use" in told and "Done: nothing" in told
+        assert "1. postgresql: down: all its connections are in use" in host.run("mainstay diagnose").stdout
+    finally:
+        host.check_output("systemctl stop mainstay-greedy.service")
+    _eventually(lambda: _entry(host, unit)["health"] == "up", 30, "a database that lets people in")
+    assert (_lives(host), _property(host, unit, "MainPID")) == (lives, before)
 
 
 @slow

@@ -44,6 +44,21 @@ def test_a_command_arrives_whole_while_systemd_is_reloaded(host):
     assert said.split(maxsplit=1) == ["6", f"{release};$$;"]
 
 
+def test_what_an_app_runs_with_is_told_without_a_value(host):
+    env = "/etc/mainstay/shop/env"
+    secret = host.check_output(f"sed -n 's/^SECRET_KEY=\"\\(.*\\)\"$/\\1/p' {env}")
+    length = [line.split()[1:4] for line in host.check_output("mainstay env shop").splitlines() if line.startswith("SECRET_KEY ")]
+    assert length == [["file", str(len(secret)), host.check_output(f"printf %s '{secret}' | sha256sum | cut -c1-8")]]
+    host.check_output(f"cp -p {env} /run/env && sed -i 's/^SECRET_KEY=.*/SECRET_KEY=\"another\"/; $ a NEW_FLAG=1' {env}")
+    try:
+        told = host.run("mainstay env shop/web")
+        assert told.rc == 1 and "would start with others: NEW_FLAG (not there yet), SECRET_KEY (changed)" in told.stdout
+        assert "NEW_FLAG (not there yet), SECRET_KEY (changed)" in host.run("mainstay diagnose").stdout
+        assert secret not in told.stdout + host.run("mainstay env shop --json").stdout + host.run("mainstay diagnose --json").stdout
+    finally:
+        host.check_output(f"cp -p /run/env {env} && rm /run/env")
+
+
 def test_a_stray_is_shown_and_stopped_and_what_serves_is_left(host, ports):
     serving, (port, *_others) = ports
     listen = LISTEN.format(port=port)

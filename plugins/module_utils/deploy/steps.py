@@ -309,7 +309,7 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
         lines += [f"  body: {body}"] if body and body not in reasons else []
         helps.append((_app_of(item["name"], apps), remedies.of_status(item.get("status"))))
     lines += [] if sick or not error else [error]
-    said = {}
+    said, failing = {}, {item["name"].partition("@")[0] for item in sick if item.get("status") == 500}
     for item in journals:
         words = _last_words(item.get("stdout_lines") or ["(none)"])
         first = said.setdefault(_without_numbers(words), item["item"])
@@ -319,6 +319,8 @@ def report(described, outcome, probes=(), journals=(), error="", variables=None,
         lines += [f"Last lines of {item['item']}:", *(f"  {line}" for line in words)]
         app = _app_of(item["item"], apps)
         helps.append((app, remedies.remedy(app, words)))
+        if item["item"].partition("@")[0] in failing:
+            helps.append((app, remedies.of_silence(words)))
     lines += [f"What may help {app}: {sentence}." for app, sentence in dict.fromkeys(helps) if sentence]
     for app in apps:
         if app["previous"] == app["release"]:

@@ -205,3 +205,8 @@ def watch(
                 "seconds": round(clock.monotonic() - start, 1),
             }
         clock.sleep(max(0.0, (began + 0.5 if late else min(began + 1, end)) - clock.monotonic()))
+
+
+def watch_log(access_log, position=None, **options):
+    """:func:`watch` with the path of the log, and where in it the watch begins."""
+    return watch(log=Log(access_log, position), **options)

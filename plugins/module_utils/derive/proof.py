@@ -34,6 +34,8 @@ KNOWN_LISTENERS = {
 }
 # An upgrade, or what an app says of one that lacks a parameter (Socket.IO) or a login.
 HANDSHAKES = [101, 400, 401, 403]
+# Socket.IO answers below its path alone, and holds who asks for the path itself until nginx gives up.
+SOCKET_IO = "/socket.io"
 # Packages whose versions a reader of the summary asks for first.
 TOLD_PACKAGES = ("nginx", "pgbouncer", "redis-server", "mariadb-server", "python3", "nodejs")
 
@@ -71,7 +73,8 @@ def _site_probes(app, site, secrets):
         is_asked = covering_route(site, asked) is route
         # Where pages are below it, too, nobody knows at which of them a websocket opens, as of Streamlit and Jupyter at /.
         if route["websocket"] and not is_asked:
-            url = f"{scheme.replace('http', 'ws')}://{site['name']}{path}"
+            below = "/" if path.endswith(SOCKET_IO) else ""
+            url = f"{scheme.replace('http', 'ws')}://{site['name']}{path}{below}"
             yield {"name": name, "kind": "websocket", "url": url, "status": refused or HANDSHAKES, **common}
         elif is_asked:
             yield {

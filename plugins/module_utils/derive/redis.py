@@ -29,7 +29,9 @@ def celery_queues(app):
         if process["kind"] == "celery" and "queue" in app["redis"]:
             named = QUEUES.findall(process["command"] or "")
             names |= {name for words in named for name in words.split(",") if name} if named else {"celery"}
-    return sorted(name for name in names if PLAIN.fullmatch(name))
+    plain = sorted(name for name in names if PLAIN.fullmatch(name))
+    # Who has `global_keyprefix` in Celery's broker_transport_options finds them behind it.
+    return [*plain, *(f"{app['name']}:{name}" for name in plain)]
 
 
 def redis_ports(apps, plan=None, hostname=None):

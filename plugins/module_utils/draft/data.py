@@ -16,6 +16,8 @@ DRIVERS = {
     "mariadb": {"mysqlclient", "pymysql", "aiomysql", "asyncmy", "mariadb", "mysql-connector-python", "mysql", "mysql2"},
 }
 QUEUES = {"celery", "rq", "django-rq", "huey", "dramatiq", "arq", "taskiq-redis", "saq", "litestar-saq", "bullmq", "bull", "bee-queue"}
+# Queues that work over a database, too: over Redis where its client is required beside them.
+MAYBE_QUEUES = {"django-q", "django-q2"}
 CACHES = {"redis", "django-redis", "flask-caching", "ioredis", "@redis/client", "connect-redis", "channels-redis"}
 # What a run makes for the app, or the host has anyway.
 GIVEN = {
@@ -132,10 +134,11 @@ class Data:
             places = sorted({self.asked[named[purpose]] for purpose in found})
             return Said(found, f"guessed from {', '.join(filter(None, named.values()))} in {', '.join(places)}")
         purposes, reasons, required = [], [], self._required()
-        for purpose, known in (("cache", CACHES), ("queue", QUEUES)):
+        queues = QUEUES | (MAYBE_QUEUES if "redis" in required else set())
+        for purpose, known in (("cache", CACHES), ("queue", queues)):
             package = next((name for name in sorted(known) if name in required), None)
             # Of a queue's own client of Redis nobody knows whether it is a cache, too.
-            if package and not (purpose == "cache" and QUEUES & set(required) and package in ("redis", "ioredis")):
+            if package and not (purpose == "cache" and queues & set(required) and package in ("redis", "ioredis")):
                 purposes.append(purpose)
                 reasons.append(f"{package} in {required[package][1]}")
         if purposes:

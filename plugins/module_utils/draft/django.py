@@ -18,6 +18,7 @@ PRODUCTION = re.compile(r"(.*/)?settings[/_](production|prod)\.py")
 ROOT_FOLDER = r"^ *{}\s*=[^\n]*?\b(?:BASE|ROOT|PROJECT_ROOT)\w*\W+[\"']([\w-]+(?:/[\w-]+)*)/?[\"']\)*\s*(?:#.*)?$"
 URL_READERS = {"dj-database-url", "django-environ", "environs"}
 SQLITE_FILE = re.compile(r"[\"'][\w/-]*\.(?:sqlite3?|db)[\"']")
+COMPRESSED = re.compile(r"^ *COMPRESS_OFFLINE\s*=\s*True", re.MULTILINE)
 HOSTS_ALLOWED = re.compile(r"^ *ALLOWED_HOSTS\s*=\s*\[([^\]]*)\]", re.MULTILINE)
 
 
@@ -25,8 +26,15 @@ class Django:
     """That part of a guess; see guess.py."""
 
     def _collectstatic(self):
+        return self._manage("collectstatic --noinput")
+
+    def _compressed(self):
+        """The file whose settings leave no page uncompressed until it is asked for (django-compressor), so that a build has to do it."""
+        return "django-compressor" in self.packages and self.tree.first(COMPRESSED, self._settings())[0]
+
+    def _manage(self, arguments):
         """A build sees no variable of the app but those it names: the settings it reads, and what they cannot do without."""
-        command, env = "python manage.py collectstatic --noinput", {}
+        command, env = f"python manage.py {arguments}", {}
         settings = self.env.get("DJANGO_SETTINGS_MODULE")
         if settings and settings.value not in self.tree.text("manage.py"):
             env["DJANGO_SETTINGS_MODULE"] = "$DJANGO_SETTINGS_MODULE"
@@ -67,6 +75,11 @@ class Django:
             self.todo.append(f"ALLOWED_HOSTS in {file or value} has to hold the site's name, else every visitor is answered with 400")
         if used and not any("SECRET_KEY" in text for text in used.values()):
             self.todo.append(f'{value} has no SECRET_KEY: let it say os.environ["SECRET_KEY"], with secrets: [SECRET_KEY]')
+        if used and not any(re.search(r"^ *LOGGING\b", text, re.MULTILINE) for text in used.values()):
+            self.todo.append(
+                f"{value} has no LOGGING: without DEBUG Django tells of an error by mail to ADMINS alone, and mainstay logs {self.name} shows "
+                "nothing of it; a handler logging.StreamHandler of the logger django does"
+            )
         file, match = self.tree.first(SQLITE_FILE, used)
         if match and URL_READERS & set(self.packages) and not DRIVERS["postgresql"] & set(self.packages):
             url = f"sqlite:////srv/{self.name}/shared/db.sqlite3"
@@ -81,7 +94,7 @@ class Django:
     def _shared(self):
         media = self._folder("MEDIA_ROOT")
         if not media:
-            return None
+            return self._instance()
         why = f"guessed from MEDIA_ROOT in {media[1]}: what people upload stays for all releases"
         if any(name.startswith(f"{media[0]}/") for name in self.tree.files):
             why += "; TODO: the source has files there, move them"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ..release.recipes_node import node_steps
+from ..release.recipes_node import NEWER_YARN, YARN_1, YARN_INSTALL, node_steps
 from ..release.recipes_python import python_requirements
 from ..stack.apps import normalise
 from ..stack.refusal import ReleaseError, refuse
@@ -17,14 +17,17 @@ from .node import Node
 from .page import Said, Todo, bare, document, short
 from .processes import IMAGE_FILES, JINJA, Processes
 from .python import MAIN, Python, dotted
+from .tree import NPM_LOCK
 
 PYTHON_FILES = ("manage.py", "pyproject.toml", "requirements.txt", "requirements.lock", "uv.lock", "Pipfile", "setup.py")
 WEBSOCKETS = {
     "ws": "/ws",
     "socket.io": "/socket.io",
+    "@nestjs/platform-socket.io": "/socket.io",
     "flask-socketio": "/socket.io",
     "python-socketio": "/socket.io",
     "channels": "/ws",
+    "nicegui": "/_nicegui_ws/socket.io",
     "streamlit": "/_stcore/stream",
 }
 WEBSOCKET = re.compile(r"""\.websocket\(\s*["'](/[\w/-]*)["']|path:\s*["'](/ws[\w/-]*)["']|["'](/ws)["']""")
@@ -155,10 +158,20 @@ class Guess(Django, Data, Processes, Python, Node):
         else:
             return None
         pattern, oldest, have = INTERPRETERS[self.runtime]
+
+        def least(text):
+            """The oldest line that would do, with its number."""
+            versions = [(int(match[1].rpartition(".")[2]), match[1]) for match in pattern.finditer(str(text or ""))]
+            return min(versions, default=(0, ""))
+
+        locked = {name: text for name, text in self.tree.table(NPM_LOCK).items() if name in self.packages}
+        if self.runtime == "node" and locked:
+            name = max(sorted(locked), key=lambda name: least(locked[name]))
+            wanted[f"{name} in {NPM_LOCK}"] = locked[name]
         for where, text in wanted.items():
-            version = pattern.search(str(text or ""))
-            if version and int(version[1].rpartition(".")[2]) > oldest:
-                return Todo(f'{where} says {short(str(text))}; {have}, {self.runtime}: "{version[1]}" brings that one')
+            number, version = least(text)
+            if number > oldest:
+                return Todo(f'{where} says {short(str(text))}; {have}, {self.runtime}: "{version}" brings that one')
         return None
 
     def _pages(self):
@@ -201,6 +214,10 @@ class Guess(Django, Data, Processes, Python, Node):
         if static and "collectstatic" not in str(steps):
             steps.append(self._collectstatic())
             notes.append(f"guessed from STATIC_ROOT in {static[1]}")
+        compressed = self._compressed()
+        if compressed and "manage.py compress" not in str(steps):
+            steps.append(self._manage("compress"))
+            notes.append(f"guessed from COMPRESS_OFFLINE in {compressed}")
         return {**({"build": Said(steps, "; ".join(notes))} if steps else {}), **found}
 
     def _packages(self):
@@ -218,7 +235,9 @@ class Guess(Django, Data, Processes, Python, Node):
             if self.runtime == "python":
                 python_requirements(names, "uv", (), self.tree.text("pyproject.toml"))
             elif self.runtime == "node":
-                node_steps(names)
+                (install, *_others), _after = node_steps(names)
+                if install["script"] == YARN_INSTALL and YARN_1 not in self.tree.text("yarn.lock"):
+                    self.todo.append(NEWER_YARN)
         except ReleaseError as error:
             self.todo.append(str(error))
 
@@ -239,9 +258,10 @@ class Guess(Django, Data, Processes, Python, Node):
                 if re.fullmatch(r"(.*/)?(migrate|migrations|init_db)\.py", file):
                     return Said(f"python -m {dotted(file)}", f"guessed from {file}")
             if self.tree.has("migrations/alembic.ini") or "flask-migrate" in self.packages:
-                return Said(
-                    "flask db upgrade", "guessed from migrations/ and Flask-Migrate; TODO: FLASK_APP in env if flask does not find it"
-                )
+                told, why = self._flask_app(), "guessed from migrations/ and Flask-Migrate"
+                if told is None:
+                    told, why = "", f"{why}; TODO: flask --app … db upgrade, if flask does not find the app"
+                return Said(f"flask{told} db upgrade", why)
         if self.runtime == "node":
             if "prisma" in self.packages:
                 return Said("prisma migrate deploy", "guessed from prisma in package.json" + self._gone("prisma"))

@@ -20,6 +20,8 @@ SERVERS = {
     "@sveltejs/adapter-node": "node build",
     "@astrojs/node": "node dist/server/entry.mjs",
 }
+# Other runtimes than Node, which the registry has as packages of their names.
+RUNTIMES = {"bun", "deno"}
 SERVING_SCRIPTS = ("start:prod", "start:production", "serve:prod", "prod", "production", "start")
 ADAPTER = re.compile(r"""["']@sveltejs/adapter-[\w-]+["']""")
 EXPORTED = re.compile(r"""\boutput\s*:\s*["']export["']""")
@@ -48,6 +50,8 @@ class Node:
         called = commands.words(command, self.tree.scripts())
         gone = sorted({commands.PROGRAMS.get(word, word) for word in called} & self.tree.for_development())
         told = f"; TODO: move {' and '.join(gone)} to dependencies, what is for development is gone after the build" if gone else ""
+        for name in sorted(called & RUNTIMES - set(self.packages)):
+            told += f"; TODO: {name} is not on a host, its package of npm is in dependencies after npm install {name}"
         if any(word.startswith("--env-file") for word in called):
             told += "; TODO: without --env-file, a release has no such file and its variables already"
         return told

@@ -15,6 +15,8 @@ from . import commands
 from .data import OWN_ADDRESS
 from .page import Said, Todo, short
 
+# Whose clients begin without a websocket, by several requests that one process has to answer.
+POLLING = ("socket.io", "flask-socketio", "python-socketio", "@nestjs/platform-socket.io", "sockjs")
 IMAGE_FILES = ("Dockerfile", "Containerfile")
 HEALTH = re.compile(r"""["'`](?:[A-Z]+ )?(/?(?:[a-z0-9]+/){0,2}_?(?:healthz?|health-?check|livez?|liveness|ping|up)/?)\$?["'`]""")
 READY = re.compile(r"""["'`](?:[A-Z]+ )?(/?(?:[a-z0-9]+/){0,2}_?(?:readyz?|readiness|health/ready)/?)\$?["'`]""")
@@ -144,6 +146,12 @@ class Processes:
         words = web_servers.told(command)
         workers = words.number(words.server.workers)
         told |= {"workers": Said(workers, "as its command says; the plan counts them")} if workers and workers > 1 else {}
+        polling = next((name for name in POLLING if name in self.packages), None)
+        if polling:
+            told["instances"] = Said(
+                1,
+                f"clients of {polling} begin with requests that have to meet one and the same; more where all say transports: [websocket]",
+            )
         return Said({"command": Said(command, why), "port": port or self._port(), **told, **self._checks(health)})
 
     def _port(self):

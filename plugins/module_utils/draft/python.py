@@ -12,18 +12,41 @@ from .page import Said, short
 ASGI_FRAMEWORKS = {"fastapi", "starlette", "litestar", "quart"}
 ASGI = re.compile(r"^(\w+)(?:: *\w+)? *= *(FastAPI|Starlette|Litestar|Quart)\(", re.MULTILINE)
 WSGI = re.compile(r"^(\w+)(?:: *\w+)? *= *(Flask|Bottle|falcon\.App)\(", re.MULTILINE)
+FLASK = re.compile(r"^(?P<name>\w+)(?:: *\w+)? *= *Flask\(|^def (?:create_app|make_app)\(", re.MULTILINE)
+# What Flask finds by itself: the app under these names, in these files at the top or where a file of variables says so.
+FLASK_NAMES, FLASK_FILES = (None, "app", "application"), ("app.py", "wsgi.py", ".flaskenv")
+# What an app of Flask keeps in its folder instance: what it asks for, and a database of SQLite without a path.
+INSTANCE = re.compile(r"\binstance_relative_config\s*=\s*True|\binstance_path\b|sqlite:///\w[\w.-]*[\"']")
 FACTORY = re.compile(r"^def (create_app|make_app)\(", re.MULTILINE)
 CALLABLE = re.compile(r"^def (\w+)\(environ, *start_response\)", re.MULTILINE)
 # Plotly's Dash, which keeps a Flask of its own.
 DASH = re.compile(r"^(\w+) *= *\w+\.server\b *$", re.MULTILINE)
-# Servers that make a site of one file: how to tell the file, the command, and where it says that it lives.
+# Servers that make a site of one file: how to tell the file, the command, where it says that it lives, its variables and what it has to say.
 PAGES = {
     "streamlit": (
         re.compile(r"^(?:import|from) streamlit\b", re.MULTILINE),
         "streamlit run {file} --server.address $HOST --server.port $PORT --server.headless true",
         "/_stcore/health",
+        {},
+        "the file that begins, where it is another",
+    ),
+    "gradio": (
+        re.compile(r"\.launch\("),
+        "python {file}",
+        None,
+        {"GRADIO_SERVER_NAME": "$HOST", "GRADIO_SERVER_PORT": "$PORT"},
+        "launch() without server_name and server_port, which stand in env here",
+    ),
+    "nicegui": (
+        re.compile(r"\bui\.run\("),
+        "python {file}",
+        None,
+        {"NICEGUI_STORAGE_PATH": "/srv/{app}/shared/nicegui"},
+        'ui.run(host=os.environ["HOST"], port=int(os.environ["PORT"]), reload=False, show=False) listens where it has to',
     ),
 }
+# A program that serves by itself, and where its file is looked for.
+SERVING = re.compile(r"\b(?:web\.run_app|uvicorn\.run|waitress\.serve|serve_forever|start_server|HTTPServer|\w+\.listen|app\.run)\(")
 FACTORY_MODULES = re.compile(r"(.*/)?asgi\.py")
 # Workers of other queues: what makes one of a module, the packages it is of, and its command.
 WORKERS = (
@@ -110,13 +133,40 @@ class Python:
         return self._page()
 
     def _page(self):
-        for package, (pattern, command, health) in PAGES.items():
+        for package, (pattern, command, health, env, wanted) in PAGES.items():
             # Of several files with the package, that at the top is the one that imports or lists the others.
             file = min((file for file, _match in self.tree.search(pattern)), key=lambda file: (file.count("/"), file), default=None)
             if package in self.packages and file:
-                told = f"guessed from {package} in {file}; TODO: the file that begins, where it is another"
-                return self._web(command.format(file=file), told, health=(health, package))
+                told = f"guessed from {package} in {file}; TODO: {wanted}"
+                found = self._web(command.format(file=file), told, health=health and (health, package))
+                if env:
+                    found.value["env"] = Said({name: text.format(app=self.name) for name, text in env.items()}, f"as {package} calls them")
+                return found
+        file, match = self.tree.first(SERVING, {name: text for name, text in self.tree.code.items() if MAIN.search(text)})
+        if match and file.endswith(".py"):
+            missing = [name for name in ("HOST", "PORT") if name not in self.asked]
+            told = '; TODO: it has to listen on os.environ["HOST"] and int(os.environ["PORT"])' if missing else ""
+            command = f"python {file}" if "/" not in file else f"python -m {dotted(file)}"
+            return self._web(command, f"guessed from {match[0]}…) in {file}{told}")
         return None
+
+    def _flask_app(self):
+        """How the command flask is told its app: empty where it finds it by itself, None where nobody knows."""
+        file, match = self.tree.first(FLASK)
+        if self.tree.has(*FLASK_FILES):
+            return ""
+        name = match and match.groupdict()["name"]
+        return f" --app {dotted(file)}{'' if name in FLASK_NAMES else f':{name}'}" if match else None
+
+    def _instance(self):
+        """The folder of an app of Flask for what is its own on each host, which is beside the app's code."""
+        file, match = self.tree.first(INSTANCE) if "flask" in self.packages else (None, None)
+        if not match or match[0].startswith("sqlite") and self._database():
+            return None
+        why = f"guessed from {short(match[0])} in {file}: what it keeps there stays for all releases"
+        if any(name.startswith("instance/") for name in self.tree.files):
+            why += "; TODO: the source has files there, move them"
+        return Said(["instance"], why)
 
     def _below(self, file):
         """Where Python does not find a module by its path, because its package begins further below."""

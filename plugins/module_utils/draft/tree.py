@@ -17,7 +17,17 @@ except ImportError:  # Python 3.10 and older, on which no control node runs
 
 CODE = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")
 TOLD = (*CODE, ".toml", ".txt", ".ini", ".prisma", ".json")
-NAMES = ("pnpm-workspace.yaml", "Procfile", "Dockerfile", "Containerfile", "Pipfile", ".nvmrc", ".node-version", ".python-version")
+NAMES = (
+    "pnpm-workspace.yaml",
+    "yarn.lock",
+    "Procfile",
+    "Dockerfile",
+    "Containerfile",
+    "Pipfile",
+    ".nvmrc",
+    ".node-version",
+    ".python-version",
+)
 # What tells the variables of an app by an example: .env.example, .env.local.sample, env-example-relational, sample.env.
 SAMPLE = re.compile(r"\.?env([.-][\w-]+)*[.-](example|sample|template|dist)([.-][\w-]+)*|(example|sample|template)\.env")
 # What tells of tests, and of the tools that run them, tells nothing of the app.
@@ -45,6 +55,7 @@ SKIPPED = frozenset(
         "site-packages",
     )
 )
+NPM_LOCK = "package-lock.json"
 MOST_FILES, MOST_BYTES, DEEPEST = 4000, 300_000, 6
 
 ASKED = re.compile(
@@ -82,8 +93,24 @@ def read(root):
                 "dist",
                 "build",
             )
-            found[os.path.normpath(os.path.join(below, name))] = _text(path) if wanted and name != "package-lock.json" else None
+            text = None
+            if wanted:
+                text = _engines(path) if name == NPM_LOCK else _text(path)
+            found[os.path.normpath(os.path.join(below, name))] = text
     return found
+
+
+def _engines(path):
+    """Of npm's lock, which is long, the Node that each package at its top wants."""
+    with open(path, "rb") as file:
+        try:
+            packages = json.load(file)["packages"].items()
+            wanted = {place.removeprefix("node_modules/"): package.get("engines") for place, package in packages}
+            return json.dumps(
+                {name: engines["node"] for name, engines in wanted.items() if isinstance(engines, dict) and "node" in engines}
+            )
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            return "{}"
 
 
 def _text(path):

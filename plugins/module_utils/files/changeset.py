@@ -13,7 +13,7 @@ import os
 import time
 import uuid
 
-from .changes import make_plan
+from .changes import Entry, make_plan
 from .diff import brief_diff, diff_of
 from .journal import STATE_DIR, locked, pending, recover_locked
 from .owners import TransactionError
@@ -87,6 +87,30 @@ def run(
     elif trial:
         result.validated = trial == list(validate)
     return result
+
+
+def carry_out(entries, check=False, **options):
+    """:func:`run` with entries as JSON carries them. Returns what the task tells."""
+    try:
+        result = run([Entry.from_dict(entry) for entry in entries], check=check, **options)
+    except TransactionError as problem:
+        return {"failed": True, "msg": str(problem)}
+    answer = {
+        "changed": bool(result.changed_files),
+        "changed_files": result.changed_files,
+        "diff": result.diff,
+        "backup": result.backup,
+        "validated": result.validated,
+        "note": "; ".join(result.notes),
+        "recovered": result.recovered,
+    }
+    if result.notes and not check:
+        answer["warnings"] = result.notes
+    refusal = result.refusal
+    if refusal:
+        msg = f"{refusal.command} refused the new set (rc {refusal.rc}); every file is as it was.\n{refusal.output}"
+        answer.update(failed=True, changed=False, cmd=refusal.command, rc=refusal.rc, output=refusal.output, msg=msg)
+    return answer
 
 
 def _explain(problem):

@@ -22,6 +22,7 @@ from .processes import Process, host_facts, process, user_name
 # empty where it cannot be known or is not there any more.
 Listener = namedtuple("Listener", "protocol address port inode pids name user cmdline unit since exe", defaults=("",))
 
+MAPPED = bytes(10) + b"\xff\xff"
 TABLES = (("tcp", "tcp", "0A"), ("tcp6", "tcp", "0A"), ("udp", "udp", "07"), ("udp6", "udp", "07"))
 
 
@@ -63,8 +64,8 @@ def _sockets(proc_root):
 
 
 def _address(text):
-    """An address as the kernel prints it: 32-bit words in the machine's own byte order."""
-    raw = b"".join(struct.pack("=I", int(text[i : i + 8], 16)) for i in range(0, len(text), 8))
+    """An address as the kernel prints it, 32-bit words in the machine's own byte order; one of IPv4 on a socket of IPv6 is one of IPv4."""
+    raw = b"".join(struct.pack("=I", int(text[i : i + 8], 16)) for i in range(0, len(text), 8)).removeprefix(MAPPED)
     return inet_ntop(AF_INET if len(raw) == 4 else AF_INET6, raw)
 
 

@@ -134,13 +134,16 @@ def user_name(uid):
 
 
 def systemd_path(cgroup_text):
-    """The path in systemd's own hierarchy, from /proc/<pid>/cgroup (version 1, 2 or both)."""
+    """The path in systemd's own hierarchy, from /proc/<pid>/cgroup (version 1, 2 or both).
+
+    Where there are both, systemd keeps a process in the same group of each, or it keeps to one, and in the other all stay where it began.
+    """
     paths = {}
     for line in cgroup_text.splitlines():
         number, _colon, rest = line.partition(":")
         controllers, _colon, path = rest.partition(":")
         paths["name=systemd" if "name=systemd" in controllers else number] = path
-    return paths.get("name=systemd") or paths.get("0") or ""
+    return max(paths.get("name=systemd", ""), paths.get("0", ""), key=len)
 
 
 def cgroup_root(proc_root):

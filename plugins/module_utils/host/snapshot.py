@@ -17,7 +17,7 @@ import re
 import stat
 
 from ..text import read
-from . import footing, listeners, packet_filters, processes, supply, units
+from . import footing, listeners, packet_filters, processes, sshd, supply, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
 from .limits import MB, cpu, kernel_limits, memory, names_in, service_memory
 from .units import SHOW_UNITS, states, unit_files, unit_links
@@ -138,7 +138,7 @@ def packages(root="/"):
 
 
 # Files of packages that roles put others in the place of.
-REPLACED = ("/etc/nginx/nginx.conf", "/etc/nginx/sites-available/default")
+REPLACED = ("/etc/nginx/nginx.conf", "/etc/nginx/sites-available/default", "/etc/pgbouncer/pgbouncer.ini")
 
 
 def edited(root="/", paths=REPLACED):
@@ -288,6 +288,7 @@ def collect(want, root="/", start=Started, euid=None):
         "disks": disks(root),
         "kernel_limits": kernel_limits(root),
         "footing": footing.footing(root),
+        "sshd": sshd.sshd(root),
         "distribution": distribution(root),
         "architecture": os.uname().machine,
         "kernel": os.uname().release,

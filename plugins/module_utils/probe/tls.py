@@ -63,6 +63,12 @@ def served(name, address=("127.0.0.1", 443), timeout=3, trusting=False):
         return secure.getpeercert(binary_form=True), secure.version()
 
 
+def is_for(certificate, name):
+    """Whether a DER certificate names a host: a name in it is plain ASCII behind its tag and length."""
+    wanted = [name.encode(), b"*." + name.partition(".")[2].encode()]
+    return any(bytes([0x82, len(item)]) + item in certificate for item in wanted if len(item) < 128)
+
+
 def days_left(certificate, now):
     """Whole days until a DER certificate expires (negative: it has), or None if it cannot be read."""
     try:

@@ -24,6 +24,9 @@ CONFINEMENT = (
     # What a command has left in the background ends with it.
     "TimeoutStopSec=5",
 )
+# GNU tar as it was mended for CVE-2025-45582 (seen in Ubuntu 26.04) opens files with openat2, which systemd closes altogether where no
+# file may be made setuid. tar itself makes none for anybody but root, and sealing would clear it.
+UNPACKING = ("RestrictSUIDSGID=no",)
 
 
 def build(app, user, group, places):

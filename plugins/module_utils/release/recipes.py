@@ -14,11 +14,11 @@ UV_HOME = "/opt/mainstay/uv"
 class Step(dict):
     """A step of a build: ``name``, ``script`` for bash, its ``arguments``, and the variables of ``env`` beside the common ones.
 
-    It runs in the app's folder of the source, or at the top of it where it is about the ``whole``.
+    It runs in the app's folder of the source, or at the top of it where it is about the ``whole``. ``unpacks`` says that tar makes files.
     """
 
-    def __init__(self, name, script, *arguments, env=None, whole=False):
-        super().__init__(name=name, script=script, arguments=list(arguments), env=env or {}, whole=whole)
+    def __init__(self, name, script, *arguments, env=None, whole=False, unpacks=False):
+        super().__init__(name=name, script=script, arguments=list(arguments), env=env or {}, whole=whole or unpacks, unpacks=unpacks)
 
 
 def build_environment(cache, release, environment):

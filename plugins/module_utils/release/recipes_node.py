@@ -57,11 +57,15 @@ def node_cleanup_steps(node):
 
 
 YARN_TOP = "while [ ! -e yarn.lock ]; do cd ..; done"
+YARN_1 = "# yarn lockfile v1"
+NEWER_YARN = (
+    "yarn.lock is one of Yarn 2 or later; the lock files of Yarn 1, npm and pnpm are understood. "
+    "Put a package-lock.json beside it: npm install --package-lock-only"
+)
 YARN_INSTALL = f"""
 {YARN_TOP}
-if ! grep --quiet "^# yarn lockfile v1" yarn.lock; then
-  echo "yarn.lock is one of Yarn 2 or later; the lock files of Yarn 1, npm and pnpm are understood." >&2
-  echo "Put a package-lock.json beside it: npm install --package-lock-only" >&2
+if ! grep --quiet "^{YARN_1}" yarn.lock; then
+  echo "{NEWER_YARN}" >&2
   exit 1
 fi
 {YARN} install --frozen-lockfile --production=false --non-interactive

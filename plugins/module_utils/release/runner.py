@@ -61,6 +61,8 @@ class Runner:
             **step["env"],
         }
         properties = confinement.build(self.job.app, self.job.build_user, self.job.user, [self.job.path, *places])
+        if step["unpacks"]:
+            properties += confinement.UNPACKING
         return self.run(step, env, properties, self.job.build_user, stdin, self.job.path if step["whole"] else self.job.place)
 
     def app_step(self, step, environment=None):

@@ -42,12 +42,12 @@ class Source:
         source = self.job.params["source"]
         if source["kind"] == "path":
             with open(self.job.params["archive"], "rb") as archive:
-                self.runner.build_step(Step("unpack", recipes.UNPACK, whole=True), stdin=archive)
+                self.runner.build_step(Step("unpack", recipes.UNPACK, unpacks=True), stdin=archive)
         elif source["kind"] == "git":
             name, repository = f"fetch {source['git']}", f"{self.job.cache}/repository.git"
             credentials = identity.git_credentials(self.job.params["authorization"])
             self.runner.build_step(
-                Step(name, recipes.FETCH_GIT, repository, source["git"], self.job.params["commit"], env=credentials, whole=True)
+                Step(name, recipes.FETCH_GIT, repository, source["git"], self.job.params["commit"], env=credentials, unpacks=True)
             )
         elif source["kind"] == "package":
             self.runner.build_step(recipes.package_step([source["package"], *source.get("requirements", [])], self.job.params["runtime"]))
@@ -56,7 +56,7 @@ class Source:
         else:
             name = os.path.basename(source["archive"].split("?")[0])
             with self._archive(source) as archive:
-                self.runner.build_step(Step("unpack", recipes.UNPACK_ARCHIVE, name, whole=True), stdin=archive)
+                self.runner.build_step(Step("unpack", recipes.UNPACK_ARCHIVE, name, unpacks=True), stdin=archive)
 
     @contextlib.contextmanager
     def _archive(self, source):

@@ -14,12 +14,13 @@ from .refusal import one_of, texts_of
 from .services import DATABASE_PORTS
 from .tiers import LOOPBACK, tiers_of, web_address
 
-SERVERS = ("mariadb", "nginx", "postgresql", "redis")
+SERVERS = ("mariadb", "nginx", "pgbouncer", "postgresql", "redis")
 ADOPTABLE = (*SERVERS, "exporters", "firewall")
 # The first file that the stack gives each server; where it is, the server is the stack's own.
 OWN_FILES = {
     "mariadb": re.compile(r"/etc/mysql/mariadb\.conf\.d/90-mainstay\.cnf"),
     "nginx": re.compile(r"/etc/nginx/mainstay"),
+    "pgbouncer": re.compile(r"/etc/systemd/system/pgbouncer\.service\.d/mainstay\.conf"),
     "postgresql": re.compile(r"/etc/postgresql/[^/]+/[^/]+/conf\.d/mainstay\.conf"),
 }
 SITES = re.compile(r"/etc/nginx/(sites-enabled/(?!default$)|conf\.d/).+")
@@ -55,10 +56,17 @@ def _nginx(host):
     return f"nginx with {found} (its nginx.conf would be replaced{taken_out} sites stay and are still read)"
 
 
+def _pgbouncer(host):
+    if "/etc/pgbouncer/pgbouncer.ini" in (host.get("edited") or ()):
+        return "PgBouncer with /etc/pgbouncer/pgbouncer.ini (it and userlist.txt would be replaced, and other databases and users gone from them)"
+    return None
+
+
 RESTARTED = "it would get the plan's settings and a restart, and these databases 10 connections each"
 FOUND = {
     "mariadb": _databases("mariadb", "MariaDB", RESTARTED),
     "nginx": _nginx,
+    "pgbouncer": _pgbouncer,
     "postgresql": _databases("postgresql", "PostgreSQL", RESTARTED),
     "redis": _redis,
 }
@@ -107,6 +115,8 @@ def refuse_foreign_exporters(figures, host, adopted, hostname):
 def _needed(apps, tiers):
     """The servers that the apps need on a host of these tiers."""
     wanted = {app["database"] for app in apps.values()} & set(SERVERS) if "database" in tiers else set()
+    if "database" in tiers and any(app["pooler"] == "pgbouncer" for app in apps.values()):
+        wanted.add("pgbouncer")
     if "cache" in tiers and any(app["redis"] for app in apps.values()):
         wanted.add("redis")
     if "proxy" in tiers and any(app["sites"] for app in apps.values()):
@@ -200,8 +210,7 @@ def _ports(apps, plan, hostname, host, page):
         has_tls = any(site["tls"]["kind"] != "none" for app in apps.values() for site in app["sites"].values())
         for port in [80] + [443] * has_tls + ([page["port"]] if page else []):
             yield port, "nginx", OWN_UNITS["nginx"]
-    pooled = {"pgbouncer"} if "database" in tiers and any(app["pooler"] == "pgbouncer" for app in apps.values()) else set()
-    for server in sorted((needed | pooled) & set(DATABASE_PORTS)):
+    for server in sorted(needed & set(DATABASE_PORTS)):
         yield DATABASE_PORTS[server], server, OWN_UNITS[server]
     for name, purposes in planned.get("redis", {}).items() if "redis" in needed else ():
         for purpose, settings in purposes.items():

@@ -9,6 +9,8 @@ import re
 
 # What stands where the app's own files lie; {app} is its name.
 RELEASE = r"/srv/{app}/(?:releases|instances|current)/"
+# A folder of it, also where a file of it is named.
+FOLDER = r"(\.?[\w-]+(?:/\.?[\w-]+)*)(?:/[\w-]*\.[\w.-]+)?"
 PACKAGE = r"(?:@[\w.-]+/)?[\w-][\w.-]*"
 
 # Each with the words of tools that it answers, and what helps where an app runs; {0} is what the words name.
@@ -20,6 +22,7 @@ REMEDIES = {
     'it wants another Node. The app\'s key node names the version that it wants and that comes with it, such as node: "22"': (
         r"requires? Node(?:\.js)?(?: version)? *[\d>^~v]",
         r"Node\.js version \">=",
+        r"Node\.js v[\d.]+ is not supported",
         r"ERR_PNPM_UNSUPPORTED_ENGINE",
         r"The engine \"node\" is incompatible",
         r"'node:[\w/]+' does not provide an export",
@@ -66,6 +69,8 @@ REMEDIES = {
     "{0} is not installed: the app's requirements have to name its package, beside a package of PyPI source.requirements": (
         r"No module named '?([A-Za-z_]\w*)",
     ),
+    "a release is read-only: shared: [{0}] makes this folder one that all releases have in common, or the app is told to write below "
+    "/srv/{app}/shared or $HOME": (rf"(?:Read-only file system|EROFS: read-only file system).*?{RELEASE}[^/'\" ]+/{FOLDER}['\"]",),
     "a release is read-only: name the folder in shared, which all releases have in common, or let the app write below /srv/{app}/shared "
     "or $HOME": (
         r"EROFS",
@@ -84,6 +89,7 @@ REMEDIES = {
         r"Invalid HTTP_HOST header",
         r"DisallowedHost",
     ),
+    "flask is told where its app is: flask --app NAME …, or FLASK_APP in env": (r"Could not locate a Flask application",),
     "it asks for the variable {0}: give it in env, or in secrets where nobody has to know it": (
         r"KeyError: '([A-Z][A-Z0-9_]+)'",
         r"Set the ([A-Z][A-Z0-9_]+) environment variable",
@@ -115,6 +121,8 @@ OF_A_BUILD = {
     ),
     "a release is read-only: name the folder in shared, which all releases have in common, or let the app write below /srv/{app}/shared "
     "or $HOME": "a build writes in its release alone",
+    "a release is read-only: shared: [{0}] makes this folder one that all releases have in common, or the app is told to write below "
+    "/srv/{app}/shared or $HOME": "a build writes in its release alone",
     "it looks for {0}, a name in somebody else's network: it is told where its database and Redis are by its own names in env, such as "
     "DB_HOST: $DATABASE_HOST": (
         "no name server of the host knows {0}, or the app's egress keeps it from there: a proxy or a mirror is told by mainstay_environment"
@@ -146,3 +154,13 @@ def of_status(status):
         "another than the first site's",
         404: "health: {path: …} is to name a page that the app has",
     }.get(status, "")
+
+
+def of_silence(lines):
+    """What helps where an app answers 500 and its last words tell of no error; an empty text where they do."""
+    if re.search(r"error|exception|traceback", "\n".join(lines), re.IGNORECASE):
+        return ""
+    return (
+        "the app itself fails at that page, and tells the reason elsewhere than on its standard error, as Django does without DEBUG until "
+        "LOGGING has a StreamHandler"
+    )

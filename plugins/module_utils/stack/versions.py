@@ -11,7 +11,7 @@ from .fields import Flag
 from .refusal import refuse
 
 # What a fresh host installs, where it has no nginx yet; later releases have a newer one.
-NGINX = {"bookworm": "1.22.1", "trixie": "1.26.3", "jammy": "1.18.0", "noble": "1.24.0"}
+NGINX = {"bookworm": "1.22.1", "trixie": "1.26.3", "jammy": "1.18.0", "noble": "1.24.0", "resolute": "1.28.3"}
 HTTP3_SINCE = (1, 25)
 
 

@@ -45,7 +45,7 @@ def certificate(name, names, address="127.0.0.1", port=443, timeout=5):
         "days_left": tls.days_left(served, time.time()),
         "protocol": protocol,
         "trusted": _is_trusted(name, address, port, timeout),
-        "missing": [wanted for wanted in names if not _is_for(served, wanted)],
+        "missing": [wanted for wanted in names if not tls.is_for(served, wanted)],
     }
 
 
@@ -56,9 +56,3 @@ def _is_trusted(name, address, port, timeout):
     except (OSError, ValueError) as error:
         return printable(getattr(error, "verify_message", "") or str(error))[:200]
     return ""
-
-
-def _is_for(served, name):
-    """Whether a certificate names a host: a name in it is plain ASCII behind its tag and length."""
-    wanted = [name.encode(), b"*." + name.partition(".")[2].encode()]
-    return any(bytes([0x82, len(item)]) + item in served for item in wanted if len(item) < 128)

@@ -24,7 +24,7 @@ from mainstay.guards import Guards
 from mainstay.outcome import ERROR, HANG, STALE, Outcome
 from mainstay.paths import Paths
 from mainstay.records import Incidents, fold, read_events, write_state
-from mainstay.signs import DEAF, STARTING, Activity
+from mainstay.signs import DEAF, FULL, STARTING, Activity
 from mainstay.units import UnitState
 
 
@@ -50,7 +50,7 @@ class World:
     A unit is a dict: active, result, invocation, restarts, since, changed, and how its process behaves:
     up, hang (no answer), error (a wrong one), unknown (the probe cannot tell); a server also stopped (no answer, by a signal),
     slow (an answer after 8 s), overloaded (the same, and it computes), stuck (no answer, at rest), busy (no answer, at work), deaf
-    (refuses connections), starting (says that it is not ready). Of a process that nobody can ask only one thing is seen: that it is
+    (refuses connections), full (has none left), starting (says that it is not ready). Of a process that nobody can ask only one thing is seen: that it is
     halted, or a child of it (maimed).
     Every app needs every server.
     """
@@ -166,6 +166,7 @@ class World:
                 "stopped": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(7, "T"))),
                 "stuck": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(7, "S"))),
                 "busy": (2.0, Outcome(False, HANG, "no answer within 2 s", activity=Activity(int(self.clock.now), "S"))),
+                "full": (0.01, Outcome(False, FULL, "all its connections are in use", activity=Activity(7, "S"))),
                 "deaf": (0.01, Outcome(False, DEAF, "connection refused", activity=Activity(7, "S"))),
                 "stale": (0.01, Outcome(False, STALE, "no heartbeat", activity=Activity(7, "S"))),
                 "burning": (0.01, Outcome(False, STALE, "no heartbeat", activity=Activity(int(self.clock.now * 50), "R"))),

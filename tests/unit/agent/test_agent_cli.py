@@ -64,7 +64,7 @@ class Host:
         }
         self.agent |= {"paused": None, "problem": None}
         self.entries, self.servers = [self.entry(unit) for unit in self.live], []
-        self.rules = ""
+        self.rules, self.filesystem = "", "/"
 
     def configure(self, servers=(), **apps):
         Path(self.paths.config).write_text(json.dumps({"processes": PROCESSES, "servers": list(servers), "apps": apps}))
@@ -101,6 +101,7 @@ class Host:
             show=self.call,
             run=self.ask,
             root=self.root,
+            filesystem=self.filesystem,
         )
         status = cli.main(argv, context)
         captured = self.capsys.readouterr()

@@ -113,7 +113,8 @@ class Place:
     def run(self, argv, timeout=None):
         if (
             argv[:3] != ["nft", "--terse", "list"]
-            and argv[0] not in ("journalctl", "systemctl", "psql", "runuser")
+            and argv[0] not in ("getent", "journalctl", "systemctl", "psql", "runuser")
+            and argv[-2:] != ["/usr/bin/env", "-0"]
             or "kill" in argv
             or "restart" in argv
             or "start" in argv
@@ -309,6 +310,8 @@ ASKING = [
     ("status", "--json"),
     ("diagnose",),
     ("diagnose", "--json"),
+    ("top",),
+    ("env", "shop"),
     ("check",),
     ("version",),
     ("why", "shop"),

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mainstay.outcome import Outcome
+from mainstay.records import Incidents, read_events
+from mainstay.text import iso
 
 WEB = "shop-web@1.service"
 
@@ -624,3 +629,40 @@ def test_a_systemd_that_does_not_answer_is_waited_for(world):
     host.show = answer
     host.live(10)
     assert host.agent.state.report()["agent"]["problem"] is None
+
+
+def test_what_cannot_be_recorded_waits_and_is_told_of(world):
+    host = world()
+    host.live(20)
+    recorded = host.agent.incidents.append
+
+    def full(event):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    host.agent.incidents.append = full
+    host.units[WEB]["behaves"] = "hang"
+    host.live(60)
+    assert host.agent.state.report()["agent"]["problem"] == "incidents cannot be recorded: No space left on device"
+    assert host.health(WEB) == "up" and host.events() == []
+    host.agent.incidents.append = recorded
+    host.live(10)
+    (incident,) = host.incidents()
+    assert incident["state"] == "recovered" and host.clock.time() - iso(incident["opened"]) > 40
+    assert host.agent.state.report()["agent"]["problem"] is None
+
+
+def test_half_a_line_is_taken_back(tmp_path, clock, monkeypatch):
+    """As on a disk that is full, on which a part of it has found room."""
+    incidents = Incidents(str(tmp_path / "incidents.jsonl"), 5, clock)
+    incidents.append({"incident": "1", "event": "opened"})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "incidents.jsonl").stat().st_size + 20, limits[1]))
+        with pytest.raises(OSError, match="No space left"):
+            incidents.append({"incident": "2", "event": "opened"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    incidents.append({"incident": "3", "event": "opened"})
+    assert [event["incident"] for event in read_events(incidents.path)] == ["1", "3"]

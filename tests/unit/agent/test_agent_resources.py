@@ -114,24 +114,65 @@ def test_memory_of_the_host(available, lasts, level, steady):
 
 
 @pytest.mark.parametrize(
-    ("days", "life", "level"), [(80, 90, OK), (23, 90, OK), (22, 90, WARNING), (7, 90, CRITICAL), (-1, 90, CRITICAL), (2, 6, OK)]
+    ("number", "level", "steady"), [(74, OK, True), (75, OK, False), (79, OK, False), (80, WARNING, False), (95, CRITICAL, False)]
 )
-def test_certificates(days, life, level):
-    assert resources.judge_certificate("shop.example", (days - life) * DAY, days * DAY, 0).level == level
+def test_shares(number, level, steady):
+    reading = resources.judge_share("files of x", "files", number, 100, "so many")
+    assert (reading.level, reading.steady, reading.reason) == (level, steady, "" if level == OK else "so many")
+
+
+REDIS = {"connected_clients": "3", "maxclients": "100", "used_memory": f"{10 * MB}", "maxmemory": f"{100 * MB}"}
+REDIS |= {"maxmemory_policy": "noeviction", "role": "master"}
+
+
+@pytest.mark.parametrize(
+    ("told", "kinds"),
+    [
+        ({}, {}),
+        ({"connected_clients": "80"}, {"redis-clients": WARNING}),
+        ({"used_memory": f"{95 * MB}"}, {"redis-memory": CRITICAL}),
+        ({"used_memory": f"{95 * MB}", "maxmemory_policy": "allkeys-lru"}, {}),  # a cache is full by design
+        ({"used_memory": f"{95 * MB}", "maxmemory": "0"}, {}),
+        ({"role": "slave", "master_host": "10.0.0.9", "master_port": "6379"}, {"read-only": CRITICAL}),
+        ({"connected_clients": "many", "maxclients": ""}, {}),  # whatever has answered is not Redis
+    ],
+)
+def test_what_redis_says_of_itself(told, kinds):
+    server = SimpleNamespace(name="redis/shop-queue", place={"server": "redis/shop-queue"}, unit="r.service")
+    readings = list(resources.judge_redis(server, REDIS | told))
+    assert {reading.kind: reading.level for reading in readings if reading.level != OK} == kinds
+    assert all(reading.reason for reading in readings if reading.level != OK)
+
+
+@pytest.mark.parametrize(
+    ("days", "life", "fits", "level", "words"),
+    [
+        (80, 90, True, OK, ""),
+        (23, 90, True, OK, ""),
+        (22, 90, True, WARNING, "it ends in 22 d"),
+        (7, 90, True, CRITICAL, "it ends in 7 d"),
+        (-1, 90, True, CRITICAL, "it has expired"),
+        (2, 6, True, OK, ""),
+        (80, 90, False, CRITICAL, "another one is served"),
+    ],
+)
+def test_certificates(days, life, fits, level, words):
+    reading = resources.judge_certificate("shop.example", (days - life) * DAY, days * DAY, fits, 0)
+    assert reading.level == level and reading.reason.startswith(words)
 
 
 def test_certificates_are_those_that_visitors_are_served(monkeypatch, capsys):
-    """A site that nobody serves has none."""
+    """A site that nobody serves has none; one that is for another name is told from one that is for this."""
 
     def served(site):
         if site == "gone.example":
             raise OSError
-        return f"certificate of {site}".encode(), "TLSv1.3"
+        return b"certificate of \x82\x0cshop.example", "TLSv1.3"
 
     monkeypatch.setattr("mainstay.core.probe.tls.served", served)
     monkeypatch.setattr("mainstay.core.probe.tls.validity", lambda certificate: (1, len(certificate)))
-    assert certificates.main(["shop.example", "gone.example"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"shop.example": [1, 27]}
+    assert certificates.main(["shop.example", "gone.example", "blog.example"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"shop.example": [1, 29, True], "blog.example": [1, 29, False]}
 
 
 # --- on the host ---------------------------------------------------------------------------------------------------
@@ -326,7 +367,7 @@ def looker(tmp_path, clock):
         queue.SimpleQueue(),
         clock,
         root=str(tmp_path),
-        ask=lambda sites: asked.append(sites) or {"shop.example": [clock.time() - 80 * DAY, clock.time() + 10 * DAY]},
+        ask=lambda sites: asked.append(sites) or {"shop.example": [clock.time() - 80 * DAY, clock.time() + 10 * DAY, True]},
     )
     made.asked_sites = asked
     return made
@@ -363,7 +404,19 @@ def test_all_is_read_from_the_host(looker, tmp_path, clock):
     _write(tmp_path, "run/reboot-required", "")
     _write(tmp_path, "run/reboot-required.pkgs", "linux-image-amd64\nlibc6\nlibc6\n")
     states = {WEB: UnitState(WEB, invocation="a", group="/system.slice/web", active_since=1.0)}
+    _write(tmp_path, f"{group}/pids.current", "110\n")
+    _write(tmp_path, f"{group}/pids.max", "128\n")
+    _write(tmp_path, f"{group}/cgroup.procs", "7\n8\n")
+    for pid, threads in ((7, 4), (8, 2)):
+        _write(tmp_path, f"proc/{pid}/stat", f"{pid} (my (odd) name) S {' '.join(['0'] * 16)} {threads} 0 0\n")
+        _write(tmp_path, f"proc/{pid}/limits", "Limit   Soft Limit  Hard Limit  Units\nMax open files            10    20    files\n")
+        for number in range(pid):
+            _write(tmp_path, f"proc/{pid}/fd/{number}", "")
     found = {reading.name: reading for reading in looker.look(states)}
+    assert found["tasks of shop/web/1"].reason.startswith("110 of the 128 processes and threads")
+    assert found["tasks of shop/web/1"].reason.endswith("104 of them ended and never waited for")
+    assert found["files of shop/web/1"].reason.startswith("8 of the 10 files and connections")  # of the one that is nearest
+    assert found["files of shop/web/1"].place == PROCESS.place
     assert found["connections of shop"].level == WARNING and found["connections of shop"].value == 9
     assert found["memory of shop/web/1"].level == WARNING and found["memory of shop/web/1"].limit == 100
     assert found["certificate of shop.example"].level == WARNING
@@ -474,6 +527,27 @@ def test_alive_means_consuming(clock, tmp_path, length, pushed, ran, stuck):
     assert (found[-1].level == CRITICAL) is stuck
     assert all(reading.level == OK for reading in found[:9])
     assert found[-1].value == length(13)
+
+
+@pytest.mark.parametrize(
+    ("length", "each_look", "kind"),
+    [
+        (200, 4, "backlog"),  # 25 minutes
+        (200, 40, "stuck"),  # many, and soon done
+        (90, 1, "stuck"),  # few tasks that are long
+        (1000, 0, "stuck"),  # its workers compute: how long it will take, nobody knows
+    ],
+)
+def test_a_backlog_is_what_nobody_wants_to_wait_for(clock, tmp_path, length, each_look, kind):
+    watched, found = Queues(_config(queue={"port": 6380, "names": ["celery"]}), clock, str(tmp_path)), []
+    for step in range(13):
+        found.append(watched.judge("shop", clock.now, length, step * each_look, step * 30_000_000))
+        clock.sleep(30)
+    assert {reading.level for reading in found[:10]} == {OK}  # five minutes are looked at first
+    assert (found[-1].kind, found[-1].level) == (kind, WARNING if kind == "backlog" else OK)
+    assert kind != "backlog" or found[-1].reason == "200 tasks wait, the last of them for 25 min at the pace of the last minutes"
+    watched.judge("shop", clock.now, length, 0, 0)  # Redis has started anew
+    assert watched.judge("shop", clock.now, length, each_look, 0).level == OK
 
 
 @pytest.mark.parametrize("active", ["inactive", "failed"])

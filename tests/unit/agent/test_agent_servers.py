@@ -30,6 +30,7 @@ SERVER = {"name": "redis/shop-cache", "unit": "redis-server@shop-cache.service",
         ("stuck", ["kill"], "up", ["hang"]),
         ("busy", [], "down", ["hang"]),  # a long script, a starved host: a restart would only lose its work
         ("deaf", [], "down", ["deaf"]),
+        ("full", [], "down", ["full"]),  # whoever holds its connections is not ended by ending what it holds
         ("error", [], "down", ["error"]),  # something else at its port
         ("starting", [], "starting", []),  # such as a recovery after a crash
         ("unknown", [], "up", []),
@@ -124,6 +125,7 @@ def test_a_dead_server_is_left_to_systemd_first_and_tried_ever_more_rarely(world
 AWAY = {
     "frozen": lambda host: host.units[DB].update(behaves="busy"),
     "dead": lambda host: (host.give_up(DB), host.requests.update({DB: False})),
+    "full": lambda host: host.units[DB].update(behaves="full"),
     "starting": lambda host: host.units[DB].update(behaves="starting"),
     "restarting": lambda host: host.stop(DB, "activating"),
     "stopped": lambda host: (host.stop(DB), host.requests.update({DB: True})),
@@ -275,7 +277,8 @@ def test_who_hangs_up_is_hung_up_on_by_a_server_that_lives(answers, cause):
         ("ok", True, ""),
         ("auth", True, ""),
         ("closed", True, ""),
-        ("exhausted", True, ""),
+        ("exhausted", False, "full"),
+        ("degraded", False, "refuses"),
         ("status", True, ""),
         ("timeout", False, "hang"),
         ("refused", False, "deaf"),

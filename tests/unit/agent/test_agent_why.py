@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-from mainstay import advice, alerts, cli, measure, outcome
+from mainstay import advice, alerts, cli, outcome
 from mainstay.commands import diagnose
 from mainstay.paths import Paths
 from mainstay.records import Incidents, write_state
@@ -44,9 +44,12 @@ class Host:
             {"name": "postgresql", "unit": DB},
             {"name": "redis/shop-queue", "unit": "redis-server@shop-queue.service", "probe": {"kind": "redis", "port": 6380}},
         ]
-        Path(self.paths.config).write_text(json.dumps({"host": "web1", "processes": processes, "servers": servers}))
-        self.root, self.states, self.resources, self.failed, self.answers = True, {}, [], "", {}
-        self.written = clock.time()
+        Path(self.paths.config).write_text(
+            json.dumps({"host": "web1", "processes": processes, "servers": servers, "sites": ["shop.example"]})
+        )
+        self.root, self.states, self.servers, self.resources, self.failed = True, {}, {}, [], ""
+        self.answers = {"pg_is_in_recovery": {"used": 5, "limit": 100, "idle": 0}, "pg_stat_statements": {"total_ms": 0, "statements": []}}
+        self.written, self.problem, self.names = clock.time(), None, True
 
     def show(self, units):
         failed = self.states.get("health") == "failed"
@@ -55,6 +58,8 @@ class Host:
     def ask(self, argv, timeout=5, text=""):
         if argv[0] == "systemctl":
             return self.failed
+        if argv[0] == "getent" and self.names:
+            return "192.0.2.7 STREAM shop.example\n"
         for words, answer in self.answers.items():
             if words in text:
                 return json.dumps(answer)
@@ -68,9 +73,12 @@ class Host:
     def run(self, *argv):
         entries = {
             "processes": [{"unit": WEB, "health": "up", "restarts_24h": 0, "reason": "", **self.states}],
-            "servers": [{"unit": DB, "health": "up"}, {"unit": "redis-server@shop-queue.service", "health": "up"}],
+            "servers": [
+                {"unit": DB, "health": "up", "restarts_24h": 0, **self.servers},
+                {"unit": "redis-server@shop-queue.service", "health": "up"},
+            ],
         }
-        agent = {"written": self.written, "interval": 5}
+        agent = {"written": self.written, "interval": 5, "problem": self.problem}
         write_state(self.paths.state, {"version": 1, "agent": agent, "resources": self.resources, **entries})
         context = cli.Context(paths=self.paths, systemd=self, clock=self.clock, run=self.ask, root=self.root)
         status = cli.main(argv, context)
@@ -79,11 +87,8 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path, clock, capsys, monkeypatch):
-    made = Host(tmp_path, clock, capsys)
-    made.redis = {"connected_clients": "3", "maxclients": "100", "used_memory": "10", "maxmemory": "100", "maxmemory_policy": "noeviction"}
-    monkeypatch.setattr(measure, "redis_info", lambda address, port: made.redis)
-    return made
+def host(tmp_path, clock, capsys):
+    return Host(tmp_path, clock, capsys)
 
 
 def test_every_kind_has_its_advice():
@@ -141,14 +146,18 @@ FAULTS = {
     "looping": ("loop", lambda host: host.states.update(health="looping", incident=_incident("loop"))),
     "restarts": ("restarts", lambda host: host.states.update(restarts_24h=7)),
     "agent": ("agent", lambda host: setattr(host, "written", 0)),
+    "blind": ("agent", lambda host: setattr(host, "problem", "systemctl: Failed to connect to bus")),
+    "names": ("dns", lambda host: setattr(host, "names", False)),
     "disk": ("disk", lambda host: host.resources.append(_resource("disk", "warning"))),
     "stuck": ("stuck", lambda host: host.resources.append(_resource("stuck", "critical", 9, app="shop"))),
-    "backlog": ("backlog", lambda host: host.resources.append(_resource("stuck", "ok", 5000, app="shop"))),
+    "backlog": ("backlog", lambda host: host.resources.append(_resource("backlog", "warning", 5000, app="shop"))),
     "unit": ("unit", lambda host: setattr(host, "failed", "apt-daily.service loaded failed failed Daily\n")),
-    "connections": ("connections", lambda host: host.answers.update({"max_connections": {"used": 85, "limit": 100, "idle": 0}})),
-    "idle": ("pool", lambda host: host.answers.update({"max_connections": {"used": 5, "limit": 100, "idle": 2}})),
-    "redis-clients": ("redis-clients", lambda host: host.redis.update(connected_clients="81")),
-    "redis-memory": ("redis-memory", lambda host: host.redis.update(used_memory="90")),
+    "connections": ("connections", lambda host: host.answers.update({"pg_is_in_recovery": {"used": 85, "limit": 100, "idle": 0}})),
+    "idle": ("pool", lambda host: host.answers.update({"pg_is_in_recovery": {"used": 5, "limit": 100, "idle": 2}})),
+    "waiting": ("locks", lambda host: host.answers["pg_is_in_recovery"].update(waiting=3, holders=[77])),
+    "recovery": ("read-only", lambda host: host.answers["pg_is_in_recovery"].update(readonly="it is in recovery")),
+    "unasked": ("unasked", lambda host: host.answers.pop("pg_is_in_recovery")),
+    "redis-memory": ("redis-memory", lambda host: host.resources.append(_resource("redis-memory", "warning", server="redis/shop-queue"))),
 }
 
 
@@ -168,16 +177,22 @@ def test_each_fault_is_found_alone(host, fault):
         ({"used": 5, "limit": 100, "idle": 0}, []),
         ({"used": 80, "limit": 100, "idle": 0}, ["connections"]),
         ({"used": 5, "limit": 100, "idle": 1}, ["pool"]),
-        (None, []),  # away, which its own watch tells
+        (None, ["unasked"]),
     ],
 )
 def test_mariadb_is_asked_for_its_sessions(host, told, kinds):
     config = json.loads(Path(host.paths.config).read_text())
     config["servers"].append({"name": "mariadb", "unit": "mariadb.service"})
     Path(host.paths.config).write_text(json.dumps(config))
-    host.answers = {"processlist": told} if told else {}
+    host.answers |= {"processlist": told} if told else {}
     found = json.loads(host.run("diagnose", "--json")[1])["findings"]
-    assert [(item["where"], item["kind"]) for item in found if item["kind"] != "failed"] == [("mariadb", kind) for kind in kinds]
+    assert [(item["where"], item["kind"]) for item in found] == [("mariadb", kind) for kind in kinds]
+
+
+def test_a_database_that_is_down_is_told_once(host):
+    host.servers, host.answers = {"health": "down", "reason": "all its connections are in use", "incident": _incident("full")}, {}
+    found = json.loads(host.run("diagnose", "--json")[1])["findings"]
+    assert [(item["where"], item["kind"]) for item in found] == [("postgresql", "full")]
 
 
 @pytest.mark.parametrize(

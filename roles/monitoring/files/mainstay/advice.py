@@ -27,6 +27,7 @@ ADVICE = {
         "It does not start, so systemd has given up. The agent tries again, ever more rarely.",
         [
             "mainstay logs {target} -n 50",
+            "mainstay env {target}    # its variables and packages, against those of before",
             "mainstay restart {target}    # when the cause is gone",
             "ansible-playbook playbooks/rollback.yml",
         ],
@@ -40,6 +41,49 @@ ADVICE = {
         ["mainstay logs {target} --since '30 min ago'", "mainstay plan"],
     ),
     "deaf": ("It refuses connections on the port it is declared with.", ["mainstay logs {target}", "ss -ltnp"]),
+    "full": (
+        "Somebody holds all its connections, so it lets nobody in, and its apps fail.",
+        [
+            "mainstay top    # who holds how many",
+            "ss -tnp; ss -xp    # also from elsewhere",
+            "end whoever holds them, or restart the server",
+        ],
+    ),
+    "refuses": (
+        "It answers what only reads, and refuses what writes: new tasks and sessions are lost.",
+        ["mainstay logs {target} -n 50", "df -h /var/lib /tmp    # whether it can save its data"],
+    ),
+    "read-only": (
+        "Whatever an app wants to keep is refused.",
+        [
+            "mainstay logs {target} -n 50",
+            "undo what made it so: a replica, or default_transaction_read_only of the server, the database or the role",
+        ],
+    ),
+    "locks": (
+        "Behind a lock that is held for long, one request after the other waits, until all connections are taken.",
+        [
+            "mainstay plan    # whose they are",
+            "runuser -u postgres -- psql -c 'SELECT pg_terminate_backend(PID)'    # ends who holds it, and its transaction",
+        ],
+    ),
+    "dns": (
+        "Who asks for the site by its name may not find it; where nothing is resolved, the host reaches nobody: no API, no e-mail, no update.",
+        ["getent ahosts {target}", "cat /etc/resolv.conf; resolvectl status", "dig +trace {target}    # where the name ends"],
+    ),
+    "port": (
+        "What is to listen there cannot, and its visitors meet whoever does.",
+        ["mainstay clean {target}    # shows and stops what the app has left behind", "ss -ltnp"],
+    ),
+    "unasked": ("Whether anything is wrong within it cannot be seen.", ["mainstay logs {target} -n 50", "mainstay status {target}"]),
+    "packages": (
+        "What it imports may be missing, or behave as its authors never saw it.",
+        ["mainstay env {target}    # and what differs from the release before", "ansible-playbook playbooks/rollback.yml"],
+    ),
+    "environment": (
+        "It runs with what was declared before. The next start, whoever asks for it, brings the difference.",
+        ["mainstay env {target}", "mainstay restart {target}"],
+    ),
     "disk": (
         "A full disk stops the database first, and then everything that writes.",
         ["du -xh --max-depth=2 {path} | sort -h | tail -20", "journalctl --vacuum-size=100M", "apt-get clean"],
@@ -64,8 +108,24 @@ ADVICE = {
         "When the last one is taken, requests fail that need the database.",
         ["mainstay plan    # pools and limits", "mainstay queries    # of PostgreSQL: statements that hold connections for long"],
     ),
+    "files": (
+        "At its limit it opens no file and takes no connection any more, so it answers nobody.",
+        [
+            "mainstay top {target}",
+            "mainstay restart {target}    # gives them back, until the leak is mended",
+            "ls -l /proc/PID/fd    # what they are",
+        ],
+    ),
+    "tasks": (
+        "At its limit it can start neither a thread nor a child any more.",
+        [
+            "mainstay top {target}",
+            "ps -eLo pid,ppid,lwp,stat,args    # a Z has ended: its parent has to wait for it",
+            "mainstay restart {target}",
+        ],
+    ),
     "certificate": (
-        "Browsers refuse a site whose certificate has ended.",
+        "Browsers refuse a site whose certificate has ended, or is for another name.",
         ["systemctl status certbot.timer", "journalctl -u certbot", "ansible-playbook playbooks/site.yml --tags certificates"],
     ),
     "backup": ("What is not backed up, or never proved, cannot be restored.", ["mainstay backups", "journalctl -u mainstay-backup"]),

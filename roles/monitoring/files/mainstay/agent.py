@@ -11,7 +11,7 @@ import queue
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 
 from . import config
 from .act import RECLAIM
@@ -34,6 +34,7 @@ from .ways_back import failed_release
 
 DRY_RUN = Hold("dry run: nothing is done")
 LONGEST_WAIT = 10  # seconds; systemd's watchdog wants a sign of life every 30
+UNRECORDED = 100  # events that are kept while the disk takes none
 SOON = 10  # seconds until what was done about a disk is looked at
 
 
@@ -70,6 +71,7 @@ class Agent:
         self.returned = {}  # app: the release that it has been asked to leave
         self.stale = 0.0  # failures of probes sent until this moment do not count
         self.complaint = ""
+        self.unrecorded, self.unwritten = deque(maxlen=UNRECORDED), ""
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
@@ -115,6 +117,7 @@ class Agent:
             self.resources_due = math.inf  # until this look is over
             self.resources.submit(dict(self.states))
         self._decide()
+        self._flush()
         if due or not self.probing:
             self.state.write()
         now = self.clock.monotonic()
@@ -314,10 +317,20 @@ class Agent:
                 self._start("observe", watch)
 
     def _write(self, event):
+        self.unrecorded.append(self.incidents.stamped(event))
+        self._flush()
+
+    def _flush(self):
+        """What cannot be recorded waits, so that nothing stays open on record that has long ended."""
         try:
-            self.incidents.append(event)
+            while self.unrecorded:
+                self.incidents.append(self.unrecorded[0])
+                self.unrecorded.popleft()
+            self.unwritten = ""
         except OSError as error:
-            self.log(f"an event cannot be recorded: {error}", 3)
+            if not self.unwritten:
+                self.log(f"incidents cannot be recorded: {error}", 3)
+            self.unwritten = f"incidents cannot be recorded: {error.strerror}"
 
     def summary(self):
         counts = Counter(watch.health for watch in self.watches.values())

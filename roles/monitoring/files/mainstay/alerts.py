@@ -21,6 +21,8 @@ VERBS = {
     "crash": "ended and was started again",
     "failed": "is down",
     "deaf": "refuses connections",
+    "full": "has no connection left",
+    "refuses": "refuses to write",
     "oom": "was killed for want of memory",
     "loop": "ends again and again",
     "flapping": "is up and down again and again",
@@ -30,10 +32,16 @@ VERBS = {
     "scarce": "is nearly used up",
     "leak": "grows without a pause",
     "connections": "are nearly used up",
-    "certificate": "ends soon",
+    "files": "are nearly used up",
+    "tasks": "are nearly used up",
+    "redis-clients": "are nearly all there may be",
+    "redis-memory": "is nearly used up",
+    "read-only": "takes no writes",
+    "certificate": "ends soon, or is not the right one",
     "backup": "has a problem",
     "recovery": "has a problem",
     "reboot": "needs a reboot",
+    "backlog": "grows faster than it is worked on",
     "stuck": "is not worked on",
 }
 
@@ -88,7 +96,7 @@ def _cause(incident, incidents, needs):
         near = iso(other["opened"]) <= opened + TOGETHER and (
             other["state"] == "open" or iso(other["events"][-1]["time"]) >= opened - TOGETHER
         )
-        if other.get("server") in wanted and near:
+        if other.get("server") in wanted and near and not other.get("resource"):
             return other
     return None
 

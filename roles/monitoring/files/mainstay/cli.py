@@ -31,6 +31,8 @@ COMMANDS = {
     "alert": "tell people what has happened; --test tries every channel",
     "backups": "the backups there are, and whether they have been proved",
     "plan": "the capacity plan, and how far reality is from it",
+    "top": "what each unit uses right now: processor, memory, threads, files, connections, ports",
+    "env": "the variables and packages an app runs with, against what a start would give it; no values",
     "queries": "the database's statements that take the most time",
     "logs": "the journal of an app, a process, a server or the agent",
     "start": "start an app or a process",

@@ -8,6 +8,7 @@ Every function takes `root`, the folder to read in place of /, so that tests can
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -20,6 +21,7 @@ ESTABLISHED = "01"
 NGINX_ADDRESS = ("127.0.0.80", 80)
 NGINX_FIGURES = re.compile(r"accepts handled requests\s+(\d+) (\d+) (\d+)\s+Reading: (\d+) Writing: (\d+) Waiting: (\d+)")
 REDIS_ANSWER = 1 << 20  # bytes
+FILES_LIMIT = re.compile(r"^Max open files +([1-9]\d*) ", re.MULTILINE)
 
 
 def memory_limit(group, root="/"):
@@ -60,6 +62,36 @@ def processes(group, root="/"):
         if found:
             return [int(pid) for pid in found]
     return []
+
+
+def tasks(group, root="/"):
+    """Of a control group: (its threads, how many of them have ended and wait to be read, how many it may have); None where it has no limit."""
+    for folder in ("", "/pids"):
+        number, limit = (read(f"{root}/sys/fs/cgroup{folder}{group}/pids.{name}").strip() for name in ("current", "max"))
+        if number.isdigit() and limit.isdigit():
+            stats = [read(f"{root}/proc/{pid}/stat").rpartition(")")[2].split() for pid in processes(group, root)]
+            living = sum(int(words[17]) for words in stats if len(words) > 17)
+            return int(number), max(0, int(number) - living), int(limit)
+    return None
+
+
+def open_files(pids, root="/"):
+    """(open, how many it may have) of the process that is nearest to its limit of open files; None where the kernel tells of none."""
+    found = []
+    for pid in pids:
+        limit = FILES_LIMIT.search(read(f"{root}/proc/{pid}/limits"))
+        number = _files(f"{root}/proc/{pid}/fd")
+        if limit and number is not None:
+            found.append((number, int(limit[1])))
+    return max(found, key=lambda pair: pair[0] / pair[1], default=None)
+
+
+def _files(folder):
+    with contextlib.suppress(OSError):
+        return len(os.listdir(folder))
+    with contextlib.suppress(OSError):  # it has ended, or is another's: then the kernel tells how many from Linux 6.2 on
+        return os.stat(folder).st_size or None
+    return None
 
 
 def _tcp(root):

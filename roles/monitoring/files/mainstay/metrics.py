@@ -61,6 +61,7 @@ FAMILIES = {
     "mainstay_process_restarts_total": (COUNTER, ("app", "process", "by"), "Restarts by the agent, and by systemd after a crash."),
     "mainstay_process_state": (GAUGE, ("app", "process", "unit", "state"), "1 for the state in which the unit is."),
     "mainstay_process_up": (GAUGE, ("app", "process", "unit"), "Whether it answers; not told of one that is stopped, starts or is not watched."),
+    "mainstay_queue_tasks": (GAUGE, ("app",), "Tasks that wait in the app's Celery queues."),
     "mainstay_reboot_required": (GAUGE, (), "Whether packages want a reboot."),
     "mainstay_recovery_backup_last_ok": (GAUGE, (), "Whether the last backup for point-in-time recovery succeeded."),
     "mainstay_recovery_backup_last_success_timestamp_seconds": (
@@ -186,6 +187,8 @@ def _resource(found, entry):
         return
     if name.startswith("certificate of "):
         found.add("mainstay_certificate_remaining_seconds", value * DAY, site=name.partition(" of ")[2])
+    elif name.startswith("queue of "):
+        found.add("mainstay_queue_tasks", value, app=name.partition(" of ")[2])
     elif name.startswith("connections of "):
         found.add("mainstay_database_connections", value, app=name.partition(" of ")[2])
         found.add("mainstay_database_connections_limit", entry.get("limit"), app=name.partition(" of ")[2])

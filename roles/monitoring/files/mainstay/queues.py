@@ -9,13 +9,16 @@ that computes is at work; one in a long task that only waits looks as a stuck on
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from . import measure
-from .resource_watch import CRITICAL, OK, Reading
+from .resource_watch import CRITICAL, OK, WARNING, Reading
 from .text import span
 
 RESTING = 0.02  # of one processor, all workers together: their own timers and heartbeats
+MANY, LONG = 100, 900  # tasks, and seconds that the last of them waits: more are a backlog
+PACE = 11  # looks over which the pace of the workers is measured: five minutes
 PUSHES = ("cmdstat_lpush", "cmdstat_rpush")
 
 
@@ -30,6 +33,7 @@ class Queues:
     def __init__(self, config, clock, root="/", ask=measure.redis_ask):
         self.config, self.clock, self.root, self.ask = config, clock, root, ask
         self.seen = {}  # app: what was seen
+        self.paces = {}  # app: (monotonic time, tasks taken so far) at the last looks
 
     def look(self, now, units):
         for app in self.config.apps.values():
@@ -37,6 +41,7 @@ class Queues:
             running = [state for state in workers if state and state.running and state.group] if app.queue else []
             if not running:
                 self.seen.pop(app.name, None)
+                self.paces.pop(app.name, None)
                 continue
             try:
                 length, taken = self.measure(app.queue)
@@ -58,6 +63,21 @@ class Queues:
             seen = self.seen[app] = Seen(taken, now, ran)
         seen.taken = taken
         idle = now - seen.since
-        stuck = length and idle >= self.config.settings.queue_stuck_after
-        reason = f"{length} tasks wait, and for {span(idle)} none has been taken, and the workers rest"
-        return Reading(f"queue of {app}", "stuck", CRITICAL if stuck else OK, reason if stuck else "", {"app": app}, value=length)
+        facts = {"name": f"queue of {app}", "place": {"app": app}, "value": length}
+        if length and idle >= self.config.settings.queue_stuck_after:
+            reason = f"{length} tasks wait, and for {span(idle)} none has been taken, and the workers rest"
+            return Reading(kind="stuck", level=CRITICAL, reason=reason, steady=False, **facts)
+        wait = self.wait(app, now, length, taken)
+        if length >= MANY and wait >= LONG:
+            reason = f"{length} tasks wait, the last of them for {span(wait)} at the pace of the last minutes"
+            return Reading(kind="backlog", level=WARNING, reason=reason, steady=False, **facts)
+        return Reading(kind="stuck", level=OK, steady=wait < LONG / 2, **facts)
+
+    def wait(self, app, now, length, taken):
+        """Seconds until what waits now has been taken, as fast as tasks were taken of late; 0 while that is not known yet."""
+        pace = self.paces.setdefault(app, deque(maxlen=PACE))
+        if pace and taken < pace[-1][1]:  # Redis has started anew, and counts from nothing
+            pace.clear()
+        pace.append((now, taken))
+        (began, before), enough = pace[0], len(pace) == PACE
+        return length * (now - began) / (taken - before) if enough and taken > before else 0

@@ -41,13 +41,20 @@ class Incidents:
         self.path, self.max_bytes, self.clock = path, max_mb << 20, clock
 
     def append(self, event):
-        moment = datetime.fromtimestamp(self.clock.time(), timezone.utc).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": moment.replace("+00:00", "Z"), **event}, ensure_ascii=False) + "\n"
-        self._rotate(len(line.encode()))
+        line = (json.dumps(self.stamped(event), ensure_ascii=False) + "\n").encode()
+        self._rotate(len(line))
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-        os.fchmod(descriptor, 0o640)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(line)
+        with open(descriptor, "wb", buffering=0) as file:
+            os.fchmod(descriptor, 0o640)
+            size = os.fstat(descriptor).st_size
+            if file.write(line) < len(line):  # the disk is full: half a line would spoil the next one, too
+                file.truncate(size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+
+    def stamped(self, event):
+        """The event with its time, which it keeps if it has to wait."""
+        moment = datetime.fromtimestamp(self.clock.time(), timezone.utc).isoformat(timespec="milliseconds")
+        return {"time": moment.replace("+00:00", "Z"), **event}
 
     def _rotate(self, more):
         with contextlib.suppress(FileNotFoundError):

@@ -50,7 +50,7 @@ QUIET = 0.05  # of one processor: at rest but for its housekeeping
 URGENT = 300  # seconds until the limit, in which a leak waits for no quiet moment
 
 DATABASE_PORTS = {5432, 6432, 3306}
-CONNECTIONS = (95, 80)  # percent of what the plan gives an app
+SHARE = (95, 80)  # percent of a number that something may have: critical, warning
 
 
 @dataclass
@@ -96,6 +96,8 @@ class Resources:
             *self.file_systems(now),
             *self.host_memory(now),
             *self.memory(now, units),
+            *self.numbers(units),
+            *self.redis(),
             *self.connections(),
             *self.sites(now),
             *self.backup("backup", backups.judge, self.paths.backup),
@@ -169,7 +171,32 @@ class Resources:
             known.trend.add(now, used)
         return judge_memory(process, used, limit, known.trend.left(limit), quiet, self.config.settings.memory_restarts, killed)
 
-    # --- the rest --------------------------------------------------------------------------------------------------
+    # --- what is counted ----------------------------------------------------------------------------------------------
+
+    def numbers(self, units):
+        """What leaks without taking memory: threads, children that nobody waits for, and open files."""
+        for watched in self.config.watched:
+            state = units.get(watched.unit)
+            if not (state and state.running and state.group):
+                continue
+            place = {"place": watched.place, "unit": watched.unit}
+            if found := measure.tasks(state.group, self.root):
+                number, ended, limit = found
+                words = f"{number} of the {limit} processes and threads that it may have are there"
+                words += f", {ended} of them ended and never waited for" if ended > number / 2 else ""
+                yield judge_share(f"tasks of {watched.name}", "tasks", number, limit, words, **place)
+            if found := measure.open_files(measure.processes(state.group, self.root), self.root):
+                words = "{} of the {} files and connections that a process of it may have are open".format(*found)
+                yield judge_share(f"files of {watched.name}", "files", *found, words, **place)
+
+    def redis(self):
+        for server in self.config.servers:
+            if server.probe and server.probe["kind"] == "redis":
+                try:
+                    info = measure.redis_info(server.probe.get("host", "127.0.0.1"), server.probe["port"])
+                except OSError:
+                    continue  # whether it lives is its own watch's question
+                yield from judge_redis(server, info)
 
     def connections(self):
         limited = {app.name: app for app in self.config.apps.values() if app.connections}
@@ -181,17 +208,8 @@ class Resources:
                 number = counted.get(pwd.getpwnam(app.user).pw_uid, 0)
             except KeyError:
                 continue
-            percent = 100 * number / app.connections
-            level = CRITICAL if percent >= CONNECTIONS[0] else WARNING if percent >= CONNECTIONS[1] else OK
-            yield Reading(
-                f"connections of {app.name}",
-                "connections",
-                level,
-                f"{number} of the {app.connections} database connections that it may have are open" if level != OK else "",
-                value=number,
-                limit=app.connections,
-                steady=percent < CONNECTIONS[1] - 5,
-            )
+            words = f"{number} of the {app.connections} database connections that it may have are open"
+            yield judge_share(f"connections of {app.name}", "connections", number, app.connections, words)
 
     def sites(self, now):
         if self.config.sites and (self.asked is None or now - self.asked >= CERTIFICATES_EVERY):
@@ -199,8 +217,7 @@ class Resources:
             self.certificates = self.ask(self.config.sites)
         for site in self.config.sites:
             if site in self.certificates:
-                begins, ends = self.certificates[site]
-                yield judge_certificate(site, begins, ends, self.clock.time())
+                yield judge_certificate(site, *self.certificates[site], self.clock.time())
 
     def backup(self, kind, judge, folder):
         """Each problem for itself: one that is known already must not hide the next."""
@@ -259,16 +276,44 @@ def judge_memory(process, used, limit, left, quiet, restart, killed=0):
     return Reading(name, "memory", steady=percent < AT_LIMIT - 2 * STEADY, **facts)
 
 
-def judge_certificate(site, begins, ends, now):
+def judge_share(name, kind, number, limit, words, **more):
+    """The reading of something of which so many are in use, told in these words where they come near the limit."""
+    percent = 100 * number / limit
+    level = CRITICAL if percent >= SHARE[0] else WARNING if percent >= SHARE[1] else OK
+    return Reading(name, kind, level, words if level != OK else "", value=number, limit=limit, steady=percent < SHARE[1] - 5, **more)
+
+
+def judge_redis(server, info):
+    """The readings of a Redis by what it says of itself: its clients, its memory where it may forget nothing, and whether it takes writes."""
+
+    def number(name):
+        return int(info[name]) if info.get(name, "").isdigit() else 0
+
+    place = {"place": server.place, "unit": server.unit}
+    used, limit = number("connected_clients"), number("maxclients")
+    if limit:
+        words = f"{used} of the {limit} clients that it may have are connected"
+        yield judge_share(f"clients of {server.name}", "redis-clients", used, limit, words, **place)
+    used, limit = number("used_memory") / MB, number("maxmemory") / MB
+    if limit and info.get("maxmemory_policy") == "noeviction":
+        words = f"{used:.0f} of its {limit:.0f} MB are in use, and it may not forget anything"
+        yield judge_share(f"room of {server.name}", "redis-memory", used, limit, words, **place)
+    replica = info.get("role") == "slave"
+    words = f"it is a replica of {info.get('master_host')}:{info.get('master_port')}, and takes no writes" if replica else ""
+    yield Reading(f"role of {server.name}", "read-only", CRITICAL if replica else OK, words, **place)
+
+
+def judge_certificate(site, begins, ends, fits, now):
     left, life = ends - now, max(ends - begins, 1)
-    level = CRITICAL if left < life / 12 else WARNING if left < life / 4 else OK
+    level = CRITICAL if left < life / 12 or not fits else WARNING if left < life / 4 else OK
     reason = "it has expired" if left <= 0 else f"it ends in {span(left)}, and nothing has renewed it"
+    reason = reason if fits else "another one is served, which is not for this name"
     days = {"value": left / DAY, "limit": life / DAY}
     return Reading(f"certificate of {site}", "certificate", level, reason if level != OK else "", **days)
 
 
 def ask_certificates(sites):
-    """{site: (from, until)}, by a program of its own: what speaks TLS is larger than the agent, and needed once an hour."""
+    """{site: (from, until, whether it is for it)}, by a program of its own: what speaks TLS is larger than the agent, and needed once an hour."""
     launch = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "launch.py")
     try:
         return json.loads(run([sys.executable, "-I", launch, "certificates", *sites], timeout=60))

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The state of one server. It is touched less readily than an app: others depend on it, and what it holds may be lost.
 
-A server that answers anything lives. One that gives no answer is acted upon only if its processes rest, too: one stopped by a
+A server that answers anything lives; one that says itself that it has no connection left, or does not write, is of no use to its apps
+all the same, which is told and spares them. One that gives no answer is acted upon only if its processes rest, too: one stopped by a
 signal is told to go on, which loses nothing, and only one that does not answer then either is killed and started again. One
 that ended without anybody asking for it is started again, as one that systemd gave up is.
 """
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 
 from .limits import Hold
 from .outcome import HANG
-from .signs import STARTING, Activity, frozen
+from .signs import FULL, REFUSES, STARTING, Activity, frozen
 from .watch import Watch
 
 AWAY = ("failing", "down", "failed", "restarting", "starting", "stopped")
+WORDS = {FULL: "full", REFUSES: "refusing to write"}
 SETTLING = 30  # seconds after its return in which its apps find their way back by themselves
 
 
@@ -68,6 +70,7 @@ class ServerWatch(Watch):
     def absence(self):
         """Why an app that needs it is left alone, or None."""
         if self.health in AWAY:
-            return Hold(f"it needs {self.process.name}, which is {self.health}")
+            word = WORDS.get(self.kind, self.health) if self.health in ("failing", "down") else self.health
+            return Hold(f"it needs {self.process.name}, which is {word}")
         until = (self.returned_at or float("-inf")) + SETTLING
         return Hold(f"{self.process.name} has just come back", until) if self.clock.monotonic() < until else None

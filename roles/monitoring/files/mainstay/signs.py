@@ -19,11 +19,11 @@ from .measure import clients
 from .outcome import ERROR, HANG
 from .servers import PROBES
 
-DEAF, STARTING = "deaf", "starting"
+DEAF, STARTING, FULL, REFUSES = "deaf", "starting", "full", "refuses"
 # What the cause of a failed probe says of a server. Others but those below are faults of the probing.
-KINDS = {"timeout": HANG, "refused": DEAF, "protocol": ERROR, "starting": STARTING}
-# It refuses, is full or hangs up, and so it lives.
-LIVES = ("ok", "auth", "closed", "content", "degraded", "exhausted", "status")
+KINDS = {"timeout": HANG, "refused": DEAF, "protocol": ERROR, "starting": STARTING, "exhausted": FULL, "degraded": REFUSES}
+# It refuses us or hangs up, and so it lives.
+LIVES = ("ok", "auth", "closed", "content", "status")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class State:
                 "interval": self.agent.settings.interval,
                 "dry_run": self.agent.settings.dry_run,
                 "paused": self._hold(paused.reason, paused.until) if paused else None,
-                "problem": self.agent.complaint or None,
+                "problem": self.agent.complaint or self.agent.unwritten or None,
             },
             "processes": [self._entry(self.agent.watches[process.unit]) for process in self.agent.config.processes],
             "servers": [self._entry(self.agent.watches[server.unit]) for server in self.agent.config.servers],

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import subprocess
-import zlib
 from unittest import mock
 
 import pytest
@@ -41,13 +39,12 @@ class Role:
         loader = DataLoader()
         loader.set_basedir(self.path)
         loader.set_vault_secrets(VAULT)
-        task = mock.MagicMock(async_val=0, check_mode=False, action="mainstay.vps.config_set")
+        task = mock.MagicMock(async_val=0, check_mode=False, diff=False, action="mainstay.vps.config_set")
         task.get_search_path.return_value = [self.path]
         task.args = {"files": files, "owner": OWNER, "group": GROUP, "state_dir": f"{self.host}/state", **options}
         templar = Templar(loader=loader, variables=variables)
         action = config_set.ActionModule(task, mock.MagicMock(), mock.MagicMock(), loader, templar, None)
         action._low_level_execute_command = self._shell
-        action._execute_module = mock.MagicMock(return_value={"changed": True})
         return action, variables
 
     def _shell(self, command, in_data):
@@ -57,13 +54,13 @@ class Role:
         return {"rc": answer.returncode, "stdout": answer.stdout.decode(), "stderr": answer.stderr.decode()}
 
     def run(self, files, variables=None, **options):
-        """The result, and the arguments the module got (None when it was not called)."""
+        """The result, and what the function on the host got (None when it was not called)."""
         action, variables = self.action(files, variables, **options)
         before = dict(variables)
-        result = action.run(task_vars=variables)
+        with mock.patch.object(config_set.bare_python, "call", return_value={"changed": True}) as call:
+            result = action.run(task_vars=variables)
         assert variables == before, "the action changed the task's variables"
-        call = action._execute_module.call_args
-        return result, call and call.kwargs["module_args"]
+        return result, call.call_args and call.call_args.kwargs
 
     def rendered(self, entry, variables=None):
         """What one entry becomes."""
@@ -72,10 +69,10 @@ class Role:
 
 
 def payload(arguments):
-    entries = json.loads(zlib.decompress(base64.b64decode(arguments["_payload"])))
-    for entry in entries:
-        entry["content"] = entry["content"] and base64.b64decode(entry["content"]).decode("utf-8", "replace")
-    return entries
+    def text(content):
+        return content and base64.b64decode(content).decode("utf-8", "replace")
+
+    return [{**entry, "content": text(entry["content"])} for entry in arguments["entries"]]
 
 
 @pytest.fixture
@@ -83,10 +80,10 @@ def role(tmp_path):
     return Role(tmp_path)
 
 
-# --- one shell command, and the module only when something differs ---
+# --- one shell command, and Python only when something differs ---
 
 
-def test_a_set_that_is_there_needs_one_shell_command_and_no_module(role):
+def test_a_set_that_is_there_needs_one_shell_command_and_no_python(role):
     with open(f"{role.host}/x", "w", encoding="utf-8") as handle:
         handle.write("x\n")
     os.chmod(f"{role.host}/x", 0o644)
@@ -104,7 +101,7 @@ def test_a_set_that_is_there_needs_one_shell_command_and_no_module(role):
     }
 
 
-def test_a_set_that_differs_needs_one_module_call(role):
+def test_a_set_that_differs_needs_one_call(role):
     result, arguments = role.run(
         [
             {"dest": f"{role.host}/x", "content": f"{SECRET}\n", "sensitive": True, "mode": "0640"},
@@ -118,8 +115,7 @@ def test_a_set_that_differs_needs_one_module_call(role):
     )
     assert result["changed"]
     assert role.calls == ["/bin/sh"]
-    shown = {key: value for key, value in arguments.items() if key != "_payload"}
-    assert shown == {
+    assert result["invocation"]["module_args"] == {
         "files": [
             {
                 "dest": f"{role.host}/x",
@@ -147,13 +143,25 @@ def test_a_set_that_differs_needs_one_module_call(role):
         "state_dir": f"{role.host}/state",
     }
     assert [entry["content"] for entry in payload(arguments)] == [f"{SECRET}\n", None, None]
+    told = {key: value for key, value in arguments.items() if key != "entries"}
+    assert told == {
+        "purge": [f"{role.host}/*.old"],
+        "validate": [["true", "x"], ["true", "y"]],
+        "timeout": 5,
+        "backup": False,
+        "check": False,
+        "diff": False,
+        "brief": [],
+        "state_dir": f"{role.host}/state",
+    }
 
 
 @pytest.mark.parametrize("answer", [{"rc": 1, "stdout": ""}, {"rc": 0, "stdout": "sh: stat: not found\n"}, {"rc": 127, "stdout": ""}])
-def test_a_host_that_cannot_answer_gets_the_module(role, answer):
+def test_a_host_that_cannot_answer_gets_the_call(role, answer):
     action, variables = role.action([{"dest": f"{role.host}/gone", "state": "absent"}])
     action._low_level_execute_command = mock.MagicMock(return_value={"stderr": "", **answer})
-    assert action.run(task_vars=variables)["changed"]
+    with mock.patch.object(config_set.bare_python, "call", return_value={"changed": True}):
+        assert action.run(task_vars=variables)["changed"]
 
 
 # --- content ---

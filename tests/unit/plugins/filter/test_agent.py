@@ -140,7 +140,7 @@ def test_what_the_agent_sees_of_an_app_s_servers():
     shop = config["apps"]["shop"]
     assert config["sites"] == [name for name, site in apps.normalise(SHOP)["shop"]["sites"].items() if site["tls"]["kind"] != "none"]
     assert shop["connections"] == plan["connections"]["postgresql"]["roles"]["shop"]
-    assert shop["queue"] == {"port": plan["hosts"]["web1"]["redis"]["shop"]["queue"]["port"], "names": ["celery"]}
+    assert shop["queue"] == {"port": plan["hosts"]["web1"]["redis"]["shop"]["queue"]["port"], "names": ["celery", "shop:celery"]}
     assert "queue" not in agent_config(SHOP, PLAN, "web1")["apps"]["shop"]  # its Redis is another host's
 
 

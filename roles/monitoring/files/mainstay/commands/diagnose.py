@@ -8,20 +8,23 @@ Exit status: 0 nothing was found, 1 something was, 2 cannot tell.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 
-from .. import mariadb, measure, postgres
+from .. import environments, mariadb, postgres
 from ..advice import advice, folder, named
+from ..core.host import listeners
 from ..postgres import DatabaseError
 from ..records import read_state
 from ..units import SystemdError
 from .status import collect, place, watching
 
 RESTARTS = 5  # within a day
-BACKLOG = 1000  # tasks
 SLOW_MS, SLOW_CALLS = 1000, 5
 OFTEN_CALLS, OFTEN_PART, OFTEN_MS = 100_000, 0.2, 2  # a short statement that is a fifth of all the time
 IDLE_S = 60  # seconds in a transaction without doing anything
+WAITING_S = 8  # seconds of waiting for a lock; what waits for ten is ended (lock_timeout)
+NAME_S = 8  # seconds for a name: two questions of five seconds are what a resolver takes, mostly
 NEARLY = 0.8  # of a limit
 UNWELL = ("failing", "down", "failed", "looping", "missing", "stopped")
 WORSE = {"critical": 0, "warning": 1}
@@ -30,7 +33,16 @@ SELECT json_build_object(
   'used', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
   'limit', current_setting('max_connections')::int,
   'idle', (SELECT count(*) FROM pg_stat_activity
-    WHERE state LIKE 'idle in transaction%' AND now() - state_change > make_interval(secs => :idle)));
+    WHERE state LIKE 'idle in transaction%' AND now() - state_change > make_interval(secs => :idle)),
+  'waiting', (SELECT count(*) FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND now() - state_change > make_interval(secs => :waiting)),
+  'holders', (SELECT json_agg(DISTINCT pid) FROM (
+    SELECT unnest(pg_blocking_pids(pid)) AS pid FROM pg_stat_activity WHERE wait_event_type = 'Lock') AS holding),
+  'readonly', CASE WHEN pg_is_in_recovery() THEN 'it is in recovery'
+    WHEN EXISTS (SELECT FROM pg_file_settings WHERE name = 'default_transaction_read_only' AND applied AND setting::bool)
+      OR EXISTS (SELECT FROM pg_db_role_setting, unnest(setconfig) AS line
+        WHERE line ~* '^default_transaction_read_only=(on|true|yes|1)$')
+    THEN 'default_transaction_read_only is on' END);
 """
 MARIADB = f"""
 SELECT JSON_OBJECT('used', COUNT(*), 'limit', @@max_connections,
@@ -57,17 +69,24 @@ def run(options, context):
     state, now = read_state(context.paths.state), context.clock.time()
     alive = watching(state, now)
     findings = [] if alive else [finding("agent", "agent", "the agent is not watching", "critical", "agent")]
+    if alive and state["agent"].get("problem"):
+        findings.append(finding("agent", "agent", f"the agent has a problem: {state['agent']['problem']}", "critical", "agent"))
     live = context.systemd.show([unit for watched in cfg.watched for unit in dict.fromkeys((watched.unit, watched.job))])
-    findings += processes(collect(cfg.watched, state, live, alive))
+    entries = collect(cfg.watched, state, live, alive)
+    findings += processes(entries)
     findings += resources(state.get("resources", []) if alive else [])
     findings += failed_units(context, cfg)
+    findings += [found for app in cfg.apps.values() for found in taken(app, context)]
+    findings += unresolved(context, cfg)
     servers = {server.name for server in cfg.servers}
     if "postgresql" in servers:
-        findings += database("postgresql", lambda: postgres.ask(context.run, DATABASE, idle=IDLE_S))
+        findings += database("postgresql", lambda: postgres.ask(context.run, DATABASE, idle=IDLE_S, waiting=WAITING_S))
         findings += counted(context)
     if "mariadb" in servers:
         findings += database("mariadb", lambda: mariadb.ask(context.run, MARIADB))
-    findings += [found for server in cfg.servers if server.name.startswith("redis/") for found in redis(server)]
+    told = {found["where"] for found in findings if found["kind"] != "unasked"}
+    findings = [found for found in findings if found["kind"] != "unasked" or found["where"] not in told]
+    findings += [found for app in cfg.apps.values() for found in environment(app, cfg, live, entries, context)]
     findings.sort(key=lambda found: WORSE[found["level"]])
     if options.json:
         print(json.dumps({"host": cfg.host, "time": now, "findings": findings}, indent=2))
@@ -98,8 +117,6 @@ def resources(entries):
         target = named(entry)
         if entry["level"] != "ok":
             yield finding(entry["resource"], entry["kind"], entry["reason"], entry["level"], target, folder(entry))
-        elif entry["kind"] == "stuck" and (entry.get("value") or 0) >= BACKLOG:
-            yield finding(entry["resource"], "backlog", f"{entry['value']} tasks wait", "warning", target)
 
 
 def failed_units(context, cfg):
@@ -114,16 +131,50 @@ def failed_units(context, cfg):
             yield finding(unit, "unit", "it has failed", "warning", unit)
 
 
+def taken(app, context):
+    """Ports of an app that somebody else holds, as what a process has left behind does: the app cannot listen there."""
+    own = [f"{app.name}-{process}@*.service" for process in app.ports]
+    numbers = {number for owned in app.ports.values() for number in owned}
+    listening = listeners.snapshot(f"{context.filesystem.rstrip('/')}/proc", numbers) if numbers else []
+    held = {item.port: item for item in listening if item.protocol == "tcp"}
+    for port, item in sorted(held.items()):
+        if not any(fnmatch.fnmatch(item.unit, unit) for unit in own):
+            who = f"{item.name or 'somebody'} of {item.user}, process {' '.join(map(str, item.pids)) or 'unknown'}"
+            yield finding(app.name, "port", f"its port {port} is held by {who}", "critical", app.name)
+
+
+def unresolved(context, cfg):
+    """Sites whose name this host does not find, in one finding: a resolver that is away finds none."""
+    lost = []
+    for site in cfg.sites:
+        try:
+            context.run(["getent", "ahosts", site], timeout=NAME_S)
+        except SystemdError:
+            lost.append(site)
+        if len(lost) == 2:
+            break  # where nothing is resolved, the others need not be waited for
+    if lost:
+        yield finding("names", "dns", f"no address is found for {' and '.join(lost)}", "warning", lost[0])
+
+
 def database(name, ask):
     """What a database tells of its sessions."""
     try:
         found = ask()
-    except DatabaseError:
-        return  # that it is away is its own watch's finding
+    except DatabaseError as error:  # where it is away, its own watch has found that
+        yield finding(name, "unasked", f"it cannot be asked: {error}", "critical", name)
+        return
     if found["used"] >= NEARLY * found["limit"]:
         yield finding(name, "connections", f"{found['used']} of {found['limit']} connections are open", "critical", name)
     if found["idle"]:
-        yield finding(name, "pool", f"{found['idle']} sessions wait for over {IDLE_S} s within a transaction", "warning", name)
+        yield finding(name, "pool", f"sessions that wait for over {IDLE_S} s within a transaction: {found['idle']}", "warning", name)
+    if found.get("waiting"):
+        holders = ", ".join(map(str, found["holders"] or ())) or "gone"
+        yield finding(
+            name, "locks", f"sessions that wait for a lock: {found['waiting']}; who holds it: process {holders}", "critical", name
+        )
+    if found.get("readonly"):
+        yield finding(name, "read-only", f"it takes no writes: {found['readonly']}", "critical", name)
 
 
 def counted(context):
@@ -147,22 +198,19 @@ def statements(found):
             )
 
 
-def redis(server):
+def environment(app, cfg, live, entries, context):
+    """What an app would start with, where that is not what it runs with; and whether its packages fit, where something of it does not run."""
     try:
-        info = measure.redis_info(server.probe.get("host", "127.0.0.1"), server.probe["port"])
-    except OSError:
-        return
-
-    def number(name):
-        return int(info[name]) if info.get(name, "").isdigit() else 0
-
-    used, limit = number("connected_clients"), number("maxclients")
-    if limit and used >= NEARLY * limit:
-        yield finding(server.name, "redis-clients", f"{used} of {limit} clients are connected", "critical", server.name)
-    used, limit = number("used_memory"), number("maxmemory")
-    if limit and used >= NEARLY * limit and info.get("maxmemory_policy") == "noeviction":
-        words = f"{100 * used / limit:.0f} % of its memory are in use, and it may not forget anything"
-        yield finding(server.name, "redis-memory", words, "critical", server.name)
+        chosen = [process for process in cfg.processes if process.app == app.name]
+        for process in environments.looked_at(app, chosen, live, context):
+            if process["differs"]:
+                names = ", ".join(f"{name} ({word})" for name, word in process["differs"].items())
+                yield finding(process["name"], "environment", f"a start would give it other variables: {names}", "warning", process["name"])
+    except SystemdError:
+        return  # nothing can be started, and more than that is told of it
+    if any(entry.get("app") == app.name and entry["health"] in UNWELL and entry["health"] != "stopped" for entry in entries):
+        for line in environments.broken(app, context) or ():
+            yield finding(app.name, "packages", f"its packages do not fit: {line}", "warning", app.name)
 
 
 def render(findings):

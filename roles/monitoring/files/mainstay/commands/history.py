@@ -109,7 +109,7 @@ def deploy_row(deploy):
 
 
 def where(incident):
-    return incident.get("server") or incident.get("resource") or "/".join(incident.get(key, "?") for key in ("app", "process", "instance"))
+    return incident.get("resource") or incident.get("server") or "/".join(incident.get(key, "?") for key in ("app", "process", "instance"))
 
 
 def row(incident):

@@ -57,6 +57,8 @@ def run(options, context):
         print("\n\n".join([render(agent, entries, now), *(["\n".join(short)] if short else []), *below]))
     if not agent["watching"]:
         return 3
+    if agent["problem"]:
+        return 1
     well = all(entry["health"] in WELL for entry in entries) and not any(entry["level"] == "critical" for entry in resources)
     return 0 if well and not any(kept["problems"] for kept in (backup, back) if kept) else 1
 

@@ -1060,7 +1060,8 @@ def test_the_report_says_what_failed_and_no_secret():
         (302, "t h shop-web[2]: GET /", "health: {status: 302} says that this is a good answer"),
         (404, "t h shop-web[2]: GET /", "name a page that the app has"),
         (403, "t h shop-web[2]: GET /", "asks for no login"),
-        (500, "t h shop-web[2]: GET /", None),
+        (500, "t h shop-web[2]: GET /", "LOGGING has a StreamHandler"),
+        (500, "t h shop-web[2]: Traceback (most recent call last):", None),
     ],
 )
 def test_the_report_says_what_may_help(status, words, told):

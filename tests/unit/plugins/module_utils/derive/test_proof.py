@@ -56,6 +56,11 @@ def test_a_host_proves_its_own_tier_only(tier, kinds):
             {"/api": {"process": "web", "websocket": True, "strip_prefix": True}},
             [("http", "https://shop.example.com/api/health", [200])],
         ),
+        # Where Socket.IO answers
+        (
+            {"/": {"process": "web"}, "/socket.io": {"process": "web", "websocket": True}},
+            [("http", "https://shop.example.com/health", [200]), ("websocket", "wss://shop.example.com/socket.io/", [101, 400, 401, 403])],
+        ),
         # Of two routes alike the one that leads to the health check is asked for it
         (
             {"/": {"process": "web", "websocket": True}, "/health": {"process": "web", "websocket": True}},

@@ -86,6 +86,7 @@ def test_apps_share_what_a_purpose_may_have():
 def test_the_lists_whose_length_is_no_secret(command, names):
     declared = apps.normalise(SHOP)
     declared["shop"]["processes"]["worker"]["command"] = command
+    names = [*names, *(f"shop:{name}" for name in names)]  # and behind a prefix
     assert redis.celery_queues(declared["shop"]) == names
     lists = {item["name"]: item["lists"] for item in redis.redis_instances(declared, SECRETS)}
     assert lists == {"shop-cache": [], "shop-queue": names}

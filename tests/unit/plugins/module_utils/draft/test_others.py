@@ -47,6 +47,8 @@ def django(settings="", requirements="django\ngunicorn\n", **files):
         (node({"start": "nx serve"}, development=["nx"]), "npm start", "a server for development; .*move nx to dependencies"),
         (node({"start": "ts-node src/index.ts"}, development=["ts-node"]), "npm start", "move ts-node to dependencies"),
         (node({"start": "ts-node src/index.ts"}, packages=["ts-node"]), "npm start", None),
+        (node({"start": "bun run a.ts"}), "npm start", "bun is not on a host"),
+        (node({"start": "bun run a.ts"}, packages=["bun"]), "npm start", None),
         (node({"start": "tsx --env-file=.env a.ts"}, packages=["tsx"]), "npm start", "without --env-file"),
         (
             node(
@@ -105,6 +107,30 @@ def test_an_adapter_is_told_where_it_is_named(file):
 def test_types_of_a_node_are_those_of_the_node_it_was_made_for():
     text, _found = drafted({"package.json": json.dumps({"devDependencies": {"@types/node": "^24.0.0"}, "main": "a.js"}), "a.js": ""})
     assert '@types/node says ^24.0.0; Debian 12 has 18 and 13 has 20, node: "24" brings that one' in text
+
+
+def test_a_lock_tells_which_node_its_packages_want(tmp_path):
+    wanted = {"astro": ">=22.12.0", "vite": "^20.19.0 || >=22.12.0", "deep": ">=24", "old": {"0": "node"}}
+    packages = {f"node_modules/{name}": {"engines": {"node": node}} for name, node in wanted.items()}
+    (tmp_path / "package.json").write_text(json.dumps({"dependencies": {"vite": "8", "astro": "7"}}))
+    (tmp_path / "package-lock.json").write_text(json.dumps({"packages": {"": {}, "node_modules/a": {"engines": ["node"]}, **packages}}))
+    text, _found = drafted(read(tmp_path))
+    assert 'astro in package-lock.json says >=22.12.0; Debian 12 has 18 and 13 has 20, node: "22" brings that one' in text
+    for broken in ("[]", "{", '{"packages": []}'):
+        (tmp_path / "package-lock.json").write_text(broken)
+        assert "brings that one" not in drafted(read(tmp_path))[0]
+
+
+def test_what_begins_by_polling_has_one_instance():
+    files = node({"start": "node a.js"}, ["socket.io"], **{"a.js": "listen(process.env.PORT, process.env.HOST)"})
+    text, found = drafted(files)
+    assert found["processes"]["web"]["instances"] == 1 and "transports: [websocket]" in text
+    assert found["sites"]["app.example.com"]["routes"]["/socket.io"] == {"process": "web", "websocket": True}
+
+
+@pytest.mark.parametrize(("lock", "is_told"), [("# yarn lockfile v1\n", False), ("__metadata:\n  version: 8\n", True)])
+def test_a_lock_of_a_newer_yarn(lock, is_told):
+    assert ("yarn.lock is one of Yarn 2 or later" in drafted(node({"start": "node a.js"}, **{"yarn.lock": lock}))[0]) is is_told
 
 
 # A workspace as pnpm has it: what serves and what works are members, and so are the packages that both use.
@@ -420,3 +446,80 @@ def test_a_file_that_is_a_database_is_told_its_place():
     assert found["env"]["DATABASE_FILE"] == "/srv/app/shared/db.sqlite3" and "keeps its database in" not in text
     _text, found = drafted(django(settings, "django\ngunicorn\npsycopg\n"))
     assert "DATABASE_FILE" not in found["env"]
+
+
+@pytest.mark.parametrize(("requirements", "redis"), [("django\ndjango-q2\n", None), ("django\ndjango-q2\nredis\n", ["queue"])])
+def test_a_queue_that_works_over_a_database_too(requirements, redis):
+    assert drafted(django("INSTALLED_APPS = ['django_q']", requirements))[1].get("redis") == redis
+
+
+def test_what_django_compresses_before_it_serves():
+    settings = 'COMPRESS_OFFLINE = True\nSTATIC_ROOT = BASE_DIR / "static"\nSECRET_KEY = os.environ["SECRET_KEY"]\n'
+    _text, found = drafted(django(settings, "django\ngunicorn\ndjango-compressor\n"))
+    seen = {"SECRET_KEY": "$SECRET_KEY"}
+    assert found["build"] == [{"command": f"python manage.py {name}", "env": seen} for name in ("collectstatic --noinput", "compress")]
+    assert drafted(django("COMPRESS_OFFLINE = False\n", "django\ngunicorn\ndjango-compressor\n"))[1].get("build") is None
+
+
+def test_django_that_tells_its_errors_to_nobody():
+    assert "has no LOGGING: without DEBUG Django tells of an error by mail" in drafted(django("DEBUG = False\n"))[0]
+    assert "has no LOGGING" not in drafted(django("LOGGING = {}\n"))[0]
+
+
+FLASK = {"requirements.txt": "flask\nflask-migrate\ngunicorn\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "migrate", "shared"),
+    [
+        (
+            {"board/__init__.py": "def create_app():\n    Flask(__name__, instance_relative_config=True)\n"},
+            "flask --app board db upgrade",
+            True,
+        ),
+        ({"board/web.py": "site = Flask(__name__)\n"}, "flask --app board.web:site db upgrade", False),
+        ({"main.py": 'app = Flask(__name__)\napp.config["X"] = "sqlite:///board.db"\n'}, "flask --app main db upgrade", True),
+        ({"app.py": 'app = Flask(__name__)\napp.config["X"] = "sqlite:////data/board.db"\n'}, "flask db upgrade", False),
+    ],
+)
+def test_flask(files, migrate, shared):
+    text, found = drafted({**FLASK, **files})
+    assert (found["migrate"], found.get("shared")) == (migrate, ["instance"] if shared else None) and "TODO: flask --app" not in text
+
+
+def test_flask_with_a_database_of_its_own_keeps_none_in_a_file():
+    files = {"requirements.txt": "flask\npsycopg\n", "app.py": 'app = Flask(__name__)\nX = "sqlite:///board.db"\n'}
+    assert "shared" not in drafted(files)[1]
+
+
+@pytest.mark.parametrize(
+    ("files", "web", "told"),
+    [
+        (
+            {"requirements.txt": "nicegui", "main.py": "ui.run(title='a')\n"},
+            {"command": "python main.py", "env": {"NICEGUI_STORAGE_PATH": "/srv/app/shared/nicegui"}},
+            r"ui\.run\(host=",
+        ),
+        (
+            {"requirements.txt": "gradio", "app.py": "demo.launch()\n"},
+            {"command": "python app.py", "env": {"GRADIO_SERVER_NAME": "$HOST", "GRADIO_SERVER_PORT": "$PORT"}},
+            "without server_name",
+        ),
+        (
+            {"requirements.txt": "aiohttp", "shop/server.py": "if __name__ == '__main__':\n    web.run_app(app, port=8080)\n"},
+            {"command": "python -m shop.server"},
+            r'has to listen on os\.environ\["HOST"\]',
+        ),
+        (
+            {
+                "requirements.txt": "tornado",
+                "main.py": "if __name__ == '__main__':\n    app.listen(os.environ['PORT'], os.environ['HOST'])\n",
+            },
+            {"command": "python main.py"},
+            r"guessed from app\.listen\(…\) in main\.py port",
+        ),
+    ],
+)
+def test_programs_that_serve_by_themselves(files, web, told):
+    text, found = drafted(files)
+    assert {key: found["processes"]["web"][key] for key in web} == web and re.search(told, text)

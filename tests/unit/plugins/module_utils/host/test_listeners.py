@@ -40,6 +40,13 @@ def test_tcp_and_udp_of_both_families(host):
     assert {item.unit for item in found} == {"named.service"}
 
 
+def test_an_address_of_ipv4_on_a_socket_of_ipv6_is_one_of_ipv4(host):
+    """As xrdp-sesman and programs in Java listen."""
+    host.listen("::ffff:127.0.0.1", 3350, 11)
+    host.listen("::ffff:192.0.2.7", 3351, 12)
+    assert [item.address for item in listeners.snapshot(host.proc)] == ["127.0.0.1", "192.0.2.7"]
+
+
 def test_only_listening_sockets_count(host):
     host.listen("127.0.0.1", 8000, 11, state="01")
     host.listen("127.0.0.1", 8001, 12, state="06")
@@ -102,10 +109,13 @@ def test_ports_can_be_chosen(host):
 
 
 HYBRID = "9:name=systemd:/system.slice/shop-web@8000.service\n4:memory:/system.slice/shop-web@8000.service\n0::/x.service\n"
+# Of systemd 259 in a container on a machine that has both versions, and of its sshd.
+VERSION_2_BESIDE_1 = "9:name=systemd:/\n8:pids:/\n4:memory:/\n0::/system.slice/ssh.service\n"
 UNITS = [
     ("0::/system.slice/nginx.service\n", "", "nginx.service"),
     ("0::/system.slice/system-shop.slice/shop-web@8000.service/worker\n", "", "shop-web@8000.service"),
     (HYBRID, "", "shop-web@8000.service"),
+    (VERSION_2_BESIDE_1, "", "ssh.service"),
     ("0::/user.slice/user-1000.slice/session-3.scope\n", "", "session-3.scope"),
     ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/a.service\n", "", "user@1000.service"),
     ("0::/docker/abc/system.slice/ssh.service\n", "/docker/abc", "ssh.service"),

@@ -74,6 +74,35 @@ def test_warnings_come_last():
     assert table({**plan, "undeclared": ["app old on web1"]}) == [*lines, "", "No longer declared", "  - app old on web1"]
 
 
+@pytest.mark.parametrize(
+    ("row", "servers"),
+    [
+        ("a web process and its site", {}),
+        ("with PostgreSQL", {"database": "postgresql"}),
+        ("with MariaDB", {"database": "mariadb"}),
+        ("with PostgreSQL, a cache and a queue in Redis", {"database": "postgresql", "redis": ["cache", "queue"]}),
+    ],
+)
+def test_the_documentation_says_what_the_smallest_host_is(row, servers):
+    least = []
+    for runtime, command in (("python", "uvicorn a:app --host $HOST --port $PORT"), ("node", "node server.js")):
+        app = {
+            "runtime": runtime,
+            "source": {"path": "."},
+            "processes": {"web": {"command": command, "port": 8000, "health": {"path": "/"}}},
+            "sites": {"shop.example.com": {"routes": {"/": {"process": "web"}}}},
+            **servers,
+        }
+        apps = normalise({"shop": app})
+        with pytest.raises(ValueError, match="does not fit") as refused:
+            capacity.plan(apps, 100, one_host(256, 1))
+        least.append(int(re.search(r"Give web1 at least (\d+) MB of memory", str(refused.value))[1]))
+        assert capacity.plan(apps, 100, one_host(least[-1], 1))
+        with pytest.raises(ValueError, match="does not fit"):
+            capacity.plan(apps, 100, one_host(least[-1] - 1, 1))
+    assert f"| {row} | {least[0]} | {least[1]} |\n" in DOCUMENT
+
+
 @pytest.mark.parametrize(("memory_mb", "cpus", "users"), [(1024, 1, 100), (8192, 4, 100), (16384, 8, 500)])
 def test_the_documentation_shows_the_plan_of_the_example(memory_mb, cpus, users):
     block = "\n".join(table(capacity.plan(normalise(EXAMPLE), users, one_host(memory_mb, cpus))))

@@ -40,6 +40,13 @@ def test_a_build_sees_the_variables_it_declares_and_no_other(real):
     assert "hidden-value" not in seen["environment"]
 
 
+@pytest.mark.parametrize(("unpacks", "word"), [(False, "yes"), (True, "no")])
+def test_tar_may_open_files_as_it_does(real, unpacks, word):
+    made, seen = real(output="\nmainstay: ended well\n")
+    made.runner.build_step(Step("unpack", "tar", unpacks=unpacks))
+    assert [item for item in seen["argv"] if "RestrictSUIDSGID" in item][-1] == f"--property=RestrictSUIDSGID={word}"
+
+
 def test_a_failing_command_s_last_words_are_answered_with_what_helps(real):
     made, _seen = real(returncode=1, output="KeyError: 'SHOP_KEY'\n")
     with pytest.raises(StepFailed, match=r"exit status 1: it asks for the variable SHOP_KEY, and a build sees those it names alone"):

@@ -11,6 +11,8 @@ from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 
 APPS = normalise(SHOP)
 MARIA = normalise({"shop": {**SHOP["shop"], "database": "mariadb"}})
+POOLED = normalise({"shop": {**SHOP["shop"], "pooler": "pgbouncer"}})
+POOLER = "/etc/pgbouncer/pgbouncer.ini"
 ALL = ["proxy", "backend", "database", "cache"]
 FILE = {"type": "file", "target": None}
 LINK = {"type": "link", "target": "/etc/nginx/sites-available/default"}
@@ -53,6 +55,12 @@ def clusters(*found):
         (APPS, {**NGINX, "paths": {DEFAULT: FILE}}, ALL, [], f"nginx with {DEFAULT} ("),  # a file in the link's place
         (APPS, {**NGINX, "paths": {}, "edited": [AVAILABLE]}, ALL, [], None),  # nobody reads it
         (APPS, {**NGINX, "paths": {DEFAULT: LINK}, "edited": ["/etc/nginx/nginx.conf"]}, ALL, [], "nginx with /etc/nginx/nginx.conf (its"),
+        (POOLED, {"edited": [POOLER]}, ALL, [], "PgBouncer with /etc/pgbouncer/pgbouncer.ini (it and userlist.txt would"),
+        (POOLED, {"edited": [POOLER]}, ALL, ["pgbouncer"], None),
+        (POOLED, {"edited": [POOLER]}, ["backend"], [], None),
+        (POOLED, {"edited": [POOLER], "paths": {"/etc/systemd/system/pgbouncer.service.d/mainstay.conf": FILE}}, ALL, [], None),
+        (POOLED, {"packages": {"pgbouncer": "1.18"}, "active": ["pgbouncer.service"]}, ALL, [], None),  # as its package brought it
+        (APPS, {"edited": [POOLER]}, ALL, [], None),
         (APPS, clusters(("17", "main", 5432), ("17", "other", 5433)), ALL, [], None),
         (APPS, clusters(("15", "main", 5433), ("17", "main", 5432)), ALL, [], None),  # as pg_upgradecluster leaves them
         (

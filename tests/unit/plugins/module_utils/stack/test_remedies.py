@@ -36,6 +36,10 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ("ModuleNotFoundError: No module named 'pkg_resources'", "pkg_resources is not installed"),
         ("OSError: [Errno 30] Read-only file system: 'logs'", "name the folder in shared"),
         ("ERROR [ExceptionHandler] Error: ENOENT: no such file or directory, mkdir './files'", "name the folder in shared"),
+        ("OSError: [Errno 30] Read-only file system: '/srv/shop/releases/3f9a-1/instance'", "shared: [instance] makes"),
+        ("[Errno 30] Read-only file system: '/srv/shop/releases/3f9a-1/var/log/app.log'", "shared: [var/log] makes"),
+        ("Error: EROFS: read-only file system, mkdir '/srv/shop/releases/3f9a-1/.data'", "shared: [.data] makes"),
+        ("Read-only file system: '/srv/shop/releases/3f9a-1/db.sqlite3'", "name the folder in shared"),
         ("Error: EACCES: permission denied, mkdir '/srv/shop/releases/3f9a/uploads'", "below /srv/shop/shared"),
         ("django.db.utils.OperationalError: attempt to write a readonly database", "below /srv/shop/shared"),
         ("Invalid HTTP_HOST header: 'shop.example.com'. You may need to add", "ALLOWED_HOSTS"),
@@ -43,6 +47,8 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ("Error: getaddrinfo ENOTFOUND postgres", "it looks for postgres"),
         ("node: .env: not found", "a release has no .env"),
         ("Error: connect ECONNREFUSED 127.0.0.1:6379", "REDIS_QUEUE_URL"),
+        ("Error: Could not locate a Flask application. Use the 'flask --app' option", "flask --app NAME"),
+        ("Node.js v20.19.2 is not supported by Astro!", 'node: "22"'),
         ("KeyError: 'name'", ""),
         ("GET /page not found", ""),
         ("Permission denied: '/etc/shadow'", ""),
@@ -63,3 +69,10 @@ def test_in_a_build_something_else_helps():
 
 def test_every_answer_of_a_build_is_one_to_the_same_words():
     assert set(remedies.OF_A_BUILD) <= set(remedies.REMEDIES)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_silent"), [("[7] [INFO] Booting worker with pid: 7", True), ("Traceback (most recent call last):", False)]
+)
+def test_an_app_that_fails_and_says_nothing(said, is_silent):
+    assert ("LOGGING has a StreamHandler" in remedies.of_silence([said])) is is_silent

@@ -1,9 +1,12 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ports of sshd as they are declared."""
+"""The ports of sshd as they are declared, and its own configuration beside the stack's."""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import ssh
@@ -44,3 +47,50 @@ def test_ports_that_would_lock_somebody_out(ports, words):
     with pytest.raises(DeclarationError) as refusal:
         ssh.refuse_ssh_ports(ports, HOST, "web1")
     assert all(word in str(refusal.value) for word in words), str(refusal.value)
+
+
+MAIN, DROPIN = "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/00-hardening.conf"
+
+
+def _sshd(reads=True, before=(), asks=(), **host):
+    before = [{"name": name, "file": file} for name, file in before]
+    return {"packages": {"openssh-server": "1:9.2p1-2"}, "sshd": {"reads": reads, "before": before, "asks": list(asks)}, **host}
+
+
+@pytest.mark.parametrize(
+    ("host", "variables", "words"),
+    [
+        ({}, {}, None),
+        (_sshd(), {}, None),
+        (_sshd(reads=False, packages={"dropbear": "2022.83"}), {}, None),
+        (_sshd(reads=False), {}, ["sshd does not read", "`sudo sed -i '1i Include /etc/ssh/sshd_config.d/*.conf' /etc/ssh/sshd_config`"]),
+        (_sshd(before=[("port", MAIN), ("subsystem", MAIN), ("allowusers", MAIN)]), {}, None),  # what the stack leaves to it
+        (
+            _sshd(before=[("permitrootlogin", MAIN), ("usepam", MAIN), ("maxauthtries", MAIN)]),
+            {},
+            ["/etc/ssh/sshd_config sets PermitRootLogin, MaxAuthTries before", "`sudo sed -i '1i Include"],
+        ),
+        (
+            _sshd(before=[("challengeresponseauthentication", DROPIN)]),
+            {},
+            ["sets KbdInteractiveAuthentication before", f"`sudo mv {DROPIN} /etc/ssh/sshd_config.d/50-00-hardening.conf`"],
+        ),
+        (_sshd(before=[("permitrootlogin", MAIN)], paths={"/var/lib/mainstay/ssh/proven.conf": {}}), {}, None),
+        (_sshd(asks=[DROPIN]), {}, [DROPIN, "Write ssh_keyboard_interactive: true"]),
+        (_sshd(asks=[DROPIN]), {"ssh_keyboard_interactive": True}, None),
+    ],
+)
+def test_an_sshd_that_would_not_heed_the_stack_or_keep_its_users_out_is_refused_first(host, variables, words):
+    if words is None:
+        assert ssh.refuse_sshd(host, "web1", variables) is None
+        return
+    with pytest.raises(ValueError, match="web1: .*Nothing has changed") as refused:
+        ssh.refuse_sshd(host, "web1", variables)
+    assert [word for word in words if word not in str(refused.value)] == []
+
+
+def test_what_may_stand_before_is_what_the_role_writes():
+    template = (Path(__file__).parents[5] / "roles/ssh/templates/sshd.conf.j2").read_text()
+    written = set(re.findall(r"^([A-Z]\w+) ", template, re.MULTILINE))
+    assert written - set(ssh.SETTINGS) == {"Port", "AllowUsers"}, "which add up"
+    assert set(ssh.SETTINGS) <= written

@@ -27,7 +27,7 @@ def test_http3_is_refused_where_nginx_has_none(host):
         versions.refuse_http3(True, host, "web1")
 
 
-@pytest.mark.parametrize("host", [_host("trixie"), _host("bookworm", nginx="1.26.3-3+deb13u1"), _host("forky"), {}])
+@pytest.mark.parametrize("host", [_host("trixie"), _host("resolute"), _host("bookworm", nginx="1.26.3-3+deb13u1"), _host("forky"), {}])
 def test_http3_is_let_pass_where_nginx_has_it_or_nobody_knows(host):
     versions.refuse_http3(True, host, "web1")
 

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, mainstay contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What sshd's own files say before and beside the one that the role ssh writes: of each setting the first value holds."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+
+from ..text import read
+
+FOLDER = "/etc/ssh"
+MAIN, OURS = f"{FOLDER}/sshd_config", f"{FOLDER}/sshd_config.d/00-mainstay.conf"
+DEEPEST = 16  # as sshd has it
+LINE = re.compile(r"^\s*(?P<name>[A-Za-z0-9]+)(?:\s*=\s*|\s+)(?P<value>.*?)\s*$")
+
+
+def sshd(root="/"):
+    """``{reads, before, asks}``, empty without sshd: whether the role's file counts for everybody, what is set before it (``{name, file}``, names
+    small), and the files in which a login has to answer questions, such as for a code of one's telephone."""
+    if not os.path.exists(_below(root, MAIN)):
+        return {}
+    lines = list(_lines(MAIN, root))
+    ours = next((number for number, (name, *_rest) in enumerate(lines) if name is None), None)
+    reads = ours is not None and not lines[ours][3]
+    before = [{"name": name, "file": file} for name, _value, file, conditional in lines[:ours] if reads and not conditional]
+    asks = [
+        file for name, value, file, _conditional in lines if name == "authenticationmethods" and "keyboard-interactive" in value.lower()
+    ]
+    return {"reads": reads, "before": before, "asks": list(dict.fromkeys(asks))}
+
+
+def _below(root, path):
+    return os.path.join(root, path.lstrip("/"))
+
+
+def _lines(file, root, conditional=False, depth=0):
+    """(name, value, file, whether a Match stands above) of each line, in the order in which sshd reads them; the name of our file's is None."""
+    for line in read(_below(root, file)).splitlines():
+        found = LINE.match(line)
+        if not found:
+            continue
+        name, value = found["name"].lower(), found["value"]
+        if name == "match":
+            conditional = value.split("#")[0].strip().lower() != "all"
+        elif name != "include":
+            yield name, value, file, conditional
+        elif depth < DEEPEST:
+            for pattern in value.replace('"', "").split():
+                for path in _matching(os.path.join(FOLDER, pattern), root):
+                    if path == OURS:
+                        yield None, "", path, conditional
+                    else:
+                        yield from _lines(path, root, conditional, depth + 1)  # a Match in it ends with it
+
+
+def _matching(pattern, root):
+    """The files of an Include, with ours where it would be one."""
+    found = {"/" + os.path.relpath(path, root) for path in glob.glob(_below(root, pattern))}
+    return sorted(found | ({OURS} if fnmatch.fnmatchcase(OURS, pattern) else set()))

@@ -133,6 +133,7 @@ class Place:
             systemd=self,
             clock=self.clock,
             call=self.call,
+            call_apart=self.call,
             show=self.call,
             run=self.run,
             filesystem=str(self.folder),

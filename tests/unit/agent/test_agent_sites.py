@@ -45,7 +45,8 @@ def site(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("status", "wrong"), [(200, ""), (301, ""), (401, ""), (405, ""), (500, ""), (503, ""), (502, "status 502"), (504, "status 504")]
+    ("status", "wrong"),
+    [(200, ""), (301, ""), (401, ""), (405, ""), (500, ""), (503, ""), (502, "nginx answers 502"), (504, "nginx answers 504")],
 )
 def test_what_an_app_answers_is_its_own_affair(site, capsys, status, wrong):
     site.status = status

@@ -10,8 +10,9 @@ import contextlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-# What an app answers is its own affair. These two are nginx's words where it finds nobody behind it, or none who ends an answer.
-WELL = ["100-501", 503, "505-599"]
+# What an app answers is its own affair. These two are nginx's words.
+NOBODY = {502: "nginx answers 502: it reaches no process behind it", 504: "nginx answers 504: no process behind it has ended its answer"}
+ANY = ["100-599"]
 PORTS = {"http": 80, "https": 443}
 TIMEOUT = 10
 AT_ONCE = 8
@@ -32,11 +33,11 @@ def visit(url):
             "headers": {"User-Agent": "mainstay"},
             "connect_to": f"127.0.0.1:{PORTS[scheme]}",
             "validate_certs": False,
-            "status": WELL,
+            "status": ANY,
             "timeout": TIMEOUT,
         }
     )
-    wrong = "" if seen["healthy"] or seen["cause"] == "timeout" else "; ".join(seen["reasons"])
+    wrong = NOBODY.get(seen["status"]) or ("" if seen["cause"] == "timeout" else "; ".join(seen["reasons"]))
     return {"certificate": _certificate(name) if scheme == "https" else None, "wrong": wrong}
 
 

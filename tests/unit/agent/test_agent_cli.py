@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from mainstay import cli, config, text
+from mainstay import cli, config, maintenances, text
 from mainstay.commands import logs
 from mainstay.paths import Paths
 from mainstay.records import Incidents, write_state
@@ -47,6 +47,7 @@ class Host:
             ),
             run=str(tmp_path),
             ways_back=str(tmp_path / "ways-back"),
+            maintenances=str(tmp_path / "maintenances.json"),
         )
         self.configure()
         self.live = {
@@ -476,8 +477,11 @@ class TestSteering:
         assert json.loads(host.run("maintenance", "--json")[1])["on"] is True
         host.clock.now += 1
         assert json.loads(host.run("maintenance", "--json")[1]) == {"on": False}
+        begun = host.clock.time()
         host.run("maintenance", "on")
+        host.clock.now += 60
         assert host.run("maintenance", "off")[1] == "Maintenance is off: the agent acts.\n"
+        assert maintenances.read(host.paths.maintenances)[1:] == [(begun, begun + 60)]
 
     def test_maintenance_has_an_end(self, host):
         assert host.run("maintenance", "on", "--for", "8d")[0] == 2

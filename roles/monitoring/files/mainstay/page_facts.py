@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from . import backups, plan_facts, reboot, records, recovery, report
+from . import backups, maintenances, plan_facts, reboot, records, recovery, report
 from .cli import Refusal
 from .commands import status
 from .commands.diagnose import finding, processes, resources
@@ -137,8 +137,10 @@ def to_show(cfg, context, facts, settings, begun):
     facts.part("events", lambda: _events(paths.incidents), [])
     before = {"time": begun, "watched_s": 0} if begun is not None else None
 
+    apart = maintenances.read(paths.maintenances)
+
     def figures(seconds):
-        return report.figures(cfg, facts["events"], facts["state"], facts["memory"], now, seconds, before)
+        return report.figures(cfg, facts["events"], facts["state"], facts["memory"], now, seconds, before, apart)
 
     facts.part("day", lambda: figures(DAY), {})
     facts.part("month", lambda: figures(30 * DAY), {})

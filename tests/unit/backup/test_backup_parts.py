@@ -433,7 +433,7 @@ def test_folders_that_lie_too_deep_are_told_and_make_room_all_the_same(tmp_path)
     top = tmp_path / "shared"
     top.mkdir()
     parent = os.open(top, os.O_RDONLY)
-    for _ in range(2000):
+    for _level in range(2000):
         os.mkdir("d", dir_fd=parent)
         below = os.open("d", os.O_RDONLY, dir_fd=parent)
         os.close(parent)

@@ -264,7 +264,7 @@ def test_a_tree_goes_however_deep_it_is(tmp_path):
     place.mkdir()
     (place / "link").symlink_to(tmp_path / "kept")
     parent = os.open(place, sealing.FOLDER)
-    for _ in range(3000):
+    for _level in range(3000):
         os.mkdir("d", dir_fd=parent)
         below = os.open("d", sealing.FOLDER, dir_fd=parent)
         os.close(parent)

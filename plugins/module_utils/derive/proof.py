@@ -223,14 +223,33 @@ def lasting_listeners(listeners, apps, host, tiers, resolves=False):
     ]
 
 
-def ports_of_any_address(apps, plan=None, hostname=""):
-    """The ports, as ``8000-8003``, of processes that may listen on every address: nobody but the proxy is to get in."""
-    return [
-        f"{owned[0]}-{owned[-1]}"
-        for app in normalise(apps).values()
+def ports_of_any_address(apps, plan=None, hostname="", host=None):
+    """The ports, as ``8000-8003``, that may listen on every address: nobody but the proxy is to get in.
+
+    Those of processes that are told so, and of what runs on of apps that are no longer declared: every run tells of it, and a refusal would keep
+    all other apps from what is declared for them.
+
+    :param host: the snapshot, for the latter.
+    """
+    declared = normalise(apps)
+    owned = [
+        f"{ports[0]}-{ports[-1]}"
+        for app in declared.values()
         for process in app["processes"].values()
-        if "any_address" in process["allow"] and (owned := port_range(process, planned_instances(plan or {}, hostname, app, process)))
+        if "any_address" in process["allow"] and (ports := port_range(process, planned_instances(plan or {}, hostname, app, process)))
     ]
+    return owned + _ports_of_remains(declared, host or {})
+
+
+def _ports_of_remains(declared, host):
+    gone = installed(host.get("paths") or {}) - {*declared}
+    return sorted(
+        {
+            str(item["port"])
+            for item in host.get("listeners") or ()
+            if is_public(item["address"]) and any(owned_units(app, [item["unit"] or ""], {*declared, *gone}) for app in gone)
+        }
+    )
 
 
 def _versions(packages):

@@ -234,6 +234,6 @@ def _split_socket_io(stack, plan):
             )
             yield (
                 f"{process.key}: {' and '.join(found)} leads to {answering} processes, and clients of Socket.IO begin with requests that one and the "
-                f"same has to answer; met by another one they get 400 and begin again. Write {fewer}, or, where all clients say "
-                'transports: ["websocket"], let be: with its adapter for Redis all processes reach all clients.'
+                f"same has to answer; another one answers them with 400. Write {fewer}, or let all clients say transports: "
+                '["websocket"], with its adapter for Redis between the processes.'
             )

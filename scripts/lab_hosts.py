@@ -27,12 +27,12 @@ RUN_FLAGS = """
 """
 INIT = "/lib/systemd/systemd"
 # From version 258 on, systemd knows cgroups of version 2 only. Where the machine has both, it boots in a part of the second, whose controllers
-# the first holds: units are found and ended as everywhere, and none of their limits holds.
+# the first holds: units are found and ended as everywhere, and none of their limits holds. A container has no network for netplan to make.
 ONLY_CGROUP_V2 = f"""
 own=/sys/fs/cgroup/unified/mainstay-lab-$(hostname)
 mkdir -p $own && echo $$ >$own/cgroup.procs
 exec unshare --cgroup --mount --propagation unchanged \\
-  sh -euc 'umount --recursive /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec {INIT}'
+  sh -euc 'umount --recursive /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec {INIT} systemd.mask=netplan-configure.service'
 """
 
 

@@ -51,7 +51,7 @@ EXPLAIN = """
 export LC_ALL=C SYSTEMD_COLORS=0 SYSTEMD_PAGER=
 systemctl show --property={facts} -- {unit}
 echo
-[ {lines} -eq 0 ] || journalctl --quiet --no-pager --output=short-iso --lines={lines} --unit={unit}"""
+[ {lines} -eq 0 ] || journalctl --quiet --no-pager --output=short-iso --lines={lines} --unit={unit} | cut --bytes=1-1000"""
 
 
 class ActionModule(ActionBase):

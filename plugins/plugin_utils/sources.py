@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import gzip
 import hashlib
 import io
@@ -26,6 +27,9 @@ from ansible_collections.mainstay.vps.plugins.module_utils.text import mask, rea
 from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out
 
 GIT_TIMEOUT = 60
+# A folder's own repository says what git runs and asks when it looks at it, and what lies in a folder may pose as one. Whoever wrote the
+# source is no user of the control node, so that its repository is read and nothing of it is obeyed.
+NOTHING_OF_ITS_OWN = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never", "safe.bareRepository=explicit")
 
 
 def control_node(variables):
@@ -94,8 +98,9 @@ def _git(arguments, url=None):
 
 def _known_to_git(root):
     """The files below a folder that git tracks or would track, or None where git does not say."""
+    settings = [word for setting in ("safe.directory=*", *NOTHING_OF_ITS_OWN) for word in ("-c", setting)]
     try:
-        listed = _git(["-C", root, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        listed = _git(["-C", root, *settings, "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
     except (OSError, subprocess.TimeoutExpired):
         return None
     names = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
@@ -116,10 +121,11 @@ def _below(root, folder=""):
 
 def listing(root, inventory=()):
     """``(names, left out)``: the names that make a release, sorted by their bytes, and what stays behind because it is confidential."""
-    names = set()
+    names, real = set(), functools.cache(os.path.realpath)
     for name in _known_to_git(root) or _below(root):
         path = os.path.join(root, name)
-        if identity.excluded(name):
+        # git knows what its index says, also of a folder that is a link by now, and leads to what is not of the source.
+        if identity.excluded(name) or real(os.path.dirname(path)) != os.path.join(real(root), os.path.dirname(name)).rstrip("/"):
             continue
         if os.path.isdir(path) and not os.path.islink(path):  # a submodule
             names.update(_below(root, name))

@@ -9,12 +9,23 @@ The last tests of their host: it does not get the app back.
 from __future__ import annotations
 
 import json
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from plays import changes, declared, play, words
 
 CANARY = "/root/canary"
+# Folders in each other on which Python's own ways end, which call themselves for each.
+DEEP = """
+import os
+place = os.open(".", os.O_RDONLY)
+for _ in range(2000):
+    os.mkdir("d", dir_fd=place)
+    below = os.open("d", os.O_RDONLY, dir_fd=place)
+    os.close(place)
+    place = below
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +56,10 @@ def test_an_app_goes_with_its_data_and_leaves_a_dump(host, without):
     host.check_output(f"mkdir -p {CANARY} && touch {CANARY}/file")
     host.check_output("runuser -u postgres -- psql -qd old -c 'CREATE TABLE orders AS SELECT 1 AS id'")
     for place in ("/srv/old/shared", "/var/lib/old"):
-        host.check_output(f"runuser -u old -- sh -c 'echo mine >{place}/file; ln -s {CANARY} {place}/link'")
+        host.check_output(
+            f"runuser -u old -- sh -c 'echo mine >{place}/file; ln -s {CANARY} {place}/link; truncate --size=1T {place}/hole'"
+        )
+    host.check_output(f"cd /srv/old/shared && runuser -u old -- python3 -c {shlex.quote(DEEP)}")
     host.check_output("systemd-run --quiet --collect --uid=old --unit=stray sh -c 'trap : TERM; while :; do sleep 1; done'")
 
     run = play("playbooks/remove.yml", variables={"mainstay_apps": without, "mainstay_app": "old", "mainstay_data": True})

@@ -1,11 +1,14 @@
-"""An app in no hostile hands that does what apps do: it dies of a request, takes its time, streams, and sends large headers."""
+"""An app in no hostile hands that does what apps do: it dies of a request, takes its time, streams, sends large headers, and will not end."""
 
 from __future__ import annotations
 
+import ctypes
 import http.server
 import json
 import os
+import signal
 import socket
+import threading
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -29,6 +32,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def silence(self, _options):
         self.close_connection = True
+
+    def stay(self, _options):
+        """Ask systemd for more time whenever it would end this process."""
+        ctypes.CDLL(None).signal(signal.SIGTERM, 1)  # SIG_IGN, from a thread that is not the main one
+        threading.Thread(target=ask_for_more_time, daemon=True).start()
+        self.answer(b"stays")
 
     def slow(self, options):
         time.sleep(float(options["seconds"][0]))
@@ -77,7 +86,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with REQUESTS.open("a") as record:
             record.write(f"{self.command} {self.path}\n")
         name = asked.path.rpartition("/")[2]
-        getattr(self, name if name in ("die", "silence", "slow", "cookies", "stream", "upload", "keep", "framed") else "echo")(
+        getattr(self, name if name in ("die", "silence", "slow", "cookies", "stream", "upload", "keep", "framed", "stay") else "echo")(
             parse_qs(asked.query)
         )
 
@@ -91,6 +100,12 @@ def tell_systemd(words):
     """In the words of sd_notify(3)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.sendto(words, os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+
+
+def ask_for_more_time():
+    while True:
+        tell_systemd(b"EXTEND_TIMEOUT_USEC=30000000")
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -134,16 +134,27 @@ ALTER DATABASE mole SET role = mole; ALTER DATABASE mole SET local_preload_libra
 """
 
 
-@pytest.mark.parametrize("statement", [CLOSED, "DROP SCHEMA public CASCADE"], ids=["by settings", "by an absent schema"])
+PUBLIC = "CREATE SCHEMA public AUTHORIZATION pg_database_owner"
+# The names of an extension's that every database gets.
+TAKEN = """
+DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE public.pg_stat_statements (i int);
+CREATE FUNCTION public.pg_stat_statements_reset() RETURNS void LANGUAGE sql AS 'SELECT'
+"""
+
+
+@pytest.mark.parametrize(
+    "statement", [CLOSED, "DROP SCHEMA public CASCADE", TAKEN], ids=["by settings", "by an absent schema", "by names that are taken"]
+)
 def test_what_it_does_to_its_own_database_stops_no_run_and_no_backup(host, mole, statement):
     assert mole.does(SQL.format(statement=statement, database="", place=""))["result"][0] == 0
     try:
         run = play("playbooks/site.yml", "--tags", "postgresql")
         assert run.returncode == 0 and changes(run) == 0, run.stdout[-3000:]
+        assert ("mole: pg_stat_statements:" in words(run)) is (statement == TAKEN), words(run)
         host.check_output("systemctl start mainstay-backup.service")
     finally:
         host.check_output("runuser -u postgres -- psql -qc 'ALTER DATABASE mole RESET ALL'")
-        host.check_output("runuser -u postgres -- psql -qd mole -c 'CREATE SCHEMA IF NOT EXISTS public AUTHORIZATION pg_database_owner'")
+        host.check_output(f"runuser -u postgres -- psql -qd mole -c 'DROP SCHEMA IF EXISTS public CASCADE' -c '{PUBLIC}'")
         assert play("playbooks/site.yml", "--tags", "postgresql").returncode == 0
 
 
@@ -239,6 +250,21 @@ def test_a_bomb_of_forks_ends_at_its_own_limit(host, mole, shop):
     started = mole.does(code)["result"]
     assert 0 < started < 1000 and shop() == "healthy"
     assert host.run("systemd-run --wait --collect true").rc == 0
+    host.check_output("mainstay restart mole")
+
+
+def test_it_takes_no_place_in_the_kernel_s_table_of_shared_memory(host, mole, shop):
+    """PostgreSQL needs one of its 4096 places to start: who has taken all the others waits for that one, too."""
+    took = "ipcs --shmems --human | grep -c ^0x"
+    before = host.check_output(took)
+    said = mole.does(
+        """
+        libc, result = ctypes.CDLL(None), 0
+        for _ in range(5000):
+            result += libc.shmget(0, 1, 0o1600) >= 0
+        """
+    )
+    assert said["result"] > 1000 and host.check_output(took) == before and shop() == "healthy"
     host.check_output("mainstay restart mole")
 
 

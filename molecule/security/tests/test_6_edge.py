@@ -441,6 +441,16 @@ def test_who_guesses_at_a_site_s_password_is_counted(host, outside):
     assert int(host.check_output(counted)) == before + 1
 
 
+def test_a_process_that_asks_for_more_time_to_end_gets_none(host, ask):
+    """Else no stop, no deploy and no reboot would come to its end: systemd sets no limit to what a process may ask for."""
+    assert ask("/stay")[2] == "stays"
+    try:
+        assert host.run("timeout --kill-after=1 40 mainstay stop edge/web").rc == 0
+        assert host.run("systemctl is-active 'edge-web@*'").stdout.strip() in ("", "inactive")
+    finally:
+        host.run("systemctl kill --signal=KILL 'edge-web@*'; mainstay start edge/web")
+
+
 def test_a_page_still_open_finds_its_parts_after_a_deploy(ask, tmp_path):
     kept = ask("/keep")[2]
     declared = yaml.safe_load(STACK.read_text())["mainstay_apps"]

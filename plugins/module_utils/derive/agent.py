@@ -56,10 +56,11 @@ def _patience(app, process):
 
 
 def _sites(apps, plan, hostname):
-    """The sites whose certificates nginx serves on this host."""
+    """The sites that nginx serves on this host, as a visitor there is asked for them."""
     if "proxy" not in tiers_of(plan, hostname):
         return []
-    return [site["name"] for app in apps.values() for site in app["sites"].values() if site["tls"]["kind"] != "none"]
+    sites = [(app["name"], site) for app in apps.values() for site in app["sites"].values()]
+    return [{"name": site["name"], "app": app, "tls": site["tls"]["kind"] != "none"} for app, site in sites]
 
 
 def _connections(app, plan):

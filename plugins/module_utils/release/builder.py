@@ -13,7 +13,6 @@ import contextlib
 import os
 import pwd
 import shlex
-import shutil
 
 from ..host import snapshot
 from ..stack import containers
@@ -52,8 +51,7 @@ class Builder:
         for folder in ("", "/releases", "/environments"):
             sealing.folder(f"{self.job.root}{folder}", 0o755)
         sealing.folder(f"{self.job.root}/shared", 0o750, owner.pw_uid, owner.pw_gid)
-        if os.path.lexists(self.job.path):
-            shutil.rmtree(self.job.path)
+        sealing.remove(self.job.path)
         is_image = self.job.params["runtime"] == "container"
         try:
             sealing.folder(self.job.path, 0o700, 0 if is_image else builder.pw_uid)

@@ -9,7 +9,6 @@ import contextlib
 import glob
 import os
 import pwd
-import shutil
 import subprocess
 
 from ..text import mask
@@ -56,8 +55,7 @@ class PythonEnvironment:
 
     def _build(self, place, requirements, content):
         """Make an environment that releases share: sealed as they are, so none of them changes it for the others."""
-        if os.path.lexists(place):
-            shutil.rmtree(place)
+        sealing.remove(place)
         builder = pwd.getpwnam(self.job.build_user).pw_uid
         try:
             sealing.folder(place, 0o700, builder)
@@ -70,7 +68,8 @@ class PythonEnvironment:
             self.shelf.sync(place)
             self.shelf.mark(place, identity.COMPLETE, {})
         except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                sealing.remove(place)
             raise
 
     def _copy(self, place):

@@ -13,7 +13,6 @@ import glob
 import json
 import os
 import pwd
-import shutil
 import subprocess
 
 from ..stack import containers
@@ -137,9 +136,9 @@ class Shelf:
             ):
                 needed.add(json.load(file).get("environment"))
         for name in set(os.listdir(f"{self.job.root}/environments")) - needed:
-            shutil.rmtree(f"{self.job.root}/environments/{name}")
+            sealing.remove(f"{self.job.root}/environments/{name}")
         for name in FORMER_CACHES:
-            shutil.rmtree(f"{self.job.root}/{name}", ignore_errors=True)
+            sealing.remove(f"{self.job.root}/{name}")
         return removed
 
     def remove(self, name):
@@ -151,4 +150,4 @@ class Shelf:
             # Refused where the image was never copied, and while somebody's own container needs it.
             command = ["/usr/bin/podman", "image", "rm", containers.image_name(self.job.app, name)]
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        shutil.rmtree(path)
+        sealing.remove(path)

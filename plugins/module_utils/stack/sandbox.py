@@ -16,6 +16,8 @@ COMMON = (
     "DevicePolicy=closed",
     "LockPersonality=yes",
     "PrivateDevices=yes",
+    # The kernel has one table of segments for all who share it, and PostgreSQL, which needs one of them, could not start once it is full.
+    "PrivateIPC=yes",
     "PrivateTmp=yes",
     "ProtectClock=yes",
     "ProtectControlGroups=yes",
@@ -40,7 +42,7 @@ PROCESS = (
     "SystemCallErrorNumber=EPERM",
 )
 # Of the servers each has its own word in these; the rest is as for apps.
-OWN_WORD = ("CapabilityBoundingSet", "PrivateTmp", "ProtectHome", "ProtectProc", "ProtectSystem")
+OWN_WORD = ("CapabilityBoundingSet", "PrivateIPC", "PrivateTmp", "ProtectHome", "ProtectProc", "ProtectSystem")
 SERVER = (
     *(line for line in COMMON if line.split("=", maxsplit=1)[0] not in OWN_WORD),
     "SystemCallFilter=@system-service",

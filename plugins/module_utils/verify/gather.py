@@ -19,6 +19,8 @@ from .gather_files import SECRET_FILES, channels, environment, modes, nginx_site
 from .gather_network import addresses_of, certificate, probed
 
 PROGRAM_SECONDS = 60
+# The last ones, each of some 300 bytes: an app may have written a million, which would take the host's memory.
+MOST_ERRORS = 20000
 UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,UnitFileState,MemoryMax,MemoryHigh,TasksMax,LimitNOFILE,NRestarts,MemoryCurrent,LastTriggerUSec"
 # Celery's beat says so of each task that it sends, at level info.
 BEAT_SENDS = "Sending due task"
@@ -61,7 +63,10 @@ def _programs(want, start):
         "report": start(["/usr/local/bin/mainstay", "report", "--json", "--since", "30d"]),
         "addresses": start(["ip", "-json", "address"]),
         "errors": start(
-            ["journalctl", "--quiet", "--no-pager", "--priority=err", "--since=-24h", "--output=json", "--output-fields=_SYSTEMD_UNIT"]
+            [
+                *["journalctl", "--quiet", "--no-pager", "--priority=err", "--since=-24h", f"--lines={MOST_ERRORS}"],
+                *["--output=json", "--output-fields=_SYSTEMD_UNIT"],
+            ]
         ),
     }
     names = [*(want.get("units") or ()), *(want.get("timers") or ())]

@@ -9,11 +9,13 @@ import contextlib
 import importlib
 import json
 import os
+import pty
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from mainstay import cli, config, text
+from mainstay import cli, config, maintenances, text
 from mainstay.commands import logs
 from mainstay.paths import Paths
 from mainstay.records import Incidents, write_state
@@ -45,6 +47,7 @@ class Host:
             ),
             run=str(tmp_path),
             ways_back=str(tmp_path / "ways-back"),
+            maintenances=str(tmp_path / "maintenances.json"),
         )
         self.configure()
         self.live = {
@@ -95,6 +98,7 @@ class Host:
             systemd=self,
             clock=self.clock,
             call=self.call,
+            call_apart=self.call,
             show=self.call,
             run=self.ask,
             root=self.root,
@@ -473,8 +477,11 @@ class TestSteering:
         assert json.loads(host.run("maintenance", "--json")[1])["on"] is True
         host.clock.now += 1
         assert json.loads(host.run("maintenance", "--json")[1]) == {"on": False}
+        begun = host.clock.time()
         host.run("maintenance", "on")
+        host.clock.now += 60
         assert host.run("maintenance", "off")[1] == "Maintenance is off: the agent acts.\n"
+        assert maintenances.read(host.paths.maintenances)[1:] == [(begun, begun + 60)]
 
     def test_maintenance_has_an_end(self, host):
         assert host.run("maintenance", "on", "--for", "8d")[0] == 2
@@ -511,6 +518,35 @@ class TestCheck:
         status, out, _err = host.run("check", "--running")
         assert status == 1
         assert words in out
+
+
+class TestApart:
+    """A program that may be in hostile hands, at a terminal whose other uses are none of its business."""
+
+    ASKS = "import os, sys; print([os.isatty(end) for end in (0, 1, 2)], file=sys.stderr); print(sys.stdin.readline()); sys.exit(7)"
+
+    def at_a_terminal(self, code, typed=b""):
+        """What a program gets and says there; its end is printed behind it."""
+        child, terminal = pty.fork()
+        if not child:
+            os.write(1, f"ended with {cli.call_apart([sys.executable, '-c', code])}".encode())
+            os._exit(0)
+        os.write(terminal, typed)
+        said = b""
+        with contextlib.suppress(OSError):  # the last one has left it
+            while chunk := os.read(terminal, 4096):
+                said += chunk
+        os.close(terminal)
+        return os.waitpid(child, 0)[1], said.decode()
+
+    def test_it_has_no_end_of_the_terminal_and_speaks_by_it(self):
+        status, said = self.at_a_terminal(self.ASKS, b"typed\n")
+        assert status == 0 and "[False, False, False]" in said and said.count("typed") == 2 and "ended with 7" in said
+
+    def test_who_keeps_the_pipe_open_is_not_waited_for(self):
+        began = time.monotonic()
+        status, said = self.at_a_terminal("import subprocess; print('well'); subprocess.Popen(['sleep', '20'], start_new_session=True)")
+        assert status == 0 and "well" in said and "ended with 0" in said and time.monotonic() - began < 10
 
 
 class TestUsage:

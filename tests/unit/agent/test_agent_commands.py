@@ -370,8 +370,10 @@ class TestAnswers:
         said = {"__REALTIME_TIMESTAMP": "1700000000500000", "PRIORITY": "3", "_SYSTEMD_UNIT": "shop-web@8000.service"}
         entries = [
             {**said, "MESSAGE": list(b"\x1b[2J\xffred\x7f")},
-            {**said, "MESSAGE": ["a\u2028b\x85", [99]], "_SYSTEMD_UNIT": "init.scope", "UNIT": "shop-web@8000.service"},
+            {**said, "MESSAGE": ["a\u2028b\x85", [99]], "_SYSTEMD_UNIT": "init.scope", "UNIT": "shop-web@8000.service", "_PID": "1"},
             {**said, "MESSAGE": None},
+            {**said, "UNIT": "ssh.service", "PRIORITY": "x", "_PID": "1234"},
+            {**said, "UNIT": "ssh.service", "PRIORITY": ["3", "4"]},
         ]
         asked = []
 
@@ -382,10 +384,11 @@ class TestAnswers:
         monkeypatch.setattr(shop, "ask", run)
         status, out, _err = shop.run("logs", "shop/web", "--json")
         assert status == 0 and not {"\x1b", "\x7f"} & set(out)
-        first, second, third = json.loads(out)["results"]
+        first, second, third, *forged = json.loads(out)["results"]
         assert (first["name"], first["time"], first["level"]) == ("shop-web@8000.service", 1700000000.5, 3)
         assert [first["text"], second["text"], third["text"]] == ["\x1b[2J\ufffdred\x7f", "a\u2028b\x85 c", ""]
         assert second["name"] == "shop-web@8000.service"
+        assert [(entry["name"], entry["level"]) for entry in forged] == [("shop-web@8000.service", 6)] * 2, "what an app writes into fields"
         assert asked[0][:2] == ["journalctl", "--output=json"] and "--unit=shop-web@*.service" in asked[0]
         assert "leave --follow" in self.ask(shop, "logs", "shop", "--follow")[1]["message"]
 

@@ -133,6 +133,7 @@ class Place:
             systemd=self,
             clock=self.clock,
             call=self.call,
+            call_apart=self.call,
             show=self.call,
             run=self.run,
             filesystem=str(self.folder),
@@ -169,7 +170,7 @@ CONFIG = {
     "apps": {
         "shop": {"user": "shop", "root": "/srv/shop", "env_file": "/x", "ports": {"web": [8000]}, "queue": {"port": 1, "names": ["c"]}}
     },
-    "sites": ["shop.example"],
+    "sites": [{"name": "shop.example", "app": "shop", "tls": True}],
 }
 
 

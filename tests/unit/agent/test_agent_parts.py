@@ -213,6 +213,12 @@ class TestUnits:
 
         assert Systemd(run).show([]) == {}
 
+    def test_a_line_of_an_app_s_takes_no_more_room_than_others(self):
+        """journalctl cuts it off; the agent has less memory than an app may write at once."""
+        asked = []
+        Systemd(lambda argv: asked.append(argv) or "").journal("shop-web@8000.service", 50)
+        assert asked[0][:6] == ["choom", "--adjust=1000", "--", "env", "COLUMNS=400", "journalctl"] and "--no-full" in asked[0]
+
     @pytest.mark.parametrize(
         ("output", "expected"),
         [

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mainstay import config, records, report, reports
+from mainstay import config, maintenances, records, report, reports
 from mainstay.commands import report as command
 from mainstay.records import read_events
 from test_agent_cli import Host
@@ -52,9 +52,9 @@ def _state(**agent):
     return {"agent": {**told, **agent}, "resources": [disk, {"resource": "backup"}, 7, {"resource": ["x"], "value": 1}]}
 
 
-def _figures(*incidents, state=None, seconds=DAY, before=None):
+def _figures(*incidents, state=None, seconds=DAY, before=None, apart=()):
     events = sorted((event for found in incidents for event in found), key=lambda event: event["time"])
-    return report.figures(CONFIG, events, _state() if state is None else state, MEMORY, NOW, seconds, before)
+    return report.figures(CONFIG, events, _state() if state is None else state, MEMORY, NOW, seconds, before, apart)
 
 
 def test_a_quiet_day():
@@ -85,6 +85,41 @@ def test_an_app_is_available_while_each_process_has_an_instance_that_is_well(inc
     found = _figures(*(_incident(*incident) for incident in incidents))["apps"]["shop"]
     assert found["down_s"] == pytest.approx(down, abs=0.1)
     assert found["availability"] == pytest.approx(100 * (1 - down / DAY), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("apart", "maintenance", "down"),
+    [
+        ([(1000, 900)], 100, 0),
+        ([(1050, 950)], 100, 50),
+        ([(1050, 975), (925, 800)], 200, 50),
+        ([(2 * DAY, DAY - 100)], 100, 100),
+        ([(5000, 4000)], 1000, 100),
+        ([], 0, 100),
+    ],
+)
+def test_maintenance_counts_neither_way(apart, maintenance, down):
+    found = _figures(_incident("shop/worker/1", 1000, 100), apart=[(NOW - begin, NOW - end) for begin, end in apart])
+    assert (found["maintenance_s"], found["apps"]["shop"]["down_s"]) == (maintenance, pytest.approx(down, abs=0.1))
+    assert found["apps"]["shop"]["availability"] == pytest.approx(100 * (1 - down / (DAY - maintenance)), abs=0.001)
+    shown = command.render(found)
+    assert ("of maintenance count neither way" in shown) == bool(maintenance)
+
+
+def test_the_times_of_maintenance_are_kept(tmp_path):
+    path = str(tmp_path / "maintenances.json")
+    assert maintenances.read(path) == []
+    maintenances.note(path, 100, 200)
+    maintenances.note(path, 150, 400)  # longer than was said
+    maintenances.note(path, 300, 300)  # and over before that
+    maintenances.note(path, 350, 350)
+    assert maintenances.read(path) == [(100, 150), (150, 300)]
+    for number in range(600):
+        maintenances.note(path, 1000 + number, 1000 + number + 0.5)
+    assert len(maintenances.read(path)) == maintenances.KEPT
+    for torn in ("[[1", '{"a": 1}', "[[1]]", "[[2, 1]]", '[["a", "b"]]', "[[1, 1e99]]", "[3]"):
+        Path(path).write_text(torn)
+        assert maintenances.read(path) == []
 
 
 def test_what_was_done_and_how_long_it_took():
@@ -217,7 +252,13 @@ def test_nothing_that_stands_in_the_records_breaks_it(events, state):
 @pytest.fixture
 def paths(tmp_path):
     (tmp_path / "agent.json").write_text(json.dumps({"host": "web1", "processes": PROCESSES, "settings": {"reports_keep": 3}}))
-    names = {"config": "agent.json", "state": "state.json", "incidents": "incidents.jsonl", "reports": "reports"}
+    names = {
+        "config": "agent.json",
+        "state": "state.json",
+        "incidents": "incidents.jsonl",
+        "reports": "reports",
+        "maintenances": "times.json",
+    }
     return SimpleNamespace(**{key: str(tmp_path / name) for key, name in names.items()})
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from mainstay import alerts, certificates, config, measure, reclaim, resources
+from mainstay import alerts, config, measure, reclaim, resources
 from mainstay.core.host.limits import MB
 from mainstay.queues import Queues
 from mainstay.records import fold, open_resources, read_events
@@ -24,6 +24,7 @@ from mainstay.trend import Trend
 from mainstay.units import UnitState
 
 DAY = 86400
+SITE = "https://shop.example/"
 WEB = "shop-web@1.service"
 PROCESS = SimpleNamespace(name="shop/web/1", place={"app": "shop", "process": "web", "instance": "1"}, unit=WEB)
 
@@ -159,20 +160,6 @@ def test_what_redis_says_of_itself(told, kinds):
 def test_certificates(days, life, fits, level, words):
     reading = resources.judge_certificate("shop.example", (days - life) * DAY, days * DAY, fits, 0)
     assert reading.level == level and reading.reason.startswith(words)
-
-
-def test_certificates_are_those_that_visitors_are_served(monkeypatch, capsys):
-    """A site that nobody serves has none; one that is for another name is told from one that is for this."""
-
-    def served(site):
-        if site == "gone.example":
-            raise OSError
-        return b"certificate of \x82\x0cshop.example", "TLSv1.3"
-
-    monkeypatch.setattr("mainstay.core.probe.tls.served", served)
-    monkeypatch.setattr("mainstay.core.probe.tls.validity", lambda certificate: (1, len(certificate)))
-    assert certificates.main(["shop.example", "gone.example", "blog.example"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"shop.example": [1, 29, True], "blog.example": [1, 29, False]}
 
 
 # --- on the host ---------------------------------------------------------------------------------------------------
@@ -346,7 +333,7 @@ def _config(**more):
         {"app": "shop", "process": "worker", "instance": "1", "unit": "w.service", "kind": "celery"},
         {"app": "shop", "process": "web", "instance": "1", "unit": WEB, "kind": "web"},
     ]
-    return config.parse({"processes": processes, "apps": {"shop": app}, "sites": ["shop.example"]})
+    return config.parse({"processes": processes, "apps": {"shop": app}, "sites": [{"name": "shop.example", "app": "shop", "tls": True}]})
 
 
 def _write(root, name, text):
@@ -367,7 +354,9 @@ def looker(tmp_path, clock):
         queue.SimpleQueue(),
         clock,
         root=str(tmp_path),
-        ask=lambda sites: asked.append(sites) or {"shop.example": [clock.time() - 80 * DAY, clock.time() + 10 * DAY, True]},
+        ask=lambda urls: (
+            asked.append(urls) or {SITE: {"certificate": [clock.time() - 80 * DAY, clock.time() + 10 * DAY, True], "wrong": ""}}
+        ),
     )
     made.asked_sites = asked
     return made
@@ -436,10 +425,10 @@ def test_all_is_read_from_the_host(looker, tmp_path, clock):
     _write(tmp_path, "recovery/status.json", '{"watch": {"ok": false, "reason": "it is away"}}')
     told = next(reading for reading in looker.look(states) if reading.name == "log for recovery")
     assert told.level == CRITICAL and "PostgreSQL's log is not kept: it is away" in told.reason
-    assert len(looker.asked_sites) == 1  # once an hour
-    clock.sleep(3600)
+    assert looker.asked_sites == [[SITE]]  # once a minute
+    clock.sleep(30)
     looker.look(states)
-    assert len(looker.asked_sites) == 2
+    assert looker.asked_sites == [[SITE], [SITE]]
 
 
 def test_each_problem_of_the_backups_is_an_incident_of_its_own(looker, tmp_path, clock):

@@ -45,7 +45,14 @@ class Host:
             {"name": "redis/shop-queue", "unit": "redis-server@shop-queue.service", "probe": {"kind": "redis", "port": 6380}},
         ]
         Path(self.paths.config).write_text(
-            json.dumps({"host": "web1", "processes": processes, "servers": servers, "sites": ["shop.example"]})
+            json.dumps(
+                {
+                    "host": "web1",
+                    "processes": processes,
+                    "servers": servers,
+                    "sites": [{"name": "shop.example", "app": "shop", "tls": True}],
+                }
+            )
         )
         self.root, self.states, self.servers, self.resources, self.failed = True, {}, {}, [], ""
         self.answers = {"pg_is_in_recovery": {"used": 5, "limit": 100, "idle": 0}, "pg_stat_statements": {"total_ms": 0, "statements": []}}

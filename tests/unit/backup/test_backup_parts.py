@@ -426,3 +426,21 @@ def test_no_secret_is_in_a_command_line():
 
 def test_programs_on_the_host_are_plain_files():
     assert Path(backup.TREE).is_file()
+
+
+def test_folders_that_lie_too_deep_are_told_and_make_room_all_the_same(tmp_path):
+    """Python's own walks call themselves for each folder, and end in the midst of an app's restore."""
+    top = tmp_path / "shared"
+    top.mkdir()
+    parent = os.open(top, os.O_RDONLY)
+    for _level in range(2000):
+        os.mkdir("d", dir_fd=parent)
+        below = os.open("d", os.O_RDONLY, dir_fd=parent)
+        os.close(parent)
+        parent = below
+    os.mkdir("closed", 0o000, dir_fd=parent)
+    os.close(parent)
+    with pytest.raises(RuntimeError, match="holds more than 200 folders in each other; remove those"):
+        tree.pack([str(top)], io.BytesIO())
+    tree.clear(str(top))
+    assert not top.exists()

@@ -124,6 +124,10 @@ ADVICE = {
             "mainstay restart {target}",
         ],
     ),
+    "site": (
+        "Visitors are kept out, although nginx and the processes behind it are well.",
+        ["nginx -t", "tail -n 20 /var/log/nginx/error.log", "ansible-playbook playbooks/site.yml --tags nginx --check --diff"],
+    ),
     "certificate": (
         "Browsers refuse a site whose certificate has ended, or is for another name.",
         ["systemctl status certbot.timer", "journalctl -u certbot", "ansible-playbook playbooks/site.yml --tags certificates"],

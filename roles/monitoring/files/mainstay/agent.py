@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter, deque
+from dataclasses import replace
 
 from . import config
 from .act import RECLAIM
@@ -23,7 +24,7 @@ from .outcome import HANG
 from .paths import Paths
 from .prober import Prober
 from .records import Incidents, open_resources, open_units
-from .resource_watch import ResourceWatch
+from .resource_watch import OK, ResourceWatch
 from .resources import INTERVAL as RESOURCES_EVERY
 from .resources import Resources
 from .server_watch import ServerWatch
@@ -155,13 +156,21 @@ class Agent:
         if error:  # the agent's own fault, which must not end the watch over all else
             self.log(f"the resources cannot be read: {type(error).__name__}: {error}", 3)
             return
-        readings = done.result()
+        readings = list(map(self._explained, done.result()))
         for reading in readings:
             watch = self.resource_watches.setdefault(reading.name, ResourceWatch(reading.name, self.clock))
             self._note(reading.name, watch.observe(reading))
         for name in set(self.resource_watches) - {reading.name for reading in readings}:
             self._note(name, self.resource_watches.pop(name).gone())
         self._note_reclaimed()
+
+    def _explained(self, reading):
+        """A site that is away because nginx or a process of its app is not well has no incident of its own."""
+        if reading.kind != "site" or reading.level == OK:
+            return reading
+        causes = {"server": "nginx", **reading.place}.items()
+        unwell = any(watch.health != "up" and causes & watch.process.place.items() for watch in self.watches.values())
+        return replace(reading, level=OK, reason="", steady=False) if unwell else reading
 
     def _note(self, name, events):
         for event in events:

@@ -37,6 +37,7 @@ VERBS = {
     "redis-clients": "are nearly all there may be",
     "redis-memory": "is nearly used up",
     "read-only": "takes no writes",
+    "site": "keeps visitors out",
     "certificate": "ends soon, or is not the right one",
     "backup": "has a problem",
     "recovery": "has a problem",

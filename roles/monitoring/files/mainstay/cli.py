@@ -9,8 +9,10 @@ import argparse
 import contextlib
 import importlib
 import os
+import select
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -44,7 +46,7 @@ COMMANDS = {
     "version": "the version of this command and of the agent",
 }
 # Started by systemd, not by people.
-SERVICES = ("agent", "act", "certificates", "ping", "reclaim", "remember", "reports")
+SERVICES = ("agent", "act", "ping", "reclaim", "remember", "reports", "visits")
 
 USAGE = """\
 usage: mainstay COMMAND [options]
@@ -70,6 +72,39 @@ def show(argv):
     return process.returncode
 
 
+def call_apart(argv):
+    """Run a program of an app's as `subprocess.call` does, but give it no terminal of the operator's.
+
+    Who has one could hand it to another process of the app, which reads what is typed there from then on, root's passwords too.
+    """
+    ends = {name: subprocess.PIPE for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)) if os.isatty(number)}
+    with subprocess.Popen(argv, **ends) as process:
+        if process.stdin:
+            threading.Thread(target=_hand_over, args=(process.stdin,), daemon=True).start()
+        streams = {stream.fileno(): number for stream, number in ((process.stdout, 1), (process.stderr, 2)) if stream}
+        while streams:
+            # What has ended has written all that it will; that some process of the app's keeps the pipe open is not waited for.
+            has_ended = process.poll() is not None
+            ready = select.select(list(streams), [], [], 0 if has_ended else 0.2)[0]
+            for stream in ready:
+                if chunk := os.read(stream, 65536):
+                    os.write(streams[stream], chunk)
+                else:
+                    del streams[stream]
+            if has_ended and not ready:
+                break
+        return process.wait()
+
+
+def _hand_over(stream):
+    """What is typed, to a program that may have ended or never reads."""
+    with contextlib.suppress(OSError, ValueError):
+        while chunk := os.read(0, 65536):
+            stream.write(chunk)
+            stream.flush()
+        stream.close()
+
+
 @dataclass
 class Context:
     """What a command may touch."""
@@ -78,6 +113,7 @@ class Context:
     systemd: Systemd = field(default_factory=Systemd)
     clock: object = time
     call: object = subprocess.call
+    call_apart: object = call_apart
     show: object = show
     run: object = run
     filesystem: str = "/"

@@ -99,13 +99,24 @@ class App:
 
 
 @dataclass(frozen=True)
+class Site:
+    name: str
+    app: str
+    tls: bool
+
+    @property
+    def url(self):
+        return f"http{'s' if self.tls else ''}://{self.name}/"
+
+
+@dataclass(frozen=True)
 class Config:
     host: str
     settings: Settings
     processes: tuple[Process, ...]
     apps: dict = field(default_factory=dict, hash=False)
     servers: tuple[Server, ...] = ()
-    sites: tuple[str, ...] = ()  # those that nginx serves here with a certificate
+    sites: tuple[Site, ...] = ()  # those that nginx serves here
 
     @property
     def watched(self):
@@ -179,10 +190,8 @@ def parse(data):
     if not isinstance(apps, dict):
         raise ConfigError(f"apps is {apps!r}; write a mapping")
     apps = {name: _app(name, item, f"apps.{name}") for name, item in apps.items()}
-    sites = data.get("sites", [])
-    if not isinstance(sites, list) or not all(isinstance(site, str) and site and not site.startswith("-") for site in sites):
-        raise ConfigError(f"sites is {sites!r}; write a list of names")
-    return Config(str(data.get("host", "")), _settings(data.get("settings", {})), processes, apps, servers, tuple(sites))
+    sites = _entries(data, "sites", _site)
+    return Config(str(data.get("host", "")), _settings(data.get("settings", {})), processes, apps, servers, sites)
 
 
 def _entries(data, key, read):
@@ -237,6 +246,16 @@ def _app(name, data, where):
         if not isinstance(queue["names"], list) or not all(isinstance(item, str) and item for item in queue["names"]):
             raise ConfigError(f"{where}.queue.names is {queue['names']!r}; write a list of names")
     return App(name=name, **data)
+
+
+def _site(data, where):
+    names = {item.name for item in fields(Site)}
+    mapping(data, where, names, names)
+    if not isinstance(data["name"], str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", data["name"]):
+        raise ConfigError(f"{where}.name is {data['name']!r}; write the name of a host")
+    if not isinstance(data["app"], str) or not isinstance(data["tls"], bool):
+        raise ConfigError(f"{where} is {data!r}; app is the name of one, tls is true or false")
+    return Site(**data)
 
 
 def _process(data, where):

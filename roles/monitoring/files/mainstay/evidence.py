@@ -11,7 +11,6 @@ from .core.text import read
 from .units import SystemdError
 
 MAX_PROCESSES = 20
-MAX_LINE = 400
 STATES = {
     "R": "running",
     "S": "sleeping",
@@ -37,7 +36,7 @@ def collect(systemd, unit, lines, proc="/proc"):
     except (SystemdError, KeyError) as error:
         found["unit"] = {"error": str(error)}
     try:
-        found["journal"] = [line[:MAX_LINE] for line in systemd.journal(unit, lines)] if lines else []
+        found["journal"] = systemd.journal(unit, lines) if lines else []
     except SystemdError as error:
         found["journal"] = [str(error)]
     return found

@@ -82,7 +82,7 @@ FAMILIES = {
     "mainstay_server_restarts_total": (COUNTER, ("server", "by"), "Restarts by the agent, and by systemd after a crash."),
     "mainstay_server_state": (GAUGE, ("server", "unit", "state"), "1 for the state in which the unit is."),
     "mainstay_server_up": (GAUGE, ("server", "unit"), "Whether it answers; not told of one that is stopped, starts or is not watched."),
-    "mainstay_site_up": (GAUGE, ("site", "app"), "Whether nginx, the processes that the site leads to and its certificate are well."),
+    "mainstay_site_up": (GAUGE, ("site", "app"), "Whether nginx, the site's processes and certificate are well, and no visitor is kept out."),
 }  # fmt: skip
 
 

@@ -171,6 +171,8 @@ def availability(facts, past, charts):
         )
     watched = month.get("watched_s") or 0
     note = f'<p class="note">Counted from incidents; the last 30 days were watched for {span(watched)}. '
+    apart = month.get("maintenance_s") or 0
+    note += f"Maintenance ({span(apart)}) counts neither way. " if apart else ""
     note += "Days are those of UTC: a short bar is a day with time down, a dot one of which nothing is known.</p>"
     headings = ["App or server", "State", "24 h", "30 d", "Last 30 days", "Restarts 24 h"]
     return section("available", "Availability", table("How available apps and servers were", headings, rows), note if rows else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from . import backups, plan_facts, reboot, records, recovery, report
+from . import backups, maintenances, plan_facts, reboot, records, recovery, report
 from .cli import Refusal
 from .commands import status
 from .commands.diagnose import finding, processes, resources
@@ -137,8 +137,10 @@ def to_show(cfg, context, facts, settings, begun):
     facts.part("events", lambda: _events(paths.incidents), [])
     before = {"time": begun, "watched_s": 0} if begun is not None else None
 
+    apart = maintenances.read(paths.maintenances)
+
     def figures(seconds):
-        return report.figures(cfg, facts["events"], facts["state"], facts["memory"], now, seconds, before)
+        return report.figures(cfg, facts["events"], facts["state"], facts["memory"], now, seconds, before, apart)
 
     facts.part("day", lambda: figures(DAY), {})
     facts.part("month", lambda: figures(30 * DAY), {})
@@ -186,12 +188,15 @@ def _deploys(path):
 
 
 def _site(site, facts):
-    """A site is up while what its routes lead to is, and nginx before it."""
+    """A site is up while what its routes lead to is, and nginx before it, and no visitor is kept out."""
     healths = [entry["health"] for entry in facts["watched"] if entry["name"] == "nginx"]
     if site["processes"] and any(entry.get("app") == site["app"] for entry in facts["watched"]):
         healths.append(app_state(site["app"], facts["watched"], site["processes"]))
-    certificate = next((entry for entry in facts["resources"] if entry["resource"] == f"certificate of {site['name']}"), None)
+    told = {entry["resource"]: entry for entry in facts["resources"]}
+    certificate, visits = told.get(f"certificate of {site['name']}"), told.get(f"site {site['name']}")
     worst = next((health for health in healths if health != "up"), "up" if healths else "unknown")
     if worst == "up" and certificate and records.finite(certificate.get("value")) is not None and certificate["value"] <= 0:
+        worst = "down"
+    if worst == "up" and visits and visits["level"] == "critical":
         worst = "down"
     return {**site, "health": worst, "certificate": certificate}

@@ -31,3 +31,4 @@ class Paths:
     counters: str = "/var/lib/mainstay/agent/history/counters.json"
     metrics: str = "/run/mainstay-metrics/mainstay.prom"
     ways_back: str = "/var/lib/mainstay/ways-back"
+    maintenances: str = "/var/lib/mainstay/maintenances.json"

@@ -3,11 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The figures of a period, from what the agent has recorded: how available each app was, what went wrong, what it took, what is used up.
 
-An app is available while each of its processes has an instance that is well. Time that nobody has watched counts neither way.
+An app is available while each of its processes has an instance that is well. Time that nobody has watched, and maintenance, count neither
+way.
 Nothing here reads or writes.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from .commands.history import where
 from .commands.status import watching
@@ -22,13 +25,26 @@ BY_SYSTEMD = ("crash", "oom", "loop")
 USED = ("disk", "inodes", "memory")
 
 
-def figures(config, events, state, memory, now, seconds, before=None):
+class Window(NamedTuple):
+    """What is counted: from when until when, and the times in it that are not."""
+
+    begin: float
+    end: float
+    apart: tuple = ()
+
+    @property
+    def seconds(self):
+        return self.end - self.begin - _sum(self.apart)
+
+
+def figures(config, events, state, memory, now, seconds, before=None, apart=()):
     """The report of the last so many seconds.
 
     :param events: of the agent, as `records.events` gives them.
     :param state: the agent's last.
     :param memory: of the host, as `core.host.limits.memory` gives it.
     :param before: the report to compare with, or None.
+    :param apart: the times of maintenance, as `maintenances.read` gives them.
     """
     agent = state.get("agent") if isinstance(state.get("agent"), dict) else {}
     alive = agent_is_watching(state, now)
@@ -43,13 +59,14 @@ def figures(config, events, state, memory, now, seconds, before=None):
     mine = [told(incident, since, now) for incident in incidents]
     mine = [incident for incident in mine if incident["ended"] is None or incident["ended"] >= since]
     counted = [incident for incident in mine if not incident["resource"]]
-    window = (since_watched, until)
+    window = Window(since_watched, until, tuple(pieces(apart, 1, (since_watched, until))))
     found = {
         "version": VERSION,
         "host": config.host,
         "time": round(now, 1),
         "since": round(since, 1),
         "watched_s": round(until - since_watched, 1),
+        "maintenance_s": round(_sum(window.apart), 1),
         "agent": {"watching": alive, "started": finite(agent.get("started"))},
         "apps": {name: _app(config, name, counted, window) for name in sorted({process.app for process in config.processes})},
         "servers": {server.name: _server(server, counted, window) for server in config.servers},
@@ -148,8 +165,13 @@ def pieces(intervals, instances, window):
     return found
 
 
-def _merged(intervals):
-    return sum(end - begin for begin, end in pieces(intervals, 1, (float("-inf"), float("inf"))))
+def _sum(intervals):
+    return sum(end - begin for begin, end in intervals)
+
+
+def _lost(down, window):
+    """Seconds in which anything was down and that count."""
+    return _sum(pieces(down, 1, window)) - _sum(pieces([*pieces(down, 1, window), *window.apart], 2, window))
 
 
 def _app(config, name, incidents, window):
@@ -166,18 +188,17 @@ def _app(config, name, incidents, window):
                 lives.setdefault(incident.get("unit"), []).extend(incident["down"])
         apart = [piece for intervals in lives.values() for piece in pieces(intervals, 1, window)]
         down += pieces(apart, len(units), window)
-    return _summed(mine, _merged(down), window)
+    return _summed(mine, _lost(down, window), window)
 
 
 def _server(server, incidents, window):
     mine = [incident for incident in incidents if incident.get("server") == server.name]
-    return _summed(mine, _merged(piece for incident in mine for piece in pieces(incident["down"], 1, window)), window)
+    return _summed(mine, _lost([interval for incident in mine for interval in incident["down"]], window), window)
 
 
 def _summed(mine, down, window):
-    watched = window[1] - window[0]
     return {
-        "availability": round(100 * (1 - down / watched), 3) if watched > 0 else None,
+        "availability": round(100 * (1 - down / window.seconds), 3) if window.seconds > 0 else None,
         "down_s": round(down, 1),
         "incidents": len(mine),
         "restarts": {"by_agent": sum(item["by_agent"] for item in mine), "by_systemd": sum(item["by_systemd"] for item in mine)},

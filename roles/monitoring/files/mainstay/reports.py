@@ -13,7 +13,7 @@ import sys
 import time
 from datetime import datetime, timezone
 
-from . import config, report
+from . import config, maintenances, report
 from .core.host import limits
 from .paths import Paths
 from .records import events, finite, opened, read_state, write_state
@@ -75,7 +75,8 @@ def now(cfg, paths, clock, seconds, root="/"):
     except FileNotFoundError:
         recorded = []
     before = newest(paths.reports, moment)
-    return report.figures(cfg, recorded, read_state(paths.state), limits.memory(root), moment, seconds, before)
+    apart = maintenances.read(paths.maintenances)
+    return report.figures(cfg, recorded, read_state(paths.state), limits.memory(root), moment, seconds, before, apart)
 
 
 def main(argv=(), paths=None, clock=time):

@@ -29,7 +29,8 @@ from .trend import Trend
 from .units import SystemdError, run
 
 INTERVAL = 30  # seconds between two looks
-CERTIFICATES_EVERY = 3600
+VISITS_EVERY = 60
+VISITS = 2  # in a row that a visitor was kept out
 DAY = 86400
 
 FOLDERS = ("/", "/boot", "/opt", "/run", "/srv", "/tmp", "/var", "/var/backups", "/var/cache", "/var/lib")
@@ -73,11 +74,11 @@ class Resources:
 
     def __init__(self, config, paths, inbox, clock, root="/", ask=None):
         self.config, self.paths, self.inbox, self.clock, self.root = config, paths, inbox, clock, root
-        self.ask = ask or ask_certificates
+        self.ask = ask or ask_sites
         self.disks = {}  # name: its trend
         self.memories = {}  # unit: what was seen at the last look
         self.scarce_since = None
-        self.certificates, self.asked = {}, None
+        self.visits, self.visited, self.kept_out = {}, None, {}
         self.wrong = {}  # kind of backup: all that has been wrong with it
         self.queues = queues.Queues(config, clock, root)
         self.pool = ThreadPoolExecutor(1, "resources")
@@ -212,12 +213,16 @@ class Resources:
             yield judge_share(f"connections of {app.name}", "connections", number, app.connections, words)
 
     def sites(self, now):
-        if self.config.sites and (self.asked is None or now - self.asked >= CERTIFICATES_EVERY):
-            self.asked = now
-            self.certificates = self.ask(self.config.sites)
+        if self.config.sites and (self.visited is None or now - self.visited >= VISITS_EVERY):
+            self.visited = now
+            self.visits = self.ask([site.url for site in self.config.sites])
+            self.kept_out = {url: self.kept_out.get(url, 0) + 1 for url, found in self.visits.items() if found["wrong"]}
         for site in self.config.sites:
-            if site in self.certificates:
-                yield judge_certificate(site, *self.certificates[site], self.clock.time())
+            if site.url in self.visits:
+                found = self.visits[site.url]
+                yield judge_site(site, found["wrong"], self.kept_out.get(site.url, 0))
+                if found["certificate"]:
+                    yield judge_certificate(site.name, *found["certificate"], self.clock.time())
 
     def backup(self, kind, judge, folder):
         """Each problem for itself: one that is known already must not hide the next."""
@@ -303,6 +308,12 @@ def judge_redis(server, info):
     yield Reading(f"role of {server.name}", "read-only", CRITICAL if replica else OK, words, **place)
 
 
+def judge_site(site, wrong, times):
+    """The reading of a site, whose visitors something has kept out at so many visits in a row."""
+    level = CRITICAL if wrong and times >= VISITS else OK
+    return Reading(f"site {site.name}", "site", level, wrong if level != OK else "", {"app": site.app}, steady=not wrong)
+
+
 def judge_certificate(site, begins, ends, fits, now):
     left, life = ends - now, max(ends - begins, 1)
     level = CRITICAL if left < life / 12 or not fits else WARNING if left < life / 4 else OK
@@ -312,10 +323,10 @@ def judge_certificate(site, begins, ends, fits, now):
     return Reading(f"certificate of {site}", "certificate", level, reason if level != OK else "", **days)
 
 
-def ask_certificates(sites):
-    """{site: (from, until, whether it is for it)}, by a program of its own: what speaks TLS is larger than the agent, and needed once an hour."""
+def ask_sites(urls):
+    """{url: what a visitor finds there}, as visits.py tells it."""
     launch = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "launch.py")
     try:
-        return json.loads(run([sys.executable, "-I", launch, "certificates", *sites], timeout=60))
+        return json.loads(run([sys.executable, "-I", launch, "visits", *urls], timeout=VISITS_EVERY))
     except (SystemdError, ValueError):
         return {}

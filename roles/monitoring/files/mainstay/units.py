@@ -31,6 +31,7 @@ PROPERTIES = (
 )
 RUNNING = ("active", "reloading")
 UNSET = 2**64 - 1
+LINE = 400  # characters of a line of the journal
 
 # What systemd writes to the journal (systemd.messages): the job that last touched a unit tells who stopped it.
 MESSAGE_STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"
@@ -157,8 +158,10 @@ class Systemd:
         return _integer(self._run(["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value"]).strip()) / 1e6
 
     def journal(self, unit, lines):
-        text = self._run(["journalctl", "--quiet", "--no-pager", "--output=short-iso", f"--lines={lines}", f"--unit={unit}"])
-        return text.splitlines()
+        """Its last lines, each cut off: an app may write one of 50 MB, which is more than the agent's memory. journalctl has to unpack it all the
+        same; where there is no room for that, it goes, and not the agent."""
+        argv = ["journalctl", "--quiet", "--no-pager", "--no-full", "--output=short-iso", f"--lines={lines}", f"--unit={unit}"]
+        return self._run(["choom", "--adjust=1000", "--", "env", f"COLUMNS={LINE}", *argv]).splitlines()
 
     def ended(self, unit, since=60):
         """(result, words) of a unit's last failure within so many seconds, as ("oom-kill", "ended by SIGKILL"); None when the journal does

@@ -65,6 +65,30 @@ def test_a_folder_that_an_outer_repository_ignores_is_taken_as_it_is(tree):
     assert sources.listing(str(tree))[0] == ["app/main.py", "latest", "notes.log", "run.sh"]
 
 
+def test_a_source_runs_nothing_on_the_control_node(tree, tmp_path):
+    """Neither by its repository's own settings, nor by a folder of a clean clone that poses as a repository."""
+    told = tmp_path / "ran"
+    _git(tree, "init")
+    _git(tree, "config", "core.fsmonitor", f"touch {told}; false")
+    posing = tree / "posing"
+    _git(tree, "init", "--bare", str(posing))
+    for name, value in {"core.bare": "false", "core.worktree": ".", "core.fsmonitor": f"touch {told}; false"}.items():
+        _git(posing, "--git-dir=.", "config", name, value)
+    (posing / "main.py").write_text("print()")
+    assert "run.sh" in sources.listing(str(tree))[0] and "main.py" in sources.listing(str(posing))[0]
+    assert not told.exists()
+
+
+def test_a_folder_that_became_a_link_leads_to_nothing_of_the_operator_s(tree, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/main.py").write_text("of the operator")
+    _git(tree, "init")
+    _git(tree, "add", "app/main.py")
+    (tree / "app").rename(tmp_path / "app")
+    (tree / "app").symlink_to(tmp_path / "home")
+    assert "app/main.py" not in sources.listing(str(tree))[0] and "app" in sources.listing(str(tree))[0]
+
+
 def test_an_empty_folder_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ReleaseError, match="holds no file"):

@@ -148,9 +148,9 @@ def unresolved(context, cfg):
     lost = []
     for site in cfg.sites:
         try:
-            context.run(["getent", "ahosts", site], timeout=NAME_S)
+            context.run(["getent", "ahosts", site.name], timeout=NAME_S)
         except SystemdError:
-            lost.append(site)
+            lost.append(site.name)
         if len(lost) == 2:
             break  # where nothing is resolved, the others need not be waited for
     if lost:

@@ -20,6 +20,7 @@ from ..cli import Refusal
 
 AGENT = ("mainstay-agent.service", "mainstay-act@*.service", "mainstay-alert.service", RECLAIM)
 TIMEOUT = 30  # seconds
+LEVELS, UNSAID = [str(level) for level in range(8)], 6  # syslog's, and that of a line that says none
 FILES = {"nginx": "var/log/nginx/error.log", "postgresql": "var/log/postgresql/postgresql-*.log"}
 
 
@@ -66,8 +67,10 @@ def told(units, paths, options, context):
     argv[1] = "--output=json"
     for line in lines(context.run(argv, timeout=TIMEOUT)):
         entry = json.loads(line)
-        unit = text(entry.get("UNIT") or entry.get("_SYSTEMD_UNIT") or entry.get("SYSLOG_IDENTIFIER"))
-        time, level = int(entry["__REALTIME_TIMESTAMP"]) / 1e6, int(text(entry.get("PRIORITY") or "6"))
+        # An app may write any field but those that begin with a line: of which unit something is, systemd says, and journald.
+        unit = text((entry.get("_PID") == "1" and entry.get("UNIT")) or entry.get("_SYSTEMD_UNIT") or entry.get("SYSLOG_IDENTIFIER"))
+        time, level = int(entry["__REALTIME_TIMESTAMP"]) / 1e6, entry.get("PRIORITY")
+        level = int(level) if level in LEVELS else UNSAID
         answer.result(unit, time=time, level=level, text=text(entry.get("MESSAGE")))
     for path in paths:
         for line in lines(context.run(["tail", f"--lines={options.lines}", "--", path], timeout=TIMEOUT)):

@@ -13,6 +13,7 @@ import getpass
 import json
 import os
 
+from .. import maintenances
 from ..cli import Refusal
 from ..guards import read_maintenance
 from ..text import duration, span, wall
@@ -47,9 +48,11 @@ def run(options, context):
             json.dump({"until": now + options.length, "since": now, "by": by, "reason": options.reason}, file)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        maintenances.note(context.paths.maintenances, now, now + options.length)
     elif options.state == "off":
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+        maintenances.note(context.paths.maintenances, now, now)
     flag = read_maintenance(path, now)
     if options.json:
         print(json.dumps({"on": bool(flag), **(flag or {})}, indent=2))

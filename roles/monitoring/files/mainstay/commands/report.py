@@ -40,6 +40,8 @@ def render(found):
     head = f"{found['host']}, {span(found['time'] - found['since'])} until {wall(found['time'])}"
     if found["watched_s"] < found["time"] - found["since"] - 60:
         head += f", of which {span(found['watched_s'])} were watched"
+    if found["maintenance_s"] >= 1:
+        head += f"; {span(found['maintenance_s'])} of maintenance count neither way"
     parts = [head if found["agent"]["watching"] else f"{head}\nThe agent is not watching: systemctl status mainstay-agent.service"]
     for name, title in (("apps", "APP"), ("servers", "SERVER")):
         if found[name]:

@@ -79,7 +79,9 @@ def run(options, context):
     # A service that calls this has a folder of its own below /run, and may write to no other.
     with script(os.environ.get("RUNTIME_DIRECTORY") or context.paths.run, app, words) as path:
         try:
-            status = context.call(command(app, release, path, unit, options, terminal))
+            # On a terminal systemd-run makes one of its own for the command.
+            call = context.call if terminal else context.call_apart
+            status = call(command(app, release, path, unit, options, terminal))
         except KeyboardInterrupt:
             context.call(["systemctl", "stop", "--", unit])
             raise

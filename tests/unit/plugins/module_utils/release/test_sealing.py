@@ -254,3 +254,22 @@ def test_a_file_system_without_leases_gets_copies(tree, monkeypatch):
     inode = (tree / "app/main.py").stat().st_ino
     Seal({BUILDER}, GROUP).tree(str(tree))
     assert (tree / "app/main.py").stat().st_ino != inode and (tree / "app/main.py").read_text() == "app/main.py"
+
+
+def test_a_tree_goes_however_deep_it_is(tmp_path):
+    """A hostile build leaves one on which shutil, which calls itself for each folder, ends; its app could never be deployed again."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").write_text("")
+    place = tmp_path / "release"
+    place.mkdir()
+    (place / "link").symlink_to(tmp_path / "kept")
+    parent = os.open(place, sealing.FOLDER)
+    for _level in range(3000):
+        os.mkdir("d", dir_fd=parent)
+        below = os.open("d", sealing.FOLDER, dir_fd=parent)
+        os.close(parent)
+        parent = below
+    os.close(parent)
+    sealing.remove(str(place))
+    sealing.remove(str(place))
+    assert not place.exists() and (tmp_path / "kept/file").exists()

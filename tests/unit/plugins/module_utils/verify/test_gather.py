@@ -179,3 +179,15 @@ def test_a_command_that_was_too_busy_is_asked_once_more(tmp_path):
     found = gather.collect({}, str(tmp_path), lambda command: Program(answers, command))
     assert (found["plan"], found["addresses"]) == ({"differs": []}, ["203.0.113.7"])
     assert found["notes"] == ["history: it was busy", "report: it was busy"]
+
+
+def test_of_the_journal_no_more_is_read_than_the_host_has_memory_for(tmp_path):
+    asked = []
+
+    def start(command):
+        asked.append(command)
+        return Program({}, command)
+
+    gather.collect({"beats": ["shop-beat@1.service"]}, str(tmp_path), start)
+    journals = [command for command in asked if command[0] == "journalctl"]
+    assert len(journals) == 2 and all(any(word.startswith("--lines=") for word in command) for command in journals)

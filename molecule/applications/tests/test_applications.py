@@ -230,10 +230,12 @@ def test_one_that_lacks_a_package_is_refused_in_words_and_the_others_stay(host):
 
 
 def test_one_is_removed_and_the_others_stay(host):
+    """Also while another one that nobody declares any more listens for everybody, as Node-RED does: that is told, and is closed by the firewall."""
     apps = declared()
-    del apps["echo"]
+    del apps["echo"], apps["flows"]
     run = play("playbooks/remove.yml", variables={"mainstay_apps": apps, "mainstay_app": "echo", "mainstay_data": True})
     assert run.returncode == 0, run.stdout[-4000:]
+    assert "app flows on molecule-applications: flows-web@" in words(run)
     assert not host.file("/srv/echo").exists and not host.user("echo").exists
     run = play("playbooks/site.yml", variables={"mainstay_apps": apps})
     assert run.returncode == 0 and changes(run) == 0, run.stdout[-4000:]

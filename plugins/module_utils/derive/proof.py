@@ -13,7 +13,7 @@ from ..stack.apps import normalise
 from ..stack.instances import names, numbers, planned_instances
 from ..stack.processes import port_range
 from ..stack.remains import installed, owned_units
-from ..stack.routes import asked_path, covering_route, demanded
+from ..stack.routes import SOCKET_IO, asked_path, covering_route, demanded
 from ..stack.services import DATABASE_PORTS
 from ..stack.tiers import LOOPBACK, asked_at, at, tiers_of, web_address
 from .passwords import authorization
@@ -34,8 +34,6 @@ KNOWN_LISTENERS = {
 }
 # An upgrade, or what an app says of one that lacks a parameter (Socket.IO) or a login.
 HANDSHAKES = [101, 400, 401, 403]
-# Socket.IO answers below its path alone, and holds who asks for the path itself until nginx gives up.
-SOCKET_IO = "/socket.io"
 # Packages whose versions a reader of the summary asks for first.
 TOLD_PACKAGES = ("nginx", "pgbouncer", "redis-server", "mariadb-server", "python3", "nodejs")
 
@@ -73,7 +71,7 @@ def _site_probes(app, site, secrets):
         is_asked = covering_route(site, asked) is route
         # Where pages are below it, too, nobody knows at which of them a websocket opens, as of Streamlit and Jupyter at /.
         if route["websocket"] and not is_asked:
-            below = "/" if path.endswith(SOCKET_IO) else ""
+            below = "/" if path.endswith(SOCKET_IO) else ""  # at its path itself Socket.IO holds who asks until nginx gives up
             url = f"{scheme.replace('http', 'ws')}://{site['name']}{path}{below}"
             yield {"name": name, "kind": "websocket", "url": url, "status": refused or HANDSHAKES, **common}
         elif is_asked:
@@ -225,14 +223,33 @@ def lasting_listeners(listeners, apps, host, tiers, resolves=False):
     ]
 
 
-def ports_of_any_address(apps, plan=None, hostname=""):
-    """The ports, as ``8000-8003``, of processes that may listen on every address: nobody but the proxy is to get in."""
-    return [
-        f"{owned[0]}-{owned[-1]}"
-        for app in normalise(apps).values()
+def ports_of_any_address(apps, plan=None, hostname="", host=None):
+    """The ports, as ``8000-8003``, that may listen on every address: nobody but the proxy is to get in.
+
+    Those of processes that are told so, and of what runs on of apps that are no longer declared: every run tells of it, and a refusal would keep
+    all other apps from what is declared for them.
+
+    :param host: the snapshot, for the latter.
+    """
+    declared = normalise(apps)
+    owned = [
+        f"{ports[0]}-{ports[-1]}"
+        for app in declared.values()
         for process in app["processes"].values()
-        if "any_address" in process["allow"] and (owned := port_range(process, planned_instances(plan or {}, hostname, app, process)))
+        if "any_address" in process["allow"] and (ports := port_range(process, planned_instances(plan or {}, hostname, app, process)))
     ]
+    return owned + _ports_of_remains(declared, host or {})
+
+
+def _ports_of_remains(declared, host):
+    gone = installed(host.get("paths") or {}) - {*declared}
+    return sorted(
+        {
+            str(item["port"])
+            for item in host.get("listeners") or ()
+            if is_public(item["address"]) and any(owned_units(app, [item["unit"] or ""], {*declared, *gone}) for app in gone)
+        }
+    )
 
 
 def _versions(packages):

@@ -24,8 +24,14 @@ DEFAULT_PORT = re.compile(r"\bPORT\b[\"')\]]*\s*(?:\?\?|\|\||,|:-)\s*[\"']?(\d{4
 PROCESS_PORTS = {"python": 8000, "node": 3000, "container": 8000, "command": 8000}
 # How a route is told from a text that merely looks like one.
 ROUTED = re.compile(r"""(?:\.(?:get|route|all|add_url_rule|add_api_route|add_get)\(\s*["'`]|["'`]GET )$""")
+DECORATED = re.compile(r"""@(?:Get|Controller)\(\s*["'`]$""")
 JINJA = re.compile(r"\{[{%#]")
 EVERY_ADDRESS = re.compile(r"(?<![\d.])0\.0\.0\.0(?![\d.])")
+
+
+def _is_decorated(match):
+    """Whether Nest is told the path, which it takes without the slash that begins it, and below that of the controller."""
+    return bool(DECORATED.search(match.string[: match.start(1)]))
 
 
 class Processes:
@@ -179,13 +185,21 @@ class Processes:
         found = [
             (file, match)
             for file, match in self.tree.search(pattern)
-            if match[1].startswith("/") or (file.endswith("urls.py") and "path(" in self.tree.text(file))
+            if match[1].startswith("/") or (file.endswith("urls.py") and "path(" in self.tree.text(file)) or _is_decorated(match)
         ]
-        routed = [(file, match) for file, match in found if ROUTED.search(match.string[: match.start(1)]) or file.endswith("urls.py")]
+        routed = [
+            (file, match)
+            for file, match in found
+            if ROUTED.search(match.string[: match.start(1)]) or file.endswith("urls.py") or _is_decorated(match)
+        ]
         file, match = next(iter(routed or found), (None, None))
         if not match:
             return None, None
-        return file if routed else f"{file}; TODO: whether it is one that is answered", "/" + match[1].lstrip("/")
+        if not routed:
+            file += "; TODO: whether it is one that is answered"
+        elif _is_decorated(match):
+            file += "; TODO: behind the prefix of its controller or of all, where there is one"
+        return file, "/" + match[1].lstrip("/")
 
     def _container(self):
         file = self.tree.has(*IMAGE_FILES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from ..stack import references
+from ..stack import references, routes
 from ..stack.variables import secret_names
 from . import counts, rules_connections, rules_host, rules_processes
 
@@ -46,6 +46,7 @@ def warnings(stack, plan):
         *_ephemeral_ports(stack, plan),
         *_crowded_ports(stack, plan),
         *_told_secrets(stack),
+        *_split_socket_io(stack, plan),
     ]
 
 
@@ -214,3 +215,25 @@ def _told_secrets(stack):
                     f"{app}.{name}: its command has the value of {' and '.join(told)} among its arguments, and whoever logs in to the host reads it in "
                     "the list of processes. Most programs take it from a variable instead: give it in env under the name they ask for."
                 )
+
+
+def _split_socket_io(stack, plan):
+    """Routes of Socket.IO behind which several processes answer: nginx gives each request to whichever is free."""
+    for process in stack.web():
+        planned = [host["processes"].get(process.app, {}).get(process.name, {}) for host in plan["hosts"].values()]
+        answering = sum(settings.get("instances", 0) for settings in planned) * process.workers
+        found = [
+            f"{site['name']}{path}"
+            for site in stack.apps[process.app]["sites"].values()
+            for path, route in site["routes"].items()
+            if path.endswith(routes.SOCKET_IO) and route.get("process") == process.name
+        ]
+        if found and answering > 1:
+            fewer = " and ".join(
+                f"{key}: 1" for key, number in (("instances", answering // process.workers), ("workers", process.workers)) if number > 1
+            )
+            yield (
+                f"{process.key}: {' and '.join(found)} leads to {answering} processes, and clients of Socket.IO begin with requests that one and the "
+                f"same has to answer; another one answers them with 400. Write {fewer}, or let all clients say transports: "
+                '["websocket"], with its adapter for Redis between the processes.'
+            )

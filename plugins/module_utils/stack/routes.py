@@ -25,6 +25,8 @@ NOT_SYNTAX = re.compile(r"""\\.|#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", 
 ADD_HEADER = re.compile(r"(?:^|[;{}\s])add_header\s")
 # How gunicorn is told after how many seconds it ends a worker with its request.
 GUNICORN_TIMEOUT = re.compile(r"\bgunicorn\b.*?\s(?:--timeout[= ]|-t ?)(\d+)")
+# Where clients of Socket.IO ask, unless they are told another place.
+SOCKET_IO = "/socket.io"
 
 
 class Networks(Field):

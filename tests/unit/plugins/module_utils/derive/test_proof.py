@@ -176,6 +176,24 @@ def test_a_range_of_ports_may_be_declared():
     assert proof.undeclared_listeners(found, [22, "8000-8003"]) == ["tcp 10.0.0.5:7999, tcp 10.0.0.5:8004 by x"]
 
 
+@pytest.mark.parametrize(
+    ("unit", "address", "paths", "ports"),
+    [
+        ("old-web@8100.service", "0.0.0.0", ["/etc/mainstay/old/env"], ["8100"]),
+        ("old-web@8100.service", "127.0.0.1", ["/etc/mainstay/old/env"], []),
+        ("old-web@8100.service", "0.0.0.0", [], []),  # of no app that this host knows
+        ("shop-web@8100.service", "0.0.0.0", ["/etc/mainstay/shop/env"], []),  # declared, and not told that it may
+        ("webfs.service", "0.0.0.0", ["/etc/mainstay/old/env"], []),
+        (None, "0.0.0.0", ["/etc/mainstay/old/env"], []),
+    ],
+)
+def test_what_runs_on_undeclared_is_told_and_not_refused(unit, address, paths, ports):
+    """Every run tells of it by itself; a refusal would keep the other apps from a run, and any other one from being removed."""
+    listener = {**_listener(address, 8100), "unit": unit}
+    host = {"paths": {path: {"type": "file"} for path in paths}, "listeners": [listener]}
+    assert proof.ports_of_any_address(SHOP, host=host) == ports
+
+
 def test_who_listens_many_times_is_told_once():
     found = [_listener(address, 53, protocol) for address in ("10.0.0.5", "10.0.0.5", "::") for protocol in ("tcp", "udp")]
     assert proof.undeclared_listeners(found, [22]) == ["tcp 10.0.0.5:53, udp 10.0.0.5:53, tcp :::53, udp :::53 by x"]

@@ -121,6 +121,21 @@ def test_a_lock_tells_which_node_its_packages_want(tmp_path):
         assert "brings that one" not in drafted(read(tmp_path))[0]
 
 
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("@Controller()\nclass App {\n  @Get('health') check() {}\n}", "/health"),
+        ("@Controller('healthz')\nclass Health {\n  @Get() check() {}\n}", "/healthz"),
+        ("@Get('/health') check() {}", "/health"),
+        ("this.logger.log('health')", "/"),
+    ],
+)
+def test_nest_names_a_path_without_its_slash(code, path):
+    text, found = drafted(node({"start:prod": "node dist/main"}, ["@nestjs/core"], **{"src/health.controller.ts": code}))
+    assert found["processes"]["web"]["health"] == {"path": path}
+    assert ("TODO: behind the prefix of its controller" in text) is (path != "/")
+
+
 def test_what_begins_by_polling_has_one_instance():
     files = node({"start": "node a.js"}, ["socket.io"], **{"a.js": "listen(process.env.PORT, process.env.HOST)"})
     text, found = drafted(files)

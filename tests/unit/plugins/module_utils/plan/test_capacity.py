@@ -644,6 +644,24 @@ def test_warnings(apps, users, machine, words):
 
 
 @pytest.mark.parametrize(
+    ("path", "web", "words"),
+    [
+        ("/socket.io", {}, ["shop.example.com/socket.io leads to 4 processes", "Write instances: 1, or"]),
+        ("/io/socket.io", {"instances": 2, "workers": 3}, ["/io/socket.io leads to 6 processes", "Write instances: 1 and workers: 1, or"]),
+        ("/socket.io", {"instances": 1, "workers": 2}, ["leads to 2 processes", "Write workers: 1, or"]),
+        ("/socket.io", {"instances": 1}, []),
+        ("/live", {}, []),
+    ],
+)
+def test_socket_io_of_several_processes_is_told(path, web, words):
+    apps = shop(web=web)
+    routes = apps["shop"]["sites"]["shop.example.com"]["routes"]
+    routes[path] = routes["/ws"]
+    told = [warning for warning in capacity.plan(apps, 100, one_host(8192, 4))["advice"] if "Socket.IO" in warning]
+    assert len(told) == bool(words) and all(word in told[0] for word in words), told
+
+
+@pytest.mark.parametrize(
     "words", ["--threads 8", "--threads=8", "-k gevent", "-kgevent", "--worker-class uvicorn.workers.UvicornWorker", "-c gunicorn.py"]
 )
 def test_gunicorn_that_was_told_how_to_serve_several_at_once_raises_no_warning(words):

@@ -11,7 +11,7 @@ from ..stack.instances import names, numbers, planned_instances, planned_setting
 from ..stack.processes import port_range
 from ..stack.redis_ports import instance_name
 from ..stack.tiers import asked_at, hosts_of, tiers_of
-from .probes import liveness
+from .probes import liveness, pages
 from .redis import celery_queues
 from .servers import needs, servers_of
 
@@ -59,8 +59,10 @@ def _sites(apps, plan, hostname):
     """The sites that nginx serves on this host, as a visitor there is asked for them."""
     if "proxy" not in tiers_of(plan, hostname):
         return []
-    sites = [(app["name"], site) for app in apps.values() for site in app["sites"].values()]
-    return [{"name": site["name"], "app": app, "tls": site["tls"]["kind"] != "none"} for app, site in sites]
+    sites = [(app, site) for app in apps.values() for site in app["sites"].values()]
+    return [
+        {"name": site["name"], "app": app["name"], "tls": site["tls"]["kind"] != "none", "paths": pages(app, site)} for app, site in sites
+    ]
 
 
 def _connections(app, plan):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..stack import celery
 from ..stack.processes import heartbeat_path
+from ..stack.routes import asked_path, covering_route
 from ..stack.tiers import at
 
 TIMEOUT = 5  # seconds, where a readiness declares none
@@ -33,6 +34,20 @@ def _site(app, process):
     sites = list(app["sites"].values())
     own = [site for site in sites if any(route.get("process") == process["name"] for route in site["routes"].values())]
     return next(iter(own or sites), None)
+
+
+def page(app, site, path, route):
+    """(where a visitor of a site finds what the process of a route says of its health, whether nginx takes that route there)."""
+    asked = asked_path(path, route, app["processes"][route["process"]]["health"]["path"])
+    return asked, covering_route(site, asked) is route
+
+
+def pages(app, site):
+    """The pages of a site that anybody may ask as often as he likes: what processes say of their health, and what nginx answers itself."""
+    asked = [page(app, site, path, route) for path, route in site["routes"].items() if route["kind"] == "process"]
+    first = covering_route(site, "/")
+    static = ["/"] if first and first["kind"] != "process" else []
+    return list(dict.fromkeys([*static, *(path for path, is_taken in asked if is_taken)]))
 
 
 def checks(app, process, address, number):

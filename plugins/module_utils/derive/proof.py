@@ -13,11 +13,11 @@ from ..stack.apps import normalise
 from ..stack.instances import names, numbers, planned_instances
 from ..stack.processes import port_range
 from ..stack.remains import installed, owned_units
-from ..stack.routes import SOCKET_IO, asked_path, covering_route, demanded
+from ..stack.routes import SOCKET_IO, demanded
 from ..stack.services import DATABASE_PORTS
 from ..stack.tiers import LOOPBACK, asked_at, at, tiers_of, web_address
 from .passwords import authorization
-from .probes import checks
+from .probes import checks, page
 from .redis import redis_ports
 
 # Clients of DHCP and NTP (ntpsec has no socket but the one for answers): they listen on every address and offer nobody a service here.
@@ -66,9 +66,7 @@ def _site_probes(app, site, secrets):
         if secrets is not None:
             common["headers"] = authorization(app, site, route, secrets)
         refused = [401] if demanded(site, route) and secrets is None else []
-        health = app["processes"][route["process"]]["health"]
-        asked = asked_path(path, route, health["path"])
-        is_asked = covering_route(site, asked) is route
+        asked, is_asked = page(app, site, path, route)
         # Where pages are below it, too, nobody knows at which of them a websocket opens, as of Streamlit and Jupyter at /.
         if route["websocket"] and not is_asked:
             below = "/" if path.endswith(SOCKET_IO) else ""  # at its path itself Socket.IO holds who asks until nginx gives up
@@ -79,7 +77,7 @@ def _site_probes(app, site, secrets):
                 "name": name,
                 "kind": "http",
                 "url": f"{scheme}://{site['name']}{asked}",
-                "status": refused or [health["status"]],
+                "status": refused or [app["processes"][route["process"]]["health"]["status"]],
                 **common,
             }
 

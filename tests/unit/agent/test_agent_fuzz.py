@@ -170,7 +170,7 @@ CONFIG = {
     "apps": {
         "shop": {"user": "shop", "root": "/srv/shop", "env_file": "/x", "ports": {"web": [8000]}, "queue": {"port": 1, "names": ["c"]}}
     },
-    "sites": [{"name": "shop.example", "app": "shop", "tls": True}],
+    "sites": [{"name": "shop.example", "app": "shop", "tls": True, "paths": ["/health"]}],
 }
 
 

@@ -24,7 +24,7 @@ from mainstay.trend import Trend
 from mainstay.units import UnitState
 
 DAY = 86400
-SITE = "https://shop.example/"
+SITE = "https://shop.example"
 WEB = "shop-web@1.service"
 PROCESS = SimpleNamespace(name="shop/web/1", place={"app": "shop", "process": "web", "instance": "1"}, unit=WEB)
 
@@ -333,7 +333,13 @@ def _config(**more):
         {"app": "shop", "process": "worker", "instance": "1", "unit": "w.service", "kind": "celery"},
         {"app": "shop", "process": "web", "instance": "1", "unit": WEB, "kind": "web"},
     ]
-    return config.parse({"processes": processes, "apps": {"shop": app}, "sites": [{"name": "shop.example", "app": "shop", "tls": True}]})
+    return config.parse(
+        {
+            "processes": processes,
+            "apps": {"shop": app},
+            "sites": [{"name": "shop.example", "app": "shop", "tls": True, "paths": ["/health"]}],
+        }
+    )
 
 
 def _write(root, name, text):
@@ -354,9 +360,7 @@ def looker(tmp_path, clock):
         queue.SimpleQueue(),
         clock,
         root=str(tmp_path),
-        ask=lambda urls: (
-            asked.append(urls) or {SITE: {"certificate": [clock.time() - 80 * DAY, clock.time() + 10 * DAY, True], "wrong": ""}}
-        ),
+        ask=lambda urls: asked.append(urls) or {SITE: [clock.time() - 80 * DAY, clock.time() + 10 * DAY, True]},
     )
     made.asked_sites = asked
     return made
@@ -425,10 +429,10 @@ def test_all_is_read_from_the_host(looker, tmp_path, clock):
     _write(tmp_path, "recovery/status.json", '{"watch": {"ok": false, "reason": "it is away"}}')
     told = next(reading for reading in looker.look(states) if reading.name == "log for recovery")
     assert told.level == CRITICAL and "PostgreSQL's log is not kept: it is away" in told.reason
-    assert looker.asked_sites == [[SITE]]  # once a minute
+    assert looker.asked_sites == [[SITE, f"{SITE}/health"]]  # once a minute
     clock.sleep(30)
     looker.look(states)
-    assert looker.asked_sites == [[SITE], [SITE]]
+    assert len(looker.asked_sites) == 2
 
 
 def test_each_problem_of_the_backups_is_an_incident_of_its_own(looker, tmp_path, clock):

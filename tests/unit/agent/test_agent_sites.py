@@ -17,12 +17,11 @@ import pytest
 from mainstay import alerts, config, resources, visits
 from mainstay.resource_watch import CRITICAL, OK
 
-SITE = {"name": "shop.example", "app": "shop", "tls": True}
-URL = "https://shop.example/"
+SITE = {"name": "shop.example", "app": "shop", "tls": True, "paths": ["/health"]}
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
-    def do_HEAD(self):
+    def do_GET(self):
         self.server.asked.append((self.path, self.headers["Host"], self.headers["User-Agent"]))
         time.sleep(self.server.wait)
         self.send_response(self.server.status)
@@ -50,29 +49,27 @@ def site(monkeypatch):
 )
 def test_what_an_app_answers_is_its_own_affair(site, capsys, status, wrong):
     site.status = status
-    assert visits.main(["http://shop.example/"]) == 0
-    found = json.loads(capsys.readouterr().out)["http://shop.example/"]
-    assert found["certificate"] is None and found["wrong"].startswith(wrong) and bool(found["wrong"]) == bool(wrong)
-    assert site.asked == [("/", "shop.example", "mainstay")]
+    assert visits.main(["http://shop.example/health"]) == 0
+    found = json.loads(capsys.readouterr().out)["http://shop.example/health"]
+    assert found.startswith(wrong) and bool(found) == bool(wrong)
+    assert site.asked == [("/health", "shop.example", "mainstay")]
 
 
 def test_who_waits_is_not_kept_out(site, monkeypatch):
     site.wait = 0.5
     monkeypatch.setattr(visits, "TIMEOUT", 0.1)
-    assert visits.visit("http://shop.example/")["wrong"] == ""
+    assert visits.visit("http://shop.example/") == ""
 
 
 def test_who_finds_nobody_is(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setitem(visits.PORTS, "http", taken.getsockname()[1])
-    assert "refused" in visits.visit("http://shop.example/")["wrong"]
+    assert "refused" in visits.visit("http://shop.example/")
 
 
-def test_who_is_answered_without_tls_is_and_has_no_certificate(site, monkeypatch):
+def test_who_is_answered_without_tls_is(site, monkeypatch):
     monkeypatch.setitem(visits.PORTS, "https", site.server_port)
-    monkeypatch.setattr("mainstay.core.probe.tls.served", lambda name: (b"", "TLSv1.3"))
-    found = visits.visit(URL)
-    assert found["certificate"] is None and found["wrong"].startswith("the TLS handshake failed")
+    assert visits.visit("https://shop.example/").startswith("the TLS handshake failed")
 
 
 def test_certificates_are_those_that_visitors_are_served(monkeypatch, capsys):
@@ -85,19 +82,18 @@ def test_certificates_are_those_that_visitors_are_served(monkeypatch, capsys):
 
     monkeypatch.setattr("mainstay.core.probe.tls.served", served)
     monkeypatch.setattr("mainstay.core.probe.tls.validity", lambda certificate: (1, len(certificate)))
-    assert visits.main([f"https://{name}.example/" for name in ("shop", "gone", "blog")]) == 0
-    found = json.loads(capsys.readouterr().out).values()
-    assert [entry["certificate"] for entry in found] == [[1, 29, True], None, [1, 29, False]]
+    assert visits.main([f"https://{name}.example" for name in ("shop", "gone", "blog")]) == 0
+    assert list(json.loads(capsys.readouterr().out).values()) == [[1, 29, True], None, [1, 29, False]]
 
 
 def test_two_visits_in_a_row_are_needed(clock):
-    said = iter(["", "status 502", "status 502", "", "status 502", ""])
+    said = iter(["", "502", "502", "", "502", ""])
     looker = resources.Resources(
         config.parse({"processes": [], "sites": [SITE]}),
         None,
         queue.SimpleQueue(),
         clock,
-        ask=lambda urls: {url: {"certificate": None, "wrong": next(said)} for url in urls},
+        ask=lambda urls: {url: next(said) if url.endswith("/health") else None for url in urls},
     )
 
     def look():
@@ -150,7 +146,9 @@ def test_what_explains_it_is_told_in_its_place(world, unwell, told):
         assert [alerts.sentence(message) for message in messages] == ["site shop.example keeps visitors out"]
 
 
-@pytest.mark.parametrize("wrong", [{"name": "a/b"}, {"name": 5}, {"tls": "yes"}, {"app": None}, {"more": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"name": "a/b"}, {"name": 5}, {"tls": "yes"}, {"app": None}, {"more": 1}, {"paths": "/"}, {"paths": ["health"]}]
+)
 def test_a_site_that_is_none_is_refused(wrong):
     with pytest.raises(config.ConfigError, match=r"sites\[0\]"):
         config.parse({"processes": [], "sites": [{**SITE, **wrong}]})

@@ -50,7 +50,7 @@ class Host:
                     "host": "web1",
                     "processes": processes,
                     "servers": servers,
-                    "sites": [{"name": "shop.example", "app": "shop", "tls": True}],
+                    "sites": [{"name": "shop.example", "app": "shop", "tls": True, "paths": ["/health"]}],
                 }
             )
         )

@@ -103,10 +103,15 @@ class Site:
     name: str
     app: str
     tls: bool
+    paths: tuple[str, ...]
 
     @property
     def url(self):
-        return f"http{'s' if self.tls else ''}://{self.name}/"
+        return f"http{'s' if self.tls else ''}://{self.name}"
+
+    @property
+    def pages(self):
+        return [f"{self.url}{path}" for path in self.paths]
 
 
 @dataclass(frozen=True)
@@ -255,7 +260,10 @@ def _site(data, where):
         raise ConfigError(f"{where}.name is {data['name']!r}; write the name of a host")
     if not isinstance(data["app"], str) or not isinstance(data["tls"], bool):
         raise ConfigError(f"{where} is {data!r}; app is the name of one, tls is true or false")
-    return Site(**data)
+    paths = data["paths"]
+    if not isinstance(paths, list) or not all(isinstance(path, str) and path.startswith("/") for path in paths):
+        raise ConfigError(f"{where}.paths is {paths!r}; write a list of paths, each with a '/' before it")
+    return Site(**{**data, "paths": tuple(paths)})
 
 
 def _process(data, where):

@@ -215,14 +215,15 @@ class Resources:
     def sites(self, now):
         if self.config.sites and (self.visited is None or now - self.visited >= VISITS_EVERY):
             self.visited = now
-            self.visits = self.ask([site.url for site in self.config.sites])
-            self.kept_out = {url: self.kept_out.get(url, 0) + 1 for url, found in self.visits.items() if found["wrong"]}
+            self.visits = self.ask([url for site in self.config.sites for url in [site.url] * site.tls + site.pages])
+            self.kept_out = {url: self.kept_out.get(url, 0) + 1 for url, found in self.visits.items() if found and isinstance(found, str)}
         for site in self.config.sites:
-            if site.url in self.visits:
-                found = self.visits[site.url]
-                yield judge_site(site, found["wrong"], self.kept_out.get(site.url, 0))
-                if found["certificate"]:
-                    yield judge_certificate(site.name, *found["certificate"], self.clock.time())
+            pages = [page for page in site.pages if page in self.visits]
+            if pages:
+                worst = max(pages, key=lambda page: self.kept_out.get(page, 0))
+                yield judge_site(site, self.visits[worst], self.kept_out.get(worst, 0))
+            if self.visits.get(site.url):
+                yield judge_certificate(site.name, *self.visits[site.url], self.clock.time())
 
     def backup(self, kind, judge, folder):
         """Each problem for itself: one that is known already must not hide the next."""

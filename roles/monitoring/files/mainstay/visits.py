@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sites of this host, asked as a visitor does: prints {site: what was found} as JSON. A program of its own, as what speaks TLS is
-larger than the agent."""
+"""The sites of this host, asked as a visitor does: prints {url: what was found} as JSON. A program of its own, as what speaks TLS is larger
+than the agent."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ AT_ONCE = 8
 
 
 def visit(url):
-    """``{certificate: [from, until, whether it is for the name] or None, wrong: what keeps visitors out, or nothing}``.
+    """Of ``https://NAME`` the certificate that is served there, of a page of it what keeps visitors out."""
+    name, slash, _path = url.partition("://")[2].partition("/")
+    return _wrong(url) if slash else _certificate(name)
+
+
+def _wrong(url):
+    """In words; nothing where the page answers.
 
     Who waits for an answer is not kept out: how long nginx and the processes take is what they are asked for themselves.
     """
     from .core.probe.once import check_once
 
-    scheme, name = url.rstrip("/").split("://")
     seen = check_once(
         {
             "url": url,
-            "method": "HEAD",
             "headers": {"User-Agent": "mainstay"},
-            "connect_to": f"127.0.0.1:{PORTS[scheme]}",
+            "connect_to": f"127.0.0.1:{PORTS[url.partition('://')[0]]}",
             "validate_certs": False,
             "status": ANY,
             "timeout": TIMEOUT,
         }
     )
-    wrong = NOBODY.get(seen["status"]) or ("" if seen["cause"] == "timeout" else "; ".join(seen["reasons"]))
-    return {"certificate": _certificate(name) if scheme == "https" else None, "wrong": wrong}
+    return NOBODY.get(seen["status"]) or ("" if seen["cause"] == "timeout" else "; ".join(seen["reasons"]))
 
 
 def _certificate(name):
+    """[from, until, whether it is for the name], or None."""
     from .core.probe.tls import is_for, served, validity
 
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):

@@ -139,7 +139,9 @@ def test_what_the_agent_sees_of_an_app_s_servers():
     config = agent_config(SHOP, plan, "web1")
     shop = config["apps"]["shop"]
     sites = apps.normalise(SHOP)["shop"]["sites"]
-    assert config["sites"] == [{"name": name, "app": "shop", "tls": site["tls"]["kind"] != "none"} for name, site in sites.items()]
+    assert config["sites"] == [
+        {"name": name, "app": "shop", "tls": site["tls"]["kind"] != "none", "paths": ["/health"]} for name, site in sites.items()
+    ]
     assert shop["connections"] == plan["connections"]["postgresql"]["roles"]["shop"]
     assert shop["queue"] == {"port": plan["hosts"]["web1"]["redis"]["shop"]["queue"]["port"], "names": ["celery", "shop:celery"]}
     assert "queue" not in agent_config(SHOP, PLAN, "web1")["apps"]["shop"]  # its Redis is another host's

@@ -55,3 +55,20 @@ def test_another_name_and_more_headers_are_declared():
     assert found["health"]["host_header"] == "internal" and found["health"]["headers"] == {"X-Probe": "yes"}
     assert found["health"]["json"] == {"status": "healthy"}
     assert "host_header" not in checks(processes={"web": {**web, "health": {"path": "/ready"}}}, sites={})["health"]
+
+
+@pytest.mark.parametrize(
+    ("routes", "asked"),
+    [
+        ({"/": {"process": "web"}}, ["/health"]),
+        ({"/": {"process": "web"}, "/ws": {"process": "web", "websocket": True}}, ["/health"]),
+        ({"/": {"spa": "dist"}, "/api": {"process": "web", "strip_prefix": True}}, ["/", "/api/health"]),
+        ({"/": {"spa": "dist"}, "/api": {"process": "web"}}, ["/"]),  # whose health is not for visitors
+        ({"/": {"redirect": "https://example.com"}}, ["/"]),
+        ({"/static": {"directory": "public"}}, []),
+    ],
+)
+def test_a_site_is_visited_where_no_visit_counts(routes, asked):
+    """An app may count whoever comes to its first page."""
+    app = normalise({"shop": {**SHOP["shop"], "sites": {"shop.example.com": {"routes": routes}}}})["shop"]
+    assert probes.pages(app, app["sites"]["shop.example.com"]) == asked

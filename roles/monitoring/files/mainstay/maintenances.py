@@ -20,7 +20,7 @@ def read(path):
             found = json.load(file)
     except (OSError, ValueError):
         return []
-    return [(begin, end) for begin, end in found] if fits(found, [_is_time]) else []
+    return list(map(tuple, found)) if fits(found, [_is_time]) else []
 
 
 def _is_time(value):

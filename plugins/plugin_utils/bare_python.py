@@ -22,6 +22,12 @@ ROOT = Path(__file__).resolve().parents[1] / "module_utils"
 # The host's Python finds the modules in here, below a package of this name.
 PACKAGE = "mainstay"
 ANSWER = "mainstay answer: "
+# What a host without the first thing that a run needs says, and what helps.
+REMEDIES = {
+    "you must have a tty": "its sudoers say requiretty: add a line 'Defaults:USER !requiretty' for the user who logs in, with visudo",
+    "sudo: not found": "there is no sudo: log in as root (ansible_user: root), who needs none",
+    "python3: not found": "bring it there: ansible all -i inventory -b -m raw -a 'apt-get update && apt-get install -y python3'",
+}
 PROGRAM = """
 import base64, importlib, importlib.machinery, json, sys, zlib
 sources, module, function, arguments = json.loads(zlib.decompress(base64.b64decode({sent!r})))
@@ -87,5 +93,6 @@ def call(action, task_vars, module, function, **arguments):
     said, found, told = answer["stdout"].partition(f"\n{ANSWER}")
     if answer["rc"] or not found:
         words = (answer["stderr"].strip() or said.strip() or f"exit status {answer['rc']}").splitlines()[-1]
-        raise AnsibleActionFail(f"{python} on the host has not given an answer: {words}. ansible_python_interpreter names another Python.")
+        helps = next((remedy for sign, remedy in REMEDIES.items() if sign in words), "ansible_python_interpreter names another Python")
+        raise AnsibleActionFail(f"{python} on the host has not given an answer: {words.rstrip('.')}; {helps}.")
     return json.loads(told)

@@ -83,8 +83,10 @@ def test_the_python_is_the_one_of_the_host(variables, environment, expected):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({"rc": 127, "stderr": "sh: 1: /usr/bin/python3: not found"}, "python3: not found"),
-        ({"rc": 0, "stdout": "Killed\n"}, "Killed"),
+        ({"rc": 127, "stderr": "/bin/sh: 1: /usr/bin/python3: not found"}, "python3: not found; bring it there: ansible all"),
+        ({"rc": 127, "stderr": "/bin/sh: 1: sudo: not found"}, "sudo: not found; there is no sudo: log in as root"),
+        ({"rc": 1, "stderr": "sudo: sorry, you must have a tty to run sudo"}, "!requiretty"),
+        ({"rc": 0, "stdout": "Killed\n"}, "Killed; ansible_python_interpreter names another Python"),
         ({"rc": 137}, "exit status 137"),
         ({"rc": 255, "stdout": "\nmainstay answer: {}", "stderr": "Connection closed"}, "Connection closed"),
     ],

@@ -98,7 +98,7 @@ def test_releases_change_under_load(host, shop, visitor):
     places = host.check_output("for pid in $(pgrep -u shop); do readlink /proc/$pid/cwd; done | sort -u").split()
     assert places == [release], "no process of an old release is left"
     assert host.check_output("ls /srv/shop/instances | grep -c web") == host.check_output(
-        "grep -c server /etc/nginx/mainstay/upstreams.conf"
+        "grep server /etc/nginx/mainstay/upstreams.conf | grep -vc backup"
     )
 
 

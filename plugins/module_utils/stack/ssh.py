@@ -86,10 +86,10 @@ def refuse_sshd(host, hostname, variables):
             f"'{INCLUDE}' above all others in /etc/ssh/sshd_config, and above every Match: {on_top}. Nothing has changed."
         )
     names = {**{name.lower(): name for name in SETTINGS}, **FORMER}
-    before = {item["file"]: [] for item in found["before"] if item["name"] in names}
+    before = {}
     for item in found["before"]:
         if item["name"] in names:
-            before[item["file"]].append(names[item["name"]])
+            before.setdefault(item["file"], []).append(names[item["name"]])
     # Where a run has been through, all of the stack's settings are in effect: these lines say the same.
     for file, settings in before.items() if PROVEN not in (host.get("paths") or {}) else ():
         to_the_end = file.startswith(FOLDER)

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.mainstay.vps.tests.unit.trees import deepen
 from mainstay_backup import backup, drill, hooks, lock, pipes, postgres, records, restic, restore, tree
 from mainstay_backup.settings import BackupError, Settings
 
@@ -432,12 +433,7 @@ def test_folders_that_lie_too_deep_are_told_and_make_room_all_the_same(tmp_path)
     """Python's own walks call themselves for each folder, and end in the midst of an app's restore."""
     top = tmp_path / "shared"
     top.mkdir()
-    parent = os.open(top, os.O_RDONLY)
-    for _level in range(2000):
-        os.mkdir("d", dir_fd=parent)
-        below = os.open("d", os.O_RDONLY, dir_fd=parent)
-        os.close(parent)
-        parent = below
+    parent = deepen(top, 2000)
     os.mkdir("closed", 0o000, dir_fd=parent)
     os.close(parent)
     with pytest.raises(RuntimeError, match="holds more than 200 folders in each other; remove those"):

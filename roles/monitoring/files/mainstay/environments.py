@@ -84,7 +84,7 @@ def digest(value):
 
 
 def looked_at(app, processes, states, context):
-    """[{place, rows, differs}] of those processes of an app that run."""
+    """[{name, rows, differs}] of those processes of an app that run."""
     file, found = told(app, context), []
     for process in processes:
         state = states.get(process.job)

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import json
-import os
 
+from .records import write_state
 from .shapes import fits, moment
 
 KEPT = 500
@@ -31,7 +31,4 @@ def note(path, now, until):
     """There is maintenance from now on until then; what there was before ends now."""
     times = [(begin, min(end, now)) for begin, end in read(path) if begin < now]
     times += [(now, until)] if until > now else []
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        json.dump(times[-KEPT:], file)
-    os.chmod(f"{path}.new", 0o644)
-    os.replace(f"{path}.new", path)
+    write_state(path, times[-KEPT:], 0o644)

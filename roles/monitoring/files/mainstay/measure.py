@@ -64,12 +64,12 @@ def processes(group, root="/"):
     return []
 
 
-def tasks(group, root="/"):
-    """Of a control group: (its threads, how many of them have ended and wait to be read, how many it may have); None where it has no limit."""
+def tasks(group, pids, root="/"):
+    """Of a control group and its processes: (threads, how many of them have ended and wait to be read, how many it may have); None without a limit."""
     for folder in ("", "/pids"):
         number, limit = (read(f"{root}/sys/fs/cgroup{folder}{group}/pids.{name}").strip() for name in ("current", "max"))
         if number.isdigit() and limit.isdigit():
-            stats = [read(f"{root}/proc/{pid}/stat").rpartition(")")[2].split() for pid in processes(group, root)]
+            stats = [read(f"{root}/proc/{pid}/stat").rpartition(")")[2].split() for pid in pids]
             living = sum(int(words[17]) for words in stats if len(words) > 17)
             return int(number), max(0, int(number) - living), int(limit)
     return None

@@ -177,12 +177,12 @@ def read_deploys(path):
     return deploys
 
 
-def write_state(path, state):
+def write_state(path, state, mode=0o640):
     """Replace the state whole: a reader sees the old one or the new one."""
     temporary = f"{path}.new"
     text = json.dumps(state, separators=(",", ":"))
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-    os.fchmod(descriptor, 0o640)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    os.fchmod(descriptor, mode)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(temporary, path)

@@ -171,7 +171,8 @@ def _sum(intervals):
 
 def _lost(down, window):
     """Seconds in which anything was down and that count."""
-    return _sum(pieces(down, 1, window)) - _sum(pieces([*pieces(down, 1, window), *window.apart], 2, window))
+    down = pieces(down, 1, window)
+    return _sum(down) - _sum(pieces([*down, *window.apart], 2, window))
 
 
 def _app(config, name, incidents, window):
@@ -186,8 +187,8 @@ def _app(config, name, incidents, window):
         for incident in mine:
             if incident.get("process") == process:
                 lives.setdefault(incident.get("unit"), []).extend(incident["down"])
-        apart = [piece for intervals in lives.values() for piece in pieces(intervals, 1, window)]
-        down += pieces(apart, len(units), window)
+        of_units = [piece for intervals in lives.values() for piece in pieces(intervals, 1, window)]
+        down += pieces(of_units, len(units), window)
     return _summed(mine, _lost(down, window), window)
 
 

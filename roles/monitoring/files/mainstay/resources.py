@@ -181,12 +181,13 @@ class Resources:
             if not (state and state.running and state.group):
                 continue
             place = {"place": watched.place, "unit": watched.unit}
-            if found := measure.tasks(state.group, self.root):
+            pids = measure.processes(state.group, self.root)
+            if found := measure.tasks(state.group, pids, self.root):
                 number, ended, limit = found
                 words = f"{number} of the {limit} processes and threads that it may have are there"
                 words += f", {ended} of them ended and never waited for" if ended > number / 2 else ""
                 yield judge_share(f"tasks of {watched.name}", "tasks", number, limit, words, **place)
-            if found := measure.open_files(measure.processes(state.group, self.root), self.root):
+            if found := measure.open_files(pids, self.root):
                 words = "{} of the {} files and connections that a process of it may have are open".format(*found)
                 yield judge_share(f"files of {watched.name}", "files", *found, words, **place)
 
@@ -215,8 +216,9 @@ class Resources:
     def sites(self, now):
         if self.config.sites and (self.visited is None or now - self.visited >= VISITS_EVERY):
             self.visited = now
-            self.visits = self.ask([url for site in self.config.sites for url in [site.url] * site.tls + site.pages])
-            self.kept_out = {url: self.kept_out.get(url, 0) + 1 for url, found in self.visits.items() if found and isinstance(found, str)}
+            pages = [page for site in self.config.sites for page in site.pages]
+            self.visits = self.ask([*(site.url for site in self.config.sites if site.tls), *pages])
+            self.kept_out = {page: self.kept_out.get(page, 0) + 1 for page in pages if self.visits.get(page)}
         for site in self.config.sites:
             pages = [page for page in site.pages if page in self.visits]
             if pages:

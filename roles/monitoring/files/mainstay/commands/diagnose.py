@@ -76,7 +76,7 @@ def run(options, context):
     findings += processes(entries)
     findings += resources(state.get("resources", []) if alive else [])
     findings += failed_units(context, cfg)
-    findings += [found for app in cfg.apps.values() for found in taken(app, context)]
+    findings += taken(context, cfg)
     findings += unresolved(context, cfg)
     servers = {server.name for server in cfg.servers}
     if "postgresql" in servers:
@@ -131,14 +131,14 @@ def failed_units(context, cfg):
             yield finding(unit, "unit", "it has failed", "warning", unit)
 
 
-def taken(app, context):
-    """Ports of an app that somebody else holds, as what a process has left behind does: the app cannot listen there."""
-    own = [f"{app.name}-{process}@*.service" for process in app.ports]
-    numbers = {number for owned in app.ports.values() for number in owned}
-    listening = listeners.snapshot(f"{context.filesystem.rstrip('/')}/proc", numbers) if numbers else []
+def taken(context, cfg):
+    """Ports of apps that somebody else holds, as what a process has left behind does: the app cannot listen there."""
+    owners = {port: app for app in cfg.apps.values() for ports in app.ports.values() for port in ports}
+    listening = listeners.snapshot(f"{context.filesystem.rstrip('/')}/proc", set(owners)) if owners else []
     held = {item.port: item for item in listening if item.protocol == "tcp"}
     for port, item in sorted(held.items()):
-        if not any(fnmatch.fnmatch(item.unit, unit) for unit in own):
+        app = owners[port]
+        if not any(fnmatch.fnmatch(item.unit, f"{app.name}-{process}@*.service") for process in app.ports):
             who = f"{item.name or 'somebody'} of {item.user}, process {' '.join(map(str, item.pids)) or 'unknown'}"
             yield finding(app.name, "port", f"its port {port} is held by {who}", "critical", app.name)
 

@@ -16,6 +16,7 @@ import os
 from .. import maintenances
 from ..cli import Refusal
 from ..guards import read_maintenance
+from ..records import write_state
 from ..text import duration, span, wall
 
 LONGEST = 7 * 86400
@@ -43,11 +44,7 @@ def run(options, context):
         if options.length > LONGEST:
             raise Refusal("maintenance lasts 7 days at most; use a shorter time")
         by = os.environ.get("SUDO_USER") or getpass.getuser()
-        temporary = f"{path}.new"
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump({"until": now + options.length, "since": now, "by": by, "reason": options.reason}, file)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        write_state(path, {"until": now + options.length, "since": now, "by": by, "reason": options.reason}, 0o644)
         maintenances.note(context.paths.maintenances, now, now + options.length)
     elif options.state == "off":
         with contextlib.suppress(FileNotFoundError):

@@ -42,7 +42,7 @@ def run(options, context):
 def used(watched, state, ran, began, open_ports, context):
     root = context.filesystem
     pids, now = measure.processes(state.group, root), measure.processor_time(state.group, root)
-    tasks, files = measure.tasks(state.group, root), measure.open_files(pids, root)
+    tasks, files = measure.tasks(state.group, pids, root), measure.open_files(pids, root)
     seconds = context.clock.monotonic() - began
     return {
         **watched.place,

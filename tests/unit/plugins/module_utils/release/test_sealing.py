@@ -14,6 +14,7 @@ import stat
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.release import sealing
 from ansible_collections.mainstay.vps.plugins.module_utils.release.sealing import Seal, SealingError, opened
+from ansible_collections.mainstay.vps.tests.unit.trees import deepen
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes owners")
 
@@ -263,13 +264,7 @@ def test_a_tree_goes_however_deep_it_is(tmp_path):
     place = tmp_path / "release"
     place.mkdir()
     (place / "link").symlink_to(tmp_path / "kept")
-    parent = os.open(place, sealing.FOLDER)
-    for _level in range(3000):
-        os.mkdir("d", dir_fd=parent)
-        below = os.open("d", sealing.FOLDER, dir_fd=parent)
-        os.close(parent)
-        parent = below
-    os.close(parent)
+    os.close(deepen(place, 3000))
     sealing.remove(str(place))
     sealing.remove(str(place))
     assert not place.exists() and (tmp_path / "kept/file").exists()

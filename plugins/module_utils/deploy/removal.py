@@ -13,6 +13,7 @@ import re
 
 from ..derive.redis import DATA as REDIS_DATA
 from ..derive.redis import POLICIES
+from ..release.runner import RUN as BUILDS
 from ..stack import remains
 from ..stack.apps import BUILD_SUFFIX, RESERVED_NAMES, normalise
 from ..stack.instances import RECORDS, WAYS_BACK, link_target
@@ -22,6 +23,8 @@ from ..stack.redis_ports import instance_name
 from ..stack.refusal import DeclarationError
 from .units import UNITS, run_mount
 
+# How systemd writes a dash in the name of a unit that is made of another name.
+ESCAPED_DASH = r"\x2d"
 # Of the Redis instances those that are never evicted and that are written to the disk.
 DURABLE = ("queue",)
 # When a timer last ran, for one that makes up for missed times.
@@ -82,6 +85,7 @@ def places(name):
         f"/var/lib/{name}",
         f"/var/cache/mainstay/{name}",
         f"/run/{name}",
+        f"{BUILDS}/{name}.lock",
     ]
     for instance in _redis(name).values():
         dropins = f"{UNITS}/redis-server@{instance}.service.d"
@@ -105,8 +109,9 @@ def removal(wanted, apps, found, hosts):
         return _result()
     if not _runs_here(name, found):
         paths = {path: entry for path, entry in paths.items() if path.startswith(OF_A_CACHE)}
-    stopped, disabled = _units(name, found, known)
     files = [path for path in _configuration(name, paths) if _is_own(name, path, known)]
+    stopped, disabled = _units(name, found, known)
+    stopped += _slices(files)
     data = _data(name, paths)
     servers = remains.databases(name, found)
     kept = [*servers, *data]
@@ -159,6 +164,12 @@ def _units(name, found, known):
     return sorted({*remains.owned_units(name, active, known), *(others & active)}), sorted(redis & enabled)
 
 
+def _slices(files):
+    """The groups that systemd has made for a template's instances, and keeps without any; it escapes the template's name in theirs."""
+    templates = [match[1] for path in files if (match := re.fullmatch(rf"{UNITS}/([^/]+)@\.service", path))]
+    return [f"system-{template.replace('-', ESCAPED_DASH)}.slice" for template in templates]
+
+
 def _configuration(name, paths):
     """The files and links that run the app, and the folders they leave empty."""
     fixed = {f"/etc/mainstay/{name}", f"/etc/mainstay/{name}/env", f"{UNITS}/{name}.target", f"{UNITS}/{name}.target.wants"}
@@ -187,9 +198,9 @@ def _kind(paths, path):
 
 
 def _programs(name, paths):
-    """Folders that a deploy fills: releases, environments, links to them, caches, and what was in memory."""
+    """What a deploy fills: releases, environments, links to them, caches, and what was in memory."""
     wanted = [f"/srv/{name}/{folder}" for folder in ("releases", "environments", "instances", "current", "previous")]
-    wanted += [f"/var/cache/mainstay/{name}", f"/run/{name}"]
+    wanted += [f"/var/cache/mainstay/{name}", f"/run/{name}", f"{BUILDS}/{name}.lock"]
     wanted += [f"{REDIS_DATA}/{instance}" for purpose, instance in _redis(name).items() if purpose not in DURABLE]
     return [path for path in wanted if path in paths]
 

@@ -28,6 +28,7 @@ FILES = [
     f"{UNITS}/run-old.mount",
     "/etc/redis/redis-old-queue.conf",
     f"{UNITS}/redis-server@old-queue.service.d/mainstay.conf",
+    "/run/mainstay-release/old.lock",
     "/var/lib/systemd/timers/stamp-old-tick@1.timer",
     "/var/lib/systemd/timers/stamp-old-b-tick@1.timer",
 ]
@@ -76,7 +77,8 @@ def _removal(name="old", data=False, found=None, hosts=(KNOWN,)):
 
 def test_everything_that_runs_an_app_goes_and_nothing_of_its_neighbours():
     done = _removal()
-    assert done["stopped"] == ["old-tick@1.timer", "old-web@8000.service", "old.target", "redis-server@old-queue.service"]
+    units = ["old-tick@1.timer", "old-web@8000.service", "old.target", "redis-server@old-queue.service"]
+    assert done["stopped"] == [*units, r"system-old\x2dweb.slice"]
     assert (done["disabled"], done["mounts"], done["failed"]) == (
         ["redis-server@old-queue.service"],
         ["run-old.mount"],
@@ -84,12 +86,19 @@ def test_everything_that_runs_an_app_goes_and_nothing_of_its_neighbours():
     )
     gone = {entry["dest"] for entry in done["files"] if entry.get("state") == "absent"}
     neighbours = {path for path in PATHS if "old-b" in path}
-    assert gone == {path for path in {*FILES, *LINKS, *FOLDERS[:3]} - neighbours if not path.startswith("/srv/")}
+    assert gone == {path for path in {*FILES, *LINKS, *FOLDERS[:3]} - neighbours if not path.startswith(("/srv/", "/run/"))}
     assert done["files"][-1] == {
         "dest": "/var/lib/mainstay/removed/old",
         "link": "postgresql,/srv/old/shared,/var/lib/redis/old-queue,/var/lib/old",
     }
-    assert done["folders"] == ["/run/old", "/srv/old/current", "/srv/old/releases", "/var/cache/mainstay/old", "/var/lib/redis/old-cache"]
+    assert done["folders"] == [
+        "/run/mainstay-release/old.lock",
+        "/run/old",
+        "/srv/old/current",
+        "/srv/old/releases",
+        "/var/cache/mainstay/old",
+        "/var/lib/redis/old-cache",
+    ]
     assert (done["users"], done["accounts"], done["archived"]) == (["old-build"], ["old-build", "old"], {})
     assert (done["goes"], done["release"]) == (True, "abc")
 
@@ -98,6 +107,7 @@ def test_with_its_data_a_dump_comes_first():
     done = _removal(data=True)
     assert done["archived"] == {"folders": ["srv/old/shared", "var/lib/redis/old-queue", "var/lib/old"], "databases": ["postgresql"]}
     assert done["folders"] == [
+        "/run/mainstay-release/old.lock",
         "/run/old",
         "/srv/old",
         "/var/cache/mainstay/old",

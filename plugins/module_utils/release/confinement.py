@@ -93,14 +93,19 @@ RUNNER_LINES = re.compile(
     r"(Running as unit: |Press \^\] three times|Finished with result: |Main processes terminated with: |"
     r"Service runtime: |CPU time consumed: |Memory peak: |Memory swap peak: |IO Bytes |IP traffic ).*"
 )
+# What npm says of its own use below an error, in more lines than anybody is shown: the error would stand in none of them.
+NPM_MANUAL = re.compile(r"npm (?:ERR!|error) Usage:$")
+NPM_MANUAL_END = re.compile(r"npm (?:ERR!|error) Run \"npm help ")
 
 
 def outcome(output, returncode):
     """What the command itself printed, and how it ended: ``success``, ``stopped``, or a word of systemd's."""
-    words, result, ended_well = [], "exit-code", False
+    words, result, ended_well, manual = [], "exit-code", False, False
     for line in output.splitlines():
         if line == ENDED_WELL:
             ended_well = True
+        elif manual or NPM_MANUAL.match(line):
+            manual = not NPM_MANUAL_END.match(line)
         elif RUNNER_LINES.match(line):
             result = line.partition("Finished with result: ")[2] or result
         else:

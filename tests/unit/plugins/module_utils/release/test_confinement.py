@@ -58,6 +58,12 @@ ENDED = f"\n{confinement.ENDED_WELL}\n"
         ),
         ("Failed to start\n", 1, ["Failed to start"], "exit-code"),
         (
+            'npm error Missing: a\nnpm error Usage:\nnpm error npm ci\nnpm error Run "npm help ci" for more info\nnpm error A log\n',
+            1,
+            ["npm error Missing: a", "npm error A log"],
+            "exit-code",
+        ),
+        (
             "hello\nFinished with result: success\nMain processes terminated with: code=killed/status=TERM\n",
             0,
             ["hello"],

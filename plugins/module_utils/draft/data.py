@@ -15,6 +15,8 @@ DRIVERS = {
     "postgresql": {"psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "asyncpg", "pg8000", "pg", "pg-promise", "postgres"},
     "mariadb": {"mysqlclient", "pymysql", "aiomysql", "asyncmy", "mariadb", "mysql-connector-python", "mysql", "mysql2"},
 }
+# Drivers of a database that is a file.
+FILE_DRIVERS = {"better-sqlite3", "sqlite3", "sqlite", "aiosqlite", "libsql", "@libsql/client"}
 QUEUES = {"celery", "rq", "django-rq", "huey", "dramatiq", "arq", "taskiq-redis", "saq", "litestar-saq", "bullmq", "bull", "bee-queue"}
 # Queues that work over a database, too: over Redis where its client is required beside them.
 MAYBE_QUEUES = {"django-q", "django-q2"}
@@ -47,7 +49,7 @@ GIVEN = {
 }
 OWN_SECRET = re.compile(
     r"((DJANGO|FLASK|APP)_)?(SECRET|SECRET_KEY|SECRET_KEY_BASE)|(NEXT)?AUTH_SECRET"
-    r"|([A-Z0-9]+_)*(SESSION|COOKIE|JWT|CSRF|REFRESH|ACCESS_TOKEN|REFRESH_TOKEN)_(SECRET|SECRET_KEY)|SESSION_KEY"
+    r"|([A-Z0-9]+_)*SALT|APP_KEYS|([A-Z0-9]+_)*(SESSION|COOKIE|JWT|CSRF|REFRESH|ACCESS_TOKEN|REFRESH_TOKEN)_(SECRET|SECRET_KEY)|SESSION_KEY"
 )
 DATABASE_NAME = re.compile(
     r"(?:[A-Z0-9]+_)??(?:DB|DATABASE|POSTGRES|POSTGRESQL|MYSQL|MARIADB|SQL|TYPEORM)"
@@ -57,6 +59,10 @@ DATABASE_NAME = re.compile(
 # A database that is a file, as a URL has it.
 FILE_DATABASE = re.compile(r"(file:|sqlite(?:\+\w+)?:///?)/?(?:\.{0,2}/)*(?:[\w.-]+/)*([\w.-]+)(?:\?.*)?")
 FILE_NAME = re.compile(r"(?:[A-Z0-9]+_)*(?:DATABASE|DB|SQLITE3?)_(?:FILE|FILENAME|PATH)")
+# One below the code, whose name is put behind that of a folder: no other place can be told.
+FILE_BELOW = re.compile(r"""\bjoin\([^\n]*["']([A-Z][A-Z0-9_]+)["']\s*,\s*["'](?:\./)?(\.?[\w-]+(?:/[\w-]+)*)/[\w.-]+["']""")
+# Where people's files go, as a source has the folder for them.
+UPLOADS = re.compile(r"((?:[\w-]+/)*uploads)/\.git(?:keep|ignore)")
 ALCHEMY = {"sqlalchemy", "sqlmodel", "advanced-alchemy", "flask-sqlalchemy", "databases", "encode-databases"}
 # A whole URL with the driver's name in it, and code that puts that name there itself.
 WITH_DRIVER = re.compile(r"\b((?:postgresql|mysql|mariadb)\+[a-z0-9]+)://[\w$]")
@@ -98,7 +104,7 @@ class Data:
         )
         if provider and provider[1] in ("postgresql", "mysql"):
             return Said({"mysql": "mariadb"}.get(provider[1], provider[1]), "guessed from the provider of Prisma's schema")
-        if provider or FILE_DATABASE.fullmatch(self.tree.sample("DATABASE_URL")):
+        if provider or FILE_DRIVERS & set(required) or FILE_DATABASE.fullmatch(self.tree.sample("DATABASE_URL")):
             return None
         named = next((name for name in self.asked if name == "DATABASE_URL" or DATABASE_NAME.fullmatch(name)), None)
         if named and not (self.runtime == "python" and self.tree.has("db.sqlite3")):
@@ -171,6 +177,8 @@ class Data:
         unknown, required = [], self.tree.required()
         for name, file in sorted(self.asked.items()):
             kept = None if database else FILE_DATABASE.fullmatch(self.tree.sample(name))
+            if not database and name in self._files_below():
+                continue
             if not kept and not database and FILE_NAME.fullmatch(name):
                 sample = self.tree.sample(name).rpartition("/")[2]
                 value = f"/srv/{self.name}/shared/{sample or 'db.sqlite3'}"
@@ -185,7 +193,7 @@ class Data:
                 continue
             value, why = self._own_name(name, database, redis), f"guessed from {file}, which asks for it"
             if not value and (OWN_HOST.fullmatch(name) or OWN_URL.fullmatch(name)):
-                site, sample = f"{self.name}.example.com", self.tree.sample(name)
+                site, sample = self._host()[0], self.tree.sample(name)
                 is_url = "://" in sample if sample else OWN_URL.fullmatch(name)
                 value, why = f"https://{site}" if is_url else site, f"{why}; TODO: your host name"
                 value = f'["{value}"]' if sample.startswith("[") else value
@@ -202,6 +210,15 @@ class Data:
             more = f" and {len(unknown) - 15} more" if len(unknown) > 15 else ""
             todo = Todo(f"the source asks for these, too; give in env what it needs: {', '.join(unknown[:15])}{more}")
         return (Said(dict(sorted(env.items()))) if env else None), todo
+
+    def _files_below(self):
+        """Variables that name a file below the code, each with its folder and what says so."""
+        return {match[1]: (match[2], file) for file, match in self.tree.search(FILE_BELOW) if FILE_NAME.fullmatch(match[1])}
+
+    def _kept(self, database):
+        """Folders of the source that hold what people or the app have put there."""
+        below = {} if database else {folder: f"a database is a file there, says {file}" for folder, file in self._files_below().values()}
+        return below | {match[1]: f"guessed from {file}" for file in sorted(self.tree.files) if (match := UPLOADS.fullmatch(file))}
 
     def _own_name(self, name, database, redis):
         match = DATABASE_NAME.fullmatch(name)

@@ -19,6 +19,7 @@ ROOT_FOLDER = r"^ *{}\s*=[^\n]*?\b(?:BASE|ROOT|PROJECT_ROOT)\w*\W+[\"']([\w-]+(?
 URL_READERS = {"dj-database-url", "django-environ", "environs"}
 SQLITE_FILE = re.compile(r"[\"'][\w/-]*\.(?:sqlite3?|db)[\"']")
 COMPRESSED = re.compile(r"^ *COMPRESS_OFFLINE\s*=\s*True", re.MULTILINE)
+HOST = re.compile(r"[\"']([a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z]{2,})[\"']")
 HOSTS_ALLOWED = re.compile(r"^ *ALLOWED_HOSTS\s*=\s*\[([^\]]*)\]", re.MULTILINE)
 
 
@@ -57,6 +58,15 @@ class Django:
         file, match = self.tree.first(re.compile(ROOT_FOLDER.format(setting), re.MULTILINE), self._settings())
         return (match[1], file) if match else None
 
+    def _used_settings(self):
+        return {name: text for name, text in self._settings().items() if not OF_DEVELOPMENT.search(name)}
+
+    def _host(self):
+        """The name of its site, and what is said of it."""
+        file, match = self.tree.first(HOSTS_ALLOWED, self._used_settings()) if self.is_django else (None, None)
+        host = match and HOST.search(match[1])
+        return (host[1], f"guessed from ALLOWED_HOSTS in {file}") if host else (f"{self.name}.example.com", "TODO: your host name")
+
     def _django_settings(self):
         """Which settings, and what of them keeps visitors out, or data in a release."""
         told = re.search(r"DJANGO_SETTINGS_MODULE[\"'], *[\"']([\w.]+)", self.tree.text("manage.py"))
@@ -68,10 +78,10 @@ class Django:
         if production and "prod" not in value:
             value, why = dotted(production[0]), f"guessed from {production[0]}; manage.py itself says {value}"
         self.env["DJANGO_SETTINGS_MODULE"] = Said(value, why)
-        used = {name: text for name, text in self._settings().items() if not OF_DEVELOPMENT.search(name)}
+        used = self._used_settings()
         file, match = self.tree.first(HOSTS_ALLOWED, used)
         is_said = any("ALLOWED_HOST" in name for name in self.asked) or not match and any("ALLOWED_HOSTS" in text for text in used.values())
-        if not is_said and not (match and "*" in match[1]):
+        if not is_said and not (match and ("*" in match[1] or HOST.search(match[1]))):
             self.todo.append(f"ALLOWED_HOSTS in {file or value} has to hold the site's name, else every visitor is answered with 400")
         if used and not any("SECRET_KEY" in text for text in used.values()):
             self.todo.append(f'{value} has no SECRET_KEY: let it say os.environ["SECRET_KEY"], with secrets: [SECRET_KEY]')

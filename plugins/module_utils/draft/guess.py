@@ -36,6 +36,8 @@ INTERPRETERS = {
     "python": (re.compile(r"(?:^|>=?|==|~=|\^)\s*(3\.\d{1,2})"), 11, "Debian 12 has 3.11 and 13 has 3.13"),
     "node": (re.compile(r"(?:^v?|>=?|\^|~)\s*(\d{2})"), 18, "Debian 12 has 18 and 13 has 20"),
 }
+# The version of an interpreter whose image an own one is made of.
+IMAGE = r"^FROM\s+(?:--\S+\s+)?(?:[\w.-]+/)*{}:(\d[\d.]*)"
 # Packages that are compiled when they are installed, and the Debian packages that this takes.
 COMPILED = {
     "uwsgi": ("build-essential", "python3-dev"),
@@ -117,7 +119,7 @@ class Guess(Django, Data, Processes, Python, Node):
             "env": env,
             "env?": unknown,
             **self._volumes(),
-            "shared": self._shared(),
+            "shared": self._shared_folders(database),
             "processes": Said(processes),
             "sites": self._sites(processes),
             **{f"todo{index}": Todo(text) for index, text in enumerate(self.todo)},
@@ -149,8 +151,12 @@ class Guess(Django, Data, Processes, Python, Node):
     def _interpreter(self):
         """What the source says of its interpreter's version, where Debian's may be too old for it."""
         if self.runtime == "python":
-            project = self.tree.table("pyproject.toml").get("project", {})
-            wanted = {"requires-python": project.get("requires-python"), ".python-version": self.tree.text(".python-version").strip()}
+            wanted = {
+                "requires-python": self.tree.table("pyproject.toml", "project").get("requires-python"),
+                ".python-version": self.tree.text(".python-version").strip(),
+                "python in pyproject.toml": self.tree.table("pyproject.toml", "tool", "poetry", "dependencies").get("python"),
+                "Pipfile": self.tree.table("Pipfile", "requires").get("python_version"),
+            }
         elif self.runtime == "node":
             engines = self.tree.table("package.json").get("engines")
             wanted = {"engines": engines.get("node") if isinstance(engines, dict) else "", ".nvmrc": self.tree.text(".nvmrc").strip()}
@@ -168,6 +174,9 @@ class Guess(Django, Data, Processes, Python, Node):
         if self.runtime == "node" and locked:
             name = max(sorted(locked), key=lambda name: least(locked[name]))
             wanted[f"{name} in {NPM_LOCK}"] = locked[name]
+        file = self.tree.has(*IMAGE_FILES)
+        image = re.search(IMAGE.format(self.runtime), self.tree.text(file), re.MULTILINE | re.IGNORECASE)
+        wanted[f"FROM in {file}"] = image[1] if image else ""
         for where, text in wanted.items():
             number, version = least(text)
             if number > oldest:
@@ -203,6 +212,8 @@ class Guess(Django, Data, Processes, Python, Node):
             found["build?"] = Todo(
                 f'package.json has a build script ({short(script)}); packages: [npm], build: ["npm ci", "npm run build"] runs it'
             )
+        before, after = self._beside_the_build() if self.runtime == "node" else ({}, {})
+        steps, notes = [*before.values(), *steps, *after.values()], [*before, *notes, *after]
         for server in self.installed:
             pinned = re.search(rf"\b{server}==[\w.]+", self.tree.text(self.tree.has(*IMAGE_FILES)))
             steps.append(f"uv pip install {pinned[0] if pinned else server}")
@@ -271,6 +282,14 @@ class Guess(Django, Data, Processes, Python, Node):
                     return Said(self._script(key, scripts[key]), why + self._gone(f"npm run {key}"))
         return None
 
+    def _shared_folders(self, database):
+        told, kept = self._shared(), self._kept(database)
+        folders = told.value if told else []
+        more = [folder for folder in kept if folder not in folders]
+        if not more:
+            return told
+        return Said([*folders, *more], "; ".join([*([told.why] if told else []), *dict.fromkeys(kept[folder] for folder in more)]))
+
     def _sites(self, processes):
         routes = {}
         static = self._static()
@@ -292,7 +311,8 @@ class Guess(Django, Data, Processes, Python, Node):
         if not routes:
             return None
         site = {"tls": Said("selfsigned", "TODO: letsencrypt, once the name leads to the host"), "routes": Said(routes)}
-        return Said({f"{self.name}.example.com": Said(site, "TODO: your host name")})
+        host, why = self._host()
+        return Said({host: Said(site, why)})
 
     def _websocket(self):
         file, match = self.tree.first(WEBSOCKET)

@@ -24,6 +24,11 @@ SERVERS = {
 RUNTIMES = {"bun", "deno"}
 SERVING_SCRIPTS = ("start:prod", "start:production", "serve:prod", "prod", "production", "start")
 ADAPTER = re.compile(r"""["']@sveltejs/adapter-[\w-]+["']""")
+# What Next leaves to be run with this, without its files: those are for whoever serves them.
+STANDALONE = re.compile(r"""\boutput\s*:\s*["']standalone["']""")
+STANDALONE_FOLDER = ".next/standalone"
+# What Prisma's own settings ask for, also while its client is made.
+PRISMA_SETTINGS = re.compile(r"""\benv\(\s*["'](\w+)["']""")
 EXPORTED = re.compile(r"""\boutput\s*:\s*["']export["']""")
 OUT_FOLDER = re.compile(r"""\boutDir\s*:\s*["'](?:\./)?([\w-]+(?:/[\w-]+)*)/?["']""")
 # What builds pages alone, and where they are then.
@@ -82,13 +87,41 @@ class Node:
                 f"web: {{command: node build, port: 3000}} serves what @sveltejs/adapter-node builds; {file or 'the app'} names another "
                 "adapter, and nothing here runs what that one makes: npm install --save-dev @sveltejs/adapter-node, and import it there"
             )
-        if name is None or (re.search(r"\bnode (?!\.output|build|\.?/?dist/server/entry)", start) and name != "nuxt"):
+        if name is None or (re.search(r"\bnode (?!\.output|\.next|build|\.?/?dist/server/entry)", start) and name != "nuxt"):
             return None
+        standalone = name == "next" and self._standalone()
+        if standalone:
+            web = self._web(f"node {STANDALONE_FOLDER}/server.js", f"guessed from output: standalone in {standalone}")
+            web.value["env"] = Said({"HOSTNAME": "$HOST"}, "where it listens, as it calls that")
+            return web
         if name == "@sveltejs/adapter-node":
             # It compares a form's origin with its own address, which it knows of these headers alone.
             for variable, header in (("HOST_HEADER", "x-forwarded-host"), ("PROTOCOL_HEADER", "x-forwarded-proto")):
                 self.env.setdefault(variable, Said(header, f"where {name} learns its own address from"))
         return self._web(SERVERS[name], f"guessed from {name} in package.json")
+
+    def _standalone(self):
+        return self.tree.first(STANDALONE)[0] if "next" in self.packages else None
+
+    def _beside_the_build(self):
+        """The steps before and after the script that builds, each by what it is guessed from."""
+        before, after, scripts = {}, {}, self.tree.scripts()
+        run = " ".join(scripts.get(name, "") for name in ("preinstall", "install", "postinstall", "prepare", "prebuild", "build"))
+        if "prisma" in self.packages and "generate" not in run:
+            # Its settings want the variable at each command; the client is made without a database.
+            asked = {
+                match[1]
+                for name in self.tree.files
+                if name.startswith("prisma.config.")
+                for match in PRISMA_SETTINGS.finditer(self.tree.text(name))
+            }
+            env = {name: f"${name}" for name in sorted(asked) if name in self.env or name == "DATABASE_URL" and self._database()}
+            step = {"command": "prisma generate", "env": env} if env else "prisma generate"
+            before["its client is made by prisma generate, which no script runs"] = step
+        if self._standalone():
+            public = "public " if any(name.startswith("public/") for name in self.tree.files) else ""
+            after["Next's files go beside its server"] = f"cp -r --parents {public}.next/static {STANDALONE_FOLDER}/"
+        return before, after
 
     def _started(self, scripts):
         """The script that serves, without what the build has done and what a process manager would do."""

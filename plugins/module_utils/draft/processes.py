@@ -17,13 +17,16 @@ from .page import Said, Todo, short
 
 # Whose clients begin without a websocket, by several requests that one process has to answer.
 POLLING = ("socket.io", "flask-socketio", "python-socketio", "@nestjs/platform-socket.io", "sockjs")
+UNKNOWN = "web: {command: …, port: 8000}, a command that listens on $HOST:$PORT; nothing in the source says which"
 IMAGE_FILES = ("Dockerfile", "Containerfile")
 HEALTH = re.compile(r"""["'`](?:[A-Z]+ )?(/?(?:[a-z0-9]+/){0,2}_?(?:healthz?|health-?check|livez?|liveness|ping|up)/?)\$?["'`]""")
 READY = re.compile(r"""["'`](?:[A-Z]+ )?(/?(?:[a-z0-9]+/){0,2}_?(?:readyz?|readiness|health/ready)/?)\$?["'`]""")
 DEFAULT_PORT = re.compile(r"\bPORT\b[\"')\]]*\s*(?:\?\?|\|\||,|:-)\s*[\"']?(\d{4,5})\b")
 PROCESS_PORTS = {"python": 8000, "node": 3000, "container": 8000, "command": 8000}
 # How a route is told from a text that merely looks like one.
-ROUTED = re.compile(r"""(?:\.(?:get|route|all|add_url_rule|add_api_route|add_get)\(\s*["'`]|["'`]GET )$""")
+ROUTED = re.compile(r"""(?:[.@](?:get|route|all|add_url_rule|add_api_route|add_get)\(\s*["'`]|\bRoute\(\s*["'`]|["'`]GET )$""")
+# By which names the whole app goes; a route of another object may have a prefix.
+OF_A_PART = re.compile(r"""\b(?!(?:app|application|server|fastify)\b)(\w+)\.(?:get|route|all)\(\s*["'`]$""")
 DECORATED = re.compile(r"""@(?:Get|Controller)\(\s*["'`]$""")
 JINJA = re.compile(r"\{[{%#]")
 EVERY_ADDRESS = re.compile(r"(?<![\d.])0\.0\.0\.0(?![\d.])")
@@ -32,6 +35,10 @@ EVERY_ADDRESS = re.compile(r"(?<![\d.])0\.0\.0\.0(?![\d.])")
 def _is_decorated(match):
     """Whether Nest is told the path, which it takes without the slash that begins it, and below that of the controller."""
     return bool(DECORATED.search(match.string[: match.start(1)]))
+
+
+def _is_of_a_part(match):
+    return OF_A_PART.search(match.string[: match.start(1)])
 
 
 class Processes:
@@ -61,7 +68,9 @@ class Processes:
                 self.todo.append(
                     f"the app may be in one of these folders, source: {{path: …, directory: {below[0]}}}: {', '.join(below[:8])}"
                 )
-            return {"web": Todo("web: {command: …, port: 8000}, a command that listens on $HOST:$PORT; nothing in the source says which")}
+            return {"web": Todo(UNKNOWN)}
+        if "web" not in found and not self._static():
+            self.todo.append(f"{UNKNOWN}, if anything of it has visitors")
         return found
 
     def _of_image(self):
@@ -197,6 +206,8 @@ class Processes:
             return None, None
         if not routed:
             file += "; TODO: whether it is one that is answered"
+        elif _is_of_a_part(match):
+            file += f"; TODO: behind the prefix of {_is_of_a_part(match)[1]}, where it has one"
         elif _is_decorated(match):
             file += "; TODO: behind the prefix of its controller or of all, where there is one"
         return file, "/" + match[1].lstrip("/")

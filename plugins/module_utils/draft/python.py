@@ -9,8 +9,8 @@ import re
 
 from .page import Said, short
 
-ASGI_FRAMEWORKS = {"fastapi", "starlette", "litestar", "quart"}
-ASGI = re.compile(r"^(\w+)(?:: *\w+)? *= *(FastAPI|Starlette|Litestar|Quart)\(", re.MULTILINE)
+ASGI_FRAMEWORKS = {"fastapi", "starlette", "litestar", "quart", "sanic"}
+ASGI = re.compile(r"^(\w+)(?:: *\w+)? *= *(FastAPI|Starlette|Litestar|Quart|Sanic)\(", re.MULTILINE)
 WSGI = re.compile(r"^(\w+)(?:: *\w+)? *= *(Flask|Bottle|falcon\.App)\(", re.MULTILINE)
 FLASK = re.compile(r"^(?P<name>\w+)(?:: *\w+)? *= *Flask\(|^def (?:create_app|make_app)\(", re.MULTILINE)
 # What Flask finds by itself: the app under these names, in these files at the top or where a file of variables says so.
@@ -48,10 +48,11 @@ PAGES = {
 # A program that serves by itself, and where its file is looked for.
 SERVING = re.compile(r"\b(?:web\.run_app|uvicorn\.run|waitress\.serve|serve_forever|start_server|HTTPServer|\w+\.listen|app\.run)\(")
 FACTORY_MODULES = re.compile(r"(.*/)?asgi\.py")
-# Workers of other queues: what makes one of a module, the packages it is of, and its command.
+# Workers of other queues: what makes one of a module, the packages it is of, and its command. Where it would start as many processes as the
+# host has cores, it starts one, which is what the plan counts.
 WORKERS = (
     (re.compile(r"^(\w+)(?:: *\w+)? *= *\w*Huey\(", re.MULTILINE), {"huey"}, "huey_consumer {module}.{name}"),
-    (re.compile(r"^@(dramatiq)\.actor", re.MULTILINE), {"dramatiq"}, "dramatiq {module}"),
+    (re.compile(r"^@(dramatiq)\.actor", re.MULTILINE), {"dramatiq"}, "dramatiq --processes 1 {module}"),
     (re.compile(r"^class (WorkerSettings)\b", re.MULTILINE), {"arq"}, "arq {module}.{name}"),
     (
         re.compile(r"^(\w+)(?:: *\w+)? *= *\w*(?:Redis|Stream|List|PubSub|Aio\w*)\w*Broker\(", re.MULTILINE),
@@ -62,11 +63,12 @@ WORKERS = (
 # The same as commands of Django, each by the package that brings it, with a word that stands in the settings.
 DJANGO_WORKERS = (
     ({"huey"}, "djhuey", "run_huey"),
-    ({"django-dramatiq"}, "django_dramatiq", "rundramatiq"),
+    ({"django-dramatiq"}, "django_dramatiq", "rundramatiq --processes 1"),
     ({"django-q", "django-q2"}, "django_q", "qcluster"),
     ({"django-rq"}, "django_rq", "rqworker default"),
     ({"django-tasks", "django-tasks-db"}, "django_tasks", "db_worker"),
 )
+RQ_QUEUE = re.compile(r"""\b(?:Queue|get_queue|job)\(\s*["']([\w-]+)["']""")
 CELERY = re.compile(r"^(\w+)(?:: *\w+)? *= *Celery\(", re.MULTILINE)
 BEAT = re.compile(r"beat_schedule|CELERY_BEAT_SCHEDULE|django_celery_beat|add_periodic_task")
 MAIN = re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)
@@ -113,7 +115,8 @@ class Python:
     def _python_web(self):
         file, match = self.tree.first(ASGI)
         if match:
-            server, why = self._server("uvicorn", "hypercorn", "granian", "daphne")
+            own = ("sanic",) if match[2] == "Sanic" else ()
+            server, why = self._server(*own, "uvicorn", "hypercorn", "granian", "daphne")
             return self._web(
                 self._serve(server, f"{dotted(file, self.tree.files)}:{match[1]}"),
                 f"guessed from {match[2]}() in {file}{why}{self._below(file)}",
@@ -193,6 +196,7 @@ class Python:
             "uvicorn": f"uvicorn {target} --host $HOST --port $PORT",
             "hypercorn": f"hypercorn {target} --bind $HOST:$PORT",
             "granian": f"granian --interface asgi --host $HOST --port $PORT {target}",
+            "sanic": f"sanic {target} --host $HOST --port $PORT --single-process",
             "daphne": f"daphne -b $HOST -p $PORT {target}",
             "gunicorn": f"gunicorn --bind $HOST:$PORT {target}",
             "waitress": f"waitress-serve --host=$HOST --port=$PORT {target}",
@@ -227,7 +231,13 @@ class Python:
             if "django-rq" in self.packages and self.tree.has("manage.py")
             else "rq worker --url $REDIS_QUEUE_URL"
         )
-        return {"worker": Said({"command": Said(command, "guessed from rq in the requirements; TODO: which queues")})}
+        queues = sorted({match[1] for _file, match in self.tree.search(RQ_QUEUE)})
+        told = (
+            f"guessed from rq in the requirements and {', '.join(queues)} in the code"
+            if queues
+            else "guessed from rq in the requirements; TODO: which queues"
+        )
+        return {"worker": Said({"command": Said(" ".join([command, *queues]), told)})}
 
     def _beating(self):
         """Programs of their own that give a sign of life where HEARTBEAT_FILE tells them to."""

@@ -147,10 +147,12 @@ class Tree:
     def first(self, pattern, files=None):
         return next(self.search(pattern, files), (None, None))
 
-    def table(self, name):
-        """A file of JSON or TOML as a dict; empty where it is none."""
+    def table(self, name, *keys):
+        """A file of JSON or TOML as a dict, or what it has below some keys; empty where that is none."""
         try:
             value = json.loads(self.text(name)) if name.endswith(".json") else tomllib.loads(self.text(name))
+            for key in keys:
+                value = value.get(key)
         except (ValueError, AttributeError):
             return {}
         return value if isinstance(value, dict) else {}

@@ -31,6 +31,7 @@ SERVERS = {
     "granian": Server(workers=("--workers",), threads=("--blocking-threads",), graceful=("--workers-kill-timeout",)),
     "gunicorn": Server(workers=("--workers", "-w"), threads=("--threads",), graceful=("--graceful-timeout",)),
     "hypercorn": Server(workers=("--workers", "-w"), graceful=("--graceful-timeout",)),
+    "sanic": Server(workers=("--workers", "-w")),
     "uvicorn": Server(workers=("--workers",), graceful=("--timeout-graceful-shutdown",)),
     "uwsgi": Server(workers=("--processes", "--workers", "-p"), threads=("--threads",)),
     "waitress-serve": Server(threads=("--threads",)),

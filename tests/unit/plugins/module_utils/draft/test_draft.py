@@ -245,6 +245,18 @@ def test_node():
         ({"requirements.txt": "flask", ".python-version": "3.14.2\n"}, 'python-version says 3.14.2; .* python: "3.14" brings'),
         ({"pyproject.toml": '[project]\nname = "app"\nrequires-python = ">=3.9,!=3.13.0"'}, None),
         ({"pyproject.toml": '[project]\nname = "app"\nrequires-python = 3'}, None),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.13"'}, r'python in pyproject.toml says \^3.13; .* python: "3.13"'),
+        ({"Pipfile": '[requires]\npython_version = "3.12"'}, 'Pipfile says 3.12; .* python: "3.12" brings'),
+        ({"Pipfile": "requires = 3"}, None),
+        (
+            {"requirements.txt": "wagtail", "Dockerfile": "FROM docker.io/library/python:3.14-slim AS builder"},
+            "FROM in Dockerfile says 3.14; ",
+        ),
+        ({"requirements.txt": "wagtail", "Dockerfile": "FROM python:3.11\nFROM node:24"}, None),
+        (
+            {"package.json": "{}", "Dockerfile": "FROM --platform=linux/amd64 node:22.3-alpine"},
+            'FROM in Dockerfile says 22.3; .* node: "22"',
+        ),
         ({"package.json": '{"engines": {"node": ">=22.5"}}'}, 'engines says >=22.5; .* node: "22" brings'),
         ({"package.json": "{}", ".nvmrc": "v24"}, 'nvmrc says v24; .* node: "24" brings'),
         ({"package.json": '{"engines": {"node": "^18 || ^20"}}'}, None),

@@ -207,6 +207,37 @@ def test_what_a_migration_runs_has_to_be_there_after_the_build():
 
 
 @pytest.mark.parametrize(
+    ("scripts", "files", "build"),
+    [
+        (
+            {"build": "nest build"},
+            {
+                "prisma.config.ts": 'datasource: { url: env("DATABASE_URL") }',
+                "schema.prisma": 'datasource db {\n  provider = "postgresql"\n}',
+            },
+            [{"command": "prisma generate", "env": {"DATABASE_URL": "$DATABASE_URL"}}, "npm run build"],
+        ),
+        ({"build": "tsc"}, {"schema.prisma": 'datasource db {\n  provider = "sqlite"\n}'}, ["prisma generate", "npm run build"]),
+        ({"build": "prisma generate && tsc"}, {}, ["npm run build"]),
+        ({"build": "tsc", "postinstall": "prisma generate"}, {}, ["npm run build"]),
+        ({}, {}, ["prisma generate"]),
+    ],
+)
+def test_prisma_s_client_is_made_by_the_build(scripts, files, build):
+    assert drafted(node({"start": "node a.js", **scripts}, ["prisma"], **files))[1]["build"] == build
+
+
+@pytest.mark.parametrize(("public", "copied"), [({}, ".next/static"), ({"public/a.svg": None}, "public .next/static")])
+@pytest.mark.parametrize("start", ["next start", "node .next/standalone/server.js"])
+def test_what_next_leaves_by_itself_gets_its_files(start, public, copied):
+    settings = {"next.config.ts": 'const c = { output: "standalone" }', **public}
+    _text, found = drafted(node({"build": "next build", "start": start}, ["next"], **settings))
+    assert found["build"] == ["npm run build", f"cp -r --parents {copied} .next/standalone/"]
+    web = found["processes"]["web"]
+    assert (web["command"], web["env"]) == ("node .next/standalone/server.js", {"HOSTNAME": "$HOST"})
+
+
+@pytest.mark.parametrize(
     ("files", "database", "url"),
     [
         ({".env.example": 'DATABASE_URL="file:./data.db?connection_limit=1"\n'}, None, "file:/srv/app/shared/data.db"),
@@ -221,6 +252,17 @@ def test_a_database_that_is_a_file(files, database, url):
     _text, found = drafted(node({"start": "node a.js"}, **files))
     assert found.get("database") == database
     assert found.get("env", {}).get("DATABASE_URL") == url
+
+
+def test_a_driver_of_files_alone_means_no_server():
+    """As Strapi is drafted, whose file lies below its code wherever it is told to lie."""
+    code = "path.join(__dirname, '..', env('DATABASE_FILENAME', '.tmp/data.db')); env('DATABASE_HOST', 'localhost')"
+    files = node({"start": "strapi start"}, ["better-sqlite3"], **{"config/database.ts": code, "public/uploads/.gitkeep": None})
+    text, found = drafted(files)
+    assert (found.get("database"), found.get("env"), found["shared"]) == (None, None, [".tmp", "public/uploads"])
+    assert "a database is a file there, says config/database.ts; guessed from public/uploads/.gitkeep" in text
+    _text, found = drafted({**files, **node({"start": "strapi start"}, ["better-sqlite3", "pg"])})
+    assert (found["database"], found["shared"]) == ("postgresql", ["public/uploads"])
 
 
 # --- names of its own ----------------------------------------------------------------------------------------------
@@ -364,6 +406,7 @@ def test_the_settings_of_production():
         ("ALLOWED_HOSTS = []\n", "ALLOWED_HOSTS in site/settings.py has to hold the site's name"),
         ("DEBUG = False\n", "ALLOWED_HOSTS in site.settings has to hold .* site.settings has no SECRET_KEY"),
         ("ALLOWED_HOSTS = ['*']\n", None),
+        ("ALLOWED_HOSTS = ['localhost', 'shop.example.org']\n", None),
         (
             """DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}""",
             "'?\"db.sqlite3\"'? of the release",
@@ -374,6 +417,11 @@ def test_the_settings_of_production():
 def test_what_of_django_s_settings_does_not_fit(settings, told):
     text, _found = drafted(django(settings))
     assert re.search(told, text) if told else "has to hold" not in text and "of the release" not in text
+
+
+def test_a_site_is_called_as_the_settings_allow():
+    assert list(drafted(django("ALLOWED_HOSTS = ['localhost', 'shop.example.org']\n"))[1]["sites"]) == ["shop.example.org"]
+    assert list(drafted(django("ALLOWED_HOSTS = ['localhost', '127.0.0.1']\n"))[1]["sites"]) == ["app.example.com"]
 
 
 def test_a_django_app_that_takes_a_url_and_has_no_driver():
@@ -390,13 +438,23 @@ def test_a_django_app_that_takes_a_url_and_has_no_driver():
         (django("INSTALLED_APPS = ['huey.contrib.djhuey']", "django\nhuey\n"), "python manage.py run_huey"),
         (django("INSTALLED_APPS = ['django_q']", "django\ndjango-q2\n"), "python manage.py qcluster"),
         ({"requirements.txt": "huey", "shop/tasks.py": "queue = RedisHuey()\n"}, "huey_consumer shop.tasks.queue"),
-        ({"requirements.txt": "dramatiq", "tasks.py": "@dramatiq.actor\ndef a(): pass\n"}, "dramatiq tasks"),
+        ({"requirements.txt": "dramatiq", "tasks.py": "@dramatiq.actor\ndef a(): pass\n"}, "dramatiq --processes 1 tasks"),
+        ({"requirements.txt": "rq", "web.py": "Queue('mail', connection=c); Queue('mail')"}, "rq worker --url $REDIS_QUEUE_URL mail"),
+        ({"requirements.txt": "rq", "web.py": "Queue(connection=c)"}, "rq worker --url $REDIS_QUEUE_URL"),
         ({"requirements.txt": "arq", "worker.py": "class WorkerSettings:\n"}, "arq worker.WorkerSettings"),
         ({"requirements.txt": "taskiq", "tkq.py": "broker = ListQueueBroker(url)\n"}, "taskiq worker tkq:broker"),
     ],
 )
 def test_workers_of_other_queues(files, command):
     assert drafted(files)[1]["processes"]["worker"]["command"] == command
+
+
+def test_a_worker_alone_says_what_is_missing_for_visitors():
+    told = "nothing in the source says which, if anything of it has visitors"
+    assert told in drafted({"requirements.txt": "rq"})[0]
+    text, found = drafted({"requirements.txt": "rq\nsanic\n", "server.py": 'app = Sanic("a")\n'})
+    assert found["processes"]["web"]["command"] == "sanic server:app --host $HOST --port $PORT --single-process"
+    assert told not in text and "build" not in found
 
 
 def test_a_factory_of_an_asgi_app_in_a_package_further_below():
@@ -414,6 +472,21 @@ def test_a_factory_of_an_asgi_app_in_a_package_further_below():
 def test_what_is_compiled_names_its_debian_packages():
     _text, found = drafted(django(requirements="django\nuwsgi\nmysqlclient\n"))
     assert found["packages"] == ["build-essential", "python3-dev", "pkg-config", "default-libmysqlclient-dev"]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("@get('/health')\nasync def health(): ...", None),
+        ("app = Starlette(routes=[Route('/health', home)])", None),
+        ("@app.get('/health')\ndef health(): ...", None),
+        ("@router.get('/health')\ndef health(): ...", "behind the prefix of router"),
+    ],
+)
+def test_a_route_of_a_part_may_have_a_prefix(code, told):
+    text, found = drafted({"requirements.txt": "litestar", "app.py": f"app = Litestar([])\n{code}\n"})
+    assert found["processes"]["web"]["health"] == {"path": "/health"}
+    assert f"guessed from app.py; TODO: {told}" in text if told else "guessed from app.py; TODO" not in text
 
 
 def test_a_word_that_is_no_route_is_told_so():

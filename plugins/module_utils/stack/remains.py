@@ -110,18 +110,31 @@ def refuse_taken_ports(apps, host, plan, hostname, removed=""):
     listening = {item.get("unit") or "" for item in host.get("listeners") or ()}
     units = {*(host.get("active") or ()), *(host.get("enabled") or ()), *listening}
     ports = {}
-    for name in sorted(known - {*declared, removed}):
+    for name in sorted(known - set(declared)):
         for unit in owned_units(name, units, known):
             ports.setdefault(int(INSTANCE.fullmatch(unit)[2]), (unit, name))
-    for app in declared.values():
-        for process in app["processes"].values():
-            for port in port_range(process, planned_instances(plan, hostname, app, process)):
-                if port in ports:
-                    unit, other = ports[port]
-                    raise DeclarationError(
-                        f"mainstay_apps.{app['name']}.processes.{process['name']}.port",
-                        process["port"],
-                        f"On {hostname} {unit} has port {port}, of the app {other}, which is no longer declared. Remove it with "
-                        f"{REMEDY.format(other)} (its data stays), which then brings {app['name']} up; or write another port, and remove it "
-                        "when the new app serves. Nothing has changed.",
-                    )
+    taken = [
+        (app["name"], process, port)
+        for app in declared.values()
+        for process in app["processes"].values()
+        for port in port_range(process, planned_instances(plan, hostname, app, process))
+        if port in ports
+    ]
+    blocked = [item for item in taken if ports[item[2]][1] != removed]
+    if blocked:
+        name, process, port = blocked[0]
+        unit, other = ports[port]
+        others = sorted({ports[port][1] for _name, _process, port in taken})
+        remedy = f"Remove it with {REMEDY.format(other)} (its data stays), which then brings {name} up"
+        if len(others) > 1:
+            # Removing one brings the declared apps up, for which the others are in the way.
+            apps = ", ".join(sorted({name for name, _process, _port in taken}))
+            more = ", ".join(app for app in others if app != other)
+            remedy = f"So it is with {more}. Take {apps} out of mainstay_apps, remove each of those with {REMEDY.format('NAME')} (their data stays), "
+            remedy += f"and declare {apps} again"
+        raise DeclarationError(
+            f"mainstay_apps.{name}.processes.{process['name']}.port",
+            process["port"],
+            f"On {hostname} {unit} has port {port}, of the app {other}, which is no longer declared. {remedy}; or write another port, and remove it "
+            "when the new app serves. Nothing has changed.",
+        )

@@ -96,3 +96,13 @@ def test_the_ports_of_a_renamed_app_are_not_behind_the_new_one(host, removed, un
         remains.refuse_taken_ports(SHOP, host, PLAN, "web1", removed)
     assert str(refusal.value).startswith(f"mainstay_apps.shop.processes.web.port: 8000 cannot be used. On web1 {unit}")
     assert "playbooks/remove.yml -e mainstay_app=" in str(refusal.value)
+
+
+@pytest.mark.parametrize("removed", ["", "older"])
+def test_apps_in_each_other_s_way_are_removed_before_the_new_ones_are_declared(removed):
+    host = _host("old", "older", active=["old-web@8000.service", "older-web@8001.service"])
+    with pytest.raises(DeclarationError) as refusal:
+        remains.refuse_taken_ports(SHOP, host, PLAN, "web1", removed)
+    other = "old" if removed else "older"
+    assert f"So it is with {removed or other}. Take shop out of mainstay_apps, remove each of those with" in str(refusal.value)
+    assert "which then brings" not in str(refusal.value)

@@ -38,6 +38,8 @@ INTERPRETERS = {
 }
 # The version of an interpreter whose image an own one is made of.
 IMAGE = r"^FROM\s+(?:--\S+\s+)?(?:[\w.-]+/)*{}:(\d[\d.]*)"
+# A requirement that is fetched by git, as pip, Poetry and npm write it.
+BY_GIT = re.compile(r"\bgit\+(?:https?|ssh):|\bgit\s*=\s*\"(?:https?|ssh):|\"(?:github|gitlab|bitbucket):")
 # Packages that are compiled when they are installed, and the Debian packages that this takes.
 COMPILED = {
     "uwsgi": ("build-essential", "python3-dev"),
@@ -232,12 +234,16 @@ class Guess(Django, Data, Processes, Python, Node):
         return {**({"build": Said(steps, "; ".join(notes))} if steps else {}), **found}
 
     def _packages(self):
-        """Debian packages by which others are compiled: of those PyPI has no wheel."""
+        """Debian packages by which others are compiled, of which PyPI has no wheel, or fetched."""
         wanted = [name for name in COMPILED if self.runtime == "python" and name in self.packages]
-        if not wanted:
-            return None
         names = list(dict.fromkeys(package for name in wanted for package in COMPILED[name]))
-        return Said(names, f"guessed from {', '.join(wanted)} in {self.packages[wanted[0]][1]}, of which PyPI has no built package")
+        told = [f"guessed from {', '.join(wanted)} in {self.packages[wanted[0]][1]}, of which PyPI has no built package"] if wanted else []
+        requiring = {file: self.tree.text(file) for _name, (_version, file) in sorted(self.packages.items())}
+        file, match = self.tree.first(BY_GIT, requiring)
+        if match:
+            names.append("git")
+            told.append(f"guessed from {match[0]} in {file}")
+        return Said(names, "; ".join(told)) if names else None
 
     def _locks(self):
         """A lock that no host can read is refused by a run; the draft says so, with the remedy."""

@@ -489,6 +489,19 @@ def test_a_route_of_a_part_may_have_a_prefix(code, told):
     assert f"guessed from app.py; TODO: {told}" in text if told else "guessed from app.py; TODO" not in text
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"requirements.txt": "flask\nsix @ git+https://git.example.com/six\n"},
+        {"pyproject.toml": '[tool.poetry.dependencies]\nsix = {git = "https://git.example.com/six"}\n'},
+        {"package.json": '{"dependencies": {"six": "github:example/six#v1"}}'},
+        {"package.json": '{"dependencies": {"six": "git+ssh://git@git.example.com/six.git"}}'},
+    ],
+)
+def test_what_is_fetched_by_git_wants_git(files):
+    assert drafted(files)[1]["packages"] == ["git"]
+
+
 def test_a_word_that_is_no_route_is_told_so():
     text, _found = drafted(django('PING = "/ping/"\n'))
     assert "TODO: whether it is one that is answered" in text

@@ -275,4 +275,10 @@ def summary(apps, plan, hostname, host, report=(), live=None):
         {f"{item['port']}/{item['protocol'].rstrip('6')} {item['name']}" for item in host["listeners"] if is_public(item["address"])}
     )
     lines.append(f"  open      {', '.join(public)}")
+    lines += [f"  UNDONE    {sentence}" for sentence in undone_words(host)]
     return lines + [f"  {line}" for line in report]
+
+
+def undone_words(host):
+    """What files of the host undo of the stack's settings, and are to be mended there: a run does not touch what is somebody's."""
+    return [f"{item['file']} sets {item['name']} to {item['value']}, not {item['wanted']}" for item in host.get("undone") or ()]

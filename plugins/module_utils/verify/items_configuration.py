@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..derive.proof import undone_words
 from .checklist import MB, Items, failed, judged, listed, ok, skipped
 
 ITEMS = Items()
@@ -189,4 +190,13 @@ def server_limits(at):
     ]
     return judged(
         seen or "no server", told.get("differs") or [], "Run site.yml; what waits for a restart of a server says so in mainstay plan."
+    )
+
+
+@ITEMS.add("undone", "No file of the host undoes what the stack sets", ["S0-33", "S4-21"], ["pre-launch", "periodic"])
+def undone(at):
+    return judged(
+        "sysctl, journald, limits, apt and sshd read the stack's files last",
+        undone_words(at.host),
+        "Take the line out of that file, or declare what you want of it in the variables of the roles system and ssh, and run site.yml.",
     )

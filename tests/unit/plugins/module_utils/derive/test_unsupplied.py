@@ -102,5 +102,12 @@ def test_what_apt_says_ends_in_a_remedy(said, words):
     assert words in apt_remedy(f"Reading package lists...\n{said}\n")
 
 
+def test_a_source_that_is_away_is_not_what_a_package_s_script_fails_of():
+    gone = "W: Failed to fetch http://packages.example.invalid/InRelease  Could not resolve 'packages.example.invalid'\n"
+    failed = "Setting up thing (1) ...\nE: Sub-process /usr/bin/dpkg returned an error code (1)\n"
+    assert "package's own script" in apt_remedy(f"Reading package lists...\n{gone}Reading package lists...\n{failed}")
+    assert "No name server" in apt_remedy(f"Reading package lists...\n{gone}Reading package lists...\nE: Some index files failed\n")
+
+
 def test_each_remedy_is_one_sentence():
     assert all(not remedy.endswith(".") and remedy[0].isupper() for _pattern, remedy in REMEDIES)

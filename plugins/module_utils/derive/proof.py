@@ -27,6 +27,8 @@ KNOWN_LISTENERS = {
     "avahi-daemon": "multicast DNS of avahi; systemctl disable --now avahi-daemon.socket avahi-daemon.service ends it",
     "cupsd": "the printing service; systemctl disable --now cups.socket cups.service ends it",
     "cups-browsed": "the printing service; systemctl disable --now cups-browsed.service ends it",
+    "dropbear": "an SSH server, which the stack leaves as it is and does not open by itself: where you log in by it, do not stop it, and name its "
+    "port in firewall_rules beside 80 and 443",
     "exim4": "a mail server; dc_local_interfaces='127.0.0.1' in /etc/exim4/update-exim4.conf.conf keeps it on the host",
     "master": "a mail server; postconf inet_interfaces=loopback-only keeps Postfix on the host",
     "rpcbind": "the port mapper of NFS; systemctl disable --now rpcbind.socket rpcbind.service ends it",

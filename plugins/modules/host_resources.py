@@ -229,7 +229,7 @@ sshd:
     asks: []
 undone:
   description: >-
-    Settings of the stack's own files for sysctl, journald, pam_limits, apt and sshd over which a file of the host has the last word, with another
+    Settings of the stack's own files for sysctl, journald, pam_limits, apt, sshd and PostgreSQL over which a file of the host has the last word, with another
     value: C(file), C(name), C(value) and C(wanted).
   returned: always
   type: list

@@ -59,7 +59,7 @@ REMEDIES = (
         "The host does not reach that source: open the way out to it (80/tcp, 443/tcp), or name a proxy in mainstay_environment: {http_proxy: …}",
     ),
     (
-        r"unmet dependencies|held broken packages|Unable to correct problems",
+        r"Held packages were changed|unmet dependencies|held broken packages|Unable to correct problems",
         "Packages of the host are held, of another release, or half installed: see apt-mark showhold and apt-get --fix-broken install",
     ),
     (

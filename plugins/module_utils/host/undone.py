@@ -8,6 +8,7 @@ The stack's files are the last of their folders, by names that begin with zz; wh
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 
@@ -30,6 +31,7 @@ def undone(root="/"):
         *_last("security/limits.d", _limits, root, places=PLACES[-1:]),
         *_last("apt/apt.conf.d", _apt, root, places=PLACES[-1:], ends="", after=["/etc/apt/apt.conf"]),
         *_first_of_sshd(root),
+        *_last_of_postgresql(root),
     ]
     return [dict(zip(("file", "name", "value", "wanted"), row)) for row in found]
 
@@ -108,3 +110,23 @@ def _first_of_sshd(root):
         wanted = ours.get(name)
         if name in LOGIN and wanted is not None and (comes_first or conditional) and sshd.meaning(value) != sshd.meaning(wanted):
             yield file, name, value, wanted
+
+
+def _last_of_postgresql(root):
+    """What ``ALTER SYSTEM`` has written, and the files of ``conf.d`` after the stack's."""
+    for ours in sorted(glob.glob(_below(root, "/etc/postgresql/*/main/conf.d/mainstay.conf"))):
+        folder = os.path.dirname(ours)
+        main = dict(_quoted(read(f"{os.path.dirname(folder)}/postgresql.conf")))
+        later = [f"{folder}/{name}" for name in names_in(folder) if name.endswith(".conf") and name > os.path.basename(ours)]
+        later += [_below(root, f"{main['data_directory']}/postgresql.auto.conf")] if "data_directory" in main else []
+        wanted, has = dict(_quoted(read(ours))), {}
+        for file in later:
+            has.update((name, (file, value)) for name, value in _quoted(read(file)))
+        for name, (file, value) in has.items():
+            if value != wanted.get(name, value):
+                yield f"/{os.path.relpath(file, root)}", name, value, wanted[name]
+
+
+def _quoted(text):
+    for name, value in _assignments(text):
+        yield name.lower(), value.split("#")[0].strip().strip("'")

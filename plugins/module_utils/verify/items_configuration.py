@@ -196,7 +196,8 @@ def server_limits(at):
 @ITEMS.add("undone", "No file of the host undoes what the stack sets", ["S0-33", "S4-21"], ["pre-launch", "periodic"])
 def undone(at):
     return judged(
-        "sysctl, journald, limits, apt and sshd read the stack's files last",
+        "sysctl, journald, limits, apt, sshd and PostgreSQL heed the stack's files",
         undone_words(at.host),
-        "Take the line out of that file, or declare what you want of it in the variables of the roles system and ssh, and run site.yml.",
+        "Take the line out of that file (of a postgresql.auto.conf by ALTER SYSTEM RESET), or declare what you want of it in the variables of the "
+        "role, and run site.yml.",
     )

@@ -158,7 +158,12 @@ ARRIVES = [
     ("system", ("main", "mainstay.vps.packages", "start_later"), {"system_start_later": ["mine"]}, "['mine']"),
     ("backend", MODEL, {**STACK, "backend_releases": {"shop": "abc"}}, "'release': 'abc'"),
     ("backend", MODEL, {**STACK, "backend_proxy_hosts": ["192.0.2.9"]}, "192.0.2.9"),
-    ("backend", ("provide", "mainstay.vps.packages", "name"), {"__backend": {"packages": ["git"]}, "backend_packages": ["libpq5"]}, "libpq5"),
+    (
+        "backend",
+        ("provide", "mainstay.vps.packages", "name"),
+        {"__backend": {"packages": ["git"]}, "backend_packages": ["libpq5"]},
+        "libpq5",
+    ),
     ("backend", ("provide", "mainstay.vps.deploy_lock", "max_age"), {"backend_lock_max_age": 901}, "901"),
     ("backend", ("release", "delegate_to"), {"backend_backup_host": "db7"}, "db7"),
     ("backend", (*RELEASE, "uv_version"), {"backend_uv_version": "0.1.2"}, "0.1.2"),

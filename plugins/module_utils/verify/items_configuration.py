@@ -189,7 +189,9 @@ def server_limits(at):
         for purpose, settings in purposes.items()
     ]
     return judged(
-        seen or "no server", told.get("differs") or [], "Run site.yml; what waits for a restart of a server says so in mainstay plan."
+        seen or "no server",
+        told.get("differs") or [],
+        "Run site.yml; where that changes nothing, the server waits for a restart: systemctl restart its unit.",
     )
 
 
@@ -198,6 +200,6 @@ def undone(at):
     return judged(
         "sysctl, journald, limits, apt, sshd and PostgreSQL heed the stack's files",
         undone_words(at.host),
-        "Take the line out of that file (of a postgresql.auto.conf by ALTER SYSTEM RESET), or declare what you want of it in the variables of the "
-        "role, and run site.yml.",
+        "Take the line out of that file (of a postgresql.auto.conf by ALTER SYSTEM RESET, and restart PostgreSQL), or declare what you want "
+        "of it in the variables of the role, and run site.yml.",
     )

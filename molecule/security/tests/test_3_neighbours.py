@@ -158,6 +158,23 @@ def test_what_it_does_to_its_own_database_stops_no_run_and_no_backup(host, mole,
         assert play("playbooks/site.yml", "--tags", "postgresql").returncode == 0
 
 
+def test_what_it_grants_to_who_restores_is_no_concern_of_another_s_restore(host, mole):
+    """A role that has been granted something cannot be dropped: those of a drill are closed then, and good for the next one."""
+    roles = "runuser -u postgres -- psql -XAtc \"SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname ~ '^mainstay_restore'\""
+    ours = {"mainstay_restore_mole", "mainstay_restore_shop"}
+    for role in ours:  # as a drill has them for a second, in which it is to be met
+        host.check_output(f"runuser -u postgres -- psql -qc 'CREATE ROLE {role} LOGIN'")
+    grant = f"GRANT ALL ON DATABASE mole TO {', '.join(ours)}"
+    assert mole.does(SQL.format(statement=grant, database="", place=""))["result"][0] == 0
+    try:
+        host.check_output("systemctl start mainstay-backup.service && systemctl start mainstay-backup-drill.service")
+        assert set(host.check_output(roles).split()) == {f"{role}|f" for role in ours}
+    finally:
+        mole.does(SQL.format(statement=grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM "), database="", place=""))
+    host.check_output("systemctl start mainstay-backup-drill.service")
+    assert host.check_output(roles) == ""
+
+
 REDIS = """
 import os, subprocess, urllib.parse
 own = urllib.parse.urlsplit(os.environ["REDIS_CACHE_URL"])

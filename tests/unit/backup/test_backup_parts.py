@@ -219,6 +219,16 @@ def test_what_only_a_superuser_may_restore_is_left_to_him():
     assert [line.split(";")[0] for line in postgres.restore_list(LIST).splitlines()[2:]] == ["6", "214"]
 
 
+@pytest.mark.parametrize(("there", "verb"), [([], "CREATE"), (["mainstay_restore_shop"], "ALTER")], ids=["new", "left by an app's grant"])
+def test_who_restores_is_a_role_for_this_owner_alone_and_ends_without_a_login(monkeypatch, there, verb):
+    said = []
+    monkeypatch.setattr(postgres, "execute", lambda statements, _database="postgres": said.append(statements) or there)
+    with postgres.stranger("shop") as env:
+        assert env["PGUSER"] == "mainstay_restore_shop" and env["PGPASSWORD"] not in "".join(said)
+        assert f'{verb} ROLE "mainstay_restore_shop" LOGIN NOINHERIT' in said[-1] and 'GRANT "shop" TO "mainstay_restore_shop"' in said[-1]
+    assert "DROP ROLE" in said[-1] and 'ALTER ROLE "mainstay_restore_shop" NOLOGIN PASSWORD NULL' in said[-1]
+
+
 def test_roles_of_a_dump_are_known_by_their_names():
     text = 'CREATE ROLE reader;\nALTER ROLE reader WITH NOSUPERUSER;\nCREATE ROLE "re-ad ""er";\nCREATE ROLE x; DROP TABLE y;\n'
     assert postgres.roles(text) == ["reader", 're-ad "er']

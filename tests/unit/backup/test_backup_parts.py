@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 import tarfile
 import time
@@ -305,6 +306,25 @@ def test_a_folder_comes_back_as_it_was_with_links_as_links_and_a_database_whole(
     assert sorted(os.listdir(folder)) == ["a.db", "deep", "link"]
     assert (folder / "deep/file").read_bytes() == b"x" * 100 and os.readlink(folder / "link") == "/etc/shadow"
     assert sqlite3.connect(folder / "a.db").execute("SELECT count(*) FROM t").fetchone() == (50,)
+
+
+def test_a_hole_fills_no_disk_when_it_is_put_aside_and_comes_back(tmp_path):
+    """A file may say that it is a terabyte: in the place of root's where it is kept, too, and in a backup's tar."""
+    top, kept, size = tmp_path / "shared", tmp_path / "kept.tar", 64 << 20
+    top.mkdir()
+    for name, end in (("end", b""), ("middle", b"x")):
+        with open(top / name, "wb") as file:
+            file.truncate(size)
+            os.pwrite(file.fileno(), b"begins", 0)
+            os.pwrite(file.fileno(), end, size)
+    os.utime(top / "end", (7, 7))
+    with open(kept, "wb") as file:
+        subprocess.run([sys.executable, "-I", tree.__file__, "aside", "2", "", "", str(top)], stdout=file, check=True)
+    with open(kept, "rb") as stream:
+        tree.unpack([str(top)], stream)
+    assert (top / "middle").read_bytes() == b"begins" + bytes(size - 6) + b"x"
+    assert (os.path.getsize(top / "end"), os.path.getmtime(top / "end")) == (size, 7)
+    assert kept.stat().st_size > 2 * size and sum(path.stat().st_blocks * 512 for path in (kept, *top.iterdir())) < size / 8
 
 
 def test_a_changed_byte_is_another_checksum(folder):

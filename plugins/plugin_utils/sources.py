@@ -63,12 +63,18 @@ def _refuse_what_is_not_read(app, found):
     above = {name for folder in above for name in folder}
     try:
         if app["runtime"] == "python":
-            project = os.path.join(found["root"], app["directory"], "pyproject.toml")
-            recipes_python.python_requirements(own, "uv", above, read(project) if "pyproject.toml" in own else "")
+            project = os.path.join(app["directory"], "pyproject.toml")
+            recipes_python.python_requirements(own, "uv", above, _said(found["root"], project) if "pyproject.toml" in own else "")
         elif app["runtime"] == "node":
             recipes_node.node_steps(own, above)
     except ReleaseError as error:
         raise ReleaseError(f"source: {error}") from None
+
+
+def _said(root, name):
+    """The text of a file of a source. A link may lead out of it, to what has no end or waits for somebody, such as /dev/zero."""
+    path = os.path.realpath(os.path.join(root, name))
+    return read(path) if os.path.isfile(path) and path.startswith(os.path.join(os.path.realpath(root), "")) else ""
 
 
 def _folders(names, directory):

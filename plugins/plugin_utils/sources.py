@@ -23,7 +23,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import containe
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import source as stack_source
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
-from ansible_collections.mainstay.vps.plugins.module_utils.text import mask, read
+from ansible_collections.mainstay.vps.plugins.module_utils.text import mask
 from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out
 
 GIT_TIMEOUT = 60
@@ -64,17 +64,11 @@ def _refuse_what_is_not_read(app, found):
     try:
         if app["runtime"] == "python":
             project = os.path.join(app["directory"], "pyproject.toml")
-            recipes_python.python_requirements(own, "uv", above, _said(found["root"], project) if "pyproject.toml" in own else "")
+            recipes_python.python_requirements(own, "uv", above, left_out.said(found["root"], project) if "pyproject.toml" in own else "")
         elif app["runtime"] == "node":
             recipes_node.node_steps(own, above)
     except ReleaseError as error:
         raise ReleaseError(f"source: {error}") from None
-
-
-def _said(root, name):
-    """The text of a file of a source. A link may lead out of it, to what has no end or waits for somebody, such as /dev/zero."""
-    path = os.path.realpath(os.path.join(root, name))
-    return read(path) if os.path.isfile(path) and path.startswith(os.path.join(os.path.realpath(root), "")) else ""
 
 
 def _folders(names, directory):

@@ -199,16 +199,3 @@ def test_a_lock_that_no_host_reads_is_refused_before_a_host_is_asked(tmp_path, f
     else:
         with pytest.raises(ReleaseError, match=rf"^mainstay_apps\.shop\.source: {refused}: .*beside it"):
             sources.releases(declared, {})
-
-
-@pytest.mark.parametrize(
-    ("target", "text"),
-    [("/dev/zero", ""), ("../secret", ""), ("real.toml", "[project]"), ("absent", ""), (".", "")],
-    ids=["without an end", "out of the source", "in the source", "to nothing", "to a folder"],
-)
-def test_what_a_source_says_is_read_in_the_source_alone(tmp_path, target, text):
-    (tmp_path / "secret").write_text("[project]")
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source/real.toml").write_text("[project]")
-    (tmp_path / "source/pyproject.toml").symlink_to(target)
-    assert sources._said(str(tmp_path / "source"), "pyproject.toml") == text

@@ -233,6 +233,9 @@ def test_who_restores_is_a_role_for_this_owner_alone_and_ends_without_a_login(mo
 def test_roles_of_a_dump_are_known_by_their_names():
     text = 'CREATE ROLE reader;\nALTER ROLE reader WITH NOSUPERUSER;\nCREATE ROLE "re-ad ""er";\nCREATE ROLE x; DROP TABLE y;\n'
     assert postgres.roles(text) == ["reader", 're-ad "er']
+    # Any role may set a search path of its own, and the superuser who would make what stands in it fails, of every app's dump.
+    said = "--\n-- User Configurations\n--\n\nALTER ROLE mole SET search_path TO 'a\nCREATE ROLE public;\n';\n"
+    assert postgres.roles(text + said) == ["reader", 're-ad "er']
 
 
 @pytest.mark.parametrize(

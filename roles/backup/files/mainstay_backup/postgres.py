@@ -163,8 +163,9 @@ def restore_list(shown):
 
 
 def roles(text):
-    """The roles that pg_dumpall makes."""
-    found = re.findall(r'^CREATE ROLE (?:"((?:[^"]|"")+)"|(\w+));$', text, re.MULTILINE)
+    """The roles that pg_dumpall makes, before what each has set for itself: there an app has written, lines such as these, too."""
+    made = re.split(r"^-- User Config", text, maxsplit=1, flags=re.MULTILINE)[0]
+    found = re.findall(r'^CREATE ROLE (?:"((?:[^"]|"")+)"|(\w+));$', made, re.MULTILINE)
     return [quoted.replace('""', '"') or plain for quoted, plain in found]
 
 

@@ -5,69 +5,100 @@
 
 from __future__ import annotations
 
-import json
+import base64
 import os
 import shlex
+from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.release import identity as release_identity
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import refusal
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import source as stack_source
-from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out, sources
+from ansible_collections.mainstay.vps.plugins.plugin_utils import bare_python, images, left_out, sources
+
+# A folder that packs to no more bytes goes to the host with the program that unpacks it, without a file of its own there.
+COMES_ALONG = 4 * 1024 * 1024
+NAMES = {"type": "list", "elements": "str", "default": []}
+OPTIONS = {
+    "app": {"type": "str", "required": True},
+    "user": {"type": "str"},
+    "build_user": {"type": "str"},
+    "root": {"type": "str"},
+    "source": {"type": "dict", "required": True},
+    "id": {"type": "str"},
+    "runtime": {"type": "str", "choices": ["python", "node", "command", "container"], "default": "python"},
+    "python": {"type": "str"},
+    "node": {"type": "str"},
+    "build": {"type": "list", "elements": "raw", "default": []},
+    "public": NAMES,
+    "migrate": {"type": "str"},
+    "shared": NAMES,
+    "environment": {"type": "dict", "default": {}},
+    "app_environment": {"type": "dict", "default": {}},
+    "secrets": {**NAMES, "no_log": False},
+    "python_installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
+    "uv_version": {"type": "str", "default": "0.13.9"},
+    "uv_hashes": NAMES,
+    "memory_max_mb": {"type": "int", "default": 1024},
+    "timeout": {"type": "int", "default": 900},
+    "minimum_free_mb": {"type": "int", "default": 512},
+    "keep": {"type": "int", "default": 5},
+    "volumes": {"type": "dict", "default": {}},
+}
 
 
 class ActionModule(ActionBase):
+    _requires_connection = True
     _supports_check_mode = True
     TRANSFERS_FILES = True
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        args = dict(self._task.args)
-        for name in ("app", "source"):
-            if not args.get(name):
-                raise AnsibleActionFail(f"{name} is required")
+        options = self.validate_argument_spec(OPTIONS)[1]
+        app = options["app"]
         try:
-            resolved = sources.resolve(args["source"], **sources.control_node(task_vars or {}))
-            identity = args.get("id") or release_identity.release_id(
+            resolved = sources.resolve(options["source"], **sources.control_node(task_vars or {}))
+            identity = options["id"] or release_identity.release_id(
                 resolved["digest"],
-                args.get("runtime", "python"),
-                args.get("build") or [],
-                args.get("public") or [],
+                options["runtime"],
+                options["build"],
+                options["public"],
                 resolved["source"].get("directory", ""),
-                args.get("shared") or [],
-                args.get("python") or args.get("node"),
+                options["shared"],
+                options["python"] or options["node"],
             )
         except (refusal.DeclarationError, refusal.ReleaseError) as error:
-            raise AnsibleActionFail(f"{args['app']}: {error}") from error
+            raise AnsibleActionFail(f"{app}: {error}") from error
 
-        path = f"{args.get('root') or '/srv/' + args['app']}/releases/{identity}"
+        path = f"{options['root'] or '/srv/' + app}/releases/{identity}"
         found = self._markers(path)
-        if found is not None and release_identity.COMPLETE in found and (not args.get("migrate") or release_identity.MIGRATED in found):
+        if found is not None and release_identity.COMPLETE in found and (not options["migrate"] or release_identity.MIGRATED in found):
             return {**result, "changed": False, "id": identity, "folder": path, "removed": [], "steps": []}
 
         source = dict(resolved["source"])
         source[source["kind"]], authorization = stack_source.split_credentials(source[source["kind"]])
         if resolved.get("image", "").startswith("docker://"):
             authorization = images.login(source["image"])
-        args.update(id=identity, source=source, commit=resolved.get("commit"), image=resolved.get("image"), authorization=authorization)
-        for name in ("environment", "app_environment"):
-            # As one text, so that the module can keep all of it out of the log without masking every "1" in its output.
-            args[name] = json.dumps(args.get(name) or {})
+        options.update(id=identity, source=source, commit=resolved.get("commit"), image=resolved.get("image"), authorization=authorization)
         try:
             archive = None if found is None or release_identity.COMPLETE in found else sources.archive_for(resolved)
-            args["archive_bytes"] = os.path.getsize(archive) if archive else 0
-            if archive and not self._task.check_mode:
-                args["archive"] = self._send(archive)
-            result.update(self._execute_module("mainstay.vps.release", module_args=args, task_vars=task_vars))
+            size = os.path.getsize(archive) if archive else 0
+            sends = archive and not self._task.check_mode
+            comes_along = sends and source["kind"] == "path" and size <= COMES_ALONG
+            options["archive_bytes"] = size
+            options["packed"] = base64.b64encode(Path(archive).read_bytes()).decode() if comes_along else None
+            options["archive"] = self._send(archive) if sends and not comes_along else None
+            made = bare_python.call(self, task_vars, "release.builder", "make", params=options, check=self._task.check_mode)
         except refusal.ReleaseError as error:
-            raise AnsibleActionFail(f"{args['app']}: {error}") from error
+            raise AnsibleActionFail(f"{app}: {error}") from error
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
-        result.pop("invocation", None)
+        result.update(remove_values(made, [authorization] if authorization else []))
         if resolved.get("left_out"):
             result.setdefault("warnings", []).append(
-                f"{args['app']}: left out of the release, as it looks confidential: {', '.join(resolved['left_out'])}. The app has its "
+                f"{app}: left out of the release, as it looks confidential: {', '.join(resolved['left_out'])}. The app has its "
                 f"settings from env and secrets; what it needs in the release all the same gets a line !{resolved['left_out'][0]} in "
                 f"{left_out.IGNORE_FILE}."
             )

@@ -52,7 +52,7 @@ options:
       description:
         - Path of a Unix socket to connect to in place of host and port. Any kind but V(tcp), V(quic) and V(command) can use one.
         - For V(postgresql) also the directory that holds the socket.
-      type: path
+      type: str
     method:
       description: HTTP method.
       type: str
@@ -80,7 +80,7 @@ options:
       default: true
     ca_path:
       description: File or directory of certificates to trust in place of the system's.
-      type: path
+      type: str
     status:
       description:
         - What counts as good, as a list of V(200), V(2xx) or V(301-302). The exit status for O(kind=command).
@@ -354,83 +354,3 @@ tls_days_left:
   type: int
   sample: 61
 """
-
-import time
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.deploy import starting
-from ..module_utils.probe import declared, repeat
-
-PROBE = {
-    "kind": {"type": "str", "choices": list(declared.KINDS), "default": "http"},
-    "name": {"type": "str"},
-    "url": {"type": "str"},
-    "host": {"type": "str", "default": "127.0.0.1"},
-    "port": {"type": "int"},
-    "path": {"type": "path"},
-    "method": {"type": "str", "default": "GET"},
-    "headers": {"type": "dict", "default": {}},
-    "host_header": {"type": "str"},
-    "connect_to": {"type": "str"},
-    "follow_redirects": {"type": "bool", "default": False},
-    "validate_certs": {"type": "bool", "default": True},
-    "ca_path": {"type": "path"},
-    "status": {"type": "list", "elements": "str"},
-    "json": {"type": "dict", "default": {}},
-    "header_regex": {"type": "dict", "default": {}},
-    "body_regex": {"type": "str"},
-    "send": {"type": "str"},
-    "max_latency_ms": {"type": "float"},
-    "timeout": {"type": "float", "default": 5},
-    "interval": {"type": "float", "default": 1},
-    "healthy_threshold": {"type": "int", "default": 1},
-    "unhealthy_threshold": {"type": "int", "default": 0},
-    "deadline": {"type": "float", "default": 30},
-    "start_delay": {"type": "float", "default": 0},
-    "username": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "database": {"type": "str"},
-    "command": {"type": "list", "elements": "str"},
-    "tls_expiry_days": {"type": "int"},
-    "unit": {"type": "str"},
-    "any_address": {"type": "bool", "default": False},
-}
-
-
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            **PROBE,
-            "probes": {"type": "list", "elements": "dict", "options": PROBE},
-            "fail": {"type": "bool", "default": True},
-        },
-        supports_check_mode=True,
-    )
-    many = module.params["probes"] is not None
-    single = {key: module.params[key] for key in PROBE}
-    beside = sorted(key for key, option in PROBE.items() if many and single[key] != option.get("default"))
-    if beside:
-        module.fail_json(msg=f"probes takes no {beside[0]} beside it: write it into each probe")
-    specs = module.params["probes"] if many else [single]
-    try:
-        for spec in specs:
-            module.no_log_values.update(declared.secrets(spec))
-        began = time.monotonic()
-        judge = starting.Starting()
-        results = repeat.run_all(specs, judge=judge)
-    except declared.ProbeError as error:
-        module.fail_json(msg=str(error), healthy=False)
-    sick = [result for result in results if not result["healthy"]]
-    for result, spec in zip(results, specs):
-        if not result["healthy"]:
-            result["reasons"] += filter(None, [judge.elsewhere(spec["unit"], spec["url"]), judge.crowded(spec["unit"])])
-    outcome = {"results": results} if many else dict(results[0])
-    outcome.update(changed=False, healthy=not sick, seconds=round(time.monotonic() - began, 1))
-    if sick and module.params["fail"]:
-        module.fail_json(msg="\n".join(map(repeat.explain, sick)), **outcome)
-    module.exit_json(**outcome)
-
-
-if __name__ == "__main__":
-    main()

@@ -32,7 +32,7 @@ options:
     type: str
   root:
     description: Folder of the app. By default C(/srv/<app>).
-    type: path
+    type: str
   source:
     description:
       - Where the release comes from. Exactly one of C(path) (a folder on the control node, relative to the inventory or
@@ -85,12 +85,12 @@ options:
     default: []
   environment:
     description: Variables for every command, such as proxies and mirrors.
-    type: json
-    default: '{}'
+    type: dict
+    default: {}
   app_environment:
     description: Variables for O(migrate), such as the app's own configuration, and for O(build) to refer to.
-    type: json
-    default: '{}'
+    type: dict
+    default: {}
   secrets:
     description: Names of the variables in O(app_environment) whose values are masked wherever they are printed.
     type: list
@@ -126,23 +126,6 @@ options:
     description: Number of releases to keep.
     type: int
     default: 5
-  archive:
-    description: The source on the host; set by the action plugin.
-    type: path
-  archive_bytes:
-    description: Size of the source; set by the action plugin.
-    type: int
-    default: 0
-  authorization:
-    description: The credentials in the URL of O(source), or of the login to its registry; set by the action plugin.
-    type: str
-    default: ''
-  commit:
-    description: The commit that O(source) means; set by the action plugin.
-    type: str
-  image:
-    description: The image that O(source) means, or the kind of its archive, as skopeo names them; set by the action plugin.
-    type: str
   volumes:
     description: Folders in C(/srv/<app>/volumes), each with the path at which a container finds it.
     type: dict
@@ -200,89 +183,3 @@ removed:
   returned: always
   sample: []
 """
-
-import os
-import subprocess
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mainstay.vps.plugins.module_utils.release import identity
-from ansible_collections.mainstay.vps.plugins.module_utils.release.builder import Builder
-from ansible_collections.mainstay.vps.plugins.module_utils.release.runner import StepFailed, locked
-from ansible_collections.mainstay.vps.plugins.module_utils.release.sealing import SealingError
-from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
-
-
-def main():
-    os.umask(0o022)  # root's own may keep what is made here from those who build and run the app
-    module = AnsibleModule(
-        argument_spec={
-            "app": {"type": "str", "required": True},
-            "user": {"type": "str"},
-            "build_user": {"type": "str"},
-            "root": {"type": "path"},
-            "source": {"type": "dict", "required": True},
-            "id": {"type": "str"},
-            "runtime": {"type": "str", "choices": ["python", "node", "command", "container"], "default": "python"},
-            "python": {"type": "str"},
-            "node": {"type": "str"},
-            "build": {"type": "list", "elements": "raw", "default": []},
-            "public": {"type": "list", "elements": "str", "default": []},
-            "migrate": {"type": "str"},
-            "shared": {"type": "list", "elements": "str", "default": []},
-            "environment": {"type": "json", "default": "{}", "no_log": True},
-            "app_environment": {"type": "json", "default": "{}", "no_log": True},
-            "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
-            "python_installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
-            "uv_version": {"type": "str", "default": "0.13.9"},
-            "uv_hashes": {"type": "list", "elements": "str", "default": []},
-            "memory_max_mb": {"type": "int", "default": 1024},
-            "timeout": {"type": "int", "default": 900},
-            "minimum_free_mb": {"type": "int", "default": 512},
-            "keep": {"type": "int", "default": 5},
-            "archive": {"type": "path"},
-            "archive_bytes": {"type": "int", "default": 0},
-            "authorization": {"type": "str", "default": "", "no_log": True},
-            "commit": {"type": "str"},
-            "image": {"type": "str"},
-            "volumes": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
-    builder = Builder(module.params)
-    result = {
-        "changed": False,
-        "id": module.params["id"],
-        "folder": builder.job.path,
-        "steps": builder.runner.steps,
-        "removed": [],
-    }
-    try:
-        missing = not builder.shelf.has(identity.COMPLETE)
-        if missing:
-            builder.shelf.check_space()
-        if module.check_mode:
-            result["changed"] = missing or (bool(module.params["migrate"]) and not builder.shelf.has(identity.MIGRATED))
-            module.exit_json(**result)
-        with locked(builder.job.app):
-            if not builder.shelf.has(identity.COMPLETE):
-                builder.build()
-                result.update(changed=True, removed=builder.shelf.prune())
-            if module.params["migrate"] and not builder.shelf.has(identity.MIGRATED):
-                builder.migrate()
-                result["changed"] = True
-    except StepFailed as error:
-        module.fail_json(msg="\n".join([str(error), *error.output]), **result)
-    except (ReleaseError, SealingError) as error:
-        module.fail_json(msg=f"{builder.job.app}: {error}", **result)
-    except KeyError:
-        module.fail_json(
-            msg=f"{builder.job.app}: there is no user {builder.job.user}, or no {builder.job.build_user}. Create them first, as the role backend does.",
-            **result,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        module.fail_json(msg=f"{builder.job.app}: {error}", **result)
-    module.exit_json(**result)
-
-
-if __name__ == "__main__":
-    main()

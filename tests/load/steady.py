@@ -32,7 +32,7 @@ class Visit:
         self.host, self.port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
         self.tls = ssl._create_unverified_context() if parts.scheme == "https" else None
         self.over = asyncio.Event()
-        self.statuses, self.failures, self.releases = Counter(), [], Counter()
+        self.statuses, self.failures, self.releases, self.since = Counter(), [], Counter(), {}
         self.repeated = 0
         self.latencies, self.orders = [], []
         self.closes, self.echoes = Counter(), 0
@@ -108,7 +108,9 @@ async def visitor(visit, number, clients, rate):
         elif writes:
             visit.orders.append(json.loads(answer)["id"])
         else:
-            visit.releases[json.loads(answer)["release"]] += 1
+            release = json.loads(answer)["release"]
+            visit.releases[release] += 1
+            visit.since.setdefault(release, round(time.time(), 2))
 
 
 async def frame(reader):
@@ -229,6 +231,7 @@ async def main():
                 "repeated": visit.repeated,
                 "orders": len(visit.orders),
                 "lost": lost,
+                "since": visit.since,
                 "releases": visit.releases,
                 "websocket_closes": visit.closes,
                 "websocket_echoes": visit.echoes,

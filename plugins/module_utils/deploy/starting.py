@@ -10,6 +10,7 @@ import time
 from urllib.parse import urlsplit
 
 from ..host import limits, listeners, units
+from ..probe import repeat
 
 # A process that ends at once may have met a moment in which what it needs was not there; one that ends twice does not start.
 ENDS = 2
@@ -27,6 +28,16 @@ def show(unit):
     """What systemd says of a unit, by property."""
     said = subprocess.run([*SHOW, "--", unit], stdout=subprocess.PIPE, text=True, check=True).stdout
     return units.parse_show(said)[0]
+
+
+def wait(specs):
+    """The result of each probe, in their order, once it is healthy or it is clear that it will not be."""
+    judge = Starting()
+    results = repeat.run_all(specs, judge=judge)
+    for result, spec in zip(results, specs):
+        if not result["healthy"]:
+            result["reasons"] += filter(None, [judge.elsewhere(spec["unit"], spec["url"]), judge.crowded(spec["unit"])])
+    return results
 
 
 class Starting:

@@ -120,7 +120,8 @@ def secrets(spec):
     headers = spec.get("headers") or {}
     values = [str(value).strip() for name, value in headers.items() if name.lower() in SECRET_HEADERS]
     values += [value.split(None, 1)[1] for value in values if " " in value]
-    values += [spec.get("password") or "", login(spec.get("url") or "")[1]]
+    url = spec.get("url") or ""
+    values += [spec.get("password") or "", login(url)[1], basic(url)]
     return {value for value in values if len(value) >= 3}
 
 
@@ -173,6 +174,17 @@ def login(url):
     """User and password in a URL, or two empty texts."""
     match = re.match(r"[a-z]+://([^/@?#:]*)(?::([^/?#]*))?@", url)
     return (match[1], match[2] or "") if match else ("", "")
+
+
+def basic(url):
+    """The user and password in a URL as HTTP sends them, or an empty text."""
+    user, password = login(url)
+    if not user:
+        return ""
+    import base64
+    from urllib.parse import unquote
+
+    return base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
 
 
 def status_range(item):

@@ -10,7 +10,7 @@ import re
 
 from ..text import MASK
 from .connection import BODY_LIMIT, BoundedSocket, Failed, connect, excerpt, send
-from .declared import SECRET_HEADERS, ProbeError, login, split_address, split_url, status_range, without_login
+from .declared import SECRET_HEADERS, ProbeError, basic, split_address, split_url, status_range, without_login
 from .tls import wrap
 
 REDIRECTS = 5
@@ -128,11 +128,8 @@ def _request_headers(spec, parts, headers, same_host):
     }
     if spec["host_header"] and same_host:
         lines["Host"] = spec["host_header"]
-    user, password = login(spec["url"]) if same_host else ("", "")
-    if user:
-        from urllib.parse import unquote
-
-        lines["Authorization"] = "Basic " + base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    if same_host and (credentials := basic(spec["url"])):
+        lines["Authorization"] = f"Basic {credentials}"
     if spec["kind"] == "websocket":
         lines.update({"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"})
         lines["Sec-WebSocket-Key"] = base64.b64encode(os.urandom(16)).decode()

@@ -13,6 +13,7 @@ import contextlib
 import os
 import pwd
 import shlex
+import subprocess
 
 from ..host import snapshot
 from ..stack import containers
@@ -22,7 +23,7 @@ from . import identity, recipes, recipes_node, recipes_python, sealing
 from .job import Job
 from .python_environment import PythonEnvironment
 from .recipes import Step
-from .runner import ROOT_VARIABLES, Runner
+from .runner import ROOT_VARIABLES, Runner, StepFailed, locked
 from .shelf import Shelf
 from .source import Source
 
@@ -31,6 +32,35 @@ CACHE_LIMIT_MB = 2048
 # A migration may take as long as a build; the limits on the app's sessions are not meant for it. It still waits no longer for a
 # lock than they do. libpq and node-postgres read this.
 MIGRATION_PGOPTIONS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
+
+
+def make(params, check):
+    """Make what of a release is missing, or predict that, and return what the task ``release`` returns; ``params`` are its options."""
+    os.umask(0o022)  # root's own may keep what is made here from those who build and run the app
+    builder = Builder(params)
+    job = builder.job
+    result = {"changed": False, "id": params["id"], "folder": job.path, "steps": builder.runner.steps, "removed": []}
+    try:
+        missing = not builder.shelf.has(identity.COMPLETE)
+        if missing:
+            builder.shelf.check_space()
+        if check:
+            return {**result, "changed": missing or (bool(params["migrate"]) and not builder.shelf.has(identity.MIGRATED))}
+        with locked(job.app):
+            if not builder.shelf.has(identity.COMPLETE):
+                builder.build()
+                result.update(changed=True, removed=builder.shelf.prune())
+            if params["migrate"] and not builder.shelf.has(identity.MIGRATED):
+                builder.migrate()
+                result["changed"] = True
+        return result
+    except StepFailed as error:
+        words = "\n".join([str(error), *error.output])
+    except KeyError:
+        words = f"{job.app}: there is no user {job.user}, or no {job.build_user}. Create them first, as the role backend does."
+    except (ReleaseError, sealing.SealingError, OSError, subprocess.SubprocessError) as error:
+        words = f"{job.app}: {error}"
+    return {**result, "failed": True, "msg": words}
 
 
 class Builder:

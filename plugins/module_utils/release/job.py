@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import json
-
 from ..stack import references
 from . import confinement
 
@@ -24,8 +22,8 @@ class Job:
         self.path = f"{self.root}/releases/{params['id']}"
         self.directory = params["source"].get("directory", "")
         self.place = f"{self.path}/{self.directory}".rstrip("/")
-        self.environment = json.loads(params["environment"])
-        self.private = json.loads(params["app_environment"])
+        self.environment = params["environment"]
+        self.private = params["app_environment"]
         self.secrets = [self.private[name] for name in params["secrets"] if name in self.private]
 
     def declared(self, item):

@@ -8,17 +8,16 @@ Once it is unpacked it is in the hands of the build's user, so it is reached thr
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import os
 import pwd
-import re
 import shutil
 import stat
 import tempfile
-
-from ansible.module_utils.urls import open_url
+import urllib.request
 
 from ..stack import containers
 from ..stack.refusal import ReleaseError
@@ -28,6 +27,16 @@ from .recipes import Step
 
 # Files that say what a release needs are read up to here.
 READ_LIMIT = 16 << 20
+
+
+class OwnLogin(urllib.request.HTTPRedirectHandler):
+    """Follows a redirection to another host without the login for the first."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following and following.host != req.host:
+            following.remove_header("Authorization")
+        return following
 
 
 class Source:
@@ -41,7 +50,7 @@ class Source:
     def fetch(self):
         source = self.job.params["source"]
         if source["kind"] == "path":
-            with open(self.job.params["archive"], "rb") as archive:
+            with self._packed() as archive:
                 self.runner.build_step(Step("unpack", recipes.UNPACK, unpacks=True), stdin=archive)
         elif source["kind"] == "git":
             name, repository = f"fetch {source['git']}", f"{self.job.cache}/repository.git"
@@ -57,6 +66,18 @@ class Source:
             name = os.path.basename(source["archive"].split("?")[0])
             with self._archive(source) as archive:
                 self.runner.build_step(Step("unpack", recipes.UNPACK_ARCHIVE, name, unpacks=True), stdin=archive)
+
+    @contextlib.contextmanager
+    def _packed(self):
+        """What the control node has packed: small, it has come along, else as a file."""
+        if self.job.params["packed"] is None:
+            with open(self.job.params["archive"], "rb") as file:
+                yield file
+        else:
+            with tempfile.TemporaryFile(dir=self.job.root) as file:
+                file.write(base64.b64decode(self.job.params["packed"]))
+                file.seek(0)
+                yield file
 
     @contextlib.contextmanager
     def _archive(self, source):
@@ -75,12 +96,14 @@ class Source:
 
     def _download(self, url, file):
         os.environ.update(self.job.environment)
-        headers = {"Authorization": self.job.params["authorization"]} if self.job.params["authorization"] else {}
+        request = urllib.request.Request(url, headers={"User-Agent": "mainstay"})
+        if self.job.params["authorization"]:
+            request.add_header("Authorization", self.job.params["authorization"])
         try:
-            with open_url(url, headers=headers, timeout=60, http_agent="mainstay") as answer:
+            with urllib.request.build_opener(OwnLogin).open(request, timeout=60) as answer:
                 shutil.copyfileobj(answer, file)
         except OSError as error:  # an error of HTTP is one, too
-            plain = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])  # the rest may be a secret
+            plain = url.partition("?")[0]  # the rest may be a secret
             raise ReleaseError(
                 f"source.archive: {plain} could not be fetched: {getattr(error, 'reason', error)}. Check the address, and that this "
                 "host reaches it: mainstay_environment is where a proxy is named."

@@ -6,31 +6,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from unittest import mock
 
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible_collections.mainstay.vps.plugins.action import host_resources as action
 from ansible_collections.mainstay.vps.plugins.modules import host_resources
-
-
-def _run(arguments, check=False):
-    def shell(command, in_data):
-        done = subprocess.run(["sh", "-c", command], input=in_data, capture_output=True, check=False, text=False)
-        return {"rc": done.returncode, "stdout": done.stdout.decode(), "stderr": done.stderr.decode()}
-
-    task = mock.MagicMock(async_val=0, check_mode=check, args=arguments)
-    made = action.ActionModule(task, mock.MagicMock(), mock.MagicMock(), mock.MagicMock(), mock.MagicMock(template=str), None)
-    made._low_level_execute_command, made._compute_environment_string = shell, lambda: ""
-    return made.run(task_vars={})
+from run_action import run_action
 
 
 @pytest.mark.parametrize("check", [False, True])
 def test_it_returns_what_it_documents(tmp_path, check):
     (tmp_path / "a").write_text("")
-    result = _run({"paths": [f"{tmp_path}/*"]}, check)
+    result = run_action(action, {"paths": [f"{tmp_path}/*"]}, check)
     assert result["changed"] is False
     assert set(result) - {"changed"} == set(yaml.safe_load(host_resources.RETURN))
     assert f"{tmp_path}/a" in result["paths"]
@@ -40,7 +28,7 @@ def test_it_returns_what_it_documents(tmp_path, check):
 
 def test_options_that_do_not_exist():
     with pytest.raises(AnsibleActionFail, match="gather"):
-        _run({"gather": True})
+        run_action(action, {"gather": True})
 
 
 def test_the_documentation_and_the_code_name_the_same_options():

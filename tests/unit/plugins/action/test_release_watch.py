@@ -3,13 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import subprocess
-from unittest import mock
-
 import pytest
 import yaml
 from ansible_collections.mainstay.vps.plugins.action import release_watch as action
 from ansible_collections.mainstay.vps.plugins.modules import release_watch as module
+from run_action import run_action
 
 LINE = b'a "GET / HTTP/2.0" 500 127.0.0.1:8002 500 0.010\n'
 PROBE = {"name": "shop-web@8002.service", "kind": "http", "url": "http://127.0.0.1:1/health"}
@@ -19,15 +17,7 @@ def _run(arguments, path):
     """What the action tells, on a host that is this machine with a systemctl of its own."""
     (path / "systemctl").write_text("#!/bin/sh\nprintf '%s\\n' NRestarts=2 Id=shop-web@8002.service ActiveState=active\n")
     (path / "systemctl").chmod(0o755)
-
-    def shell(command, in_data=None):
-        done = subprocess.run(["sh", "-c", f"PATH={path}:$PATH; {command}"], input=in_data, capture_output=True, check=False)
-        return {"rc": done.returncode, "stdout": done.stdout.decode(), "stderr": done.stderr.decode()}
-
-    task = mock.MagicMock(async_val=0, check_mode=False, args=arguments)
-    made = action.ActionModule(task, mock.MagicMock(), mock.MagicMock(), mock.MagicMock(), mock.MagicMock(template=str), None)
-    made._low_level_execute_command, made._compute_environment_string = shell, lambda: ""
-    return made.run(task_vars={})
+    return run_action(action, arguments, path=path)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_migration_runs_in_the_new_image(builder, shelve):
         runtime="container",
         migrate="shop migrate 'a b;' $X",
         volumes={"uploads": "/app/uploads"},
-        app_environment=json.dumps({"DATABASE_URL": "secret", "PGOPTIONS": "mine"}),
+        app_environment={"DATABASE_URL": "secret", "PGOPTIONS": "mine"},
     )
     shelve(made, "new")
     made.migrate()

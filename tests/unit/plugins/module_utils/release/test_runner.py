@@ -17,7 +17,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import 
 def test_secrets_reach_the_app_s_own_commands_and_no_argument(real):
     made, seen = real(
         output="\nmainstay: ended well\n",
-        app_environment='{"KEY": "hidden-value", "PATH": "/own", "OTHER": "other-value"}',
+        app_environment={"KEY": "hidden-value", "PATH": "/own", "OTHER": "other-value"},
         secrets=["KEY"],
     )
     made.job.private["PYTHONPATH"] = f"{made.job.root}/current/src"
@@ -31,7 +31,7 @@ def test_secrets_reach_the_app_s_own_commands_and_no_argument(real):
 
 
 def test_a_build_sees_the_variables_it_declares_and_no_other(real):
-    made, seen = real(output="\nmainstay: ended well\n", app_environment='{"KEY": "hidden-value", "OTHER": "other-value"}')
+    made, seen = real(output="\nmainstay: ended well\n", app_environment={"KEY": "hidden-value", "OTHER": "other-value"})
     step = Step("make", "make", env=made.job.declared({"command": "make", "env": {"TOKEN": "$KEY", "COST": "5$$"}}))
     made.runner.build_step(step)
     assert 'TOKEN="hidden-value"' in seen["environment"] and 'COST="5\\$"' in seen["environment"]
@@ -59,7 +59,7 @@ def test_a_failing_command_s_last_words_hold_no_secret(real):
     made, _seen = real(
         returncode=3,
         output="one\n" * 50 + "key hidden-value\nFinished with result: exit-code\n",
-        app_environment='{"KEY": "hidden-value"}',
+        app_environment={"KEY": "hidden-value"},
         secrets=["KEY"],
     )
     with pytest.raises(StepFailed, match="'make' failed with exit status 3") as failure:

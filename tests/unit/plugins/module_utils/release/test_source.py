@@ -3,8 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import base64
+import http.server
 import json
 import os
+import threading
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.release.runner import StepFailed
@@ -13,10 +16,45 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import 
 
 def test_a_download_that_fails_names_its_address_and_no_secret(builder, monkeypatch):
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    made = builder(environment='{"no_proxy": "127.0.0.1"}')
+    made = builder(environment={"no_proxy": "127.0.0.1"})
     with pytest.raises(ReleaseError, match=r"http://127.0.0.1:1/x.tar.gz could not be fetched: .*refused.*reaches it") as caught:
-        made.source._download("http://me:hunter2@127.0.0.1:1/x.tar.gz?token=hunter2", None)
+        made.source._download("http://127.0.0.1:1/x.tar.gz?token=hunter2", None)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("host", "login"), [("", "Basic eDp5"), ("127.0.0.2", None)])
+def test_a_login_follows_no_redirection_to_another_host(builder, monkeypatch, tmp_path, host, login):
+    monkeypatch.setattr(os, "environ", {**os.environ, "no_proxy": "*"})
+    seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append((self.path, self.headers["Authorization"]))
+            self.send_response(302 if self.path == "/old" else 200)
+            self.send_header("Location", f"http://{host}:{self.server.server_port}/new" if host else "/new")
+            self.end_headers()
+            self.wfile.write(b"content")
+
+        def log_message(self, *_arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("", 0), Handler) as server, open(tmp_path / "file", "w+b") as file:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        builder(authorization="Basic eDp5").source._download(f"http://127.0.0.1:{server.server_port}/old", file)
+        server.shutdown()
+        file.seek(0)
+        assert file.read() == b"content"
+    assert seen == [("/old", "Basic eDp5"), ("/new", login)]
+
+
+@pytest.mark.parametrize("comes_along", [True, False])
+def test_what_the_control_node_has_packed_is_unpacked(builder, tmp_path, comes_along):
+    (tmp_path / "sent").write_bytes(b"packed")
+    made = builder(packed=base64.b64encode(b"packed").decode(), archive=None) if comes_along else builder(archive=str(tmp_path / "sent"))
+    seen = []
+    made.runner.run = lambda step, env, properties, user, stdin=None, directory=None: seen.append(stdin and stdin.read())
+    made.source.fetch()
+    assert seen == [b"packed"]
 
 
 IMAGE = {"kind": "image", "image": "registry.example.com/team/shop:1"}

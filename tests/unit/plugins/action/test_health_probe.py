@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, mainstay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""health_probe as a module, against servers on loopback."""
+"""health_probe as a task, against servers on loopback."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import threading
 
 import pytest
 import yaml
+from ansible.errors import AnsibleActionFail
+from ansible_collections.mainstay.vps.plugins.action import health_probe as action
 from ansible_collections.mainstay.vps.plugins.module_utils.probe import declared
 from ansible_collections.mainstay.vps.plugins.modules import health_probe
-from run_module import run_module
+from run_action import run_action
 
 
-@pytest.fixture
-def run(tmp_path):
-    return lambda check=False, **options: run_module(health_probe, options, tmp_path, check)
+def run(check=False, **options):
+    return {"failed": False, **run_action(action, options, check)}
 
 
 @pytest.fixture
@@ -50,26 +51,26 @@ RETURNED = set(yaml.safe_load(health_probe.RETURN)) - {"results"}
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_healthy(run, url, check):
+def test_healthy(url, check):
     result = run(check=check, url=f"{url}/health", json={"status": "healthy"}, healthy_threshold=2, interval=0.1)
     assert (result["failed"], result["changed"], result["healthy"], result["attempts"]) == (False, False, True, 2)
     assert set(result) >= RETURNED
 
 
-def test_unhealthy_fails_with_every_key(run, url):
+def test_unhealthy_fails_with_every_key(url):
     result = run(url=f"{url}/broken", deadline=0, name="shop")
     assert (result["failed"], result["changed"], result["status"], result["cause"]) == (True, False, 500, "status")
     assert result["msg"].startswith(f"shop ({url}/broken) is not healthy after 1 attempt: status 500, expected 2xx: ")
     assert set(result) >= RETURNED
 
 
-def test_unhealthy_need_not_fail(run, closed_port):
+def test_unhealthy_need_not_fail(closed_port):
     result = run(kind="tcp", port=closed_port, fail=False, unhealthy_threshold=2, interval=0.1)
     assert (result["failed"], result["healthy"], result["attempts"]) == (False, False, 2)
     assert result["reasons"] == ["connection refused"]
 
 
-def test_many(run, url, closed_port):
+def test_many(url, closed_port):
     good = {"name": "web", "url": f"{url}/health"}
     bad = {"name": "queue", "kind": "redis", "port": closed_port, "deadline": 0}
     result = run(probes=[good, bad])
@@ -82,12 +83,12 @@ def test_many(run, url, closed_port):
     assert run(probes=[])["healthy"] is True
 
 
-def test_secrets_stay_secret(run, url, closed_port):
+def test_secrets_stay_secret(url, closed_port):
     result = run(
         probes=[
             {
                 "url": f"{url}/broken",
-                "headers": {"Authorization": "Bearer tok-98765", "X-Note": "visible"},
+                "headers": {"Authorization": "Bearer tok-98765"},
                 "deadline": 0,
             },
             {"url": f"{url}/broken".replace("//", "//jane:sesame1@"), "deadline": 0},
@@ -95,9 +96,8 @@ def test_secrets_stay_secret(run, url, closed_port):
         ]
     )
     assert result["failed"]
-    for secret in ("tok-98765", "sesame1", "opensesame2"):
-        assert secret not in result["_text"]
-    assert "visible" in result["_text"]
+    for secret in ("tok-98765", "sesame1", "amFuZTpzZXNhbWUx", "opensesame2"):
+        assert secret not in str(result)
 
 
 @pytest.mark.parametrize(
@@ -112,15 +112,15 @@ def test_secrets_stay_secret(run, url, closed_port):
         ({"kind": "tcp", "port": 1, "status": ["fine"]}, "status 'fine'"),
     ],
 )
-def test_options_that_make_no_sense(run, options, message):
-    result = run(**options)
-    assert result["failed"]
-    assert message in result["msg"]
+def test_options_that_make_no_sense(options, message):
+    with pytest.raises(AnsibleActionFail) as refused:
+        run(**options)
+    assert message in str(refused.value)
 
 
-def test_module_documentation_and_core_know_the_same_options():
+def test_the_documentation_the_action_and_the_core_know_the_same_options():
     options = yaml.safe_load(health_probe.DOCUMENTATION)["options"]
-    assert set(options) - {"probes", "fail"} == set(health_probe.PROBE) == set(declared.DEFAULTS)
-    assert options["probes"]["suboptions"].keys() == health_probe.PROBE.keys()
-    for name, option in health_probe.PROBE.items():
+    assert set(options) - {"probes", "fail"} == set(action.PROBE) == set(declared.DEFAULTS)
+    assert options["probes"]["suboptions"].keys() == action.PROBE.keys()
+    for name, option in action.PROBE.items():
         assert option.get("default", None) == declared.DEFAULTS[name], name

@@ -82,6 +82,8 @@ ARRIVES = [
     ("fail2ban", "jail.local.j2", {"fail2ban_nginx": True, "fail2ban_nginx_ports": [8443]}, "port = 8443\n"),
     ("fail2ban", "jail.local.j2", {"fail2ban_nginx": True, "fail2ban_nginx_auth_retries": 31}, "maxretry = 31\n"),
     ("fail2ban", "jail.local.j2", {"fail2ban_nginx": True, "fail2ban_nginx_flood_retries": 32}, "maxretry = 32\n"),
+    ("fail2ban", "nginx-auth.conf.j2", {"fail2ban_nginx_of_apps": False}, '401\\b.*" - - -$\n'),
+    ("fail2ban", "nginx-flood.conf.j2", {"fail2ban_nginx_of_apps": False}, '429\\b.*" - - -$\n'),
     ("fail2ban", "jail.local.j2", {"fail2ban_trusted_proxies": ["192.0.2.0/24"]}, "192.0.2.0/24"),
     ("fail2ban", "fail2ban.service.conf.j2", {"fail2ban_memory_max_mb": 99}, "MemoryMax=99M\n"),
     ("firewall", "nftables.conf.j2", {"firewall_log_drops": True, "firewall_log_rate": "7/minute"}, "limit rate 7/minute log prefix"),

@@ -67,6 +67,7 @@ def _plan(apps, users, removed, prepares, task_vars):
         variables, serves = task_vars["hostvars"][host], planned[host]["tiers"]
         if "backend" in serves:
             places.missing(declared, variables["mainstay_host"], host)  # to refuse; what it finds, the role backend makes
+            versions.refuse_containers(declared, variables["mainstay_host"], host)
             names.refuse_taken_names(declared, variables["mainstay_host"], host)
             refuse_long_ends(declared, variables.get("backend_stop_timeout"))
         if "proxy" in serves:

@@ -94,7 +94,9 @@ class ActionModule(ActionBase):
         if answer["rc"]:
             said = answer["stdout_lines"] + answer["stderr"].splitlines()
             reason = " ".join(dict.fromkeys(line for line in said if line.startswith("E: "))) or f"it ended with {answer['rc']}"
-            told = [f"apt-get cannot install {', '.join(missing)}: {reason.rstrip('.')}.", apt_remedy("\n".join(said))]
+            # What comes beside apt's own words is sudo's, such as that it cannot resolve the host's own name.
+            help_ = apt_remedy("\n".join(answer["stdout_lines"]) or answer["stderr"])
+            told = [f"apt-get cannot install {', '.join(missing)}: {reason.rstrip('.')}.", help_]
             asked = {
                 name: self._written(value) for name, value in (task_vars or {}).items() if "_packages" in name or name == "mainstay_apps"
             }

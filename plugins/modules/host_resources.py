@@ -214,7 +214,7 @@ sshd:
       type: bool
       returned: where there is an sshd
     before:
-      description: What is set before it, and so in its place, as C(name) and C(file).
+      description: What is set before it, and so in its place, as C(name), C(value) and C(file).
       type: list
       elements: dict
       returned: where there is an sshd
@@ -227,6 +227,14 @@ sshd:
     reads: true
     before: []
     asks: []
+undone:
+  description: >-
+    Settings of the stack's own files for sysctl, journald, pam_limits, apt, sshd and PostgreSQL over which a file of the host has the last word, with another
+    value: C(file), C(name), C(value) and C(wanted).
+  returned: always
+  type: list
+  elements: dict
+  sample: []
 disks:
   description: Space on C(/) and on every other real local file system, by mount point.
   returned: always

@@ -16,7 +16,7 @@ import zlib
 from pathlib import Path
 
 from ansible import constants
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 ROOT = Path(__file__).resolve().parents[1] / "module_utils"
 # The host's Python finds the modules in here, below a package of this name.
@@ -25,9 +25,16 @@ ANSWER = "mainstay answer: "
 # What a host without the first thing that a run needs says, and what helps.
 REMEDIES = {
     "you must have a tty": "its sudoers say requiretty: add a line 'Defaults:USER !requiretty' for the user who logs in, with visudo",
+    "interactive authentication is required": "sudo wants a password: run with --ask-become-pass, or give the user sudo without one",
     "sudo: not found": "there is no sudo: log in as root (ansible_user: root), who needs none",
     "python3: not found": "bring it there: ansible all -i inventory -b -m raw -a 'apt-get update && apt-get install -y python3'",
 }
+# Ansible waits for the question that it has told sudo to ask; sudo-rs puts words of its own before it.
+UNHEARD = "waiting for privilege escalation prompt"
+UNHEARD_REMEDY = (
+    "sudo has not asked for the password as Ansible waits for it. Where the host's sudo is sudo-rs, as on Ubuntu 26.04, write "
+    "ansible_become_exe: sudo.ws for the host in the inventory, the name of the other sudo there, or give the user sudo without a password."
+)
 PROGRAM = """
 import base64, importlib, importlib.machinery, json, sys, zlib
 sources, module, function, arguments = json.loads(zlib.decompress(base64.b64decode({sent!r})))
@@ -89,7 +96,12 @@ def call(action, task_vars, module, function, **arguments):
     if not python or python.startswith("auto"):
         python = "/usr/bin/python3"
     command = f"{action._compute_environment_string()} {python} -I -".strip()
-    answer = action._low_level_execute_command(command, in_data=program(module, function, arguments).encode())
+    try:
+        answer = action._low_level_execute_command(command, in_data=program(module, function, arguments).encode())
+    except AnsibleConnectionFailure as error:
+        if UNHEARD in str(error):
+            raise AnsibleActionFail(UNHEARD_REMEDY) from error
+        raise
     said, found, told = answer["stdout"].partition(f"\n{ANSWER}")
     if answer["rc"] or not found:
         words = (answer["stderr"].strip() or said.strip() or f"exit status {answer['rc']}").splitlines()[-1]

@@ -16,6 +16,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack.containers impo
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 
 TIMEOUT = 60
+LARGEST = 4 << 20  # bytes of an archive's list of images
 # Docker's registry is called by another name than the one its images have, and its login by yet another.
 HOSTS = {"docker.io": "registry-1.docker.io"}
 LOGINS = {"docker.io": "https://index.docker.io/v1/"}
@@ -41,8 +42,8 @@ def in_archive(path):
             names = set(archive.getnames())
             for kind, name in (("docker-archive", "manifest.json"), ("oci-archive", "index.json")):
                 if name in names:
-                    return kind, _only_image(json.load(archive.extractfile(name)), kind, path)
-    except (tarfile.TarError, EOFError, ValueError) as error:
+                    return kind, _only_image(json.loads(archive.extractfile(name).read(LARGEST)), kind, path)
+    except (tarfile.TarError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ReleaseError):
             raise
     raise ReleaseError(f"source.image: {path} cannot be used. It is no image as docker save and podman save write it.")

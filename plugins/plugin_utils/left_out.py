@@ -14,6 +14,7 @@ import re
 from fnmatch import fnmatchcase
 
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
+from ansible_collections.mainstay.vps.plugins.module_utils.text import read
 
 IGNORE_FILE = ".mainstayignore"
 # Keys, logins and settings of the control node. A file that shows what belongs into another one is none of them.
@@ -42,14 +43,16 @@ def inventory_places(variables):
     return sorted({os.path.realpath(place) for place in places if os.path.exists(place)})
 
 
+def said(root, name):
+    """The text of a file of a source. A link may lead out of it, to what has no end or waits for somebody, such as /dev/zero."""
+    path = os.path.realpath(os.path.join(root, name))
+    return read(path) if os.path.isfile(path) and path.startswith(os.path.join(os.path.realpath(root), "")) else ""
+
+
 def patterns(root):
     """``(ignored, wanted)``, as the owner of a folder says in its own file, a pattern in a line. One after ``!`` is of what goes into a
     release although it looks confidential."""
-    try:
-        with open(os.path.join(root, IGNORE_FILE), encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
-    except FileNotFoundError:
-        lines = []
+    lines = [line.strip() for line in said(root, IGNORE_FILE).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     for line in lines:
         if "**" in line:

@@ -23,7 +23,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import containe
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import source as stack_source
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
-from ansible_collections.mainstay.vps.plugins.module_utils.text import mask, read
+from ansible_collections.mainstay.vps.plugins.module_utils.text import mask
 from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out
 
 GIT_TIMEOUT = 60
@@ -63,8 +63,8 @@ def _refuse_what_is_not_read(app, found):
     above = {name for folder in above for name in folder}
     try:
         if app["runtime"] == "python":
-            project = os.path.join(found["root"], app["directory"], "pyproject.toml")
-            recipes_python.python_requirements(own, "uv", above, read(project) if "pyproject.toml" in own else "")
+            project = os.path.join(app["directory"], "pyproject.toml")
+            recipes_python.python_requirements(own, "uv", above, left_out.said(found["root"], project) if "pyproject.toml" in own else "")
         elif app["runtime"] == "node":
             recipes_node.node_steps(own, above)
     except ReleaseError as error:

@@ -49,6 +49,14 @@ def test_the_data_of_redis_is_kept_and_the_server_rests(host):
     assert "wiki" not in host.run("redis-cli -p 6379 --scan").stdout
 
 
+def test_what_the_stack_sets_holds_beside_files_of_the_owner_s(host):
+    """After the next boot, too, and in the next night of updates."""
+    host.check_output("/usr/lib/systemd/systemd-sysctl")
+    assert host.check_output("sysctl --values net.ipv4.tcp_syncookies") == "1"
+    assert host.check_output("systemd-analyze cat-config systemd/journald.conf | grep ^SystemMaxUse | tail -n 1") == "SystemMaxUse=500M"
+    assert 'APT::Periodic::Enable "1";' in host.check_output("apt-config dump")
+
+
 @pytest.mark.parametrize(("port", "answers"), [("22", True), ("80", True), ("443", True), ("8082", True), ("5432", False), ("8083", False)])
 def test_ufw_lets_in_what_is_declared_and_what_its_owner_let_in(host, visitor, port, answers):
     host.run("systemd-run --quiet --collect --unit=wide-%s python3 -m http.server %s", port, port)  # where nothing listens yet

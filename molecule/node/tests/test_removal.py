@@ -55,6 +55,11 @@ def test_an_app_goes_with_its_data_and_leaves_a_dump(host, without):
     user = {"uid": host.user("old").uid, "build": host.user("old-build").uid}
     host.check_output(f"mkdir -p {CANARY} && touch {CANARY}/file")
     host.check_output("runuser -u postgres -- psql -qd old -c 'CREATE TABLE orders AS SELECT 1 AS id'")
+    host.check_output("runuser -u postgres -- psql -qd chat -c 'SET ROLE chat; GRANT CONNECT ON DATABASE chat TO old'")
+    # A statement of its own, which goes on with its locks when the process that sent it is killed.
+    host.check_output("runuser -u postgres -- psql -qd old -c 'ALTER TABLE orders OWNER TO old'")
+    url = "$(sed -n 's/^DATABASE_URL=//p' /etc/mainstay/old/env | tr -d '\"')"
+    host.run(f"timeout --signal=KILL 3 psql {url} -qc 'BEGIN; LOCK TABLE orders; SELECT pg_sleep(3600)'")
     for place in ("/srv/old/shared", "/var/lib/old"):
         host.check_output(
             f"runuser -u old -- sh -c 'echo mine >{place}/file; ln -s {CANARY} {place}/link; truncate --size=1T {place}/hole'"
@@ -75,9 +80,9 @@ def test_an_app_goes_with_its_data_and_leaves_a_dump(host, without):
         "-not -path '/var/lib/dpkg/*' -not -path '/var/cache/*'"
     )
     assert found == "" and not host.file("/var/cache/mainstay/old").exists
-    assert (
-        host.check_output("runuser -u postgres -- psql -XAtc \"SELECT rolname FROM pg_roles WHERE rolname IN ('old', 'chat')\"") == "chat"
-    )
+    roles = "runuser -u postgres -- psql -XAtc \"SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname IN ('old', 'chat') ORDER BY 1\""
+    assert host.check_output(roles).split() == ["chat|t", "old|f"] and "The role old stays in PostgreSQL, without a login" in words(run)
+    host.check_output("cd / && runuser -u postgres -- psql -qd chat -c 'DROP OWNED BY old' -c 'DROP ROLE old'")
     assert host.run("grep --recursive --word-regexp old /etc/nginx/mainstay /etc/mainstay /etc/logrotate.d").stdout == ""
     assert host.file(f"{CANARY}/file").exists, "no link was followed"
 

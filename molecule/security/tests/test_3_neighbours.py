@@ -158,6 +158,28 @@ def test_what_it_does_to_its_own_database_stops_no_run_and_no_backup(host, mole,
         assert play("playbooks/site.yml", "--tags", "postgresql").returncode == 0
 
 
+def test_what_it_grants_to_who_restores_is_no_concern_of_another_s_restore(host, mole):
+    """A role that has been granted something cannot be dropped: those of a drill are closed then, and good for the next one."""
+    roles = "runuser -u postgres -- psql -XAtc \"SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname ~ '^mainstay_restore'\""
+    ours = {"mainstay_restore_mole", "mainstay_restore_shop"}
+    for role in ours:  # as a drill has them for a second, in which it is to be met
+        host.check_output(f"runuser -u postgres -- psql -qc 'CREATE ROLE {role} LOGIN'")
+    grant = f"GRANT ALL ON DATABASE mole TO {', '.join(ours)}"
+    # And what it sets for itself is no line of the roles that a backup knows; each dump that grants something has the word `public`.
+    poison = "ALTER ROLE mole SET search_path = 'a\nCREATE ROLE public;\n'"
+    host.check_output("runuser -u postgres -- psql -qd shop -c 'CREATE TABLE granted (); GRANT SELECT ON granted TO mole'")
+    for statement in (grant, poison):
+        assert mole.does(SQL.format(statement=statement, database="", place=""))["result"][0] == 0
+    try:
+        host.check_output("systemctl start mainstay-backup.service && systemctl start mainstay-backup-drill.service")
+        assert set(host.check_output(roles).split()) == {f"{role}|f" for role in ours}
+    finally:
+        mole.does(SQL.format(statement=grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM "), database="", place=""))
+        mole.does(SQL.format(statement="ALTER ROLE mole RESET search_path", database="", place=""))
+        host.check_output("runuser -u postgres -- psql -qd shop -c 'DROP TABLE granted'")
+    host.check_output(f"runuser -u postgres -- psql -qc 'DROP ROLE {', '.join(ours)}'")
+
+
 REDIS = """
 import os, subprocess, urllib.parse
 own = urllib.parse.urlsplit(os.environ["REDIS_CACHE_URL"])

@@ -441,6 +441,21 @@ def test_who_guesses_at_a_site_s_password_is_counted(host, outside):
     assert int(host.check_output(counted)) == before + 1
 
 
+OF_AN_APP, OF_NGINX = "127.0.0.1:8200 {0} 0.001", "- - -"
+SAID = '203.0.113.77 - anna [{now}] "POST / HTTP/1.1" {0} 5 "-" "\\x22 - - -" '
+
+
+@pytest.mark.parametrize(("jail", "status"), [("nginx-auth", 401), ("nginx-flood", 429)])
+def test_an_app_bans_no_visitor_by_what_it_answers(host, jail, status):
+    """A ban is for all sites: what nginx has answered itself counts, and an app's word does where it is the only one."""
+    counted = f'fail2ban-client status {jail} | grep "Total failed" | tr -dc 0-9'
+    before, now = int(host.check_output(counted)), host.check_output("date '+%d/%b/%Y:%H:%M:%S %z'")
+    for whose in (OF_AN_APP, OF_NGINX):  # in this order: when the second has counted, the first has been read
+        host.check_output("echo %s >>/var/log/nginx/access.log", (SAID + whose).format(status, now=now))
+    host.check_output(f"timeout 20 sh -c 'until [ $({counted}) -gt {before} ]; do sleep 0.5; done'")
+    assert int(host.check_output(counted)) == before + 1
+
+
 def test_a_process_that_asks_for_more_time_to_end_gets_none(host, ask):
     """Else no stop, no deploy and no reboot would come to its end: systemd sets no limit to what a process may ask for."""
     assert ask("/stay")[2] == "stays"

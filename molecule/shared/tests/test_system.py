@@ -24,7 +24,7 @@ def test_packages_are_installed(host, package):
 
 
 def test_kernel_parameters_are_the_ones_in_the_file(host):
-    lines = host.check_output("grep -hv '^#' /etc/sysctl.d/60-mainstay*.conf").splitlines()
+    lines = host.check_output("grep -hv '^#' /etc/sysctl.d/zz-mainstay*.conf").splitlines()
     declared = dict(line.lstrip("-").split(" = ") for line in lines if line)
     assert "net.core.somaxconn" in declared
     if host.check_output("systemd-detect-virt --container || true") not in ("", "none"):

@@ -59,7 +59,7 @@ REMEDIES = (
         "The host does not reach that source: open the way out to it (80/tcp, 443/tcp), or name a proxy in mainstay_environment: {http_proxy: …}",
     ),
     (
-        r"unmet dependencies|held broken packages|Unable to correct problems",
+        r"Held packages were changed|unmet dependencies|held broken packages|Unable to correct problems",
         "Packages of the host are held, of another release, or half installed: see apt-mark showhold and apt-get --fix-broken install",
     ),
     (
@@ -67,12 +67,14 @@ REMEDIES = (
         "A package's own script failed: the output above says why; mend that, and run dpkg --configure -a on the host and this again",
     ),
 )
+LAST_STEP = "Reading package lists"
 OTHER_REMEDY = "Run apt-get update and the installation on the host by hand to see all that it says, mend that, and run this again"
 
 
 def apt_remedy(said):
-    """What helps, out of what apt-get said, in a sentence."""
-    return f"{next((remedy for pattern, remedy in REMEDIES if re.search(pattern, said)), OTHER_REMEDY)}."
+    """What helps, out of what apt-get said, in a sentence: in its last step, before which a source may have been away that nothing came of."""
+    last = said[max(said.rfind(LAST_STEP), 0) :]
+    return f"{next((remedy for text in (last, said) for pattern, remedy in REMEDIES if re.search(pattern, text)), OTHER_REMEDY)}."
 
 
 def unknown_packages(said, variables):

@@ -27,6 +27,8 @@ KNOWN_LISTENERS = {
     "avahi-daemon": "multicast DNS of avahi; systemctl disable --now avahi-daemon.socket avahi-daemon.service ends it",
     "cupsd": "the printing service; systemctl disable --now cups.socket cups.service ends it",
     "cups-browsed": "the printing service; systemctl disable --now cups-browsed.service ends it",
+    "dropbear": "an SSH server, which the stack leaves as it is and does not open by itself: where you log in by it, do not stop it, and name its "
+    "port in firewall_rules beside 80 and 443",
     "exim4": "a mail server; dc_local_interfaces='127.0.0.1' in /etc/exim4/update-exim4.conf.conf keeps it on the host",
     "master": "a mail server; postconf inet_interfaces=loopback-only keeps Postfix on the host",
     "rpcbind": "the port mapper of NFS; systemctl disable --now rpcbind.socket rpcbind.service ends it",
@@ -275,4 +277,10 @@ def summary(apps, plan, hostname, host, report=(), live=None):
         {f"{item['port']}/{item['protocol'].rstrip('6')} {item['name']}" for item in host["listeners"] if is_public(item["address"])}
     )
     lines.append(f"  open      {', '.join(public)}")
+    lines += [f"  UNDONE    {sentence}" for sentence in undone_words(host)]
     return lines + [f"  {line}" for line in report]
+
+
+def undone_words(host):
+    """What files of the host undo of the stack's settings, and are to be mended there: a run does not touch what is somebody's."""
+    return [f"{item['file']} sets {item['name']} to {item['value']}, not {item['wanted']}" for item in host.get("undone") or ()]

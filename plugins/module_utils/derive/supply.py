@@ -34,9 +34,16 @@ def refuse_unsupplied(host, hostname, now, variables=None):
     )
     variables = variables or {}
     proxy = variables.get("system_apt_http_proxy") or (variables.get("mainstay_environment") or {}).get("http_proxy")
-    for sentence in (_clock(found, now), *_room(found, missing), "" if proxy else _names(found)):
+    for sentence in (_held(found), _clock(found, now), *_room(found, missing), "" if proxy else _names(found)):
         if sentence:
             raise ValueError(f"{hostname}: {told}, and {sentence} {UNCHANGED}")
+
+
+def _held(found):
+    held = found.get("held") or []
+    if not held:
+        return ""
+    return f"{' and '.join(held)} {'is' if len(held) == 1 else 'are'} on hold, which apt heeds: `sudo apt-mark unhold {' '.join(held)}`."
 
 
 def _said(seconds):

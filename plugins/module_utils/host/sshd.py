@@ -15,22 +15,46 @@ from ..text import read
 FOLDER = "/etc/ssh"
 MAIN, OURS = f"{FOLDER}/sshd_config", f"{FOLDER}/sshd_config.d/00-mainstay.conf"
 DEEPEST = 16  # as sshd has it
+FORMER_VALUES = {"without-password": "prohibit-password"}
 LINE = re.compile(r"^\s*(?P<name>[A-Za-z0-9]+)(?:\s*=\s*|\s+)(?P<value>.*?)\s*$")
 
 
 def sshd(root="/"):
-    """``{reads, before, asks}``, empty without sshd: whether the role's file counts for everybody, what is set before it (``{name, file}``, names
-    small), and the files in which a login has to answer questions, such as for a code of one's telephone."""
+    """``{reads, before, asks}``, empty without sshd: whether the role's file counts for everybody, what is set before it (``{name, value, file}``,
+    names small), and the files in which a login has to answer questions, such as for a code of one's telephone."""
     if not os.path.exists(_below(root, MAIN)):
         return {}
-    lines = list(_lines(MAIN, root))
-    ours = next((number for number, (name, *_rest) in enumerate(lines) if name is None), None)
-    reads = ours is not None and not lines[ours][3]
-    before = [{"name": name, "file": file} for name, _value, file, conditional in lines[:ours] if reads and not conditional]
+    found = list(lines(root))
+    ours = next((number for number, (name, *_rest) in enumerate(found) if name is None), None)
+    reads = ours is not None and not found[ours][3]
+    before = [
+        {"name": name, "value": meaning(value), "file": file}
+        for name, value, file, conditional in found[:ours]
+        if reads and not conditional
+    ]
     asks = [
-        file for name, value, file, _conditional in lines if name == "authenticationmethods" and "keyboard-interactive" in value.lower()
+        file for name, value, file, _conditional in found if name == "authenticationmethods" and "keyboard-interactive" in value.lower()
     ]
     return {"reads": reads, "before": before, "asks": list(dict.fromkeys(asks))}
+
+
+def lines(root="/"):
+    """(name, value, file, whether a Match stands above) of all lines, in the order in which sshd reads them; the name of our file's is None."""
+    return _lines(MAIN, root)
+
+
+def values(text):
+    """(name, value) of the lines of one file."""
+    for line in text.splitlines():
+        found = LINE.match(line)
+        if found:
+            yield found["name"].lower(), found["value"]
+
+
+def meaning(value):
+    """A value as it is compared: without quotes and a comment behind it, and by its newer name."""
+    text = value.split(" #")[0].strip().strip('"')
+    return FORMER_VALUES.get(text.lower(), text)
 
 
 def _below(root, path):
@@ -38,12 +62,7 @@ def _below(root, path):
 
 
 def _lines(file, root, conditional=False, depth=0):
-    """(name, value, file, whether a Match stands above) of each line, in the order in which sshd reads them; the name of our file's is None."""
-    for line in read(_below(root, file)).splitlines():
-        found = LINE.match(line)
-        if not found:
-            continue
-        name, value = found["name"].lower(), found["value"]
+    for name, value in values(read(_below(root, file))):
         if name == "match":
             conditional = value.split("#")[0].strip().lower() != "all"
         elif name != "include":

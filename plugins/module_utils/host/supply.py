@@ -90,4 +90,17 @@ def start_resolving(missing, root, resolve=socket.getaddrinfo):
 
 def supply(missing, resolving, root="/"):
     """What the snapshot tells of the way that packages come: nothing but the time where none is missing."""
-    return {"missing": missing, "names": resolving.finish(), "room": room(root) if missing else [], "time": int(time.time())}
+    return {
+        "missing": missing,
+        "held": held(missing, root),
+        "names": resolving.finish(),
+        "room": room(root) if missing else [],
+        "time": int(time.time()),
+    }
+
+
+def held(names, root="/"):
+    """Those of the packages that apt-mark holds, so that apt does not install them."""
+    text = read(f"{root}/var/lib/dpkg/status") if names else ""
+    marked = set(re.findall(r"^Package: (\S+)\nStatus: hold ", text, re.MULTILINE))
+    return [name for name in names if name in marked]

@@ -10,37 +10,39 @@ from .fields import Numbers, Whole
 from .refusal import refuse
 
 VARIABLE = "mainstay_ssh_ports"
-QUESTIONS = "ssh_keyboard_interactive"
+QUESTIONS, PASSWORDS = "ssh_keyboard_interactive", "ssh_password_authentication"
+LOGS_IN_BY_PASSWORD = ("ansible_password", "ansible_ssh_pass")  # where Ansible does, others may
 FOLDER = "/etc/ssh/sshd_config.d/"
 PROVEN = "/var/lib/mainstay/ssh/proven.conf"
 INCLUDE = f"Include {FOLDER}*.conf"
-# What the role ssh sets and others may have set before; ports add up, and have a test of their own.
-SETTINGS = (
-    "AllowAgentForwarding",
-    "AllowTcpForwarding",
-    "Banner",
-    "Ciphers",
-    "ClientAliveCountMax",
-    "ClientAliveInterval",
-    "Compression",
-    "HostKeyAlgorithms",
-    "KbdInteractiveAuthentication",
-    "KexAlgorithms",
-    "LogLevel",
-    "LoginGraceTime",
-    "MACs",
-    "MaxAuthTries",
-    "MaxSessions",
-    "MaxStartups",
-    "PasswordAuthentication",
-    "PerSourceMaxStartups",
-    "PerSourceNetBlockSize",
-    "PerSourcePenaltyExemptList",
-    "PermitEmptyPasswords",
-    "PermitRootLogin",
-    "TCPKeepAlive",
-    "X11Forwarding",
-)
+# What the role ssh sets and others may have set before; ports add up, and have a test of their own. What stands there may say the same as the
+# stack: the text of each setting, or the role's variable with its default, None where the role alone knows that.
+SETTINGS = {
+    "AllowAgentForwarding": ("ssh_agent_forwarding", False),
+    "AllowTcpForwarding": ("ssh_tcp_forwarding", True),
+    "Banner": None,
+    "Ciphers": None,
+    "ClientAliveCountMax": ("ssh_client_alive_count", 5),
+    "ClientAliveInterval": ("ssh_client_alive_interval", 60),
+    "Compression": "no",
+    "HostKeyAlgorithms": None,
+    "KbdInteractiveAuthentication": (QUESTIONS, False),
+    "KexAlgorithms": None,
+    "LogLevel": ("ssh_log_level", "INFO"),
+    "LoginGraceTime": ("ssh_login_grace_time", 30),
+    "MACs": None,
+    "MaxAuthTries": ("ssh_max_auth_tries", 6),
+    "MaxSessions": ("ssh_max_sessions", 10),
+    "MaxStartups": None,
+    "PasswordAuthentication": (PASSWORDS, None),
+    "PerSourceMaxStartups": ("ssh_max_startups_per_source", 10),
+    "PerSourceNetBlockSize": "32:64",
+    "PerSourcePenaltyExemptList": None,
+    "PermitEmptyPasswords": "no",
+    "PermitRootLogin": ("ssh_permit_root_login", "prohibit-password"),
+    "TCPKeepAlive": "no",
+    "X11Forwarding": "no",
+}
 # Names that sshd takes for those.
 FORMER = {"challengeresponseauthentication": "KbdInteractiveAuthentication"}
 SSH_PORTS = Numbers(
@@ -88,15 +90,15 @@ def refuse_sshd(host, hostname, variables):
     names = {**{name.lower(): name for name in SETTINGS}, **FORMER}
     before = {}
     for item in found["before"]:
-        if item["name"] in names:
+        if item["name"] in names and item["value"].lower() != _wanted(names[item["name"]], variables):
             before.setdefault(item["file"], []).append(names[item["name"]])
     # Where a run has been through, all of the stack's settings are in effect: these lines say the same.
     for file, settings in before.items() if PROVEN not in (host.get("paths") or {}) else ():
         to_the_end = file.startswith(FOLDER)
         remedy = f"`sudo mv {file} {FOLDER}50-{file.removeprefix(FOLDER)}`" if to_the_end else f"{on_top}, or take them out"
         raise ValueError(
-            f"{hostname}: {file} sets {', '.join(dict.fromkeys(settings))} before the stack does, and of each setting sshd takes the first value. Let "
-            f"the stack's come first: {remedy}. Nothing has changed."
+            f"{hostname}: {file} sets {', '.join(dict.fromkeys(settings))} otherwise than the stack and before it, and of each setting sshd takes the first "
+            f"value. Let the stack's come first: {remedy}. Nothing has changed."
         )
     if found["asks"] and not variables.get(QUESTIONS, False):
         raise ValueError(
@@ -104,3 +106,16 @@ def refuse_sshd(host, hostname, variables):
             f"one-time codes), which the stack turns off, and they could not log in any more. Write {QUESTIONS}: true, or take it out there. Nothing "
             "has changed."
         )
+
+
+def _wanted(setting, variables):
+    """The value that the stack gives a setting, in small letters; empty where the role alone knows it."""
+    wanted = SETTINGS[setting]
+    if isinstance(wanted, tuple):
+        variable, default = wanted
+        if variable == PASSWORDS:
+            default = any(name in variables for name in LOGS_IN_BY_PASSWORD)
+        wanted = variables.get(variable, default)
+    if str(wanted).lower() in ("true", "false"):
+        wanted = "yes" if str(wanted).lower() == "true" else "no"
+    return str(wanted or "").lower()

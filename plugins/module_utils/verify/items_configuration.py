@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..derive.proof import undone_words
 from .checklist import MB, Items, failed, judged, listed, ok, skipped
 
 ITEMS = Items()
@@ -188,5 +189,17 @@ def server_limits(at):
         for purpose, settings in purposes.items()
     ]
     return judged(
-        seen or "no server", told.get("differs") or [], "Run site.yml; what waits for a restart of a server says so in mainstay plan."
+        seen or "no server",
+        told.get("differs") or [],
+        "Run site.yml; where that changes nothing, the server waits for a restart: systemctl restart its unit.",
+    )
+
+
+@ITEMS.add("undone", "No file of the host undoes what the stack sets", ["S0-33", "S4-21"], ["pre-launch", "periodic"])
+def undone(at):
+    return judged(
+        "sysctl, journald, limits, apt, sshd and PostgreSQL heed the stack's files",
+        undone_words(at.host),
+        "Take the line out of that file (of a postgresql.auto.conf by ALTER SYSTEM RESET, and restart PostgreSQL), or declare what you want "
+        "of it in the variables of the role, and run site.yml.",
     )

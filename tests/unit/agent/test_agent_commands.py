@@ -20,6 +20,7 @@ from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
 from mainstay import config
 from mainstay.cli import COMMANDS, main
 from mainstay.commands import clean
+from mainstay.commands.logs import TOO_LONG
 from mainstay.core.host import ports
 from mainstay.core.stack import sandbox
 from mainstay.units import UnitState
@@ -386,10 +387,11 @@ class TestAnswers:
         assert status == 0 and not {"\x1b", "\x7f"} & set(out)
         first, second, third, *forged = json.loads(out)["results"]
         assert (first["name"], first["time"], first["level"]) == ("shop-web@8000.service", 1700000000.5, 3)
-        assert [first["text"], second["text"], third["text"]] == ["\x1b[2J\ufffdred\x7f", "a\u2028b\x85 c", ""]
+        assert [first["text"], second["text"], third["text"]] == ["\x1b[2J\ufffdred\x7f", "a\u2028b\x85 c", TOO_LONG]
         assert second["name"] == "shop-web@8000.service"
         assert [(entry["name"], entry["level"]) for entry in forged] == [("shop-web@8000.service", 6)] * 2, "what an app writes into fields"
         assert asked[0][:2] == ["journalctl", "--output=json"] and "--unit=shop-web@*.service" in asked[0]
+        assert "--all" not in asked[0], "a line of 50 MB takes a gigabyte that way"
         assert "leave --follow" in self.ask(shop, "logs", "shop", "--follow")[1]["message"]
 
     @pytest.mark.parametrize("command", ["start", "stop", "restart", "clean", "logs", "status", "history", "why"])

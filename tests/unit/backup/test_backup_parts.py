@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 import tarfile
 import time
@@ -219,9 +220,22 @@ def test_what_only_a_superuser_may_restore_is_left_to_him():
     assert [line.split(";")[0] for line in postgres.restore_list(LIST).splitlines()[2:]] == ["6", "214"]
 
 
+@pytest.mark.parametrize(("there", "verb"), [([], "CREATE"), (["mainstay_restore_shop"], "ALTER")], ids=["new", "left by an app's grant"])
+def test_who_restores_is_a_role_for_this_owner_alone_and_ends_without_a_login(monkeypatch, there, verb):
+    said = []
+    monkeypatch.setattr(postgres, "execute", lambda statements, _database="postgres": said.append(statements) or there)
+    with postgres.stranger("shop") as env:
+        assert env["PGUSER"] == "mainstay_restore_shop" and env["PGPASSWORD"] not in "".join(said)
+        assert f'{verb} ROLE "mainstay_restore_shop" LOGIN NOINHERIT' in said[-1] and 'GRANT "shop" TO "mainstay_restore_shop"' in said[-1]
+    assert "DROP ROLE" in said[-1] and 'ALTER ROLE "mainstay_restore_shop" NOLOGIN PASSWORD NULL' in said[-1]
+
+
 def test_roles_of_a_dump_are_known_by_their_names():
     text = 'CREATE ROLE reader;\nALTER ROLE reader WITH NOSUPERUSER;\nCREATE ROLE "re-ad ""er";\nCREATE ROLE x; DROP TABLE y;\n'
     assert postgres.roles(text) == ["reader", 're-ad "er']
+    # Any role may set a search path of its own, and the superuser who would make what stands in it fails, of every app's dump.
+    said = "--\n-- User Configurations\n--\n\nALTER ROLE mole SET search_path TO 'a\nCREATE ROLE public;\n';\n"
+    assert postgres.roles(text + said) == ["reader", 're-ad "er']
 
 
 @pytest.mark.parametrize(
@@ -295,6 +309,25 @@ def test_a_folder_comes_back_as_it_was_with_links_as_links_and_a_database_whole(
     assert sorted(os.listdir(folder)) == ["a.db", "deep", "link"]
     assert (folder / "deep/file").read_bytes() == b"x" * 100 and os.readlink(folder / "link") == "/etc/shadow"
     assert sqlite3.connect(folder / "a.db").execute("SELECT count(*) FROM t").fetchone() == (50,)
+
+
+def test_a_hole_fills_no_disk_when_it_is_put_aside_and_comes_back(tmp_path):
+    """A file may say that it is a terabyte: in the place of root's where it is kept, too, and in a backup's tar."""
+    top, kept, size = tmp_path / "shared", tmp_path / "kept.tar", 64 << 20
+    top.mkdir()
+    for name, end in (("end", b""), ("middle", b"x")):
+        with open(top / name, "wb") as file:
+            file.truncate(size)
+            os.pwrite(file.fileno(), b"begins", 0)
+            os.pwrite(file.fileno(), end, size)
+    os.utime(top / "end", (7, 7))
+    with open(kept, "wb") as file:
+        subprocess.run([sys.executable, "-I", tree.__file__, "aside", "2", "", "", str(top)], stdout=file, check=True)
+    with open(kept, "rb") as stream:
+        tree.unpack([str(top)], stream)
+    assert (top / "middle").read_bytes() == b"begins" + bytes(size - 6) + b"x"
+    assert (os.path.getsize(top / "end"), os.path.getmtime(top / "end")) == (size, 7)
+    assert kept.stat().st_size > 2 * size and sum(path.stat().st_blocks * 512 for path in (kept, *top.iterdir())) < size / 8
 
 
 def test_a_changed_byte_is_another_checksum(folder):

@@ -208,7 +208,9 @@ def main(words):
     if place.refusal:
         raise RuntimeError(place.refusal)
     if verb == "keep":
-        place.keep(sys.stdout.buffer)
+        file = tree.Holes(sys.stdout.buffer)
+        place.keep(file)
+        file.end()
     elif verb == "swap":
         place.swap()
     else:

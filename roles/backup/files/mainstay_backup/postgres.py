@@ -35,7 +35,7 @@ SELECT count(*) > 0 AS views FROM pg_settings WHERE name = 'restrict_nonsystem_r
 SET restrict_nonsystem_relation_kind = 'view, foreign-table';
 \endif
 """
-ROLE = "mainstay_restore"
+ROLE = "mainstay_restore_{}"  # one for each owner: what he does with it is no concern of another's
 OF_A_DRILL = "made for a drill of mainstay-backup, and gone after it"  # the comment of such a role
 # Tables whose rows a dump holds: those of extensions are the extension's. A count for each, as one line of JSON, and of large objects.
 COUNTS = r"""
@@ -163,8 +163,9 @@ def restore_list(shown):
 
 
 def roles(text):
-    """The roles that pg_dumpall makes."""
-    found = re.findall(r'^CREATE ROLE (?:"((?:[^"]|"")+)"|(\w+));$', text, re.MULTILINE)
+    """The roles that pg_dumpall makes, before what each has set for itself: there an app has written, lines such as these, too."""
+    made = re.split(r"^-- User Config", text, maxsplit=1, flags=re.MULTILINE)[0]
+    found = re.findall(r'^CREATE ROLE (?:"((?:[^"]|"")+)"|(\w+));$', made, re.MULTILINE)
     return [quoted.replace('""', '"') or plain for quoted, plain in found]
 
 
@@ -201,14 +202,18 @@ def make(database, scratch, owner):
 
 @contextlib.contextmanager
 def stranger(owner):
-    """A role that may become the app's and nothing else, and the variables with which it logs in; gone afterwards."""
-    password = secrets.token_urlsafe(32)
-    drop(role=True)
-    execute(f"CREATE ROLE {ROLE} LOGIN NOINHERIT PASSWORD {literal(verifier(password))}; GRANT {name(owner)} TO {ROLE}")
+    """A role that may become the app's and nothing else, and the variables with which it logs in; gone afterwards, or closed."""
+    password, role = secrets.token_urlsafe(32), ROLE.format(owner)
+    drop_role(role)
+    verb = "ALTER" if role in execute("SELECT rolname FROM pg_roles") else "CREATE"
+    execute(
+        f"{verb} ROLE {name(role)} LOGIN NOINHERIT PASSWORD {literal(verifier(password))}; ALTER ROLE {name(role)} RESET ALL; "
+        f"GRANT {name(owner)} TO {name(role)}"
+    )
     try:
-        yield {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGHOST": "127.0.0.1", "PGUSER": ROLE, "PGPASSWORD": password}
+        yield {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGHOST": "127.0.0.1", "PGUSER": role, "PGPASSWORD": password}
     finally:
-        drop(role=True)
+        drop_role(role)
 
 
 def fill(path, scratch, owner):
@@ -219,7 +224,8 @@ def fill(path, scratch, owner):
     with tempfile.NamedTemporaryFile("w") as chosen, stranger(owner) as env:
         chosen.write(restore_list(shown))
         chosen.flush()
-        execute(f"GRANT CONNECT ON DATABASE {name(scratch)} TO {ROLE}")
+        role = name(env["PGUSER"])
+        execute(f"GRANT CONNECT ON DATABASE {name(scratch)} TO {role}")
         try:
             pipes.run(
                 ["/usr/bin/pg_restore", "--exit-on-error", "--no-owner", f"--role={owner}", f"--use-list={chosen.name}"]
@@ -227,7 +233,7 @@ def fill(path, scratch, owner):
                 env=env,
             )
         finally:
-            execute(f"REVOKE ALL ON DATABASE {name(scratch)} FROM {ROLE}")
+            execute(f"REVOKE ALL ON DATABASE {name(scratch)} FROM {role}")
     execute("ANALYZE", scratch)
 
 
@@ -245,7 +251,7 @@ def inspect(scratch):
     if not execute("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'"):
         return {"amcheck": "not run: the server has no extension amcheck"}
     execute("CREATE EXTENSION IF NOT EXISTS amcheck WITH SCHEMA pg_catalog", scratch)
-    pipes.run([program, f"--maintenance-db={scratch}", scratch], user="postgres", told=True)
+    pipes.run([program, f"--maintenance-db={scratch}", scratch], user="postgres", env=ENV, told=True)
     return {"amcheck": "well"}
 
 
@@ -255,22 +261,40 @@ def lent(_scratch, _owner):
     yield
 
 
-def drop(scratch=None, role=False):
-    if scratch:
-        execute(f"DROP DATABASE IF EXISTS {name(scratch)} WITH (FORCE)")
-    if role:
-        execute(f"SET client_min_messages = error; DROP ROLE IF EXISTS {ROLE}")
+def drop(scratch):
+    execute(f"DROP DATABASE IF EXISTS {name(scratch)} WITH (FORCE)")
+
+
+# Whoever owns a database may grant a role something in it while that is there, and who has been granted something cannot be dropped.
+DROP_ROLE = """
+SET client_min_messages = error;
+DO $$ BEGIN
+  DROP ROLE IF EXISTS {0};
+EXCEPTION WHEN dependent_objects_still_exist THEN
+  ALTER ROLE {0} NOLOGIN PASSWORD NULL;
+END $$
+"""
+
+
+def drop_role(role):
+    """Drop a role; one to which an app has tied something stays without a login, and goes when that is untied."""
+    execute(DROP_ROLE.format(name(role)))
 
 
 def clear(scratch):
     """Drop what a drill has made: its database, and then the roles that it had to lend the server."""
     drop(scratch)
     for role in execute(f"SELECT rolname FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = {literal(OF_A_DRILL)}"):
-        execute(f"DROP ROLE {name(role)}")
+        drop_role(role)
 
 
 def exists(database):
     return execute(f"SELECT 1 FROM pg_database WHERE datname = {literal(database)}") == ["1"]
+
+
+def end_sessions(owner):
+    """Of an app that stands still: a statement goes on, and keeps its locks, when the process that sent it is gone."""
+    execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = {literal(owner)}")
 
 
 def take_place(scratch, database, aside):

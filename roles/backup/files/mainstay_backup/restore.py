@@ -83,6 +83,7 @@ def into_postgresql(restic, part, kept, place, known):
     were made for its grants."""
     database, scratch, aside = part["database"], RESTORED + part["database"], ASIDE + part["database"]
     if postgres.exists(database):
+        postgres.end_sessions(part["owner"])
         dump = ["/usr/bin/pg_dump", "--format=custom", f"--dbname={database}"]
         save(dump, place, backup.filename(part), user="postgres", env=postgres.ENV)
     postgres.drop(scratch)

@@ -60,6 +60,20 @@ class Exactly:
         return data
 
 
+class Holes:
+    """What is written, with holes where it is nothing but zeros: a file that says it is a terabyte and holds nothing fills no disk."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def write(self, data):
+        return self.file.seek(len(data), os.SEEK_CUR) if data == bytes(len(data)) else self.file.write(data)
+
+    def end(self):
+        self.file.truncate()
+        self.file.flush()
+
+
 def pack(tops, stream, steady=None, without=(), as_is=False):
     """Write the folders to the stream, but for those of `without`; the report. With `as_is` a database goes in as the files that it has.
 
@@ -249,12 +263,13 @@ def put(archive, member, target=None, live=None):
         content = archive.extractfile(member)
         there = files.enter_context(open(os.open(live, READ), "rb")) if same else None
         new = files.enter_context(open(target, "xb")) if target else None
+        holes = Holes(new) if new else None
         while data := content.read(1 << 20):
             same = same and unstamped(there.read(len(data)), not head) == unstamped(data, not head)
             head = head or data[: len(SQLITE)]
-            new.write(data) if new else None
+            holes.write(data) if holes else None
         if new:
-            new.flush()
+            holes.end()
             os.fchmod(new.fileno(), member.mode)
             os.utime(new.fileno(), (member.mtime, member.mtime))
     return same, head
@@ -288,8 +303,12 @@ def clear(path):
 def main(words):
     """VERB REPORT STEADY WITHOUT FOLDER...: the report goes to the descriptor REPORT; WITHOUT are paths with colons between them."""
     verb, report, steady, without, *tops = words
-    if verb in ("pack", "aside"):
-        said = pack(tops, sys.stdout.buffer, steady, without.split(":"), as_is=verb == "aside")
+    if verb == "pack":
+        said = pack(tops, sys.stdout.buffer, steady, without.split(":"))
+    elif verb == "aside":
+        file = Holes(sys.stdout.buffer)
+        said = pack(tops, file, steady, without.split(":"), as_is=True)
+        file.end()
     elif verb == "verify":
         said = verify(sys.stdin.buffer)
     else:

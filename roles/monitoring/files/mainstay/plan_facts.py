@@ -8,6 +8,7 @@ Memory is what the kernel cannot take back at once: without the file cache. Conn
 
 from __future__ import annotations
 
+import fnmatch
 import json
 
 from . import mariadb as mariadb_server
@@ -30,7 +31,7 @@ SERVICES = {
     "mariadb": "mariadb.service",
     "nginx": "nginx.service",
     "pgbouncer": "pgbouncer.service",
-    "postgresql": "postgresql@*.service",
+    "postgresql": "postgresql@*-main.service",  # others beside it are not the stack's
 }
 REDIS = "redis-"
 PROPERTIES = "Id,ActiveState,ControlGroup,MemoryMax,TasksMax,LimitNOFILE"
@@ -106,8 +107,7 @@ def memory(planned, context):
     entries, differs = [], []
     for part, planned_mb in sorted(parts.items(), key=lambda item: (-item[1], item[0])):
         if service_of(part):
-            start = service_of(part).partition("*")[0]
-            mine = [unit for name, unit in shown.items() if name.startswith(start)]
+            mine = [unit for name, unit in shown.items() if fnmatch.fnmatchcase(name, service_of(part))]
             differs += limits(mine, planned["plan"].get("services", {}).get(part, {}))
         else:
             mine = [shown[name] for name in owned.get(part, ()) if name in shown]

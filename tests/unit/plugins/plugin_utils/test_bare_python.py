@@ -11,7 +11,7 @@ import subprocess
 from unittest import mock
 
 import pytest
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible_collections.mainstay.vps.plugins.plugin_utils import bare_python
 
 
@@ -86,6 +86,7 @@ def test_the_python_is_the_one_of_the_host(variables, environment, expected):
         ({"rc": 127, "stderr": "/bin/sh: 1: /usr/bin/python3: not found"}, "python3: not found; bring it there: ansible all"),
         ({"rc": 127, "stderr": "/bin/sh: 1: sudo: not found"}, "sudo: not found; there is no sudo: log in as root"),
         ({"rc": 1, "stderr": "sudo: sorry, you must have a tty to run sudo"}, "!requiretty"),
+        ({"rc": 1, "stderr": "sudo: interactive authentication is required"}, "--ask-become-pass"),
         ({"rc": 0, "stdout": "Killed\n"}, "Killed; ansible_python_interpreter names another Python"),
         ({"rc": 137}, "exit status 137"),
         ({"rc": 255, "stdout": "\nmainstay answer: {}", "stderr": "Connection closed"}, "Connection closed"),
@@ -94,3 +95,21 @@ def test_the_python_is_the_one_of_the_host(variables, environment, expected):
 def test_a_host_that_cannot_is_told(answer, words):
     with pytest.raises(AnsibleActionFail, match=words):
         bare_python.call(_action(answer=answer)[0], {}, "text", "printable", text="x")
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "words"),
+    [
+        ("Timeout (12s) waiting for privilege escalation prompt: ", AnsibleActionFail, "ansible_become_exe: sudo.ws"),
+        ("Connection timed out", AnsibleConnectionFailure, "timed out"),
+    ],
+)
+def test_a_sudo_that_asks_otherwise_is_told(said, error, words):
+    action, _shell = _action()
+
+    def fail(_command, in_data):
+        raise AnsibleConnectionFailure(said)
+
+    action._low_level_execute_command = fail
+    with pytest.raises(error, match=words):
+        bare_python.call(action, {}, "text", "printable", text="x")

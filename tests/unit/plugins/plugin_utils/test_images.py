@@ -70,6 +70,11 @@ def test_a_file_is_the_image_in_it(archive, files, found):
         ({"manifest_json": [{"Config": IMAGE}, {"Config": OTHER}]}, "It holds 2 images"),
         ({"manifest_json": b"{"}, "It is no image"),
         ({"app_py": b"print()"}, "It is no image"),
+        ({"manifest_json": [7]}, "It is no image"),
+        ({"manifest_json": [{"Config": "latest"}]}, "It is no image"),
+        ({"index_json": []}, "It is no image"),
+        ({"manifest_json": b"[" * 100000}, "It is no image"),
+        ({"manifest_json": b" " * (images.LARGEST + 1) + b"[]"}, "It is no image"),
     ],
 )
 def test_a_file_that_is_no_image_is_refused(archive, files, words):

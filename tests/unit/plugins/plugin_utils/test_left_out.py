@@ -128,3 +128,16 @@ def test_an_inventory_behind_a_link_is_the_same(tmp_path):
     }
     with pytest.raises(ReleaseError, match="contains the inventory"):
         sources.listing(root, left_out.inventory_places(variables))
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [("/dev/zero", ""), ("../secret", ""), ("real.toml", "[project]"), ("absent", ""), (".", "")],
+    ids=["without an end", "out of the source", "in the source", "to nothing", "to a folder"],
+)
+def test_what_a_source_says_is_read_in_the_source_alone(tmp_path, target, text):
+    (tmp_path / "secret").write_text("[project]")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/real.toml").write_text("[project]")
+    (tmp_path / "source/pyproject.toml").symlink_to(target)
+    assert left_out.said(str(tmp_path / "source"), "pyproject.toml") == text

@@ -21,6 +21,7 @@ from ..cli import Refusal
 AGENT = ("mainstay-agent.service", "mainstay-act@*.service", "mainstay-alert.service", RECLAIM)
 TIMEOUT = 30  # seconds
 LEVELS, UNSAID = [str(level) for level in range(8)], 6  # syslog's, and that of a line that says none
+TOO_LONG = "(longer than 4096 bytes; without --json it is shown)"  # of which journalctl says null
 FILES = {"nginx": "var/log/nginx/error.log", "postgresql": "var/log/postgresql/postgresql-*.log"}
 
 
@@ -63,7 +64,8 @@ def run(options, context):
 def told(units, paths, options, context):
     """The same as JSON: one result for each line."""
     answer = Answer("logs", True)
-    argv = [*command(units, options), "--quiet", "--all"]
+    # Not --all: of a line of 50 MB, which an app may write, journalctl would make JSON in 1.5 GB of memory.
+    argv = [*command(units, options), "--quiet"]
     argv[1] = "--output=json"
     for line in lines(context.run(argv, timeout=TIMEOUT)):
         entry = json.loads(line)
@@ -71,7 +73,7 @@ def told(units, paths, options, context):
         unit = text((entry.get("_PID") == "1" and entry.get("UNIT")) or entry.get("_SYSTEMD_UNIT") or entry.get("SYSLOG_IDENTIFIER"))
         time, level = int(entry["__REALTIME_TIMESTAMP"]) / 1e6, entry.get("PRIORITY")
         level = int(level) if level in LEVELS else UNSAID
-        answer.result(unit, time=time, level=level, text=text(entry.get("MESSAGE")))
+        answer.result(unit, time=time, level=level, text=TOO_LONG if entry.get("MESSAGE", "") is None else text(entry.get("MESSAGE")))
     for path in paths:
         for line in lines(context.run(["tail", f"--lines={options.lines}", "--", path], timeout=TIMEOUT)):
             answer.result(path, text=line)

@@ -54,6 +54,7 @@ def test_a_snapshot_without_a_word_of_it():
         ({"time": NOW + 3700}, "timedatectl set-ntp true"),
         (small(free_mb=400), "/ has 400 MB free of the 402 MB that they need at least. Make room there (df -h /; apt-get clean"),
         (small(mount="/var", places=["/var/cache/apt"], free_mb=40), "/var has 40 MB free of the 200 MB"),
+        ({"held": ["nginx"]}, "nginx is on hold, which apt heeds: `sudo apt-mark unhold nginx`."),
         (small(inodes_free=10), "/ has room for 10 files"),
     ],
 )
@@ -100,6 +101,13 @@ def test_a_host_whose_packages_cannot_come_is_refused_in_a_sentence(found, words
 )
 def test_what_apt_says_ends_in_a_remedy(said, words):
     assert words in apt_remedy(f"Reading package lists...\n{said}\n")
+
+
+def test_a_source_that_is_away_is_not_what_a_package_s_script_fails_of():
+    gone = "W: Failed to fetch http://packages.example.invalid/InRelease  Could not resolve 'packages.example.invalid'\n"
+    failed = "Setting up thing (1) ...\nE: Sub-process /usr/bin/dpkg returned an error code (1)\n"
+    assert "package's own script" in apt_remedy(f"Reading package lists...\n{gone}Reading package lists...\n{failed}")
+    assert "No name server" in apt_remedy(f"Reading package lists...\n{gone}Reading package lists...\nE: Some index files failed\n")
 
 
 def test_each_remedy_is_one_sentence():

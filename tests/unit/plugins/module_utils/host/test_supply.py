@@ -97,3 +97,13 @@ def test_nothing_is_asked_where_nothing_is_missing(tmp_path):
     asking = supply.start_resolving([], tmp_path, resolve=None)
     told = supply.supply([], asking, tmp_path)
     assert (told["names"], told["room"]) == ({}, []) and told["time"] > 0
+
+
+def test_what_is_missing_and_held_is_told(tmp_path):
+    (tmp_path / "var/lib/dpkg").mkdir(parents=True)
+    (tmp_path / "var/lib/dpkg/status").write_text(
+        "Package: nginx\nStatus: hold ok not-installed\nPriority: extra\n\nPackage: curl\nStatus: hold ok installed\n\n"
+        "Package: acl\nStatus: install ok installed\n"
+    )
+    assert supply.held(["acl", "nginx", "podman"], tmp_path) == ["nginx"]
+    assert supply.held([], tmp_path) == []

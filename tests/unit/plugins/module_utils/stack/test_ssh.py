@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import ssh
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import DeclarationError
 
@@ -53,7 +54,7 @@ MAIN, DROPIN = "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/00-hardening.conf
 
 
 def _sshd(reads=True, before=(), asks=(), **host):
-    before = [{"name": name, "file": file} for name, file in before]
+    before = [{"name": name, "value": (*value, "yes")[0], "file": file} for name, file, *value in before]
     return {"packages": {"openssh-server": "1:9.2p1-2"}, "sshd": {"reads": reads, "before": before, "asks": list(asks)}, **host}
 
 
@@ -66,16 +67,32 @@ def _sshd(reads=True, before=(), asks=(), **host):
         (_sshd(reads=False), {}, ["sshd does not read", "`sudo sed -i '1i Include /etc/ssh/sshd_config.d/*.conf' /etc/ssh/sshd_config`"]),
         (_sshd(before=[("port", MAIN), ("subsystem", MAIN), ("allowusers", MAIN)]), {}, None),  # what the stack leaves to it
         (
-            _sshd(before=[("permitrootlogin", MAIN), ("usepam", MAIN), ("maxauthtries", MAIN)]),
+            _sshd(before=[("permitrootlogin", MAIN), ("usepam", MAIN), ("maxauthtries", MAIN, "3")]),
             {},
-            ["/etc/ssh/sshd_config sets PermitRootLogin, MaxAuthTries before", "`sudo sed -i '1i Include"],
+            ["/etc/ssh/sshd_config sets PermitRootLogin, MaxAuthTries otherwise", "`sudo sed -i '1i Include"],
         ),
         (
             _sshd(before=[("challengeresponseauthentication", DROPIN)]),
             {},
-            ["sets KbdInteractiveAuthentication before", f"`sudo mv {DROPIN} /etc/ssh/sshd_config.d/50-00-hardening.conf`"],
+            ["sets KbdInteractiveAuthentication otherwise", f"`sudo mv {DROPIN} /etc/ssh/sshd_config.d/50-00-hardening.conf`"],
         ),
         (_sshd(before=[("permitrootlogin", MAIN)], paths={"/var/lib/mainstay/ssh/proven.conf": {}}), {}, None),
+        # What says the same may stand there
+        (
+            _sshd(
+                before=[
+                    ("passwordauthentication", DROPIN, "No"),
+                    ("permitrootlogin", DROPIN, "prohibit-password"),
+                    ("maxsessions", MAIN, "10"),
+                ]
+            ),
+            {},
+            None,
+        ),
+        (_sshd(before=[("x11forwarding", DROPIN, "no"), ("loglevel", DROPIN, "VERBOSE")]), {"ssh_log_level": "VERBOSE"}, None),
+        (_sshd(before=[("passwordauthentication", DROPIN, "no")]), {"ansible_password": "x"}, ["sets PasswordAuthentication otherwise"]),
+        (_sshd(before=[("passwordauthentication", DROPIN)]), {"ansible_ssh_pass": "x"}, None),
+        (_sshd(before=[("ciphers", DROPIN, "aes256-ctr")]), {}, ["sets Ciphers otherwise"]),
         (_sshd(asks=[DROPIN]), {}, [DROPIN, "Write ssh_keyboard_interactive: true"]),
         (_sshd(asks=[DROPIN]), {"ssh_keyboard_interactive": True}, None),
     ],
@@ -94,3 +111,16 @@ def test_what_may_stand_before_is_what_the_role_writes():
     written = set(re.findall(r"^([A-Z]\w+) ", template, re.MULTILINE))
     assert written - set(ssh.SETTINGS) == {"Port", "AllowUsers"}, "which add up"
     assert set(ssh.SETTINGS) <= written
+    assert {name for name, value in ssh.SETTINGS.items() if isinstance(value, str)} == {
+        name for name, value in ssh.SETTINGS.items() if f"\n{name} {value}\n" in template
+    }
+
+
+def test_what_says_the_same_says_what_the_role_would():
+    defaults = yaml.safe_load((Path(__file__).parents[5] / "roles/ssh/defaults/main.yml").read_text())
+    named = dict(value for value in ssh.SETTINGS.values() if isinstance(value, tuple))
+    assert set(named) <= set(defaults)
+    assert {name: default for name, default in named.items() if name != ssh.PASSWORDS} == {
+        name: defaults[name] for name in named if name != ssh.PASSWORDS
+    }
+    assert all(name in defaults[ssh.PASSWORDS] for name in ssh.LOGS_IN_BY_PASSWORD)

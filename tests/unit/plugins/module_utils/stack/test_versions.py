@@ -35,3 +35,20 @@ def test_http3_is_let_pass_where_nginx_has_it_or_nobody_knows(host):
 def test_what_is_no_yes_or_no_is_refused():
     with pytest.raises(ValueError, match="mainstay_http3"):
         versions.refuse_http3("perhaps", _host("trixie"), "web1")
+
+
+BOXES = {"api": {"name": "api", "runtime": "python"}, "box": {"name": "box", "runtime": "container"}}
+
+
+@pytest.mark.parametrize("host", [_host("jammy"), _host("bookworm", podman="3.0.1+dfsg1-3")])
+def test_containers_are_refused_where_podman_starts_none(host):
+    versions.refuse_containers({"api": BOXES["api"]}, host, "web1")
+    with pytest.raises(ValueError, match=r"mainstay_apps.box.runtime: .*odman 3\.\d\.\d.* of web1 is older than 4\.3"):
+        versions.refuse_containers(BOXES, host, "web1")
+
+
+@pytest.mark.parametrize(
+    "host", [_host("bookworm"), _host("noble"), _host("resolute"), _host("jammy", podman="4.6.2-1"), _host("forky"), {}]
+)
+def test_containers_pass_where_podman_starts_them_or_nobody_knows(host):
+    versions.refuse_containers(BOXES, host, "web1")

@@ -158,6 +158,12 @@ BROKEN = [
     ("unit-limits", lambda r: r["found"]["units"][WEB].update(LoadState="not-found"), f"{WEB} does not exist", "site.yml"),
     ("unit-limits", lambda r: r["found"]["units"].pop(MAILER), f"{MAILER} does not exist", "site.yml"),
     (
+        "undone",
+        lambda r: r["host"].update(undone=[{"file": "/etc/apt/apt.conf", "name": "APT::Periodic::Enable", "value": "0", "wanted": "1"}]),
+        "/etc/apt/apt.conf sets APT::Periodic::Enable to 0, not 1",
+        "Take the line out",
+    ),
+    (
         "server-limits",
         lambda r: r["found"].update(plan={}, notes=["plan: gave no answer within 60 s"]),
         "mainstay plan does not answer (plan: gave no answer within 60 s)",

@@ -74,7 +74,7 @@ class ActionModule(ActionBase):
 
         path = f"{options['root'] or '/srv/' + app}/releases/{identity}"
         found = self._markers(path)
-        if found is not None and release_identity.COMPLETE in found and (not options["migrate"] or release_identity.MIGRATED in found):
+        if release_identity.COMPLETE in found and (not options["migrate"] or release_identity.MIGRATED in found):
             return {**result, "changed": False, "id": identity, "folder": path, "removed": [], "steps": []}
 
         source = dict(resolved["source"])
@@ -83,13 +83,11 @@ class ActionModule(ActionBase):
             authorization = images.login(source["image"])
         options.update(id=identity, source=source, commit=resolved.get("commit"), image=resolved.get("image"), authorization=authorization)
         try:
-            archive = None if found is None or release_identity.COMPLETE in found else sources.archive_for(resolved)
-            size = os.path.getsize(archive) if archive else 0
-            sends = archive and not self._task.check_mode
-            comes_along = sends and source["kind"] == "path" and size <= COMES_ALONG
-            options["archive_bytes"] = size
-            options["packed"] = base64.b64encode(Path(archive).read_bytes()).decode() if comes_along else None
-            options["archive"] = self._send(archive) if sends and not comes_along else None
+            archive = None if release_identity.COMPLETE in found else sources.archive_for(resolved)
+            options.update(archive=None, packed=None, archive_bytes=os.path.getsize(archive) if archive else 0)
+            if archive and not self._task.check_mode:
+                comes_along = source["kind"] == "path" and options["archive_bytes"] <= COMES_ALONG
+                options.update({"packed": _text(archive)} if comes_along else {"archive": self._send(archive)})
             made = bare_python.call(self, task_vars, "release.builder", "make", params=options, check=self._task.check_mode)
         except refusal.ReleaseError as error:
             raise AnsibleActionFail(f"{app}: {error}") from error
@@ -105,7 +103,7 @@ class ActionModule(ActionBase):
         return result
 
     def _markers(self, path):
-        """The markers a release has on the host; any other answer leaves the decision to the module.
+        """The markers a release has on the host; any other answer leaves the decision to the program there.
 
         What is not root's is not finished: whatever its build has left in it says nothing.
         """
@@ -125,3 +123,8 @@ class ActionModule(ActionBase):
         )
         remote = self._connection._shell.join_path(self._connection._shell.tmpdir, f"source{suffix}")
         return self._transfer_file(archive, remote)
+
+
+def _text(archive):
+    """A file in base64."""
+    return base64.b64encode(Path(archive).read_bytes()).decode()

@@ -9,7 +9,6 @@ import fcntl
 import functools
 import gzip
 import hashlib
-import io
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.text import mask
 from ansible_collections.mainstay.vps.plugins.plugin_utils import images, left_out
 
 GIT_TIMEOUT = 60
+PIECE = 1 << 20  # bytes of a file that are in memory at once
 # A folder's own repository says what git runs and asks when it looks at it, and what lies in a folder may pose as one. Whoever wrote the
 # source is no user of the control node, so that its repository is read and nothing of it is obeyed.
 NOTHING_OF_ITS_OWN = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never", "safe.bareRepository=explicit")
@@ -137,6 +137,18 @@ def listing(root, inventory=()):
     return kept, stays
 
 
+class _Content:
+    """What a file of a source holds, for its digest and its archive at once, in pieces: nothing bounds its size."""
+
+    def __init__(self, file, digest):
+        self._file, self._digest = file, digest
+
+    def read(self, size):
+        piece = self._file.read(size)
+        self._digest.content(piece)
+        return piece
+
+
 def read_tree(root, names, archive=None, modified=0):
     """The digest of files of a folder; with an open tar archive, the same bytes go into it."""
     digest, folders = identity.TreeDigest(), set()
@@ -151,11 +163,14 @@ def read_tree(root, names, archive=None, modified=0):
                 _add(archive, name, tarfile.SYMTYPE, 0o777, modified, target=target)
             continue
         with open(path, "rb") as file:
-            content = file.read()
-            executable = bool(os.fstat(file.fileno()).st_mode & 0o100)
-        digest.file(name, executable, content)
-        if archive:
-            _add(archive, name, tarfile.REGTYPE, 0o755 if executable else 0o644, modified, content)
+            info = os.fstat(file.fileno())
+            executable, content = bool(info.st_mode & 0o100), _Content(file, digest)
+            digest.file(name, executable, info.st_size)
+            if archive:
+                _add(archive, name, tarfile.REGTYPE, 0o755 if executable else 0o644, modified, content, info.st_size)
+            else:
+                while content.read(PIECE):
+                    pass
     return digest.hexdigest()
 
 
@@ -166,10 +181,10 @@ def _add_folders(archive, known, folder, modified):
         _add(archive, folder, tarfile.DIRTYPE, 0o755, modified)
 
 
-def _add(archive, name, kind, mode, modified, content=b"", target=""):
+def _add(archive, name, kind, mode, modified, content=None, size=0, target=""):
     entry = tarfile.TarInfo(name)
-    entry.type, entry.mode, entry.mtime, entry.size, entry.linkname = kind, mode, modified, len(content), target
-    archive.addfile(entry, io.BytesIO(content))
+    entry.type, entry.mode, entry.mtime, entry.size, entry.linkname = kind, mode, modified, size, target
+    archive.addfile(entry, content)
 
 
 def pack(root, names, destination, expected):
@@ -227,7 +242,10 @@ def _look(source, bases, inventory):
         return {"digest": digest}
     archive = locate(source["archive"], bases, "source.archive")
     with open(archive, "rb") as file:
-        found = hashlib.sha256(file.read()).hexdigest()
+        found = hashlib.sha256()
+        while piece := file.read(PIECE):
+            found.update(piece)
+        found = found.hexdigest()
     if found != digest:
         raise ReleaseError(f"source.checksum: sha256:{digest} cannot be used. {archive} has sha256:{found}.")
     return {"digest": digest, "archive": archive}

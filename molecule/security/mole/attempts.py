@@ -148,6 +148,7 @@ COMMON = {
     "reach the victim's process": lambda: fetch("http://127.0.0.1:8000/health"),
     "ask the cloud's metadata service": lambda: connect("169.254.169.254", 80),
     "ask it by IPv6": lambda: connect("fd00:ec2::254", 80),
+    "find PostgreSQL's shared memory, which it could fill": lambda: os.stat(first("/dev/shm/PostgreSQL.*")),
     "mount": lambda: call(165, b"none", b"/tmp", b"tmpfs", 0, None),
     "leave into a namespace": lambda: call(272, 0x10000000),
     "trace a process of root's": lambda: call(101, 16, 1, 0, 0),

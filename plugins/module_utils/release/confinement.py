@@ -15,6 +15,7 @@ CACHE = "/var/cache/mainstay"
 # What holds for every command of a build or a migration, whatever it is.
 CONFINEMENT = (
     *sandbox.COMMON,
+    sandbox.SHARED_MEMORY,
     "UMask=0027",
     "OOMPolicy=kill",
     "OOMScoreAdjust=500",

@@ -79,15 +79,20 @@ class TreeDigest:
     def __init__(self):
         self._hash = hashlib.sha256()
 
-    def _entry(self, kind, name, content):
-        for part in (kind, name.encode(errors="surrogateescape"), content):
+    def _parts(self, *parts):
+        for part in parts:
             self._hash.update(b"%d:" % len(part) + part)
 
-    def file(self, name, executable, content):
-        self._entry(b"x" if executable else b"f", name, content)
+    def file(self, name, executable, size):
+        """A file; its content, of ``size`` bytes, follows in pieces by :meth:`content`."""
+        self._parts(b"x" if executable else b"f", name.encode(errors="surrogateescape"))
+        self._hash.update(b"%d:" % size)
+
+    def content(self, piece):
+        self._hash.update(piece)
 
     def link(self, name, target):
-        self._entry(b"l", name, target.encode(errors="surrogateescape"))
+        self._parts(b"l", name.encode(errors="surrogateescape"), target.encode(errors="surrogateescape"))
 
     def hexdigest(self):
         return self._hash.hexdigest()

@@ -19,7 +19,7 @@ grep --recursive --files-with-matches --null --binary-files=without-match --fixe
 COMPILE = "\"$VIRTUAL_ENV\"/bin/python -m compileall -q -x '(^|/)(\\.venv|node_modules)/' . || true"
 # What a list of requirements may hold that its text alone does not tell: other files of the source.
 UNSHAREABLE = re.compile(
-    r"^\s*(-r|-c|-e|--requirement|--constraint|--editable|\.|/|file:)|@\s*file:"
+    r"^[^\S\n]*(-r|-c|-e|--requirement|--constraint|--editable|\.|/|file:)|@[^\S\n]*file:"
     r"|\b(editable|directory|path) = \"(?!\.\")",
     re.MULTILINE,
 )

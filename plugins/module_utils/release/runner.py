@@ -10,6 +10,7 @@ import fcntl
 import glob
 import os
 import pwd
+import select
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +22,8 @@ from ..text import mask
 from . import confinement, identity, recipes, recipes_node
 
 TAIL = 30
+# Bytes of what a command has written, of which the last lines are told. A build may write without end, and nothing bounds root's memory.
+END = 1 << 16
 # Not in the folder of the agent, who is not trusted with what others run.
 RUN = "/run/mainstay-release"
 # Seconds to wait for another build of the same app, such as one whose control node is gone: it may be the same release.
@@ -90,13 +93,13 @@ class Runner:
         with self._files(env, command, pwd.getpwnam(user).pw_gid if user else 0) as files:
             unit = f"mainstay-release-{self.job.app}"
             argv = confinement.command_line(unit, directory or self.job.path, *files, memory, timeout, properties)
-            done = subprocess.run(argv, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        words, result = confinement.outcome(done.stdout.decode(errors="replace"), done.returncode)
+            status, said = ended(argv, stdin or subprocess.DEVNULL)
+        words, result = confinement.outcome(said.decode(errors="replace"), status)
         self.steps.append({"name": step["name"], "seconds": round(time.monotonic() - began, 1)})
         if result != "success":
             output = [mask(line, self.job.secrets) for line in words[-TAIL:]]
             said = words[-TAIL:], self.job.app, user == self.job.build_user
-            reason = confinement.failure(f"{step['name']!r}", done.returncode, result, memory, timeout, *said)
+            reason = confinement.failure(f"{step['name']!r}", status, result, memory, timeout, *said)
             raise StepFailed(f"{self.job.app}: release {self.job.params['id']}: {reason}.", output)
         return words
 
@@ -129,6 +132,25 @@ class Runner:
         began = time.monotonic()
         yield
         self.steps.append({"name": name, "seconds": round(time.monotonic() - began, 1)})
+
+
+def ended(argv, stdin):
+    """The status of a command, and the end of what it has written.
+
+    A process that was there before, to which the command has handed its output, may keep that open or write on: nobody waits for it.
+    """
+    said = b""
+    with subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        is_open = True
+        while True:
+            has_ended = process.poll() is not None
+            if is_open and select.select([process.stdout], [], [], 0 if has_ended else 0.1)[0]:
+                chunk = os.read(process.stdout.fileno(), END)  # as much as a pipe holds
+                said, is_open = (said + chunk)[-END:], bool(chunk)
+            if has_ended:
+                return process.returncode, said
+            if not is_open:
+                process.wait()
 
 
 @contextlib.contextmanager

@@ -33,6 +33,9 @@ COMMON = (
     "RestrictSUIDSGID=yes",
     "SystemCallArchitectures=native",
 )
+# An app's own shared memory. The host's would be every app's and PostgreSQL's, which cannot start once somebody has filled it, and what
+# lies there outlasts whoever has put it there.
+SHARED_MEMORY = "TemporaryFileSystem=/dev/shm:mode=1777,nosuid"
 # What compilers and package managers may need and an app does not.
 PROCESS = (
     *COMMON,
@@ -148,7 +151,7 @@ OWN_NAMESPACES = (
 
 
 def process(app, root, allow=(), writable=(), devices=(), groups=(), others=()):
-    """The sandbox of a process. /dev/shm is its own: elsewhere it would be every app's, and full for all when one has filled it.
+    """The sandbox of a process.
 
     ``writable`` folders can be written to beside its own, and ``devices``, which belong to ``groups``, are there beside those that do
     nothing. What ``others`` of the app's processes may write to can be executed no more than what it has written itself.
@@ -163,7 +166,7 @@ def process(app, root, allow=(), writable=(), devices=(), groups=(), others=()):
         *(f"BindPaths=-{device}" for device in devices),
         *(f"SupplementaryGroups={group}" for group in groups),
         f"InaccessiblePaths={' '.join(f'-{path}' for path in HIDDEN)}",
-        f"TemporaryFileSystem=/dev/shm:mode=1777,nosuid{'' if is_executable else ',noexec'}",
+        f"{SHARED_MEMORY}{'' if is_executable else ',noexec'}",
         *([] if is_executable else [f"NoExecPaths=/tmp /var/tmp {' '.join(f'-{path}' for path in own)}"]),
     ]
 

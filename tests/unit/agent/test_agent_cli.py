@@ -548,6 +548,11 @@ class TestApart:
         status, said = self.at_a_terminal("import subprocess; print('well'); subprocess.Popen(['sleep', '20'], start_new_session=True)")
         assert status == 0 and "well" in said and "ended with 0" in said and time.monotonic() - began < 10
 
+    def test_who_writes_on_is_not_waited_for(self):
+        began = time.monotonic()
+        status, said = self.at_a_terminal("import subprocess; subprocess.Popen(['timeout', '20', 'yes'], start_new_session=True)")
+        assert status == 0 and "ended with 0" in said and time.monotonic() - began < 10
+
 
 class TestUsage:
     def test_every_command_is_listed_and_explains_itself(self, host, capsys):

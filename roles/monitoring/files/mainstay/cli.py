@@ -83,7 +83,8 @@ def call_apart(argv):
             threading.Thread(target=_hand_over, args=(process.stdin,), daemon=True).start()
         streams = {stream.fileno(): number for stream, number in ((process.stdout, 1), (process.stderr, 2)) if stream}
         while streams:
-            # What has ended has written all that it will; that some process of the app's keeps the pipe open is not waited for.
+            # What has ended has written all that it will, as much as a pipe holds; that some process of the app's keeps the pipe open, or
+            # writes on, is not waited for.
             has_ended = process.poll() is not None
             ready = select.select(list(streams), [], [], 0 if has_ended else 0.2)[0]
             for stream in ready:
@@ -91,7 +92,7 @@ def call_apart(argv):
                     os.write(streams[stream], chunk)
                 else:
                     del streams[stream]
-            if has_ended and not ready:
+            if has_ended:
                 break
         return process.wait()
 

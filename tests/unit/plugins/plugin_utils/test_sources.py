@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import tarfile
+import tracemalloc
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
@@ -119,6 +120,21 @@ def test_packing_is_reproducible_and_complete(tree, tmp_path):
     assert [oct(entries[name].mode) for name in ("app", "app/main.py", "run.sh")] == ["0o755", "0o644", "0o755"]
     assert entries["latest"].linkname == "run.sh"
     assert len({entry.mtime for entry in entries.values()}) == 1
+
+
+def test_a_file_of_any_size_takes_no_memory(tree, tmp_path):
+    with open(tree / "run.sh", "r+b") as file:
+        file.truncate(64 << 20)
+    checksum = hashlib.sha256(bytes(64 << 20)).hexdigest()
+    (tmp_path / "a.tar.gz").write_bytes(bytes(64 << 20))
+    tracemalloc.start()
+    try:
+        digest = _digest(tree)
+        sources.pack(str(tree), sources.listing(str(tree))[0], tmp_path / "a", digest)
+        assert sources.resolve({"archive": "a.tar.gz", "checksum": f"sha256:{checksum}"}, [str(tmp_path)])["digest"] == checksum
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_source_that_changes_while_it_is_packed_is_refused(tree, tmp_path):

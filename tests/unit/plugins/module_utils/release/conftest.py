@@ -99,14 +99,14 @@ def real(builder, monkeypatch):
         made = builder(**params)
         seen = {}
 
-        def run(argv, **dummy):
+        def ended(argv, dummy):
             file = next(word for word in argv if word.startswith("--property=EnvironmentFile=")).rpartition("=")[2]
             seen.update(argv=argv, modes=[os.stat(path).st_mode & 0o777 for path in (file, argv[-1])])
             with open(file) as handle:
                 seen["environment"] = handle.read()
-            return subprocess.CompletedProcess(argv, returncode, output.encode())
+            return returncode, output.encode()
 
-        monkeypatch.setattr(subprocess, "run", run)
+        monkeypatch.setattr(runner, "ended", ended)
         del made.runner.run
         return made, seen
 

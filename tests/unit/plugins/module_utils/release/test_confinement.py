@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.release import confinement
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import sandbox
 
 
 def test_a_build_is_confined_and_its_environment_is_no_argument():
@@ -25,6 +26,7 @@ def test_a_build_is_confined_and_its_environment_is_no_argument():
         "ProtectSystem=strict",
         "ProtectProc=invisible",
         "PrivateTmp=yes",
+        "TemporaryFileSystem=/dev/shm:mode=1777,nosuid",
         "NoNewPrivileges=yes",
         "WorkingDirectory=/srv/shop/releases/1",
         "TemporaryFileSystem=/srv:ro",
@@ -41,6 +43,7 @@ def test_a_build_is_confined_and_its_environment_is_no_argument():
 def test_a_migration_writes_what_the_app_writes_and_no_release():
     properties = confinement.migration("shop", "shop", "/srv/shop")
     assert {"User=shop", "ReadWritePaths=/srv/shop/shared", "StateDirectory=shop", "ProtectSystem=strict"} <= set(properties)
+    assert sandbox.SHARED_MEMORY in properties, "what it leaves there would fill PostgreSQL's"
 
 
 ENDED = f"\n{confinement.ENDED_WELL}\n"

@@ -113,7 +113,9 @@ def test_what_another_system_has_built_is_built_anew_beside_it(built_on, expecte
 def _digest(*entries):
     digest = identity.TreeDigest()
     for kind, *rest in entries:
-        getattr(digest, kind)(*rest)
+        *rest, content = rest if kind == "file" else (*rest, None)
+        getattr(digest, kind)(*rest, *([] if content is None else [len(content)]))
+        digest.content(content or b"")
     return digest.hexdigest()
 
 

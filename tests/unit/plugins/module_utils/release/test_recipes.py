@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.release import recipes, recipes_node, recipes_python
@@ -70,6 +71,13 @@ def test_an_environment_is_shared_only_when_its_text_says_all():
     ):
         assert recipes_python.environment_digest(content, "3.11", "uv") is None, content
     assert recipes_python.environment_digest('source = { editable = "." }\nx @ https://example.com/x.whl\n', "3.11", "uv")
+
+
+@pytest.mark.parametrize("text", ["\n", " ", "\t\n", "@", "@ ", "-r", "\x0b"])
+def test_a_list_of_requirements_of_any_text_is_read_at_once(text):
+    began = time.monotonic()
+    recipes_python.environment_digest(text * (2 << 20), "3.11", "uv")
+    assert time.monotonic() - began < 5, "root reads it, and waits for no build's end"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 
@@ -65,6 +66,27 @@ def test_a_failing_command_s_last_words_hold_no_secret(real):
     with pytest.raises(StepFailed, match="'make' failed with exit status 3") as failure:
         made.runner.build_step(Step("make", "make"))
     assert failure.value.output[-1] == "key ********" and len(failure.value.output) == runner.TAIL
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "end"),
+    [
+        ("echo one; echo two >&2; exit 3", 3, b"one\ntwo\n"),
+        ("yes | head -c 5000000; echo last", 0, b"y\nlast\n"),
+        ("exec >&- 2>&-; sleep 0.3; exit 4", 4, b""),
+        ("sleep 20 & echo said", 0, b"said\n"),
+        ("yes & echo $! >pid; exit 5", 5, b""),
+        ("kill -KILL $$", -9, b""),
+    ],
+)
+def test_of_what_a_command_writes_the_end_is_kept_and_nobody_waits_for_more(tmp_path, monkeypatch, script, status, end):
+    monkeypatch.chdir(tmp_path)
+    began = time.monotonic()
+    found, said = runner.ended(["/bin/sh", "-c", script], subprocess.DEVNULL)
+    assert found == status and said.endswith(end) and len(said) <= runner.END
+    assert time.monotonic() - began < 10
+    if (tmp_path / "pid").exists():
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
 def test_one_build_at_a_time(builder, monkeypatch):

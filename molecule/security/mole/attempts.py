@@ -129,6 +129,7 @@ COMMON = {
     "put a link at the current release": lambda: os.symlink("/etc", f"/srv/{APP}/current.new") or "linked",
     "write into a shared environment": lambda: write(first(f"/srv/{APP}/environments/*/venv/pyvenv.cfg")),
     "write into /etc": lambda: write("/etc/cron.d/evil"),
+    "leave something among the locks of the host": lambda: write("/run/lock/evil"),
     "write into root's home": lambda: write("/root/evil"),
     "read the host's shadow": lambda: read("/etc/shadow"),
     "read the host's keys": lambda: read(first("/etc/ssh/ssh_host_*_key")),

@@ -54,7 +54,7 @@ def migration(app, user, root):
     return [
         f"User={user}",
         f"Group={user}",
-        f"ReadWritePaths={root}/shared",
+        f"ReadWritePaths={root}/shared -/run/{app}",
         f"StateDirectory={app}",
         "StateDirectoryMode=0750",
         *CONFINEMENT,

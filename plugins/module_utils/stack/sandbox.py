@@ -28,6 +28,8 @@ COMMON = (
     "ProtectKernelTunables=yes",
     "ProtectProc=invisible",
     "ProtectSystem=strict",
+    # ProtectProc= has systemd mount /run by itself, past ProtectSystem= (seen with 252), and everybody may write to /run/lock.
+    "ReadOnlyPaths=/run",
     "RestrictNamespaces=uts",
     "RestrictRealtime=yes",
     "RestrictSUIDSGID=yes",
@@ -45,7 +47,7 @@ PROCESS = (
     "SystemCallErrorNumber=EPERM",
 )
 # Of the servers each has its own word in these; the rest is as for apps.
-OWN_WORD = ("CapabilityBoundingSet", "PrivateIPC", "PrivateTmp", "ProtectHome", "ProtectProc", "ProtectSystem")
+OWN_WORD = ("CapabilityBoundingSet", "PrivateIPC", "PrivateTmp", "ProtectHome", "ProtectProc", "ProtectSystem", "ReadOnlyPaths")
 SERVER = (
     *(line for line in COMMON if line.split("=", maxsplit=1)[0] not in OWN_WORD),
     "SystemCallFilter=@system-service",

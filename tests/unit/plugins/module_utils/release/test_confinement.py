@@ -24,6 +24,7 @@ def test_a_build_is_confined_and_its_environment_is_no_argument():
         "MemoryMax=512M",
         "RuntimeMaxSec=60",
         "ProtectSystem=strict",
+        "ReadOnlyPaths=/run",
         "ProtectProc=invisible",
         "PrivateTmp=yes",
         "TemporaryFileSystem=/dev/shm:mode=1777,nosuid",
@@ -42,7 +43,7 @@ def test_a_build_is_confined_and_its_environment_is_no_argument():
 
 def test_a_migration_writes_what_the_app_writes_and_no_release():
     properties = confinement.migration("shop", "shop", "/srv/shop")
-    assert {"User=shop", "ReadWritePaths=/srv/shop/shared", "StateDirectory=shop", "ProtectSystem=strict"} <= set(properties)
+    assert {"User=shop", "ReadWritePaths=/srv/shop/shared -/run/shop", "StateDirectory=shop", "ProtectSystem=strict"} <= set(properties)
     assert sandbox.SHARED_MEMORY in properties, "what it leaves there would fill PostgreSQL's"
 
 

@@ -14,7 +14,12 @@ def test_a_server_s_sandbox(name):
     lines = sandbox.server(name)
     words = [line.split("=")[0] for line in lines]
     assert len(words) == len(set(words)), "a word that stands twice is added up or overrules"
-    assert {line.split("=", maxsplit=1)[0] for line in sandbox.COMMON} - set(words) <= {"PrivateIPC", "PrivateTmp", "ProtectProc"}
+    assert {line.split("=", maxsplit=1)[0] for line in sandbox.COMMON} - set(words) <= {
+        "PrivateIPC",
+        "PrivateTmp",
+        "ProtectProc",
+        "ReadOnlyPaths",
+    }
     assert "NoNewPrivileges=yes" in lines and "SystemCallFilter=@system-service" in lines
 
 

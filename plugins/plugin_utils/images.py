@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -16,7 +17,8 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack.containers impo
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.refusal import ReleaseError
 
 TIMEOUT = 60
-LARGEST = 4 << 20  # bytes of an archive's list of images
+LARGEST = 4 << 20  # bytes of an archive's list of images, and of what it says of an entry
+MOST_ENTRIES = 10_000  # an image has layers by the dozen
 # Docker's registry is called by another name than the one its images have, and its login by yet another.
 HOSTS = {"docker.io": "registry-1.docker.io"}
 LOGINS = {"docker.io": "https://index.docker.io/v1/"}
@@ -35,14 +37,27 @@ MANIFESTS = ", ".join(
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
+class _Entry(tarfile.TarInfo):
+    """An entry of an archive. What is said of one, such as a long name, is read whole, and may be packed to the thousandth part."""
+
+    SAID = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.type in cls.SAID and entry.size > LARGEST:
+            raise ValueError(f"{entry.size} bytes are said of one entry")
+        return entry
+
+
 def in_archive(path):
     """The kind of archive, as skopeo calls it, and the digest of the one image in it."""
     try:
-        with tarfile.open(path) as archive:
-            names = set(archive.getnames())
+        with tarfile.open(path, tarinfo=_Entry) as archive:
+            entries = {entry.name: entry for entry in itertools.islice(archive, MOST_ENTRIES)}
             for kind, name in (("docker-archive", "manifest.json"), ("oci-archive", "index.json")):
-                if name in names:
-                    return kind, _only_image(json.loads(archive.extractfile(name).read(LARGEST)), kind, path)
+                if name in entries:
+                    return kind, _only_image(json.loads(archive.extractfile(entries[name]).read(LARGEST)), kind, path)
     except (tarfile.TarError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ReleaseError):
             raise

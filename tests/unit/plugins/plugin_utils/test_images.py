@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import tarfile
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -80,6 +82,35 @@ def test_a_file_is_the_image_in_it(archive, files, found):
 def test_a_file_that_is_no_image_is_refused(archive, files, words):
     with pytest.raises(ReleaseError, match=f"source.image: .*box.tar cannot be used. {words}"):
         images.in_archive(archive(**files))
+
+
+def _header(kind, size):
+    """The beginning of an entry of which the archive has as much to say, in zeros."""
+    entry = tarfile.TarInfo("x")
+    entry.type, entry.size = kind, size
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("begins", "repeated", "times"),
+    [
+        *((_header(kind, 64 << 20), bytes(1 << 20), 64) for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)),
+        (b"", _header(tarfile.REGTYPE, 0) * 1000, 30),
+    ],
+)
+def test_a_bomb_is_refused_before_it_takes_memory(tmp_path, begins, repeated, times):
+    path = tmp_path / "box.tar.gz"
+    with gzip.open(path, "wb", 1) as packed:
+        packed.write(begins)
+        for _time in range(times):
+            packed.write(repeated)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReleaseError, match="It is no image"):
+            images.in_archive(str(path))
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path):

@@ -58,6 +58,8 @@ def test_an_app_goes_with_its_data_and_leaves_a_dump(host, without):
     host.check_output("runuser -u postgres -- psql -qd chat -c 'SET ROLE chat; GRANT CONNECT ON DATABASE chat TO old'")
     # A statement of its own, which goes on with its locks when the process that sent it is killed.
     host.check_output("runuser -u postgres -- psql -qd old -c 'ALTER TABLE orders OWNER TO old'")
+    # Its owner may call it a template, which cannot be dropped.
+    host.check_output("runuser -u postgres -- psql -qd old -c 'SET ROLE old; ALTER DATABASE old IS_TEMPLATE true'")
     url = "$(sed -n 's/^DATABASE_URL=//p' /etc/mainstay/old/env | tr -d '\"')"
     host.run(f"timeout --signal=KILL 3 psql {url} -qc 'BEGIN; LOCK TABLE orders; SELECT pg_sleep(3600)'")
     for place in ("/srv/old/shared", "/var/lib/old"):

@@ -130,7 +130,7 @@ def test_a_superuser_who_looks_into_its_database_runs_nothing_of_it(host, mole):
 # What it sets for whoever comes in, and that superusers find nothing where it was.
 CLOSED = """
 ALTER DATABASE mole SET statement_timeout = 1; ALTER DATABASE mole SET default_transaction_read_only = on;
-ALTER DATABASE mole SET role = mole; ALTER DATABASE mole SET local_preload_libraries = 'absent'
+ALTER DATABASE mole SET role = mole; ALTER DATABASE mole SET local_preload_libraries = 'absent'; ALTER DATABASE mole IS_TEMPLATE true
 """
 
 
@@ -153,9 +153,18 @@ def test_what_it_does_to_its_own_database_stops_no_run_and_no_backup(host, mole,
         assert ("mole: pg_stat_statements:" in words(run)) is (statement == TAKEN), words(run)
         host.check_output("systemctl start mainstay-backup.service")
     finally:
-        host.check_output("runuser -u postgres -- psql -qc 'ALTER DATABASE mole RESET ALL'")
+        host.check_output("runuser -u postgres -- psql -qc 'ALTER DATABASE mole RESET ALL' -c 'ALTER DATABASE mole IS_TEMPLATE false'")
         host.check_output(f"runuser -u postgres -- psql -qd mole -c 'DROP SCHEMA IF EXISTS public CASCADE' -c '{PUBLIC}'")
         assert play("playbooks/site.yml", "--tags", "postgresql").returncode == 0
+
+
+def test_a_database_that_it_has_closed_to_all_stops_no_run(host, mole):
+    assert mole.does(SQL.format(statement="ALTER DATABASE mole ALLOW_CONNECTIONS false", database="", place=""))["result"][0] == 0
+    try:
+        run = play("playbooks/site.yml", "--tags", "postgresql")
+        assert run.returncode == 0 and "mole: pg_stat_statements:" in words(run), run.stdout[-3000:]
+    finally:
+        host.check_output("runuser -u postgres -- psql -qc 'ALTER DATABASE mole ALLOW_CONNECTIONS true'")
 
 
 def test_what_it_grants_to_who_restores_is_no_concern_of_another_s_restore(host, mole):

@@ -15,11 +15,11 @@ from .limits import names_in
 PSQL_SECONDS = 3
 # How many databases the snapshot looks into; what lies in the others is left to the modules that know.
 DATABASES_LOOKED_INTO = 16
-# One line comes back; of the passwords only a digest of what is stored, computed in the server.
+# One line comes back; of the passwords only a digest of what is stored, computed in the server. An app may call its own database a template.
 DATABASES_QUERY = """
 SELECT json_build_object(
   'databases', (SELECT coalesce(json_object_agg(datname, pg_get_userbyid(datdba)), '{}')
-                FROM pg_database WHERE NOT datistemplate),
+                FROM pg_database WHERE datname NOT IN ('template0', 'template1')),
   'roles', (SELECT coalesce(json_object_agg(rolname,
                      coalesce(encode(sha256(convert_to(rolpassword, 'UTF8')), 'hex'), '')), '{}')
             FROM pg_authid WHERE rolname !~ '^pg_'),
@@ -96,7 +96,9 @@ def psql_script(version=0):
     """
     numbers = range(1, DATABASES_LOOKED_INTO + 1)
     connection = CONNECTION.format(superuser.options(version=version))
-    found = f"SELECT array_agg({connection} ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate"
+    found = (
+        f"SELECT array_agg({connection} ORDER BY datname) FROM pg_database WHERE datallowconn AND datname NOT IN ('template0', 'template1')"
+    )
     script = [DATABASES_QUERY, f"SELECT {', '.join(f'(found)[{number}] AS d{number}' for number in numbers)}"]
     script += [f"FROM ({found}) AS databases (found)", r"\gset"]
     for number in numbers:

@@ -220,6 +220,17 @@ def test_what_only_a_superuser_may_restore_is_left_to_him():
     assert [line.split(";")[0] for line in postgres.restore_list(LIST).splitlines()[2:]] == ["6", "214"]
 
 
+def test_a_database_that_its_owner_calls_a_template_can_be_dropped(monkeypatch):
+    said = []
+    monkeypatch.setattr(postgres, "execute", lambda statement, _database="postgres": said.append(statement) or ["1"])
+    postgres.drop("old")
+    assert said[1:] == [
+        'ALTER DATABASE "old" OWNER TO CURRENT_USER',
+        'ALTER DATABASE "old" IS_TEMPLATE false',
+        'DROP DATABASE IF EXISTS "old" WITH (FORCE)',
+    ]
+
+
 @pytest.mark.parametrize(("there", "verb"), [([], "CREATE"), (["mainstay_restore_shop"], "ALTER")], ids=["new", "left by an app's grant"])
 def test_who_restores_is_a_role_for_this_owner_alone_and_ends_without_a_login(monkeypatch, there, verb):
     said = []

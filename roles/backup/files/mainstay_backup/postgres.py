@@ -262,6 +262,10 @@ def lent(_scratch, _owner):
 
 
 def drop(scratch):
+    """Drop a database. Its owner may call it a template, and those cannot be dropped; an app does it to its own at any moment."""
+    if exists(scratch):
+        execute(f"ALTER DATABASE {name(scratch)} OWNER TO CURRENT_USER")
+        execute(f"ALTER DATABASE {name(scratch)} IS_TEMPLATE false")
     execute(f"DROP DATABASE IF EXISTS {name(scratch)} WITH (FORCE)")
 
 

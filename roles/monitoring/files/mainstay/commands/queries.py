@@ -25,7 +25,7 @@ SELECT json_build_object(
   'since', (SELECT stats_reset FROM pg_stat_statements_info),
   'total_ms', (SELECT round(sum(total_exec_time)::numeric, 1) FROM pg_stat_statements
     WHERE :all OR userid <> 'postgres'::regrole),
-  'databases', (SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE NOT datistemplate),
+  'databases', (SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE datname NOT IN ('template0', 'template1')),
   'statements', (SELECT coalesce(json_agg(found), '[]') FROM (
     SELECT datname AS app, rolname AS role, calls, round(total_exec_time::numeric, 1) AS total_ms,
       round(mean_exec_time::numeric, 3) AS mean_ms, round(max_exec_time::numeric, 1) AS max_ms, rows, query

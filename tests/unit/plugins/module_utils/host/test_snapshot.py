@@ -443,6 +443,7 @@ def test_psql_is_the_clusters_own_where_it_is_there(host):
     assert command[-2:] == ["-f", "-"]
     assert "sha256(convert_to(rolpassword" in databases.psql_script()
     assert len(databases.psql_script()) < 65536, "a pipe takes it at once"
+    assert "datistemplate" not in databases.psql_script(), "an app may call its own database one, and it would be made again in each run"
 
 
 def test_nothing_in_an_app_s_database_is_asked_before_its_path_is_ours():

@@ -158,15 +158,6 @@ def test_what_it_does_to_its_own_database_stops_no_run_and_no_backup(host, mole,
         assert play("playbooks/site.yml", "--tags", "postgresql").returncode == 0
 
 
-def test_a_database_that_it_has_closed_to_all_stops_no_run(host, mole):
-    assert mole.does(SQL.format(statement="ALTER DATABASE mole ALLOW_CONNECTIONS false", database="", place=""))["result"][0] == 0
-    try:
-        run = play("playbooks/site.yml", "--tags", "postgresql")
-        assert run.returncode == 0 and "mole: pg_stat_statements:" in words(run), run.stdout[-3000:]
-    finally:
-        host.check_output("runuser -u postgres -- psql -qc 'ALTER DATABASE mole ALLOW_CONNECTIONS true'")
-
-
 def test_what_it_grants_to_who_restores_is_no_concern_of_another_s_restore(host, mole):
     """A role that has been granted something cannot be dropped: those of a drill are closed then, and good for the next one."""
     roles = "runuser -u postgres -- psql -XAtc \"SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname ~ '^mainstay_restore'\""

@@ -279,7 +279,9 @@ def check_sites(apps):
                     remedy = f"the app {owners[name]} serves it already; serve a host name once"
                     if owners[name] != app["name"]:
                         own = f"{app['name']}.{str(site['name']).removeprefix('www.')}"
-                        remedy += f", {app['name']} under one of its own such as {own}, or both as routes of one app whose source holds both"
+                        remedy += (
+                            f", {app['name']} under one of its own such as {own}, or both as routes of one app whose source holds both"
+                        )
                     refuse(variable, name, remedy)
                 owners[name] = app["name"]
 

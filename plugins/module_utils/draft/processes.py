@@ -99,7 +99,7 @@ class Processes:
         """What is found, and what else another supervisor's file says that runs: of its workers it knows better than a guess."""
         web, workers = found.get("web"), {}
         for program in supervised.programs(self.tree):
-            serving, before = commands.composed(program.command)
+            serving, before = commands.composed(self._of_script(program.command))
             why = f"guessed from {program.name} in {program.file}"
             if self._serves(serving, web):
                 if web is None and not FILLED_IN.search(serving):
@@ -155,7 +155,7 @@ class Processes:
             if not name or JINJA.search(line):
                 self.todo.append(f"the line {kind} of Procfile cannot be declared as it is: {short(line)}")
                 continue
-            serving, before = commands.composed(line)
+            serving, before = commands.composed(self._of_script(line))
             self._keep(before)
             command, notes = self._command(serving, is_web=name == "web")
             notes += ["what stood before it is in build and migrate"] if any(before.values()) else []
@@ -167,6 +167,14 @@ class Processes:
                 continue
             found[name] = self._worker(command, why)
         return found
+
+    def _of_script(self, line):
+        """What a line runs by a script of package.json, where that is a program of Node's: npm beside it would take memory and time of its own."""
+        alias, scripts = commands.ALIAS.match(line), self.tree.scripts() if self.runtime == "node" else {}
+        if not alias or alias[1] not in scripts:
+            return line
+        resolved = commands.resolved(alias[1], scripts)
+        return resolved if re.match(r"(\S+=\S+ )*node ", commands.composed(resolved)[0]) else line
 
     def _worker(self, command, why):
         if celery.is_worker(command):

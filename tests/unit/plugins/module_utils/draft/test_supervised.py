@@ -174,3 +174,13 @@ def test_a_port_by_its_number_is_the_process_s(line, command):
 def test_a_worker_that_tells_the_time_is_one(code, singleton):
     files = {"requirements.txt": "huey\n", "tasks.py": f"huey = RedisHuey()\n{code}def a(): pass\n"}
     assert drafted(files)[1]["processes"]["worker"].get("singleton") is singleton
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [("npm start", "node src/api.js"), ("npm run work", "node work.js --all"), ("yarn odd", "yarn odd"), ("npm run none", "npm run none")],
+)
+def test_a_script_that_runs_node_is_that_program(line, command):
+    scripts = {"start": "node src/api.js", "prework": "tsc", "work": "NODE_ENV=x node work.js --all", "odd": "tsx odd.ts"}
+    files = {**node(), "package.json": json.dumps({"scripts": scripts, "dependencies": {"tsx": "4"}}), "Procfile": f"jobs: {line}\n"}
+    assert drafted(files)[1]["processes"]["jobs"]["command"].removeprefix("NODE_ENV=x ") == command

@@ -218,7 +218,10 @@ WRONG = [
             "processes": {"web": {"command": "x", "port": 9000}},
             "sites": {"shop.example.com": {"routes": {"/": {"process": "web"}}}},
         },
-        ["shop.example.com", "serve a host name once"],
+        [
+            "shop.example.com",
+            "serve a host name once, shop under one of its own such as shop.shop.example.com, or both as routes of one app",
+        ],
     ),
     (("shop", "sites", "shop.example.com", "aliases"), ["shop.example.com"], ["aliases[0]", "serve a host name once"]),
     (("shop", "sites", "shop.example.com", "aliases"), ["WWW.example.com"], ["aliases[0]", "'WWW.example.com'", "small letters"]),

@@ -338,3 +338,7 @@ def test_an_option_without_a_test_does_not_exist():
     ]
     named = set(re.findall(r"\w+", "\n".join(texts)))
     assert sorted(name for role in ALL for name in _options(role) if name not in named) == []
+
+
+def test_a_site_without_a_route_for_all_shows_no_page_of_nginx_s_own():
+    assert "\nroot /nonexistent;\n" in _rendered("nginx", "http.conf.j2", STACK)

@@ -31,6 +31,10 @@ SCRATCH_NAMES = ("DATABASE_URL", "DATABASE_NAME", "PGDATABASE")
 URL_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?")
 
 
+# npm hands a signal to the shell that runs a script, and sh ends of it without its program; bash becomes the program.
+NODE = {"NODE_ENV": "production", "npm_config_script_shell": "/bin/bash"}
+
+
 def secret(app, secrets, name):
     value = secrets.get(app["name"], {}).get(name)
     if not value:
@@ -85,7 +89,7 @@ def environment(apps, secrets=None, database_host=LOOPBACK, redis_host=LOOPBACK,
         own = {name: references.resolve(value, generated) for name, value in app["env"].items()}
         generated = {name: own.get(name, value) for name, value in generated.items()}
         prefixed = {app["env_prefix"] + name: value for name, value in generated.items()} if app["env_prefix"] else {}
-        runtime = {"python": {"PYTHONUNBUFFERED": "1"}, "node": {"NODE_ENV": "production"}}.get(app["runtime"], {})
+        runtime = {"python": {"PYTHONUNBUFFERED": "1"}, "node": NODE}.get(app["runtime"], {})
         result[app["name"]] = {**runtime, **generated, **prefixed, **own}
     return result
 

@@ -31,6 +31,9 @@ WEBSOCKETS = {
     "streamlit": "/_stcore/stream",
 }
 WEBSOCKET = re.compile(r"""\.websocket\(\s*["'](/[\w/-]*)["']|path:\s*["'](/ws[\w/-]*)["']|["'](/ws)["']""")
+# What sends an answer in parts, of a type that may be compressed, and what says that it is not to be held back.
+STREAMS = re.compile(r"\b(StreamingResponse|StreamingHttpResponse|stream_with_context|renderToPipeableStream|\w+TextStreamResponse)\(")
+AT_ONCE = re.compile(r"x-accel-buffering|text/event-stream", re.IGNORECASE)
 # Where a version is told from a range of them, what Debian 12 has, and what to say of it.
 INTERPRETERS = {
     "python": (re.compile(r"(?:^|>=?|==|~=|\^)\s*(3\.\d{1,2})"), 11, "Debian 12 has 3.11 and 13 has 3.13"),
@@ -311,6 +314,12 @@ class Guess(Django, Data, Processes, Python, Node):
                 if folder and not (setting == "STATIC_ROOT" and "whitenoise" in self.packages):
                     route = {"directory": folder[0], **({"expires": "30d"} if setting == "STATIC_ROOT" else {})}
                     routes[prefix] = Said(route, f"guessed from {setting} in {folder[1]}")
+            file, match = self.tree.first(STREAMS, {name: text for name, text in self.tree.code.items() if not AT_ONCE.search(text)})
+            if match:
+                self.todo.append(
+                    f"{file} streams ({match[1]}), which nginx holds back where it compresses it; X-Accel-Buffering: no among that answer's "
+                    "headers, or buffering: false in its route, sends it as it comes"
+                )
             path, why = self._websocket()
             if path:
                 routes[path] = Said({"process": "web", "websocket": True}, why)

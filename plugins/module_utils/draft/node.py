@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from . import commands
+from . import commands, supervised
 from .data import OWN_ADDRESS
 from .page import Said, Todo, short
 
@@ -140,8 +140,7 @@ class Node:
             return self._web(command, f"guessed from {told}{of_member}{self._listens()}")
         managed = commands.PROCESS_MANAGER.match(command)
         if managed:
-            script = self._managed(managed[1])
-            command = f"node {script}" if script else command
+            command = self._managed(managed[1].removeprefix("./")) or command
             told += "; systemd does what pm2 did"
         command, notes = self._command(command, is_web=True)
         if not re.match(r"(\S+=\S+ )*node ", command):
@@ -176,12 +175,11 @@ class Node:
         return found
 
     def _managed(self, file):
-        """What a file of pm2's says that runs; a program is its own."""
-        file = file.removeprefix("./")
-        if re.search(r"\.(config\.c?js|json)$", file):
-            match = re.search(r"[\"']?\bscript[\"']?\s*:\s*[\"']([\w./-]+)[\"']", self.tree.text(file))
-            return match[1].removeprefix("./") if match else None
-        return file if re.search(r"\.[cm]?js$", file) else None
+        """What pm2 runs that is told a file: the first that answers requests of those its own file lists, or a program."""
+        listed = [program.command for program in supervised.programs(self.tree) if program.file == file]
+        if listed:
+            return next((command for command in listed if self._serves(command)), listed[0])
+        return f"node {file}" if re.search(r"\.[cm]?js$", file) else None
 
     def _main(self, scripts):
         main = self.tree.table("package.json").get("main")

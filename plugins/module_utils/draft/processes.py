@@ -11,7 +11,7 @@ from ..deploy.unit_commands import exec_words
 from ..stack import celery, web_servers
 from ..stack.refusal import DeclarationError
 from ..stack.services import RESERVED_PORTS
-from . import commands
+from . import commands, supervised
 from .data import OWN_ADDRESS
 from .page import Said, Todo, short
 
@@ -29,12 +29,32 @@ ROUTED = re.compile(r"""(?:[.@](?:get|route|all|add_url_rule|add_api_route|add_g
 OF_A_PART = re.compile(r"""\b(?!(?:app|application|server|fastify)\b)(\w+)\.(?:get|route|all)\(\s*["'`]$""")
 DECORATED = re.compile(r"""@(?:Get|Controller)\(\s*["'`]$""")
 JINJA = re.compile(r"\{[{%#]")
+# What a file of a supervisor's fills in by itself.
+FILLED_IN = re.compile(r"%[a-zA-Z(]|\$\{")
+LISTENING = re.compile(r"\bPORT\b|\.listen\(|\bHTTPServer\b")
+SOCKET = re.compile(r"((?:--bind|-b|--uds)[ =])(?:unix:)?/\S+")
+# A port by its number, which one set of a process cannot share with the next.
+FIXED_PORT = re.compile(r"((?:--port|--http-port|-p)[ =]|(?:--bind|-b|--listen|--http-socket|--http)[ =][\w.$*{}]*:)\d{4,5}\b")
 EVERY_ADDRESS = re.compile(r"(?<![\d.])0\.0\.0\.0(?![\d.])")
 
 
 def _is_decorated(match):
     """Whether Nest is told the path, which it takes without the slash that begins it, and below that of the controller."""
     return bool(DECORATED.search(match.string[: match.start(1)]))
+
+
+def _named(told):
+    """A name as a process may have it, or None."""
+    name = re.sub(r"[^a-z0-9-]", "-", told.lower())[:25].strip("-")
+    return name if re.match("[a-z]", name) else None
+
+
+def _kind(command):
+    """What a command runs, without how: two of a kind are one and the same, guessed and told."""
+    if celery.is_beat_alone(command):
+        return ("celery", "beat")
+    words = command.split()
+    return tuple(words[: {"python": 2, "python3": 2, "node": 2, "npm": 3}.get(words[0], 1) + ("manage.py" in words[:2])])
 
 
 def _is_of_a_part(match):
@@ -60,6 +80,8 @@ class Processes:
         found = {"python": self._python, "node": self._node}.get(self.runtime, dict)()
         if "web" not in found and self.runtime in ("python", "node") and not self._static():
             found = {**self._of_image(), **found}
+        if not self._static():
+            found = self._supervised(found)
         if not found and not self._static():
             below = sorted(
                 {name.rpartition("/")[0] for name in self.tree.files if re.fullmatch(r"[\w./-]+/(pyproject\.toml|package\.json)", name)}
@@ -72,6 +94,42 @@ class Processes:
         if "web" not in found and not self._static():
             self.todo.append(f"{UNKNOWN}, if anything of it has visitors")
         return found
+
+    def _supervised(self, found):
+        """What is found, and what else another supervisor's file says that runs: of its workers it knows better than a guess."""
+        web, workers = found.get("web"), {}
+        for program in supervised.programs(self.tree):
+            serving, before = commands.composed(self._of_script(program.command))
+            why = f"guessed from {program.name} in {program.file}"
+            if self._serves(serving, web):
+                if web is None and not FILLED_IN.search(serving):
+                    self._keep(before)
+                    command, notes = self._command(SOCKET.sub(r"\1$HOST:$PORT", serving), is_web=True)
+                    web = self._web(
+                        command, "; ".join([why, *notes]) + self._gone(command) + (self._listens() if self.runtime == "node" else "")
+                    )
+                continue
+            name = _named(program.name.removeprefix(f"{self.name}-"))
+            if not name or name == "web" or FILLED_IN.search(serving) or JINJA.search(serving):
+                self.todo.append(f"{program.name} in {program.file} cannot be declared as it is: {short(program.command)}")
+                continue
+            command, notes = self._command(serving)
+            if program.when:
+                self.todo.append(f"{name}: {{command: {short(command)}, schedule: …}}, for {program.file} runs it at {program.when}")
+                continue
+            workers[name] = self._worker(command, "; ".join([why, *notes]) + self._gone(command))
+        told = {_kind(worker.value["command"].value) for worker in workers.values()}
+        kept = {name: process for name, process in found.items() if name == "web" or _kind(process.value["command"].value) not in told}
+        return {**({"web": web} if web else {}), **kept, **workers}
+
+    def _serves(self, command, web=None):
+        """Whether it is what answers requests, as far as its words or its file tell."""
+        words = command.split()
+        if words[0] in web_servers.SERVERS or commands.DEVELOPMENT.search(command):
+            return True
+        if isinstance(web, Said) and _kind(command) == _kind(web.value["command"].value):
+            return True
+        return any(LISTENING.search(self.tree.code.get(word.removeprefix("./"), "")) for word in words)
 
     def _of_image(self):
         """What an image of the app would run, where nothing else says what serves."""
@@ -93,11 +151,11 @@ class Processes:
         for kind, line in procfile.items():
             if kind == "release":
                 continue
-            name = re.sub(r"[^a-z0-9-]", "-", kind.lower())[:25].strip("-")
-            if not re.match("[a-z]", name) or JINJA.search(line):
+            name = _named(kind)
+            if not name or JINJA.search(line):
                 self.todo.append(f"the line {kind} of Procfile cannot be declared as it is: {short(line)}")
                 continue
-            serving, before = commands.composed(line)
+            serving, before = commands.composed(self._of_script(line))
             self._keep(before)
             command, notes = self._command(serving, is_web=name == "web")
             notes += ["what stood before it is in build and migrate"] if any(before.values()) else []
@@ -109,6 +167,14 @@ class Processes:
                 continue
             found[name] = self._worker(command, why)
         return found
+
+    def _of_script(self, line):
+        """What a line runs by a script of package.json, where that is a program of Node's: npm beside it would take memory and time of its own."""
+        alias, scripts = commands.ALIAS.match(line), self.tree.scripts() if self.runtime == "node" else {}
+        if not alias or alias[1] not in scripts:
+            return line
+        resolved = commands.resolved(alias[1], scripts)
+        return resolved if re.match(r"(\S+=\S+ )*node ", commands.composed(resolved)[0]) else line
 
     def _worker(self, command, why):
         if celery.is_worker(command):
@@ -125,6 +191,9 @@ class Processes:
         if re.match(r"rq worker\b", command) and not re.search(r"\s(-u|--url|-c|--config)\b", command):
             command = command.replace("rq worker", "rq worker --url $REDIS_QUEUE_URL", 1)
             notes.append("told which Redis")
+        if is_web and FIXED_PORT.search(command):
+            command = FIXED_PORT.sub(r"\1$PORT", command)
+            notes.append("$PORT for a number")
         if EVERY_ADDRESS.search(command):
             command = EVERY_ADDRESS.sub("$HOST", command)
             notes.append("$HOST for 0.0.0.0")

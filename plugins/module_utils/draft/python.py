@@ -60,6 +60,8 @@ WORKERS = (
         "taskiq worker {module}:{name}",
     ),
 )
+# What a worker that also tells the time does at certain hours; two of them would do it twice.
+PERIODIC = re.compile(r"@\w*\.?(?:db_)?periodic_task\(")
 # The same as commands of Django, each by the package that brings it, with a word that stands in the settings.
 DJANGO_WORKERS = (
     ({"huey"}, "djhuey", "run_huey"),
@@ -181,13 +183,18 @@ class Python:
         settings = "".join(self._settings().values())
         for wanted, word, command in DJANGO_WORKERS:
             if self.is_django and wanted & packages and word in settings and "rqworker" not in command:
-                return {"worker": Said({"command": Said(f"python manage.py {command}", f"guessed from {word} in the settings")})}
+                return {"worker": self._timed({"command": Said(f"python manage.py {command}", f"guessed from {word} in the settings")})}
         for pattern, wanted, command in WORKERS:
             file, match = self.tree.first(pattern)
             if match and wanted & packages:
-                told = command.format(module=dotted(file), name=match[1])
-                return {"worker": Said({"command": Said(told, f"guessed from {short(match[0])} in {file}")})}
+                worker = {"command": Said(command.format(module=dotted(file), name=match[1]), f"guessed from {short(match[0])} in {file}")}
+                return {"worker": self._timed(worker)}
         return {}
+
+    def _timed(self, worker):
+        """A worker that also tells the time is one."""
+        file, match = self.tree.first(PERIODIC)
+        return Said({**worker, "singleton": Said(True, f"it tells the time, too, says {short(match[0])}…) in {file}")} if match else worker)
 
     @staticmethod
     def _serve(server, target):

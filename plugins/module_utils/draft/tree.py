@@ -15,6 +15,8 @@ try:
 except ImportError:  # Python 3.10 and older, on which no control node runs
     tomllib = None
 
+from . import supervised
+
 CODE = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")
 TOLD = (*CODE, ".toml", ".txt", ".ini", ".prisma", ".json")
 NAMES = (
@@ -89,14 +91,12 @@ def read(root):
             path = os.path.join(folder, name)
             if len(found) >= MOST_FILES or os.path.islink(path) or not os.path.isfile(path):
                 continue
-            wanted = (name.endswith(TOLD) or name in NAMES or name == "www" or SAMPLE.fullmatch(name)) and below.split("/")[0] not in (
-                "dist",
-                "build",
-            )
+            file = os.path.normpath(os.path.join(below, name))
+            told = name.endswith(TOLD) or name in NAMES or name == "www" or SAMPLE.fullmatch(name) or supervised.READ.fullmatch(file)
             text = None
-            if wanted:
+            if told and below.split("/")[0] not in ("dist", "build"):
                 text = _engines(path) if name == NPM_LOCK else _text(path)
-            found[os.path.normpath(os.path.join(below, name))] = text
+            found[file] = text
     return found
 
 

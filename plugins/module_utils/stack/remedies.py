@@ -30,6 +30,11 @@ REMEDIES = {
         r"ERR_REQUIRE_(?:ESM|CYCLE_MODULE)",  # from Node 22 on these are loaded
         r"Unknown file extension \"\.ts\"",
     ),
+    "its list with hashes was made for another Python, which needs other packages: uv pip compile --universal --generate-hashes makes one for all, "
+    "or the app's key python brings the Python it was made with": (
+        r"no trusted hash was provided for: `",
+        r"Hashes are required in --require-hashes mode, but they are missing",
+    ),
     "another npm has written its lock file, or package.json was changed without it: npm install --package-lock-only writes it anew, or the app's "
     'key node brings the npm of that Node, such as node: "24" its 11': (r"`npm ci` can only install packages when",),
     "psycopg2 is compiled on the host, which wants packages: [build-essential, python3-dev, libpq-dev]; psycopg2-binary is not": (

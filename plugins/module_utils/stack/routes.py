@@ -276,7 +276,13 @@ def check_sites(apps):
             names = {where: site["name"], **dict(further)}
             for variable, name in names.items():
                 if name in owners:
-                    refuse(variable, name, f"{owners[name]} serves it already; serve a host name once")
+                    remedy = f"the app {owners[name]} serves it already; serve a host name once"
+                    if owners[name] != app["name"]:
+                        own = f"{app['name']}.{str(site['name']).removeprefix('www.')}"
+                        remedy += (
+                            f", {app['name']} under one of its own such as {own}, or both as routes of one app whose source holds both"
+                        )
+                    refuse(variable, name, remedy)
                 owners[name] = app["name"]
 
 

@@ -230,7 +230,8 @@ def test_node_finds_its_own_packages():
     assert variables_of(unit_of("web", apps=apps))["PATH"].startswith(
         "/srv/shop/instances/web@%i/.node/bin:/srv/shop/instances/web@%i/node_modules"
     )
-    assert deploy_environment.environment(apps, SECRETS)["shop"]["NODE_ENV"] == "production"
+    told = deploy_environment.environment(apps, SECRETS)["shop"]
+    assert told["NODE_ENV"] == "production" and told["npm_config_script_shell"] == "/bin/bash"
 
 
 @pytest.mark.parametrize(

@@ -449,6 +449,21 @@ def test_workers_of_other_queues(files, command):
     assert drafted(files)[1]["processes"]["worker"]["command"] == command
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("StreamingResponse(tokens(), media_type='text/plain')", True),
+        ("StreamingHttpResponse(rows())", True),
+        ("StreamingResponse(ticks(), media_type='text/event-stream')", False),
+        ("StreamingResponse(tokens(), headers={'X-Accel-Buffering': 'no'})", False),
+        ("from starlette.responses import StreamingResponse", False),
+    ],
+)
+def test_an_answer_in_parts_is_told_of(code, told):
+    files = {"requirements.txt": "fastapi\nuvicorn\n", "main.py": f"app = FastAPI()\n{code}\n"}
+    assert ("main.py streams (Streaming" in drafted(files)[0]) is told
+
+
 def test_a_worker_alone_says_what_is_missing_for_visitors():
     told = "nothing in the source says which, if anything of it has visitors"
     assert told in drafted({"requirements.txt": "rq"})[0]

@@ -24,6 +24,8 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ("      Modules/common.h:15:10: fatal error: lber.h: No such file or directory", "apt-file search lber.h"),
         ("pygraphviz/graphviz_wrap.c:3023:10: fatal error: graphviz/cgraph.h: No such file or directory", "header graphviz/cgraph.h comes"),
         ("npm ERR! code ENOENT\nnpm ERR! syscall spawn git\nnpm ERR! path git", "packages: [git]"),
+        ("error: Hash-checking is required, but no trusted hash was provided for: `async-timeout`", "uv pip compile --universal"),
+        ("ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements.", "uv pip compile --universal"),
         ("npm ERR! code ERESOLVE", "legacy-peer-deps=true"),
         ("npm warn ERESOLVE overriding peer dependency", ""),
         ("      Error: pg_config executable not found.", "libpq-dev"),

@@ -61,7 +61,8 @@ def test_an_app_goes_with_its_data_and_leaves_a_dump(host, without):
     # Its owner may call it a template, which cannot be dropped.
     host.check_output("runuser -u postgres -- psql -qd old -c 'SET ROLE old; ALTER DATABASE old IS_TEMPLATE true'")
     url = "$(sed -n 's/^DATABASE_URL=//p' /etc/mainstay/old/env | tr -d '\"')"
-    host.run(f"timeout --signal=KILL 3 psql {url} -qc 'BEGIN; LOCK TABLE orders; SELECT pg_sleep(3600)'")
+    # timeout kills itself as well, and with it a connection that runs nothing else.
+    host.run(f"timeout --signal=KILL 3 psql {url} -qc 'BEGIN; LOCK TABLE orders; SELECT pg_sleep(3600)'; true")
     for place in ("/srv/old/shared", "/var/lib/old"):
         host.check_output(
             f"runuser -u old -- sh -c 'echo mine >{place}/file; ln -s {CANARY} {place}/link; truncate --size=1T {place}/hole'"

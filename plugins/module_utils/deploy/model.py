@@ -17,7 +17,7 @@ from ..stack.containers import volume
 from ..stack.instances import RECORDS, WAYS_BACK, job, link_target, marked, names, next_numbers, record, record_path, recorded
 from ..stack.processes import instance_numbers
 from ..stack.refusal import DeclarationError
-from ..stack.remains import installed, owner
+from ..stack.remains import BUILDERS_HOME, installed, owner
 from ..stack.services import app_packages
 from ..stack.tiers import LOOPBACK, asked_at
 from ..stack.variables import secret_names
@@ -136,7 +136,7 @@ def model(
     result["builds"] = [name for name, app in result["apps"].items() if app["release"] not in (app["previous"], app["current"])]
     result["backs_up"] = any(result["apps"][name]["migrate_backup"] for name in result["builds"])
     _find_orphans(result["apps"], host.get("active") or ())
-    _find_stale_records(result["apps"], normalise(apps), host.get("paths") or {})
+    _find_stale_records(result["apps"], normalise(apps), host)
     result["validate"] = _validation(result, options["systemd_version"])
     return result
 
@@ -145,7 +145,7 @@ def _new_users(app, known):
     """The users an app lacks: the one its processes run as, and the one who builds its releases and has no file of its own."""
     wanted = [
         {"name": app["user"], "group": app["user"], "home": app["root"]},
-        {"name": app["build_user"], "group": app["user"], "home": "/nonexistent"},
+        {"name": app["build_user"], "group": app["user"], "home": BUILDERS_HOME},
     ]
     return [user for user in wanted if user["name"] not in known]
 
@@ -357,9 +357,9 @@ def _find_orphans(apps, active):
             apps[max(owners, key=len)]["orphans"].append(found)
 
 
-def _find_stale_records(apps, declared, paths):
+def _find_stale_records(apps, declared, host):
     """Give each app its records of processes that are no longer declared: one that comes back later has proven nothing."""
-    known = {*declared, *installed(paths)}
+    known, paths = {*declared, *installed(host)}, host.get("paths") or {}
     for name, app in apps.items():
         begin = f"{RECORDS}/{name}-"
         records = {path.removeprefix(f"{RECORDS}/"): path for path in sorted(paths) if path.startswith(begin)}

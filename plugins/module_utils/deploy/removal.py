@@ -103,7 +103,7 @@ def removal(wanted, apps, found, hosts):
     :returns: lists of units, of entries for config_set, of folders, of what is archived, and of what is kept; see the filter.
     """
     name, paths = wanted["app"], found.get("paths") or {}
-    known = {*normalise(apps), *(app for host in hosts for app in remains.installed(host.get("paths") or {}))}
+    known = {*normalise(apps), *(app for host in hosts for app in remains.installed(host))}
     ours = name in known or any(name in remains.kept(host.get("paths") or {}) for host in hosts)
     if not ours:
         return _result()
@@ -148,7 +148,7 @@ def _runs_here(name, found):
     """Whether the host is or was a backend of the app: elsewhere a folder of that name is somebody else's."""
     paths = found.get("paths") or {}
     own_home = (found.get("homes") or {}).get(name) == f"/srv/{name}"
-    return own_home or name in remains.installed(paths) or any(item.startswith("/srv/") for item in remains.kept(paths).get(name, ()))
+    return own_home or name in remains.installed(found) or any(item.startswith("/srv/") for item in remains.kept(paths).get(name, ()))
 
 
 def _result(**parts):
@@ -217,7 +217,7 @@ def _data(name, paths):
 def _users(name, found, with_data):
     """The users that go: the one who builds, and with the data the one whose they are, so that no later user gets his number."""
     homes = found.get("homes") or {}
-    users = [f"{name}{BUILD_SUFFIX}"] if homes.get(f"{name}{BUILD_SUFFIX}") == "/nonexistent" else []
+    users = [f"{name}{BUILD_SUFFIX}"] if homes.get(f"{name}{BUILD_SUFFIX}") == remains.BUILDERS_HOME else []
     return users + ([name] if with_data and homes.get(name) == f"/srv/{name}" else [])
 
 

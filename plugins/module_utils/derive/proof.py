@@ -212,7 +212,7 @@ def lasting_listeners(listeners, apps, host, tiers, resolves=False):
     :param resolves: ``system_local_name_resolution``, without which the resolver's sockets are closed.
     """
     declared, paths = normalise(apps), host.get("paths") or {}
-    known = {*declared, *installed(paths)}
+    known = {*declared, *installed(host)}
     units = [STACK_UNITS, *(OWN_UNITS[server] for server in configured(declared, paths, tiers))]
     return [
         item
@@ -242,7 +242,7 @@ def ports_of_any_address(apps, plan=None, hostname="", host=None):
 
 
 def _ports_of_remains(declared, host):
-    gone = installed(host.get("paths") or {}) - {*declared}
+    gone = installed(host) - {*declared}
     return sorted(
         {
             str(item["port"])

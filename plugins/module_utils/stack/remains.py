@@ -3,20 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Apps that are on a host and no longer declared: which ones, what of them runs, and whose ports they would keep from others.
 
-An app is known by what root has written: its environment file, and, once it was removed without its data, a link that names nothing
-and is only read, whose target lists what was kept. A folder or user of the same name says nothing: it may be somebody else's.
+An app is known by what root has written: its environment file; before it has one, as where its first build failed, its two users at the homes
+that a run gives them; and, once it was removed without its data, a link that names nothing and is only read, whose target lists what was
+kept. A folder or one user of the same name says nothing: it may be somebody else's.
 """
 
 from __future__ import annotations
 
 import re
 
-from .apps import normalise
+from .apps import BUILD_SUFFIX, normalise
 from .instances import planned_instances
 from .processes import NAME, port_range
 from .refusal import DeclarationError
 from .services import DATABASES
 
+BUILDERS_HOME = "/nonexistent"  # who builds has no file of its own
 REMOVED = "/var/lib/mainstay/removed"
 ENVIRONMENT = re.compile(r"/etc/mainstay/([^/]+)/env")
 INSTANCE = re.compile(r"([a-z][a-z0-9-]*)@(\d+)\.(service|timer)")
@@ -24,10 +26,12 @@ REMEDY = "playbooks/remove.yml -e mainstay_app={}"
 WITH_DATA = f"{REMEDY} -e mainstay_data=true"
 
 
-def installed(paths):
-    """The names of the apps whose environment is on a host."""
-    found = (ENVIRONMENT.fullmatch(path) for path in paths)
-    return {match[1] for match in found if match and NAME.fullmatch(match[1])}
+def installed(host):
+    """The names of the apps that are on a host, as far as a run has come with them."""
+    found = (ENVIRONMENT.fullmatch(path) for path in host.get("paths") or {})
+    homes = host.get("homes") or {}
+    begun = {name for name, home in homes.items() if home == f"/srv/{name}" and homes.get(f"{name}{BUILD_SUFFIX}") == BUILDERS_HOME}
+    return {name for name in {*(match[1] for match in found if match), *begun} if NAME.fullmatch(name)}
 
 
 def kept(paths):
@@ -72,19 +76,15 @@ def report(apps, hosts, removed=""):
     """
     declared = normalise(apps)
     lines = []
-    for app in sorted({name for host in hosts.values() for name in installed(host.get("paths") or {})} - {*declared, removed}):
-        there = sorted(name for name, host in hosts.items() if app in installed(host.get("paths") or {}))
-        running = {
-            unit
-            for host in hosts.values()
-            for unit in owned_units(app, host.get("active") or (), {*declared, *installed(host.get("paths") or {})})
-        }
+    for app in sorted({name for host in hosts.values() for name in installed(host)} - {*declared, removed}):
+        there = sorted(name for name, host in hosts.items() if app in installed(host))
+        running = {unit for host in hosts.values() for unit in owned_units(app, host.get("active") or (), {*declared, *installed(host)})}
         state = f"{', '.join(sorted(running))} still {'run' if len(running) > 1 else 'runs'}" if running else "nothing of it runs"
         lines.append(f"app {app} on {', '.join(there)}: {state}. It goes with {REMEDY.format(app)}; its data stays")
     gone = {name for host in hosts.values() for name in kept(host.get("paths") or {})} - {*declared, removed}
     for hostname, host in sorted(hosts.items()):
         paths = host.get("paths") or {}
-        for app in sorted(gone - installed(paths)):
+        for app in sorted(gone - installed(host)):
             places = [*databases(app, host), *(item for item in kept(paths).get(app, ()) if item not in DATABASES)]
             if places:
                 lines.append(
@@ -106,7 +106,7 @@ def refuse_taken_ports(apps, host, plan, hostname, removed=""):
     :raises DeclarationError: with the unit that has the port, and the command that removes its app.
     """
     declared = normalise(apps)
-    known = {*declared, *installed(host.get("paths") or {})}
+    known = {*declared, *installed(host)}
     listening = {item.get("unit") or "" for item in host.get("listeners") or ()}
     units = {*(host.get("active") or ()), *(host.get("enabled") or ()), *listening}
     ports = {}

@@ -153,6 +153,11 @@ KEPT = {
     "paths": {**RECORD, **{path: {"type": "directory", "owner": "root"} for path in ("/srv/old", "/srv/old/shared")}},
 }
 
+BEGUN = {
+    "homes": {"old": "/srv/old", "old-build": "/nonexistent"},
+    "paths": {path: {"type": "directory", "owner": "root"} for path in ("/srv/old", "/srv/old/releases", "/srv/old/shared")},
+}
+
 
 @pytest.mark.parametrize(
     ("found", "hosts", "data", "goes", "words"),
@@ -173,6 +178,8 @@ KEPT = {
         ({"paths": {"/srv/old": {"type": "link", "target": "/data"}}}, [KNOWN], True, False, "nothing of it is left"),
         ({"homes": {"old": "/home/old", "old-build": "/home/x"}}, [KNOWN], True, False, "nothing of it is left"),
         ({"paths": RECORD}, [{"paths": RECORD}], True, True, "old is removed from web1. It had no data there."),
+        # One whose first build failed
+        (BEGUN, [BEGUN], True, True, "old is removed from web1, with its data (/srv/old/shared), of which"),
     ],
 )
 def test_what_is_left_is_told(found, hosts, data, goes, words):

@@ -38,6 +38,9 @@ def _host(*apps, kept=None, **rest):
         (_host("old", kept={"old": "/srv/old/shared"}), ["app old on web1"]),
         (_host("shop", kept={"shop": "/srv/shop/shared"}), []),
         (_host(**DATABASE), []),
+        # What has two users and nothing else is one whose first build failed; what has one is somebody's.
+        (_host("shop", homes={"old": "/srv/old", "old-build": "/nonexistent"}), ["app old on web1: nothing of it runs. It goes with"]),
+        (_host("shop", homes={"old": "/srv/old", "me": "/srv/me", "me-build": "/home/me-build"}), []),
         (
             {"mariadb": {"databases": {"shop": "utf8mb4"}, "limits": {"shop@127.0.0.1": 9}}},
             ["database shop in MariaDB on web1: its app is no"],

@@ -35,8 +35,8 @@ COMMON = (
     "RestrictSUIDSGID=yes",
     "SystemCallArchitectures=native",
 )
-# An app's own shared memory. The host's would be every app's and PostgreSQL's, which cannot start once somebody has filled it, and what
-# lies there outlasts whoever has put it there.
+# An app's own shared memory. The host's would be every app's and PostgreSQL's, whose parallel queries fail once somebody has filled it, and
+# what lies there outlasts whoever has put it there.
 SHARED_MEMORY = "TemporaryFileSystem=/dev/shm:mode=1777,nosuid"
 # What compilers and package managers may need and an app does not.
 PROCESS = (

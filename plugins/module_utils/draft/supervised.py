@@ -61,6 +61,11 @@ def _bare(command):
     return command
 
 
+def _interpreter(script):
+    """What pm2 runs a program with, where its file does not say."""
+    return next(word for ending, word in INTERPRETERS if script.endswith(ending))
+
+
 def _pm2(tree):
     for file in sorted(name for name in tree.files if PM2.fullmatch(name)):
         text = re.sub(r"^\s*//.*$", "", tree.text(file), flags=re.MULTILINE)
@@ -73,7 +78,7 @@ def _pm2(tree):
             }
             script = told.get("script", "").removeprefix("./")
             if script:
-                runs = told.get("interpreter") or next(word for ending, word in INTERPRETERS if script.endswith(ending))
+                runs = told.get("interpreter") or _interpreter(script)
                 called = script if re.fullmatch(r"(?:npm|pnpm|yarn)|.* .*", script) or runs == "none" else f"{PLACE.sub('', runs)} {script}"
                 yield Program(told.get("name", script), f"{called} {told.get('args', '')}".strip(), file, told.get("cron_restart", ""))
 

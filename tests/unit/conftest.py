@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -21,6 +22,14 @@ LISTEN = (
     "print(sock.getsockname()[1], flush=True)\n"
     "time.sleep(60)"
 )
+
+
+@pytest.fixture
+def closed_port():
+    """A port nobody listens on, kept from others while the test runs."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
 
 
 @pytest.fixture

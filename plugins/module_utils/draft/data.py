@@ -174,10 +174,10 @@ class Data:
         """The variables under the app's own names, and a line about those that nobody can guess."""
         env = self.env
         secrets = {name for name in self.asked if OWN_SECRET.fullmatch(name)}
-        unknown, required = [], self.tree.required()
+        unknown, required, below = [], self.tree.required(), self._files_below(database)
         for name, file in sorted(self.asked.items()):
             kept = None if database else FILE_DATABASE.fullmatch(self.tree.sample(name))
-            if not database and name in self._files_below():
+            if name in below:
                 continue
             if not kept and not database and FILE_NAME.fullmatch(name):
                 sample = self.tree.sample(name).rpartition("/")[2]
@@ -211,13 +211,15 @@ class Data:
             todo = Todo(f"the source asks for these, too; give in env what it needs: {', '.join(unknown[:15])}{more}")
         return (Said(dict(sorted(env.items()))) if env else None), todo
 
-    def _files_below(self):
-        """Variables that name a file below the code, each with its folder and what says so."""
+    def _files_below(self, database):
+        """Variables that name a file below the code, each with its folder and what says so; none where a server has the data."""
+        if database:
+            return {}
         return {match[1]: (match[2], file) for file, match in self.tree.search(FILE_BELOW) if FILE_NAME.fullmatch(match[1])}
 
     def _kept(self, database):
         """Folders of the source that hold what people or the app have put there."""
-        below = {} if database else {folder: f"a database is a file there, says {file}" for folder, file in self._files_below().values()}
+        below = {folder: f"a database is a file there, says {file}" for folder, file in self._files_below(database).values()}
         return below | {match[1]: f"guessed from {file}" for file in sorted(self.tree.files) if (match := UPLOADS.fullmatch(file))}
 
     def _own_name(self, name, database, redis):

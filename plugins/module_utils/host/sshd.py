@@ -22,7 +22,7 @@ LINE = re.compile(r"^\s*(?P<name>[A-Za-z0-9]+)(?:\s*=\s*|\s+)(?P<value>.*?)\s*$"
 def sshd(root="/"):
     """``{reads, before, asks}``, empty without sshd: whether the role's file counts for everybody, what is set before it (``{name, value, file}``,
     names small), and the files in which a login has to answer questions, such as for a code of one's telephone."""
-    if not os.path.exists(_below(root, MAIN)):
+    if not os.path.exists(below(root, MAIN)):
         return {}
     found = list(lines(root))
     ours = next((number for number, (name, *_rest) in enumerate(found) if name is None), None)
@@ -57,12 +57,12 @@ def meaning(value):
     return FORMER_VALUES.get(text.lower(), text)
 
 
-def _below(root, path):
+def below(root, path):
     return os.path.join(root, path.lstrip("/"))
 
 
 def _lines(file, root, conditional=False, depth=0):
-    for name, value in values(read(_below(root, file))):
+    for name, value in values(read(below(root, file))):
         if name == "match":
             conditional = value.split("#")[0].strip().lower() != "all"
         elif name != "include":
@@ -78,5 +78,5 @@ def _lines(file, root, conditional=False, depth=0):
 
 def _matching(pattern, root):
     """The files of an Include, with ours where it would be one."""
-    found = {"/" + os.path.relpath(path, root) for path in glob.glob(_below(root, pattern))}
+    found = {"/" + os.path.relpath(path, root) for path in glob.glob(below(root, pattern))}
     return sorted(found | ({OURS} if fnmatch.fnmatchcase(OURS, pattern) else set()))

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import http.server
-import socket
 import threading
 
 import pytest
@@ -38,13 +37,6 @@ def url():
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture
-def closed_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
 
 
 RETURNED = set(yaml.safe_load(health_probe.RETURN)) - {"results"}

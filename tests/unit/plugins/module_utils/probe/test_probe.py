@@ -55,14 +55,6 @@ def serve():
         server.server_close()
 
 
-@pytest.fixture
-def closed_port():
-    """A port nobody listens on, kept from others while the test runs."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
-
-
 HEALTH = {"status": "healthy", "checks": [{"name": "disk", "ok": True}], "a.b": 1, "load": 0.5, "nothing": None}
 
 

@@ -252,10 +252,14 @@ def run(host, config, sites, faults, wanted, limits, clock=time, visitors=Visito
     finally:
         over.set()
         watcher.join(2)
+    # What is asked next of this host is asked of the agent, who looks now and then: its last look may be of a start that is over.
+    broken = {target["unit"]: target for (target, _fault), item in zip(tried, results) if item["recovery_s"] is not None}
+    restless = {unit: await_peace(host, target, clock) for unit, target in broken.items()}
     away = down(visit.seen)
     # Were each of them to happen once a day.
     share = round(100 * (1 - max(away.values(), default=0.0) / DAY), 3)
     problems = [f"{item['unit']}, {FAULTS[item['fault']]}: {item['problem']}" for item in results if item["problem"]]
+    problems += [f"{unit}: it was healed, but {PEACE:g} s later {reason}" for unit, reason in restless.items() if reason]
     if share < limits["availability_percent"]:
         problems.append(
             f"sites were down for {max(away.values()):g} s, which leaves {share:g} % of a day, {limits['availability_percent']:g} % are wanted"

@@ -56,10 +56,10 @@ class Clock:
 
 
 class Host:
-    """A host whose unit is noticed and works again so many seconds after its fault."""
+    """A host whose unit is noticed and works again so many seconds after its fault, and whose agent says so later still."""
 
-    def __init__(self, clock, noticed=2, healed=5, health="up", refuses=False):
-        self.clock, self.noticed, self.healed, self.health, self.refuses = clock, noticed, healed, health, refuses
+    def __init__(self, clock, noticed=2, healed=5, told=9, health="up", refuses=False):
+        self.clock, self.noticed, self.healed, self.told, self.health, self.refuses = clock, noticed, healed, told, health, refuses
         self.broken, self.done = None, []
 
     def _since(self):
@@ -72,7 +72,7 @@ class Host:
         return self.broken is not None and (self.healed is None or self._since() < self.healed)
 
     def agent(self, unit):
-        down = self.broken is not None and self.noticed is not None and self._since() >= self.noticed
+        down = self.broken is not None and self.noticed is not None and self.noticed <= self._since() < max(self.told, self.healed or 999)
         return {"health": "down" if down else self.health, "held": None, "reason": "no answer", "incident": None}
 
     def answers(self, probe):
@@ -91,6 +91,9 @@ class Host:
 
     def heal(self, unit):
         self.done.append("heal")
+
+    def memory_mb(self):
+        return 100
 
 
 @pytest.mark.parametrize(
@@ -161,22 +164,37 @@ def test_a_site_is_down_from_its_first_wrong_answer_to_its_next_right_one():
     assert chaos.latencies([*seen, (3.9, "a", True, 9.0)], 0) == {"a": [(0, 5.0, 5.0), (3, 8.0, 9.0)], "b": [(2, 9.0, 9.0)]}
 
 
+class Seen:
+    """What visitors saw of one long fault."""
+
+    seen = ((0.0, "shop", False, None), (500.0, "shop", True, 5.0))
+
+    def __init__(self, sites):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        pass
+
+
+def test_a_run_ends_when_the_agent_too_has_seen_that_all_is_well():
+    clock = Clock()
+    host = Host(clock, told=20)
+    chaos.run(host, CONFIG, [], ["kill"], ["nginx"], {}, clock, Seen)
+    assert host.agent("nginx.service")["health"] == "up" and 20 <= clock.now - host.broken < 25
+    (problem,) = [
+        words
+        for words in chaos.run(Host(clock, told=900), CONFIG, [], ["kill"], ["nginx"], {}, clock, Seen)["problems"]
+        if "sites" not in words
+    ]
+    assert problem == "nginx.service: it was healed, but 60 s later it is not well: no answer"
+
+
 def test_a_day_in_which_all_of_it_happens_is_compared_with_what_is_wanted():
-    class Seen:
-        seen = ((0.0, "shop", False, None), (500.0, "shop", True, 5.0))
-
-        def __init__(self, sites):
-            pass
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_error):
-            pass
-
     clock = Clock()
     host = Host(clock)
-    host.memory_mb = lambda: 100
     found = chaos.run(host, CONFIG, [], ["kill"], ["nginx"], {}, clock, Seen)
     assert found["availability_percent"] == 99.421
     assert found["problems"] == ["sites were down for 500 s, which leaves 99.421 % of a day, 99.5 % are wanted"]

@@ -14,6 +14,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import stack_packages
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.supply import refuse_unsupplied
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
+from ansible_collections.mainstay.vps.plugins.module_utils.plan.restarts import restarts
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import (
     adoption,
     alerts,
@@ -98,4 +99,13 @@ def _plan(apps, users, removed, prepares, task_vars):
             ssh.refuse_sshd(snapshots[host], host, task_vars["hostvars"][host])
             refuse_masked(snapshots[host], host, stack_packages(declared, planned[host]["tiers"]), task_vars["hostvars"][host])
         refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host])
-    return {**plan, "undeclared": remains.report(declared, snapshots, removed)}
+    anew = {host: _restarts(snapshots[host], plan["hosts"][host], task_vars["hostvars"][host]) for host in hosts}
+    return {
+        **plan,
+        "undeclared": remains.report(declared, snapshots, removed),
+        "restarts": {host: told for host, told in anew.items() if told},
+    }
+
+
+def _restarts(snapshot, planned, variables):
+    return restarts(snapshot["applied_plan"], planned, variables.get("postgresql_settings") or ())

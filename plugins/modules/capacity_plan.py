@@ -88,6 +88,12 @@ releases:
   type: dict
   sample:
     shop: 3f9a1c20d4be
+restarts:
+  description: What each host starts anew because the plan has changed since it was given one, by name; without the hosts that have nothing.
+  returned: always
+  type: dict
+  sample:
+    web1: ["postgresql restarts, and who is connected connects anew (shared_buffers_mb 376 -> 280)"]
 undeclared:
   description: One line for whatever is on the hosts and no longer declared, with what removes it.
   returned: always

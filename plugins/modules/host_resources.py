@@ -323,6 +323,17 @@ masked:
   type: list
   elements: str
   sample: [apt-daily.timer]
+applied_plan:
+  description: The numbers of the plan that the stack has given the host last, empty where it never has.
+  returned: always
+  type: dict
+  sample: {}
+memory_max_mb:
+  description: Limits of memory of the units that are active and have one, empty without O(units).
+  returned: always
+  type: dict
+  sample:
+    nginx.service: 191
 service_memory_mb:
   description: Memory that each service holds and could not give back at once, empty without O(units). Containers of Docker count together.
   returned: always

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from images import Images
-from plays import ROOT, changes, play
+from plays import ROOT, changes, play, words
 from test_applications import declared
 
 PAGE = (ROOT / "docs/first-app.md").read_text()
@@ -25,6 +25,14 @@ ASKED = [
     if language == "console"
     for command, *answer in (part.splitlines() for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:])
 ]
+
+
+def _starts(host, apps):
+    """{unit: the start it runs since} of the apps' processes."""
+    shown = host.check_output(
+        "systemctl show --state=active --property=Id,InvocationID " + " ".join(f"'{app}-*@*.service'" for app in apps)
+    )
+    return dict(re.findall(r"^Id=(.*)\nInvocationID=(.*)$", shown, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +52,14 @@ def deployed(host, tmp_path_factory):
     for app in apps.values():
         app["source"] = {kind: str(folder / place.removeprefix("../")) for kind, place in app["source"].items()}
     # Those that are here already, for what nobody declares and other hosts reach is refused.
-    apps.update({name: app for name, app in declared().items() if host.file(f"/srv/{name}").exists})
-    variables = {"mainstay_apps": apps}
+    there = {name: app for name, app in declared().items() if host.file(f"/srv/{name}").exists}
+    variables, before = {"mainstay_apps": {**apps, **there}}, _starts(host, there)
     first = play("playbooks/site.yml", variables=variables)
     assert first.returncode == 0, first.stdout[-6000:]
+    told = set(re.findall(r"(\S+)\.(\S+) is deployed anew", words(first)))
+    kept = {unit for unit in before if not any(unit.startswith(f"{app}-{process}@") for app, process in told)}
+    after = _starts(host, there)
+    assert kept and {unit: before[unit] for unit in kept} == {unit: after.get(unit) for unit in kept}, told
     return variables
 
 

@@ -21,7 +21,7 @@ from ..stack.remains import BUILDERS_HOME, installed, owner
 from ..stack.services import app_packages
 from ..stack.tiers import LOOPBACK, asked_at
 from ..stack.variables import secret_names
-from .units import STOP_TIMEOUT, UNITS, planned, run_mount, shared_folders, unit
+from .units import STOP_TIMEOUT, UNITS, limits_file, planned, run_mount, shared_folders, unit
 
 # A process that dies at once is active for a moment after each start; five seconds later it still has to be, as one that cannot reach
 # what it needs gives up after two or three. For one of them it must neither have run nor waited for a processor: until then it may load
@@ -126,6 +126,7 @@ def model(
             f"{UNITS}/{name}.target.wants/*",
             f"{UNITS}/{name}-*@.service",
             f"{UNITS}/{name}-*@.timer",
+            limits_file(f"{name}-*"),
             f"{app['root']}/instances/*",
         ]
         result["units"] += described["units"]
@@ -169,7 +170,7 @@ def _app(app, release, plan, variables, options, host):
     }
     fits = options["deploy"] == "blue_green" and (options["surge_mb"] is None or sum(surges.values()) <= options["surge_mb"])
     processes = [
-        _process(app, app["processes"][name], *found, release, variables, options, paths, running, fits)
+        _process(app, app["processes"][name], *found, release, variables, options, host, running, fits)
         for name, found in planned_units.items()
     ]
     records = [item["record"]["release"] for item in processes if item["record"]]
@@ -210,22 +211,30 @@ def _surge(process, numbers):
     return (numbers["memory_max_mb"] or 0) * numbers["instances"] if process["port"] else 0
 
 
-def _process(app, process, described, numbers, release, variables, options, paths, running, fits):
+def _outgrown(units, limits, host):
+    """Whether a limit of memory goes below what an instance holds: told of it, the kernel would end the process."""
+    held, now = host.get("service_memory_mb") or {}, host.get("memory_max_mb") or {}
+    least = limits["memory_high_mb"]
+    return least is not None and any(limits["memory_max_mb"] < now.get(unit, 0) and held.get(unit, 0) >= least for unit in units)
+
+
+def _process(app, process, described, numbers, release, variables, options, host, running, fits):
     """What becomes of a process: it is kept, replaced beside what serves, or replaced in place.
 
     A process changed when its release, environment, settings and unit are not the ones last proven healthy, so a run
-    that was cut off in the middle is completed by the next one.
+    that was cut off in the middle is completed by the next one. Its limits are none of these, unless it has outgrown the new ones.
     """
-    found = recorded(paths, app, process)
+    found = recorded(host.get("paths") or {}, app, process)
     live = found["numbers"] if found else []
-    content = {name: value for name, value in described.items() if name != "description"}
+    content = {name: value for name, value in described.items() if name not in ("description", "limits")}
 
     def digest_of(release):
         return _digest(release, variables, content, options["template"])
 
     digest = digest_of(release)
     count = numbers["instances"]
-    if found and found["digest"] == digest and len(live) == count:
+    is_same = found and found["digest"] == digest and len(live) == count
+    if is_same and not _outgrown(names(app, process, live), described["limits"], host):
         mode, chosen = "kept", live
     elif process["port"] and not process["singleton"]:
         beside = next_numbers(process, count, live)
@@ -292,7 +301,11 @@ def _files(app, described):
         {"dest": f"{UNITS}/multi-user.target.wants/{described['target']}", "link": f"../{described['target']}"},
     ]
     for item in described["units"]:
-        entries.append({"dest": f"{UNITS}/{item['name']}@.service", "template": "process.service.j2", "vars": {"unit": item}})
+        entries += [
+            {"dest": f"{UNITS}/{item['name']}@.service", "template": "process.service.j2", "vars": {"unit": item}},
+            {"dest": limits_file(item["name"]).rpartition("/")[0], "state": "directory"},
+            {"dest": limits_file(item["name"]), "template": "limits.conf.j2", "vars": {"limits": item["limits"]}},
+        ]
         if item["schedule"]:
             entries.append({"dest": f"{UNITS}/{item['name']}@.timer", "template": "process.timer.j2", "vars": {"unit": item}})
     for process in described["processes"]:

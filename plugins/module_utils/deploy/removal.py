@@ -74,6 +74,8 @@ def places(name):
         f"{UNITS}/{name}.target.wants/*",
         f"{UNITS}/multi-user.target.wants/{name}.target",
         f"{UNITS}/{name}-*@.service",
+        f"{UNITS}/{name}-*@.service.d",
+        f"{UNITS}/{name}-*@.service.d/*",
         f"{UNITS}/{name}-*@.timer",
         f"{UNITS}/{run_mount(name)}",
         f"{RECORDS}/{name}-*",

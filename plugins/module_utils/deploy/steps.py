@@ -208,7 +208,7 @@ def _drain(process, numbers):
 
 def _belongs(app, path):
     """Whether a file is this app's, also when it is no longer declared."""
-    own = rf"{UNITS}/{re.escape(app['name'])}(-[a-z0-9-]+@\.(service|timer)|\.target|\.target\.wants/.+)"
+    own = rf"{UNITS}/{re.escape(app['name'])}(-[a-z0-9-]+@\.(service(\.d/.+)?|timer)|\.target|\.target\.wants/.+)"
     return path == app["env_file"] or path.startswith(f"{app['root']}/instances/") or re.fullmatch(own, path) is not None
 
 

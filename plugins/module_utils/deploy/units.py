@@ -118,16 +118,23 @@ def unit(app, process, plan, options, names=()):
         "stop_timeout": options["stop_timeout"][process["kind"]],
         "start_timeout": process["time_limit"] or options["start_timeout"],
         "back_off": options["systemd_version"] >= 254,
-        "memory_high_mb": numbers["memory_high_mb"],
-        "memory_max_mb": numbers["memory_max_mb"],
-        "memory_swap_max_mb": numbers["memory_max_mb"] and numbers["memory_max_mb"] * MEMORY_SWAP_PERCENT // 100,
-        "tasks_max": numbers["tasks_max"],
+        "limits": {
+            "memory_high_mb": numbers["memory_high_mb"],
+            "memory_max_mb": numbers["memory_max_mb"],
+            "memory_swap_max_mb": numbers["memory_max_mb"] and numbers["memory_max_mb"] * MEMORY_SWAP_PERCENT // 100,
+            "tasks_max": numbers["tasks_max"],
+        },
         "nofile": numbers["nofile"],
         "sandbox": [] if app["runtime"] == "container" else _sandbox(app, process),
         "mounts": process["writable"],
         "oom_score_adjust": OOM_SCORE_ADJUST[process["kind"]],
         "cpu_weight": CPU_WEIGHT[process["kind"]],
     }
+
+
+def limits_file(unit):
+    """Where the limits of a unit are that systemd gives to what runs: another app, or more users, change them, and nothing starts anew."""
+    return f"{UNITS}/{unit}@.service.d/limits.conf"
 
 
 def shared_folders(app):

@@ -12,6 +12,7 @@ Every function takes `root`, the folder to read in place of /, so that tests can
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import stat
@@ -36,6 +37,7 @@ CONTAINERS = {
     "pouch",
     "container-other",
 }
+APPLIED_PLAN = "/etc/mainstay/plan.json"
 REAL_FILE_SYSTEMS = {
     "ext2",
     "ext3",
@@ -262,6 +264,14 @@ class Started:
         return output.decode("utf-8", "replace")
 
 
+def applied_plan(root="/"):
+    """The numbers of the plan that the stack has given the host last; {} where there are none, or none that this version can read."""
+    with contextlib.suppress(ValueError, AttributeError):
+        found = json.loads(read(f"{root}{APPLIED_PLAN}") or "{}").get("plan")
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
 def collect(want, root="/", start=Started, euid=None):
     """Everything that is asked for. `want`: packages, units, listeners, packet_filters, postgresql, mariadb (booleans), paths (globs), wanted
     (names of packages)."""
@@ -304,6 +314,7 @@ def collect(want, root="/", start=Started, euid=None):
         "packages": installed if want.get("packages") else {},
         "edited": edited(root) if want.get("packages") else [],
         "paths": paths(want.get("paths") or [], root),
+        "applied_plan": applied_plan(root),
     }
     if not result["memory_mb"]:
         notes.append("memory: /proc/meminfo cannot be read")

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import re
 
-from .limits import names_in
+from .limits import MB, names_in
 
 UNIT_KINDS = ["*.service", "*.socket", "*.timer", "*.target", "*.path", "*.mount", "*.swap"]
-SHOW_UNITS = ["systemctl", "show", "--property=Id,Names,ActiveState,UnitFileState,Listen", *UNIT_KINDS]
+SHOW_UNITS = ["systemctl", "show", "--property=Id,Names,ActiveState,UnitFileState,Listen,MemoryMax", *UNIT_KINDS]
 COMES_BACK = {"enabled", "static", "generated", "indirect", "alias"}
 ADMIN_FOLDER = "etc/systemd/system"
 PACKAGED_FOLDERS = (
@@ -24,11 +24,12 @@ PACKAGED_FOLDERS = (
 
 
 def states(shown, enabled_links, packaged_links):
-    """{running, active, enabled, failed_units} from `systemctl show` (parsed) and the links below *.wants and the like.
+    """{running, active, enabled, failed_units, memory_max_mb} from `systemctl show` (parsed) and the links below *.wants and the like.
 
+    memory_max_mb: limits of memory, by unit, of what is active and has one.
     running: active, and started again after a reboot. Not "failed": in what a module returns that word means the task.
     """
-    running, active, enabled, failed = set(), set(), set(enabled_links), set()
+    running, active, enabled, failed, limits = set(), set(), set(enabled_links), set(), {}
     links = enabled_links | packaged_links
     for unit in shown:
         names = set(unit.get("Names", "").split()) | {unit["Id"]}
@@ -39,6 +40,8 @@ def states(shown, enabled_links, packaged_links):
             failed |= names
         if unit.get("ActiveState") in ("active", "reloading", "refreshing"):
             active |= names
+            if unit.get("MemoryMax", "").isdigit():
+                limits[unit["Id"]] = int(unit["MemoryMax"]) // MB
             template = re.sub(r"@.+(\.\w+)$", r"@\1", unit["Id"])
             if state in COMES_BACK or names & links or template in links:
                 running |= names
@@ -47,6 +50,7 @@ def states(shown, enabled_links, packaged_links):
         "active": sorted(active),
         "enabled": sorted(enabled),
         "failed_units": sorted(failed),
+        "memory_max_mb": limits,
     }
 
 

@@ -21,6 +21,9 @@ def table(plan):
         lines += _indented(aligned([(name, str(number)) for name, number in connections["parts"].items() if number]))
     if plan["advice"]:
         lines += ["", "Warnings", *(f"  - {warning}" for warning in plan["advice"])]
+    if plan.get("restarts"):
+        lines += ["", "Because the plan has changed"]
+        lines += [f"  - {host}: {sentence}" for host, sentences in plan["restarts"].items() for sentence in sentences]
     if plan.get("undeclared"):
         lines += ["", "No longer declared", *(f"  - {item}" for item in plan["undeclared"])]
     return lines

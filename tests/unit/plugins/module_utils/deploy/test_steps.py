@@ -197,7 +197,31 @@ def test_a_rollback_leaves_no_way_back_to_what_had_to_go():
 
 
 ROOMIER = copy.deepcopy(PLAN)
-ROOMIER["shop"]["web"]["memory_max_mb"] = 999
+ROOMIER["shop"]["web"]["nofile"] = 999
+TIGHTER = copy.deepcopy(PLAN)
+TIGHTER["shop"]["web"].update(memory_max_mb=200, memory_high_mb=180, tasks_max=99)
+
+
+@pytest.mark.parametrize(
+    ("held", "now", "is_anew"),
+    [
+        (100, 300, False),
+        (179, 300, False),
+        (180, 300, True),  # told of its new limit, the kernel would end it
+        (180, 200, False),  # it has that limit already, and is near it
+        (250, None, False),  # nothing is known of it
+    ],
+)
+def test_other_limits_of_memory_and_tasks_start_nothing_anew(held, now, is_anew):
+    host = host_of(DESCRIBED)
+    host.update(service_memory_mb={_web(8001)[0]: held}, memory_max_mb={_web(8001)[0]: now} if now else {})
+    described = model_of(plan=TIGHTER, host=host)
+    web = next(process for process in described["apps"]["shop"]["processes"] if process["name"] == "web")
+    assert (web["mode"], described["apps"]["shop"]["changing"]) == (("beside", True) if is_anew else ("kept", False))
+    (entry,) = [item for item in described["files"] if item["dest"] == "/etc/systemd/system/shop-web@.service.d/limits.conf"]
+    assert entry["vars"]["limits"] == {"memory_high_mb": 180, "memory_max_mb": 200, "memory_swap_max_mb": 50, "tasks_max": 99}
+    assert deploy_steps.preparation(described, [entry["dest"]])["daemon_reload"]
+    assert bool(deploy_steps.takeover(described, [entry["dest"]])["rolls"]) is False
 
 
 def _way_back(alone=True, wanted="def", settings=None, plan=None, paths=None, **host):

@@ -26,15 +26,16 @@ from ansible_collections.mainstay.vps.tests.unit.declarations import BOX, SHOP, 
             "web",
             {
                 "stop_timeout": 30,
-                "memory_high_mb": 270,
-                "memory_max_mb": 300,
-                "tasks_max": 128,
+                "limits": {"memory_high_mb": 270, "memory_max_mb": 300, "memory_swap_max_mb": 75, "tasks_max": 128},
                 "nofile": 8192,
                 "oom_score_adjust": 100,
             },
         ),
         ("worker", {"stop_timeout": 60, "oom_score_adjust": 300}),
-        ("beat", {"stop_timeout": 30, "memory_max_mb": None}),
+        (
+            "beat",
+            {"stop_timeout": 30, "limits": {"memory_high_mb": None, "memory_max_mb": None, "memory_swap_max_mb": None, "tasks_max": 256}},
+        ),
     ],
 )
 def test_units_follow_the_plan(name, expected):
@@ -53,7 +54,7 @@ def test_without_a_plan_the_declaration_holds():
     apps = broken(("shop", "processes", "web", "memory"), "200M")
     apps["shop"]["processes"]["web"]["instances"] = 3
     unit = unit_of("web", apps=apps, plan={})
-    assert (unit["memory_max_mb"], unit["memory_high_mb"]) == (200, 180)
+    assert (unit["limits"]["memory_max_mb"], unit["limits"]["memory_high_mb"]) == (200, 180)
     assert len(instances_of("web", apps=apps, plan={})) == 3
 
 
@@ -86,7 +87,8 @@ def test_a_unit_speaks_neither_the_host_s_language_nor_writes_its_numbers_and_ma
 def _rendered(unit):
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["comment"] = lambda text: f"# {text}"
-    return environment.from_string((ROLE / "templates/process.service.j2").read_text()).render(unit=unit, ansible_managed="managed")
+    texts = [(ROLE / "templates" / name).read_text() for name in ("process.service.j2", "limits.conf.j2")]
+    return "".join(environment.from_string(text).render(unit=unit, limits=unit["limits"], ansible_managed="managed") for text in texts)
 
 
 @pytest.mark.parametrize(

@@ -356,6 +356,23 @@ def test_paths(host):
     assert found["/srv/shop/x"]["owner"]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, {}),
+        ('{"version": 1, "plan": {"cpus": 2}}', {"cpus": 2}),
+        ('{"version": 1}', {}),
+        ('{"plan": [1]}', {}),
+        ("[]", {}),
+        ('{"plan": {"cpus"', {}),
+    ],
+)
+def test_the_plan_that_the_host_has_been_given(host, text, found):
+    if text is not None:
+        host.write("etc/mainstay/plan.json", text)
+    assert snapshot.applied_plan(host.root) == found
+
+
 # --- units -------------------------------------------------------------------------------------------------------
 
 
@@ -389,6 +406,16 @@ def test_units(name, state, file_state, expected):
     links = {"postgresql@15-main.service", "shop-web@.service"}
     found = units.states([_unit(name, state, file_state)], set(), links)
     assert "".join(kind[0] for kind in ("running", "active", "enabled", "failed_units") if name in found[kind]) == expected
+
+
+def test_limits_of_memory_are_those_of_what_is_active():
+    shown = [
+        {**_unit("nginx.service", "active", "enabled"), "MemoryMax": "200278016"},
+        {**_unit("cron.service", "active", "enabled"), "MemoryMax": "infinity"},
+        {**_unit("off.service", "inactive", "enabled"), "MemoryMax": "200278016"},
+        _unit("a.mount", "active", "generated"),
+    ]
+    assert units.states(shown, set(), set())["memory_max_mb"] == {"nginx.service": 191}
 
 
 def test_aliases_count_as_the_unit():
@@ -524,7 +551,7 @@ def test_a_mariadb_that_is_down_is_not_asked(host):
 KEYS = {
     "memory_mb", "memory", "cpus", "cpu", "swap_mb", "disks", "virtualization", "container", "distribution", "architecture",
     "kernel", "kernel_limits", "systemd_version", "packages", "running", "active", "enabled", "failed_units", "listeners", "ssh_ports", "paths",
-    "postgresql", "mariadb", "notes", "users", "homes", "groups", "unit_files", "service_memory_mb", "ipv6",
+    "postgresql", "mariadb", "notes", "users", "homes", "groups", "unit_files", "service_memory_mb", "memory_max_mb", "applied_plan", "ipv6",
     "client_address", "login_port", "packet_filters", "supply", "footing", "edited", "masked", "sshd", "undone",
 }  # fmt: skip
 ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "mariadb": True, "paths": ["/etc/*"]}

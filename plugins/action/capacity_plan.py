@@ -78,6 +78,8 @@ def _plan(apps, users, removed, prepares, task_vars):
         alerts.ping_settings(variables.get("monitoring_ping_url", ""), variables.get("monitoring_ping_interval", 300))
         adopted = variables.get("mainstay_adopt", [])
         adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
+        libraries = variables.get("postgresql_preload_libraries", adoption.PRELOADED)
+        adoption.refuse_dropped_libraries(declared, variables["mainstay_host"], serves, libraries, host)
         figures = exporters.prometheus(variables.get(exporters.VARIABLE))
         adoption.refuse_foreign_exporters(figures, variables["mainstay_host"], adopted, host)
         ssh.refuse_ssh_ports(variables.get(ssh.VARIABLE), variables["mainstay_host"], host)

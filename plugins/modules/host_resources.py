@@ -506,6 +506,12 @@ postgresql:
       elements: str
       returned: always
       sample: [prometheus]
+    preloaded:
+      description: Libraries that the server has loaded when it started, C(shared_preload_libraries).
+      type: list
+      elements: str
+      returned: always
+      sample: [pg_stat_statements]
     open:
       description: Databases that everybody with a role may connect to.
       type: list

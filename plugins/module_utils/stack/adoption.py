@@ -21,7 +21,7 @@ OWN_FILES = {
     "mariadb": re.compile(r"/etc/mysql/mariadb\.conf\.d/90-mainstay\.cnf"),
     "nginx": re.compile(r"/etc/nginx/mainstay"),
     "pgbouncer": re.compile(r"/etc/systemd/system/pgbouncer\.service\.d/mainstay\.conf"),
-    "postgresql": re.compile(r"/etc/postgresql/[^/]+/[^/]+/conf\.d/mainstay\.conf"),
+    "postgresql": re.compile(r"/etc/postgresql/[^/]+/[^/]+/conf\.d/(zz-)?mainstay\.conf"),
 }
 SITES = re.compile(r"/etc/nginx/(sites-enabled/(?!default$)|conf\.d/).+")
 
@@ -32,10 +32,14 @@ def _redis(host):
     return None
 
 
-def _databases(server, title, consequence):
+def _databases(server, title):
     def found(host):
         databases = sorted(set((host.get(server) or {}).get("databases") or {}) - {"postgres"})
-        return f"{title} with {', '.join(databases)} ({consequence})" if databases else None
+        if not databases:
+            return None
+        others = [item["address"] for item in host.get("listeners") or () if item["port"] == DATABASE_PORTS[server]]
+        closed = "" if set(others) <= {LOOPBACK, "::1"} else ", be closed to other hosts"
+        return f"{title} with {', '.join(databases)} (it would get the plan's settings{closed} and a restart, and these databases 10 connections each)"
 
     return found
 
@@ -62,12 +66,11 @@ def _pgbouncer(host):
     return None
 
 
-RESTARTED = "it would get the plan's settings and a restart, and these databases 10 connections each"
 FOUND = {
-    "mariadb": _databases("mariadb", "MariaDB", RESTARTED),
+    "mariadb": _databases("mariadb", "MariaDB"),
     "nginx": _nginx,
     "pgbouncer": _pgbouncer,
-    "postgresql": _databases("postgresql", "PostgreSQL", RESTARTED),
+    "postgresql": _databases("postgresql", "PostgreSQL"),
     "redis": _redis,
 }
 
@@ -179,6 +182,25 @@ def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
         raise ValueError(
             f"{hostname} has what somebody has set up before: {'; '.join(found.values())}. Give the stack a host of its own, or let it take "
             f"them over: mainstay_adopt: [{', '.join(found)}]. Nothing has changed."
+        )
+
+
+# What the role postgresql loads where postgresql_preload_libraries says nothing else.
+PRELOADED = ("pg_stat_statements",)
+
+
+def refuse_dropped_libraries(apps, host, tiers, wanted, hostname):
+    """Refuse a PostgreSQL of somebody's whose libraries the stack would not load: extensions such as TimescaleDB fail without theirs.
+
+    :param wanted: ``postgresql_preload_libraries``.
+    """
+    is_own = any(OWN_FILES["postgresql"].fullmatch(path) for path in host.get("paths") or {})
+    loaded = (host.get("postgresql") or {}).get("preloaded") or []
+    dropped = [name for name in loaded if name not in wanted]
+    if dropped and not is_own and "postgresql" in _needed(apps, tiers):
+        raise ValueError(
+            f"{hostname}: PostgreSQL loads {' and '.join(dropped)} (shared_preload_libraries), and would not any more. Keep what its databases "
+            f"need: postgresql_preload_libraries: [{', '.join([*wanted, *dropped])}]. Nothing has changed."
         )
 
 

@@ -208,3 +208,22 @@ def refuse_taken_names(apps, host, hostname):
         taken = sorted(wanted & set(units))
         if taken:
             refuse(where, name, f"there is a unit {taken[0]} from a package on {hostname}, which the app would replace; {remedy}")
+        if not own:
+            _refuse_folder(where, app, host.get("paths") or {}, hostname, remedy)
+
+
+def _refuse_folder(where, app, paths, hostname, remedy):
+    """An empty folder of root's, such as one that a disk is mounted on, becomes the app's; releases of another tool would be cleared away."""
+    entry = paths.get(app["root"])
+    if entry is None:
+        return
+    holds = [f"{app['root']}/{name}" for name in ("current", "releases", "shared") if f"{app['root']}/{name}" in paths]
+    if entry["type"] != "directory":
+        whose = "is a link" if entry["type"] == "link" else "is no folder"
+    elif entry["owner"] != "root":
+        whose = f"belongs to {entry['owner']}"
+    elif holds:
+        whose = f"holds {' and '.join(holds)}"
+    else:
+        return
+    refuse(where, app["name"], f"on {hostname} {app['root']}, where it would lie, {whose}; move that elsewhere, or {remedy}")

@@ -530,7 +530,17 @@ KEYS = {
 ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "mariadb": True, "paths": ["/etc/*"]}
 
 
-NOTHING = {"databases": {}, "roles": {}, "settings": {}, "limits": {}, "monitors": [], "open": [], "extensions": {}, "indexes": {}}
+NOTHING = {
+    "databases": {},
+    "roles": {},
+    "settings": {},
+    "limits": {},
+    "monitors": [],
+    "preloaded": [],
+    "open": [],
+    "extensions": {},
+    "indexes": {},
+}
 
 
 class Programs:

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import refuse_commands
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.units import refuse_long_ends
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import logrotate
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import refuse_masked, refuse_no_footing
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import stack_packages
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.supply import refuse_unsupplied
@@ -97,6 +98,9 @@ def _plan(apps, users, removed, prepares, task_vars):
     for host in hosts:  # last: what is declared can be mended here, a host elsewhere
         refuse_no_footing(snapshots[host], host, planned[host]["tiers"])
         if prepares:
+            variables = task_vars["hostvars"][host]
+            logs = variables.get("logrotate_files", logrotate.logrotate_files(declared, plan, host))
+            logrotate.refuse_rotated_twice(logs, snapshots[host].get("rotated") or (), host)
             ssh.refuse_sshd(snapshots[host], host, task_vars["hostvars"][host])
             refuse_masked(snapshots[host], host, stack_packages(declared, planned[host]["tiers"]), task_vars["hostvars"][host])
         refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host])

@@ -235,6 +235,14 @@ undone:
   type: list
   elements: dict
   sample: []
+rotated:
+  description: Logs that files of logrotate name which are not the stack's, as C(file) and C(pattern).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - file: /etc/logrotate.d/nginx
+      pattern: /var/log/nginx/*.log
 disks:
   description: Space on C(/) and on every other real local file system, by mount point.
   returned: always
@@ -453,6 +461,15 @@ supply:
       type: list
       elements: str
       returned: always
+    held:
+      description: Those of them that apt-mark holds.
+      type: list
+      elements: str
+      returned: always
+    interrupted:
+      description: Whether a dpkg was ended in the middle of what it did; V(false) where nothing is missing.
+      type: bool
+      returned: always
     names:
       description: Whether the names of apt's sources lead somewhere, by name; empty where nothing is missing, and with a proxy of apt's.
       type: dict
@@ -468,6 +485,8 @@ supply:
       returned: always
   sample:
     missing: [nginx]
+    held: []
+    interrupted: false
     names: {deb.debian.org: true}
     room: [{mount: /, places: [/usr, /var/cache/apt], free_mb: 31000, inodes_free: 2500000}]
     time: 1798707600

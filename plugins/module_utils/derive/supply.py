@@ -34,7 +34,8 @@ def refuse_unsupplied(host, hostname, now, variables=None):
     )
     variables = variables or {}
     proxy = variables.get("system_apt_http_proxy") or (variables.get("mainstay_environment") or {}).get("http_proxy")
-    for sentence in (_held(found), _clock(found, now), *_room(found, missing), "" if proxy else _names(found)):
+    broken = "dpkg was interrupted on it: `sudo dpkg --configure -a` ends what it was doing." if found.get("interrupted") else ""
+    for sentence in (_held(found), broken, _clock(found, now), *_room(found, missing), "" if proxy else _names(found)):
         if sentence:
             raise ValueError(f"{hostname}: {told}, and {sentence} {UNCHANGED}")
 

@@ -93,6 +93,7 @@ def supply(missing, resolving, root="/"):
     return {
         "missing": missing,
         "held": held(missing, root),
+        "interrupted": bool(missing) and interrupted(root),
         "names": resolving.finish(),
         "room": room(root) if missing else [],
         "time": int(time.time()),
@@ -104,3 +105,14 @@ def held(names, root="/"):
     text = read(f"{root}/var/lib/dpkg/status") if names else ""
     marked = set(re.findall(r"^Package: (\S+)\nStatus: hold ", text, re.MULTILINE))
     return [name for name in names if name in marked]
+
+
+def interrupted(root="/"):
+    """Whether a dpkg was ended in the middle of what it did: its journal is there, and nobody holds its lock who would be at work on it."""
+    folder = f"{root}/var/lib/dpkg"
+    try:
+        number = os.stat(f"{folder}/lock").st_ino
+    except OSError:
+        number = None
+    at_work = any(line.split()[5].endswith(f":{number}") for line in read(f"{root}/proc/locks").splitlines() if " -> " not in line)
+    return any(name.isdigit() for name in names_in(f"{folder}/updates")) and not at_work

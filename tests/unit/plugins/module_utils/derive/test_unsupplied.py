@@ -55,6 +55,7 @@ def test_a_snapshot_without_a_word_of_it():
         (small(free_mb=400), "/ has 400 MB free of the 402 MB that they need at least. Make room there (df -h /; apt-get clean"),
         (small(mount="/var", places=["/var/cache/apt"], free_mb=40), "/var has 40 MB free of the 200 MB"),
         ({"held": ["nginx"]}, "nginx is on hold, which apt heeds: `sudo apt-mark unhold nginx`."),
+        ({"interrupted": True}, "dpkg was interrupted on it: `sudo dpkg --configure -a`"),
         (small(inodes_free=10), "/ has room for 10 files"),
     ],
 )

@@ -18,7 +18,7 @@ SERVERS = ("mariadb", "nginx", "pgbouncer", "postgresql", "redis")
 ADOPTABLE = (*SERVERS, "exporters", "firewall")
 # The first file that the stack gives each server; where it is, the server is the stack's own.
 OWN_FILES = {
-    "mariadb": re.compile(r"/etc/mysql/mariadb\.conf\.d/90-mainstay\.cnf"),
+    "mariadb": re.compile(r"/etc/mysql/mariadb\.conf\.d/(90|zz)-mainstay\.cnf"),
     "nginx": re.compile(r"/etc/nginx/mainstay"),
     "pgbouncer": re.compile(r"/etc/systemd/system/pgbouncer\.service\.d/mainstay\.conf"),
     "postgresql": re.compile(r"/etc/postgresql/[^/]+/[^/]+/conf\.d/(zz-)?mainstay\.conf"),

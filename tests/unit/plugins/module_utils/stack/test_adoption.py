@@ -48,7 +48,8 @@ def clusters(*found):
         (APPS, {"postgresql": WIKI, "paths": {"/etc/postgresql/15/main/conf.d/zz-mainstay.conf": FILE}}, ALL, [], None),
         (MARIA, {"postgresql": WIKI}, ALL, [], None),
         (MARIA, {"mariadb": {"databases": {"wiki": "utf8mb4"}}}, ALL, [], "MariaDB with wiki"),
-        (MARIA, {"mariadb": WIKI, "paths": {"/etc/mysql/mariadb.conf.d/90-mainstay.cnf": FILE}}, ALL, [], None),
+        (MARIA, {"mariadb": WIKI, "paths": {"/etc/mysql/mariadb.conf.d/90-mainstay.cnf": FILE}}, ALL, [], None),  # of before
+        (MARIA, {"mariadb": WIKI, "paths": {"/etc/mysql/mariadb.conf.d/zz-mainstay.cnf": FILE}}, ALL, [], None),
         (APPS, NGINX, ALL, [], "nginx with /etc/nginx/sites-enabled/wiki (its nginx.conf"),
         (APPS, {**NGINX, "paths": {**NGINX["paths"], "/etc/nginx/mainstay": FILE}}, ALL, [], None),
         (APPS, {"active": ["nginx.service"], "paths": {DEFAULT: LINK}}, ALL, [], None),

@@ -84,7 +84,9 @@ def _plan(apps, users, removed, prepares, task_vars):
         figures = exporters.prometheus(variables.get(exporters.VARIABLE))
         adoption.refuse_foreign_exporters(figures, variables["mainstay_host"], adopted, host)
         ssh.refuse_ssh_ports(variables.get(ssh.VARIABLE), variables["mainstay_host"], host)
-        adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)
+        backend = variables.get("firewall_backend", "nftables")
+        adoption.refuse_foreign_firewalls(variables["mainstay_host"], backend, adopted, host)
+        adoption.refuse_foreign_rules(variables["mainstay_host"], backend, host)
     plan = capacity.plan(declared, users, planned)
     snapshots = {host: task_vars["hostvars"][host]["mainstay_host"] for host in hosts}
     for host in hosts:

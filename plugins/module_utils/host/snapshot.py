@@ -138,7 +138,7 @@ def packages(root="/"):
 
 
 # Files of packages that roles put others in the place of.
-REPLACED = ("/etc/nginx/nginx.conf", "/etc/nginx/sites-available/default", "/etc/pgbouncer/pgbouncer.ini")
+REPLACED = ("/etc/nftables.conf", "/etc/nginx/nginx.conf", "/etc/nginx/sites-available/default", "/etc/pgbouncer/pgbouncer.ini")
 
 
 def edited(root="/", paths=REPLACED):

@@ -38,8 +38,8 @@ def _databases(server, title):
         if not databases:
             return None
         others = [item["address"] for item in host.get("listeners") or () if item["port"] == DATABASE_PORTS[server]]
-        closed = "" if set(others) <= {LOOPBACK, "::1"} else ", be closed to other hosts"
-        return f"{title} with {', '.join(databases)} (it would get the plan's settings{closed} and a restart, and these databases 10 connections each)"
+        closed = "" if set(others) <= {LOOPBACK, "::1"} else ", be closed to all but the apps"
+        return f"{title} with {', '.join(databases)} (it would get the plan's settings and a restart{closed}, and these databases 10 connections each)"
 
     return found
 
@@ -97,6 +97,18 @@ def refuse_foreign_firewalls(host, backend, adopted, hostname):
         f"{hostname} has a firewall of its own, which drops what the stack would open: {found}. Settle it: {'; '.join(remedies)}. "
         "Nothing has changed."
     )
+
+
+RULES, OWN_RULES = "/etc/nftables.conf", "/etc/systemd/system/nftables.service.d/mainstay.conf"
+
+
+def refuse_foreign_rules(host, backend, hostname):
+    """Refuse rules of somebody's in the file that the stack's take the place of: they would run on until the next boot, and then be gone."""
+    if backend == "nftables" and RULES in (host.get("edited") or ()) and OWN_RULES not in (host.get("paths") or {}):
+        raise ValueError(
+            f"{hostname} has rules of its owner's in {RULES}, where the stack's are going to be. Have them loaded beside those: "
+            f"`sudo mkdir -p /etc/nftables.d && sudo mv {RULES} /etc/nftables.d/own.nft`. Nothing has changed."
+        )
 
 
 def refuse_foreign_exporters(figures, host, adopted, hostname):

@@ -40,7 +40,7 @@ def clusters(*found):
             {"postgresql": WIKI, "listeners": [{"port": 5432, "address": "0.0.0.0"}]},
             ALL,
             [],
-            "settings, be closed to other hosts and a",
+            "and a restart, be closed to all but the apps, and these",
         ),
         (APPS, {"postgresql": WIKI, "listeners": [{"port": 5432, "address": "::1"}]}, ALL, [], "the plan's settings and a restart"),
         (APPS, {"postgresql": {"databases": {"postgres": {}}}}, ALL, [], None),
@@ -125,6 +125,26 @@ def test_a_firewall_that_would_drop_what_is_opened_is_driven_or_refused(filters,
     with pytest.raises(ValueError) as refusal:
         adoption.refuse_foreign_firewalls(host, backend, adopted, "web1")
     assert words in str(refusal.value)
+
+
+RULES = {"edited": ["/etc/nftables.conf"]}
+
+
+@pytest.mark.parametrize(
+    ("host", "backend", "is_refused"),
+    [
+        (RULES, "nftables", True),
+        (RULES, "ufw", False),
+        ({}, "nftables", False),
+        ({**RULES, "paths": {"/etc/systemd/system/nftables.service.d/mainstay.conf": FILE}}, "nftables", False),
+    ],
+)
+def test_rules_of_the_owner_s_are_not_overwritten(host, backend, is_refused):
+    if not is_refused:
+        adoption.refuse_foreign_rules(host, backend, "web1")
+        return
+    with pytest.raises(ValueError, match=r"web1 has rules .*sudo mv /etc/nftables.conf /etc/nftables.d/own.nft`"):
+        adoption.refuse_foreign_rules(host, backend, "web1")
 
 
 PLAN = capacity.plan(APPS, 100, {"web1": {"tiers": ALL, "memory_mb": 8192, "cpus": 4}})

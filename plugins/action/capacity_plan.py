@@ -105,5 +105,7 @@ def _plan(apps, users, removed, prepares, task_vars):
             logrotate.refuse_rotated_twice(logs, snapshots[host].get("rotated") or (), host)
             ssh.refuse_sshd(snapshots[host], host, task_vars["hostvars"][host])
             refuse_masked(snapshots[host], host, stack_packages(declared, planned[host]["tiers"]), task_vars["hostvars"][host])
-        refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host])
+        has_releases = any(path.startswith("/srv/") and path.endswith("/current") for path in snapshots[host].get("paths") or {})
+        builds = bool(declared) and "backend" in planned[host]["tiers"] and not has_releases
+        refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host], builds)
     return {**plan, "undeclared": remains.report(declared, snapshots, removed)}

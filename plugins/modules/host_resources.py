@@ -475,7 +475,7 @@ supply:
       type: dict
       returned: always
     room:
-      description: File systems that packages go to, with C(mount), C(places), C(free_mb) and C(inodes_free); empty where nothing is missing.
+      description: File systems that packages and releases go to, with C(mount), C(places), C(free_mb) and C(inodes_free); empty where nothing is missing.
       type: list
       elements: dict
       returned: always
@@ -488,7 +488,7 @@ supply:
     held: []
     interrupted: false
     names: {deb.debian.org: true}
-    room: [{mount: /, places: [/usr, /var/cache/apt], free_mb: 31000, inodes_free: 2500000}]
+    room: [{mount: /, places: [/usr, /var/cache/apt, /srv], free_mb: 31000, inodes_free: 2500000}]
     time: 1798707600
 postgresql:
   description: PostgreSQL on this host.

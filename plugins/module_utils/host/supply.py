@@ -24,8 +24,8 @@ URIS = re.compile(r"^URIs:[ \t]*((?:.*\n?)(?:[ \t]+.*\n?)*)", re.MULTILINE | re.
 DISABLED = re.compile(r"^Enabled:[ \t]*(no|false|without|off|disable)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 NAME = re.compile(r"(?:mirror\+)?https?://(?:[^/@\s]*@)?([A-Za-z0-9.-]*[A-Za-z][A-Za-z0-9.-]*)(?=[:/]|$)")
 PROXY = re.compile(r"^(?!\s*(?://|#)).*\bproxy(?:-auto-detect)?\s+\"[^\"]+\"", re.MULTILINE | re.IGNORECASE)
-# Where packages go: their files, and what apt keeps of lists and archives meanwhile.
-PLACES = ("/usr", "/var/cache/apt")
+# Where packages go: their files, and what apt keeps of lists and archives meanwhile; and where releases are made of what they bring.
+PLACES = ("/usr", "/var/cache/apt", "/srv")
 
 
 def source_names(root="/"):
@@ -70,7 +70,7 @@ class Resolving:
 
 
 def room(root="/", statvfs=os.statvfs):
-    """``[{mount, places, free_mb, inodes_free}]`` of the file systems that packages go to; no inodes where there is no limit of them."""
+    """``[{mount, places, free_mb, inodes_free}]`` of the file systems that packages and releases go to; no inodes where there is no limit of them."""
     found = {}
     for place in PLACES:
         try:

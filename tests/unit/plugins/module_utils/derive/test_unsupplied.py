@@ -113,3 +113,32 @@ def test_a_source_that_is_away_is_not_what_a_package_s_script_fails_of():
 
 def test_each_remedy_is_one_sentence():
     assert all(not remedy.endswith(".") and remedy[0].isupper() for _pattern, remedy in REMEDIES)
+
+
+@pytest.mark.parametrize(
+    ("room", "builds", "variables", "words"),
+    [
+        (
+            small(places=["/usr", "/var/cache/apt", "/srv"], free_mb=900),
+            True,
+            {},
+            "/ has 900 MB free of the 914 MB that they and a release need",
+        ),
+        (small(places=["/usr", "/var/cache/apt", "/srv"], free_mb=900), False, {}, None),
+        (small(places=["/usr", "/var/cache/apt", "/srv"], free_mb=900), True, {"backend_minimum_free_mb": "100"}, None),
+        (
+            {"room": [*ROOM, {**ROOM[0], "mount": "/srv", "places": ["/srv"], "free_mb": 60}]},
+            True,
+            {},
+            "/srv has 60 MB free of the 512 MB that a release",
+        ),
+        ({"room": [*ROOM, {**ROOM[0], "mount": "/srv", "places": ["/srv"], "free_mb": 600}]}, True, {}, None),
+    ],
+)
+def test_a_first_release_wants_its_room_beside_the_packages(room, builds, variables, words):
+    host = {"supply": {**SUPPLY, **room}}
+    if words is None:
+        refuse_unsupplied(host, "web1", NOW, variables, builds)
+        return
+    with pytest.raises(ValueError, match=words):
+        refuse_unsupplied(host, "web1", NOW, variables, builds)

@@ -9,7 +9,7 @@ import ipaddress
 import re
 
 from ..text import MASK
-from . import exporters, ssh, status_page
+from . import exporters, places, ssh, status_page
 from .adoption import ADOPTABLE
 from .apps import APPS, USERS, normalise
 from .authorities import Authorities
@@ -209,7 +209,11 @@ def refuse_taken_names(apps, host, hostname):
         if taken:
             refuse(where, name, f"there is a unit {taken[0]} from a package on {hostname}, which the app would replace; {remedy}")
         if not own:
-            _refuse_folder(where, app, host.get("paths") or {}, hostname, remedy)
+            paths = host.get("paths") or {}
+            _refuse_folder(where, app, paths, hostname, remedy)
+            there = [path for process in app["processes"] for path in places.own(name, process) if path in paths]
+            if there:
+                refuse(where, name, f"there is {there[0]} of somebody's on {hostname}, which the app would take over; {remedy}")
 
 
 def _refuse_folder(where, app, paths, hostname, remedy):

@@ -97,6 +97,13 @@ def test_a_host_whose_packages_cannot_come_is_refused_in_a_sentence(found, words
         ),
         ("W: GPG error: http://a bookworm InRelease: The following signatures couldn't be verified: NO_PUBKEY 0E98404D386FA1D9", "keyring"),
         ("E: Failed  Certificate verification failed: The certificate is NOT trusted.", "mainstay_ca_certificates"),
+        (
+            "E: Malformed entry 1 in list file /etc/apt/sources.list.d/x.list (Suite)\nE: The list of sources could not be read.",
+            "cannot read its own files",
+        ),
+        ("E: Conflicting values set for option Signed-By regarding source https://a/ x: /a.gpg != /b.gpg", "correct the one that it names"),
+        ("E: The package foo needs to be reinstalled, but I can't find an archive for it.", "--reinstall"),
+        ("E: Unmet dependencies. Try 'apt --fix-broken install' with no packages (or specify a solution).", "--fix-broken"),
         ("E: something new", "by hand"),
     ],
 )

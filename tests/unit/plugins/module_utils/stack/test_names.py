@@ -82,6 +82,28 @@ def test_a_folder_of_somebody_is_not_taken_over(paths, homes, word):
 
 
 @pytest.mark.parametrize(
+    ("path", "homes", "is_refused"),
+    [
+        ("/var/lib/shop", {}, True),
+        ("/run/shop", {}, True),
+        ("/etc/systemd/system/shop.target", {}, True),
+        ("/etc/systemd/system/shop-web@.service", {}, True),
+        ("/etc/systemd/system/shop-other@.service", {}, False),
+        ("/var/lib/shop", {"shop": "/srv/shop"}, False),
+    ],
+)
+def test_what_systemd_would_make_the_app_s_is_nobody_s_else(path, homes, is_refused):
+    host = {**HOST, "homes": {**HOST["homes"], **homes}, "paths": {path: FOLDER}}
+    if not is_refused:
+        names.refuse_taken_names(SHOP, host, "web1")
+        return
+    with pytest.raises(
+        ValueError, match=f"here is {path} of somebody's on web1, which the app would take over; call the app something else"
+    ):
+        names.refuse_taken_names(SHOP, host, "web1")
+
+
+@pytest.mark.parametrize(
     ("variable", "word"),
     [
         ("mainstay_user", "Did you mean mainstay_users?"),

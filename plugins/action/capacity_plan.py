@@ -10,6 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import refuse_commands
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.units import refuse_long_ends
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import logrotate
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import refuse_masked, refuse_no_footing
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import stack_packages
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.supply import refuse_unsupplied
@@ -79,10 +80,14 @@ def _plan(apps, users, removed, prepares, task_vars):
         alerts.ping_settings(variables.get("monitoring_ping_url", ""), variables.get("monitoring_ping_interval", 300))
         adopted = variables.get("mainstay_adopt", [])
         adoption.refuse_foreign_servers(declared, variables["mainstay_host"], serves, adopted, host)
+        libraries = variables.get("postgresql_preload_libraries", adoption.PRELOADED)
+        adoption.refuse_dropped_libraries(declared, variables["mainstay_host"], serves, libraries, host)
         figures = exporters.prometheus(variables.get(exporters.VARIABLE))
         adoption.refuse_foreign_exporters(figures, variables["mainstay_host"], adopted, host)
         ssh.refuse_ssh_ports(variables.get(ssh.VARIABLE), variables["mainstay_host"], host)
-        adoption.refuse_foreign_firewalls(variables["mainstay_host"], variables.get("firewall_backend", "nftables"), adopted, host)
+        backend = variables.get("firewall_backend", "nftables")
+        adoption.refuse_foreign_firewalls(variables["mainstay_host"], backend, adopted, host)
+        adoption.refuse_foreign_rules(variables["mainstay_host"], backend, host)
     plan = capacity.plan(declared, users, planned)
     snapshots = {host: task_vars["hostvars"][host]["mainstay_host"] for host in hosts}
     for host in hosts:
@@ -96,9 +101,14 @@ def _plan(apps, users, removed, prepares, task_vars):
     for host in hosts:  # last: what is declared can be mended here, a host elsewhere
         refuse_no_footing(snapshots[host], host, planned[host]["tiers"])
         if prepares:
+            variables = task_vars["hostvars"][host]
+            logs = variables.get("logrotate_files", logrotate.logrotate_files(declared, plan, host))
+            logrotate.refuse_rotated_twice(logs, snapshots[host].get("rotated") or (), host)
             ssh.refuse_sshd(snapshots[host], host, task_vars["hostvars"][host])
             refuse_masked(snapshots[host], host, stack_packages(declared, planned[host]["tiers"]), task_vars["hostvars"][host])
-        refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host])
+        has_releases = any(path.startswith("/srv/") and path.endswith("/current") for path in snapshots[host].get("paths") or {})
+        builds = bool(declared) and "backend" in planned[host]["tiers"] and not has_releases
+        refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host], builds)
     anew = {host: _restarts(snapshots[host], plan["hosts"][host], task_vars["hostvars"][host]) for host in hosts}
     return {
         **plan,

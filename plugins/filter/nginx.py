@@ -11,6 +11,7 @@ from ansible_collections.mainstay.vps.plugins.plugin_utils.refusals import refus
 class FilterModule:
     def filters(self):
         filters = {
+            "nginx_collision": nginx.nginx_collision,
             "nginx_password_files": passwords.nginx_password_files,
             "nginx_sites": nginx.nginx_sites,
             "nginx_upstreams": nginx.nginx_upstreams,

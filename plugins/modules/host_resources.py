@@ -235,6 +235,14 @@ undone:
   type: list
   elements: dict
   sample: []
+rotated:
+  description: Logs that files of logrotate name which are not the stack's, as C(file) and C(pattern).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - file: /etc/logrotate.d/nginx
+      pattern: /var/log/nginx/*.log
 disks:
   description: Space on C(/) and on every other real local file system, by mount point.
   returned: always
@@ -464,12 +472,21 @@ supply:
       type: list
       elements: str
       returned: always
+    held:
+      description: Those of them that apt-mark holds.
+      type: list
+      elements: str
+      returned: always
+    interrupted:
+      description: Whether a dpkg was ended in the middle of what it did; V(false) where nothing is missing.
+      type: bool
+      returned: always
     names:
       description: Whether the names of apt's sources lead somewhere, by name; empty where nothing is missing, and with a proxy of apt's.
       type: dict
       returned: always
     room:
-      description: File systems that packages go to, with C(mount), C(places), C(free_mb) and C(inodes_free); empty where nothing is missing.
+      description: File systems that packages and releases go to, with C(mount), C(places), C(free_mb) and C(inodes_free); empty where nothing is missing.
       type: list
       elements: dict
       returned: always
@@ -479,8 +496,10 @@ supply:
       returned: always
   sample:
     missing: [nginx]
+    held: []
+    interrupted: false
     names: {deb.debian.org: true}
-    room: [{mount: /, places: [/usr, /var/cache/apt], free_mb: 31000, inodes_free: 2500000}]
+    room: [{mount: /, places: [/usr, /var/cache/apt, /srv], free_mb: 31000, inodes_free: 2500000}]
     time: 1798707600
 postgresql:
   description: PostgreSQL on this host.
@@ -517,6 +536,12 @@ postgresql:
       elements: str
       returned: always
       sample: [prometheus]
+    preloaded:
+      description: Libraries that the server has loaded when it started, C(shared_preload_libraries).
+      type: list
+      elements: str
+      returned: always
+      sample: [pg_stat_statements]
     open:
       description: Databases that everybody with a role may connect to.
       type: list

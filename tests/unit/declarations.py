@@ -210,7 +210,7 @@ WRONG = [
     (("shop", "sites", "shop.example.com", "routes", "/x"), {"status": 404, "auth": ["anna"]}, ["routes./x.auth", "no such key"]),
     (("shop", "logs"), ["/var/log/x.log"], ["mainstay_apps.shop.logs[0]", "/var/log/x.log", "relative"]),
     (("Shop",), {"source": {"path": "x"}, "processes": {}}, ["mainstay_apps.Shop", "small letters"]),
-    (("postgres",), {"source": {"path": "x"}, "processes": {}}, ["mainstay_apps.postgres", "system account"]),
+    (("postgres",), {"source": {"path": "x"}, "processes": {}}, ["mainstay_apps.postgres", "name of the system's own"]),
     (
         ("other",),
         {

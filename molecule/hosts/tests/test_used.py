@@ -39,6 +39,12 @@ def test_the_databases_are_there(host):
     assert host.check_output("runuser -u postgres -- psql -XAtqc 'SELECT title FROM pages' wiki") == "Home"
 
 
+def test_postgresql_has_the_plan_s_settings_beside_the_owner_s(host):
+    said = host.check_output("runuser -u postgres -- psql -XAtqc 'SHOW listen_addresses' -c 'SHOW work_mem'").split()
+    assert said[0] == "127.0.0.1"
+    assert said[1] != "64MB"
+
+
 def test_the_site_is_served(host):
     assert host.check_output("curl --silent http://127.0.0.1:8081/") == "The wiki."
 

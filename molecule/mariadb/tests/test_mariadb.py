@@ -14,7 +14,7 @@ import pytest
 from plays import changes, play, words
 
 UNIT = "mariadb.service"
-FILE, SLOW_LOG = "/etc/mysql/mariadb.conf.d/90-mainstay.cnf", "/var/log/mysql/mariadb-slow.log"
+FILE, SLOW_LOG = "/etc/mysql/mariadb.conf.d/zz-mainstay.cnf", "/var/log/mysql/mariadb-slow.log"
 # On the host, so that the password is in no command, and in no log of one.
 PASSWORD = r"sed -n 's#^DATABASE_URL=.*://guestbook:\([^@]*\)@127.0.0.1:3306/guestbook.*#\1#p' /etc/mainstay/guestbook/env"
 MEGABYTES = {"K": 1 << 10, "M": 1 << 20}

@@ -13,7 +13,7 @@ def _setting(host, name):
 
 
 def test_postgresql_runs_with_the_settings_in_its_file(host):
-    file = host.check_output("cat /etc/postgresql/*/main/conf.d/mainstay.conf")
+    file = host.check_output("cat /etc/postgresql/*/main/conf.d/zz-mainstay.conf")
     settings = dict(line.split(" = ") for line in file.splitlines() if " = " in line)
     assert _setting(host, "max_connections") == settings["max_connections"]
     assert _setting(host, "wal_compression") == "lz4"

@@ -109,6 +109,16 @@ def test_stopping_the_service_leaves_other_tables_alone(host):
         host.check_output("systemctl start nftables.service; nft delete table inet somebody_else")
 
 
+def test_rules_of_the_owner_s_are_loaded_before_ours_and_take_nothing_from_them(host):
+    """At each boot; one of them is broken."""
+    host.check_output("install -d /etc/nftables.d && echo 'table inet broken {' >/etc/nftables.d/broken.nft")
+    host.check_output("printf 'table inet own\ndelete table inet own\ntable inet own {\n}\n' >/etc/nftables.d/own.nft")
+    try:
+        host.check_output("systemctl restart nftables.service && nft list table inet mainstay && nft list table inet own")
+    finally:
+        host.check_output("rm -r /etc/nftables.d; nft delete table inet own")
+
+
 def test_no_guard_is_left_behind(host):
     assert host.check_output("systemctl list-units --all --no-legend 'mainstay-firewall-rollback*'") == ""
     host.check_output("/usr/local/lib/mainstay/firewall-guard status")

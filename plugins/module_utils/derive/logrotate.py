@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 import re
 
@@ -74,3 +75,24 @@ def logrotate_stanzas(files, frequency="daily", rotate=14, maxsize="100M"):
             raise DeclarationError(f"{where}.postrotate", stanza["postrotate"], "Write one command in each item.")
         stanzas.append(stanza)
     return stanzas
+
+
+def refuse_rotated_twice(files, rotated, hostname):
+    """Refuse logs that a file of the owner's rotates already: logrotate would skip the second that it reads.
+
+    :param files: ``logrotate_files``.
+    :param rotated: the snapshot's ``rotated``.
+    """
+    for item in files:
+        for path in item["paths"]:
+            twice = next((each for each in rotated if _meet(path, each["pattern"])), None)
+            if twice:
+                raise ValueError(
+                    f"{hostname}: {twice['file']} rotates {twice['pattern']} already, and logrotate skips a log that two files name, as {path} would be. "
+                    f"Take it out of that file, or {path} out of the app's logs. Nothing has changed."
+                )
+
+
+def _meet(one, other):
+    """Whether two patterns can name one file, as far as one of them is a name of the other's."""
+    return fnmatch.fnmatchcase(one, other) or fnmatch.fnmatchcase(other, one)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..stack.apps import normalise
 from ..stack.instances import numbers
 from ..stack.routes import asked_path, covering_route
@@ -126,3 +128,40 @@ def nginx_sites(apps, plan=None, hostname=None):
                 }
             )
     return sorted(sites, key=lambda site: site["name"])
+
+
+# What nginx says of its owner's files beside the stack's, each with what settles it; {0}, {1} are what the words name.
+LEFT_BEHIND = (
+    "is in the nginx.conf that the stack replaces, and not in its own. Move it into a file of its own, such as /etc/nginx/conf.d/own.conf"
+)
+COLLISIONS = {
+    r'"(\S+)" directive is duplicate in (\S+?):\d+': "The stack's files set {0}, too: take it out of {1}",
+    r"a duplicate default server for (\S+) in (\S+?):\d+": (
+        "The stack's own server answers at {0} to names that nobody declares: take default_server out of {1}, and name there in server_name "
+        "what it serves"
+    ),
+    r'duplicate (\S+) "(\S+)" in (\S+?):\d+': "The stack's files have {0} {1}, too: call it something else in {2}",
+    r'unknown (log format|limit_req_zone|limit_conn_zone) "(\S+)" in': f"The {{0}} {{1}} {LEFT_BEHIND}",
+    r'zero size shared memory zone "(\S+)"': f"The zone {{0}} {LEFT_BEHIND}",
+    r'unknown "(\S+)" variable': f"The variable ${{0}}, of a map or geo, {LEFT_BEHIND}",
+    r'host not found in upstream "(\S+?)(?::\d+)?"': f"The upstream {{0}} has no address, or {LEFT_BEHIND}",
+}
+
+
+def nginx_collision(said, hostname):
+    """The refusal of an nginx whose own files do not stand beside the stack's, in words.
+
+    :param said: what ``nginx -t`` says of both together.
+    """
+    lines = [line for line in said.splitlines() if "[emerg]" in line] or said.splitlines()[-1:] or [""]
+    words = re.sub(r"^.*?\[emerg\] (?:\d+#\d+: )?", "", lines[0])
+    remedy = "Settle it there"
+    for pattern, text in COLLISIONS.items():
+        match = re.search(pattern, words)
+        if match:
+            remedy = text.format(*match.groups())
+            break
+    return (
+        f"{hostname}: what the nginx there serves of its owner's does not stand beside what the stack would add, as nginx -t says: {words}. "
+        f"{remedy}. Nothing has changed."
+    )

@@ -33,6 +33,14 @@ REMEDIES = (
         r"Could not get lock|Unable to lock|Unable to acquire the dpkg|Could not open lock",
         "Another program installs packages on the host, such as unattended-upgrades or cloud-init: wait for its end, and run this again",
     ),
+    (
+        r"list of sources could not be read|Malformed (?:entry|stanza)|is not known on line|Conflicting values set for option",
+        "The apt of the host cannot read its own files: correct the one that it names, in /etc/apt/sources.list or /etc/apt/sources.list.d of the host",
+    ),
+    (
+        r"needs to be reinstalled|--fix-broken install",
+        "A package of the host is half installed: apt-get --fix-broken install mends it, or apt-get install --reinstall with its name",
+    ),
     (r"dpkg was interrupted", "Run dpkg --configure -a on the host, and this again"),
     (
         r"does not have a Release file|no longer has a Release file",

@@ -13,17 +13,20 @@ OTHER = 2
 # What apt keeps of the lists of Debian 12, read and as they come; the archives of packages are a third to a quarter of what they hold.
 LISTS, ARCHIVES = 150, 4
 LEAST_INODES = 5000
+# What the role backend wants for a release where backend_minimum_free_mb says nothing else.
+RELEASE = 512
 # apt takes no list of packages from the future, and a certificate may be an hour old.
 CLOCK_SECONDS = 3600
 UNCHANGED = "Nothing has changed."
 
 
-def refuse_unsupplied(host, hostname, now, variables=None):
+def refuse_unsupplied(host, hostname, now, variables=None, builds=False):
     """Refuse a host that lacks packages and could not get them.
 
     :param host: the host's snapshot.
     :param now: the time of the control node, in seconds since 1970.
     :param variables: of the host; with a proxy of its own apt looks up no name.
+    :param builds: whether a first release is made there, after the packages have come.
     """
     found = host.get("supply") or {}
     missing = found.get("missing") or []
@@ -34,7 +37,9 @@ def refuse_unsupplied(host, hostname, now, variables=None):
     )
     variables = variables or {}
     proxy = variables.get("system_apt_http_proxy") or (variables.get("mainstay_environment") or {}).get("http_proxy")
-    for sentence in (_held(found), _clock(found, now), *_room(found, missing), "" if proxy else _names(found)):
+    release = int(variables.get("backend_minimum_free_mb", RELEASE)) if builds else 0
+    broken = "dpkg was interrupted on it: `sudo dpkg --configure -a` ends what it was doing." if found.get("interrupted") else ""
+    for sentence in (_held(found), broken, _clock(found, now), *_room(found, missing, release), "" if proxy else _names(found)):
         if sentence:
             raise ValueError(f"{hostname}: {told}, and {sentence} {UNCHANGED}")
 
@@ -59,14 +64,21 @@ def _clock(found, now):
     )
 
 
-def _room(found, missing):
+def _room(found, missing, release):
     files = sum(LARGE.get(name, OTHER) for name in missing)
-    needed = {"/usr": files, "/var/cache/apt": LISTS + files // ARCHIVES}
+    needed = {"/usr": files, "/var/cache/apt": LISTS + files // ARCHIVES, "/srv": release}
     for entry in found["room"]:
         wanted = sum(needed[place] for place in entry["places"])
+        whose = (
+            "a release needs"
+            if entry["places"] == ["/srv"]
+            else "they and a release need"
+            if release and "/srv" in entry["places"]
+            else "they need"
+        )
         help_ = f"Make room there (df -h {entry['mount']}; apt-get clean; journalctl --vacuum-size=100M), or give the host a larger disk."
         if entry["free_mb"] < wanted:
-            yield f"{entry['mount']} has {entry['free_mb']} MB free of the {wanted} MB that they need at least. {help_}"
+            yield f"{entry['mount']} has {entry['free_mb']} MB free of the {wanted} MB that {whose} at least. {help_}"
         inodes = entry["inodes_free"]
         if inodes is not None and inodes < LEAST_INODES:
             yield f"{entry['mount']} has room for {inodes} files, of the {LEAST_INODES} that they need at least. {help_}"

@@ -29,6 +29,7 @@ SELECT json_build_object(
   'monitors', (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles
                WHERE rolcanlogin AND NOT rolsuper AND pg_has_role(oid, 'pg_monitor', 'MEMBER')
                  AND has_database_privilege(oid, 'postgres', 'CONNECT')),
+  'preloaded', string_to_array(replace(replace(current_setting('shared_preload_libraries'), ' ', ''), '"', ''), ','),
   'open', (SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE EXISTS (
              SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))
              WHERE grantee = 0 AND privilege_type = 'CONNECT')));
@@ -164,7 +165,8 @@ def start_query(found, root, start, euid, notes):
 def postgresql_answer(found, querying, notes):
     import json
 
-    answer = {"databases": {}, "roles": {}, "settings": {}, "limits": {}, "monitors": [], "open": [], "extensions": {}, "indexes": {}}
+    names, lists = ("databases", "roles", "settings", "limits", "extensions", "indexes"), ("monitors", "preloaded", "open")
+    answer = {**{name: {} for name in names}, **{name: [] for name in lists}}
     if querying is not None:
         try:
             lines = [json.loads(line) for line in (querying.finish(PSQL_SECONDS) or "").splitlines()]

@@ -18,7 +18,7 @@ import re
 import stat
 
 from ..text import read
-from . import footing, listeners, packet_filters, processes, sshd, supply, undone, units
+from . import footing, listeners, packet_filters, processes, rotation, sshd, supply, undone, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
 from .limits import MB, cpu, kernel_limits, memory, names_in, service_memory
 from .units import SHOW_UNITS, states, unit_files, unit_links
@@ -140,7 +140,7 @@ def packages(root="/"):
 
 
 # Files of packages that roles put others in the place of.
-REPLACED = ("/etc/nginx/nginx.conf", "/etc/nginx/sites-available/default", "/etc/pgbouncer/pgbouncer.ini")
+REPLACED = ("/etc/nftables.conf", "/etc/nginx/nginx.conf", "/etc/nginx/sites-available/default", "/etc/pgbouncer/pgbouncer.ini")
 
 
 def edited(root="/", paths=REPLACED):
@@ -300,6 +300,7 @@ def collect(want, root="/", start=Started, euid=None):
         "footing": footing.footing(root),
         "sshd": sshd.sshd(root),
         "undone": undone.undone(root),
+        "rotated": rotation.rotated(root),
         "distribution": distribution(root),
         "architecture": os.uname().machine,
         "kernel": os.uname().release,

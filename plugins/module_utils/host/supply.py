@@ -24,8 +24,8 @@ URIS = re.compile(r"^URIs:[ \t]*((?:.*\n?)(?:[ \t]+.*\n?)*)", re.MULTILINE | re.
 DISABLED = re.compile(r"^Enabled:[ \t]*(no|false|without|off|disable)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 NAME = re.compile(r"(?:mirror\+)?https?://(?:[^/@\s]*@)?([A-Za-z0-9.-]*[A-Za-z][A-Za-z0-9.-]*)(?=[:/]|$)")
 PROXY = re.compile(r"^(?!\s*(?://|#)).*\bproxy(?:-auto-detect)?\s+\"[^\"]+\"", re.MULTILINE | re.IGNORECASE)
-# Where packages go: their files, and what apt keeps of lists and archives meanwhile.
-PLACES = ("/usr", "/var/cache/apt")
+# Where packages go: their files, and what apt keeps of lists and archives meanwhile; and where releases are made of what they bring.
+PLACES = ("/usr", "/var/cache/apt", "/srv")
 
 
 def source_names(root="/"):
@@ -70,7 +70,7 @@ class Resolving:
 
 
 def room(root="/", statvfs=os.statvfs):
-    """``[{mount, places, free_mb, inodes_free}]`` of the file systems that packages go to; no inodes where there is no limit of them."""
+    """``[{mount, places, free_mb, inodes_free}]`` of the file systems that packages and releases go to; no inodes where there is no limit of them."""
     found = {}
     for place in PLACES:
         try:
@@ -93,6 +93,7 @@ def supply(missing, resolving, root="/"):
     return {
         "missing": missing,
         "held": held(missing, root),
+        "interrupted": bool(missing) and interrupted(root),
         "names": resolving.finish(),
         "room": room(root) if missing else [],
         "time": int(time.time()),
@@ -104,3 +105,14 @@ def held(names, root="/"):
     text = read(f"{root}/var/lib/dpkg/status") if names else ""
     marked = set(re.findall(r"^Package: (\S+)\nStatus: hold ", text, re.MULTILINE))
     return [name for name in names if name in marked]
+
+
+def interrupted(root="/"):
+    """Whether a dpkg was ended in the middle of what it did: its journal is there, and nobody holds its lock who would be at work on it."""
+    folder = f"{root}/var/lib/dpkg"
+    try:
+        number = os.stat(f"{folder}/lock").st_ino
+    except OSError:
+        number = None
+    at_work = any(line.split()[5].endswith(f":{number}") for line in read(f"{root}/proc/locks").splitlines() if " -> " not in line)
+    return any(name.isdigit() for name in names_in(f"{folder}/updates")) and not at_work

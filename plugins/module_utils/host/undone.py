@@ -110,7 +110,7 @@ def _first_of_sshd(root):
 
 def _last_of_postgresql(root):
     """What ``ALTER SYSTEM`` has written, and the files of ``conf.d`` after the stack's."""
-    for ours in sorted(glob.glob(sshd.below(root, "/etc/postgresql/*/main/conf.d/mainstay.conf"))):
+    for ours in sorted(glob.glob(sshd.below(root, "/etc/postgresql/*/main/conf.d/zz-mainstay.conf"))):
         folder = os.path.dirname(ours)
         main = dict(_quoted(read(f"{os.path.dirname(folder)}/postgresql.conf")))
         later = [f"{folder}/{name}" for name in names_in(folder) if name.endswith(".conf") and name > os.path.basename(ours)]
@@ -119,10 +119,37 @@ def _last_of_postgresql(root):
         for file in later:
             has.update((name, (file, value)) for name, value in _quoted(read(file)))
         for name, (file, value) in has.items():
-            if value != wanted.get(name, value):
+            if _amount(value) != _amount(wanted.get(name, value)):
                 yield f"/{os.path.relpath(file, root)}", name, value, wanted[name]
 
 
+# As the server reads them: 'name = value', with or without the sign and the quotes.
+POSTGRESQL_LINE = re.compile(r"^[ \t]*([A-Za-z_][\w.$]*)[ \t]*(?:=[ \t]*|[ \t])('(?:[^'\n]|'')*'|[^\s#']+)", re.MULTILINE)
+AMOUNT = re.compile(r"(-?\d+(?:\.\d+)?) *(B|kB|MB|GB|TB|us|ms|s|min|h|d)")
+UNITS = {
+    "kB": 1,
+    "B": 1 / 1024,
+    "MB": 1024,
+    "GB": 1024**2,
+    "TB": 1024**3,
+    "ms": 1,
+    "us": 0.001,
+    "s": 1000,
+    "min": 60000,
+    "h": 3600000,
+    "d": 86400000,
+}
+SWITCHES = {**dict.fromkeys(("on", "true", "yes"), "on"), **dict.fromkeys(("off", "false", "no"), "off")}
+
+
 def _quoted(text):
-    for name, value in _assignments(text):
-        yield name.lower(), value.split("#")[0].strip().strip("'")
+    for name, value in POSTGRESQL_LINE.findall(text):
+        yield name.lower(), value[1:-1].replace("''", "'") if value.startswith("'") else value
+
+
+def _amount(value):
+    """A setting of PostgreSQL's as it means the same: 1GB is 1024MB, and true is on."""
+    match = AMOUNT.fullmatch(value)
+    if match:
+        return float(match[1]) * UNITS[match[2]]
+    return SWITCHES.get(value.lower(), value)

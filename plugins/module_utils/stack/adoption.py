@@ -18,10 +18,10 @@ SERVERS = ("mariadb", "nginx", "pgbouncer", "postgresql", "redis")
 ADOPTABLE = (*SERVERS, "exporters", "firewall")
 # The first file that the stack gives each server; where it is, the server is the stack's own.
 OWN_FILES = {
-    "mariadb": re.compile(r"/etc/mysql/mariadb\.conf\.d/90-mainstay\.cnf"),
+    "mariadb": re.compile(r"/etc/mysql/mariadb\.conf\.d/(90|zz)-mainstay\.cnf"),
     "nginx": re.compile(r"/etc/nginx/mainstay"),
     "pgbouncer": re.compile(r"/etc/systemd/system/pgbouncer\.service\.d/mainstay\.conf"),
-    "postgresql": re.compile(r"/etc/postgresql/[^/]+/[^/]+/conf\.d/mainstay\.conf"),
+    "postgresql": re.compile(r"/etc/postgresql/[^/]+/[^/]+/conf\.d/(zz-)?mainstay\.conf"),
 }
 SITES = re.compile(r"/etc/nginx/(sites-enabled/(?!default$)|conf\.d/).+")
 
@@ -32,10 +32,14 @@ def _redis(host):
     return None
 
 
-def _databases(server, title, consequence):
+def _databases(server, title):
     def found(host):
         databases = sorted(set((host.get(server) or {}).get("databases") or {}) - {"postgres"})
-        return f"{title} with {', '.join(databases)} ({consequence})" if databases else None
+        if not databases:
+            return None
+        others = [item["address"] for item in host.get("listeners") or () if item["port"] == DATABASE_PORTS[server]]
+        closed = "" if set(others) <= {LOOPBACK, "::1"} else ", be closed to all but the apps"
+        return f"{title} with {', '.join(databases)} (it would get the plan's settings and a restart{closed}, and these databases 10 connections each)"
 
     return found
 
@@ -62,12 +66,11 @@ def _pgbouncer(host):
     return None
 
 
-RESTARTED = "it would get the plan's settings and a restart, and these databases 10 connections each"
 FOUND = {
-    "mariadb": _databases("mariadb", "MariaDB", RESTARTED),
+    "mariadb": _databases("mariadb", "MariaDB"),
     "nginx": _nginx,
     "pgbouncer": _pgbouncer,
-    "postgresql": _databases("postgresql", "PostgreSQL", RESTARTED),
+    "postgresql": _databases("postgresql", "PostgreSQL"),
     "redis": _redis,
 }
 
@@ -94,6 +97,18 @@ def refuse_foreign_firewalls(host, backend, adopted, hostname):
         f"{hostname} has a firewall of its own, which drops what the stack would open: {found}. Settle it: {'; '.join(remedies)}. "
         "Nothing has changed."
     )
+
+
+RULES, OWN_RULES = "/etc/nftables.conf", "/etc/systemd/system/nftables.service.d/mainstay.conf"
+
+
+def refuse_foreign_rules(host, backend, hostname):
+    """Refuse rules of somebody's in the file that the stack's take the place of: they would run on until the next boot, and then be gone."""
+    if backend == "nftables" and RULES in (host.get("edited") or ()) and OWN_RULES not in (host.get("paths") or {}):
+        raise ValueError(
+            f"{hostname} has rules of its owner's in {RULES}, where the stack's are going to be. Have them loaded beside those: "
+            f"`sudo mkdir -p /etc/nftables.d && sudo mv {RULES} /etc/nftables.d/own.nft`. Nothing has changed."
+        )
 
 
 def refuse_foreign_exporters(figures, host, adopted, hostname):
@@ -179,6 +194,25 @@ def refuse_foreign_servers(apps, host, tiers, adopted, hostname):
         raise ValueError(
             f"{hostname} has what somebody has set up before: {'; '.join(found.values())}. Give the stack a host of its own, or let it take "
             f"them over: mainstay_adopt: [{', '.join(found)}]. Nothing has changed."
+        )
+
+
+# What the role postgresql loads where postgresql_preload_libraries says nothing else.
+PRELOADED = ("pg_stat_statements",)
+
+
+def refuse_dropped_libraries(apps, host, tiers, wanted, hostname):
+    """Refuse a PostgreSQL of somebody's whose libraries the stack would not load: extensions such as TimescaleDB fail without theirs.
+
+    :param wanted: ``postgresql_preload_libraries``.
+    """
+    is_own = any(OWN_FILES["postgresql"].fullmatch(path) for path in host.get("paths") or {})
+    loaded = (host.get("postgresql") or {}).get("preloaded") or []
+    dropped = [name for name in loaded if name not in wanted]
+    if dropped and not is_own and "postgresql" in _needed(apps, tiers):
+        raise ValueError(
+            f"{hostname}: PostgreSQL loads {' and '.join(dropped)} (shared_preload_libraries), and would not any more. Keep what its databases "
+            f"need: postgresql_preload_libraries: [{', '.join([*wanted, *dropped])}]. Nothing has changed."
         )
 
 

@@ -39,28 +39,39 @@ EGRESS = ("none", "internal")
 # A release is built by a user of its own: shop-build.
 BUILD_SUFFIX = "-build"
 
-# Users and services that exist, or may exist, on a Debian host: an app of that name would take over their account.
+# Users, services, and folders of /etc/mainstay, /run and /var/lib that exist, or may exist, on a Debian host: an app of that name would take them over.
 RESERVED_NAMES = frozenset(
     {
         "admin",
+        "apt",
         "backup",
         "bin",
+        "containers",
         "daemon",
         "debian",
+        "dpkg",
+        "fail2ban",
         "firewall",
         "games",
         "irc",
         "list",
+        "lock",
+        "log",
         "lp",
         "mail",
         "mainstay",
         "man",
+        "mariadb",
         "messagebus",
         "mysql",
         "news",
         "nginx",
         "nobody",
+        "pgbouncer",
+        "podman",
         "postgres",
+        "postgresql",
+        "private",
         "proxy",
         "redis",
         "root",
@@ -70,7 +81,9 @@ RESERVED_NAMES = frozenset(
         "sys",
         "system",
         "systemd",
+        "tls",
         "ubuntu",
+        "user",
         "uucp",
         "www-data",
     }
@@ -178,7 +191,7 @@ def _app(name, value):
     where = f"mainstay_apps.{name}"
     APP_NAME.read(name, where)
     if name in RESERVED_NAMES:
-        refuse(where, name, f"it is the name of a system account; call the app something else, such as {name}-app")
+        refuse(where, name, f"it is a name of the system's own; call the app something else, such as {name}-app")
     APP_KEYS.checked(value, where)
     runtime, database, pooler = (APP_KEYS.take(value, where, key) for key in ("runtime", "database", "pooler"))
     if pooler != "none" and database != "postgresql":

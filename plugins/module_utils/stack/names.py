@@ -9,7 +9,7 @@ import ipaddress
 import re
 
 from ..text import MASK
-from . import exporters, ssh, status_page
+from . import exporters, places, ssh, status_page
 from .adoption import ADOPTABLE
 from .apps import APPS, USERS, normalise
 from .authorities import Authorities
@@ -208,3 +208,26 @@ def refuse_taken_names(apps, host, hostname):
         taken = sorted(wanted & set(units))
         if taken:
             refuse(where, name, f"there is a unit {taken[0]} from a package on {hostname}, which the app would replace; {remedy}")
+        if not own:
+            paths = host.get("paths") or {}
+            _refuse_folder(where, app, paths, hostname, remedy)
+            there = [path for process in app["processes"] for path in places.own(name, process) if path in paths]
+            if there:
+                refuse(where, name, f"there is {there[0]} of somebody's on {hostname}, which the app would take over; {remedy}")
+
+
+def _refuse_folder(where, app, paths, hostname, remedy):
+    """An empty folder of root's, such as one that a disk is mounted on, becomes the app's; releases of another tool would be cleared away."""
+    entry = paths.get(app["root"])
+    if entry is None:
+        return
+    holds = [f"{app['root']}/{name}" for name in ("current", "releases", "shared") if f"{app['root']}/{name}" in paths]
+    if entry["type"] != "directory":
+        whose = "is a link" if entry["type"] == "link" else "is no folder"
+    elif entry["owner"] != "root":
+        whose = f"belongs to {entry['owner']}"
+    elif holds:
+        whose = f"holds {' and '.join(holds)}"
+    else:
+        return
+    refuse(where, app["name"], f"on {hostname} {app['root']}, where it would lie, {whose}; move that elsewhere, or {remedy}")

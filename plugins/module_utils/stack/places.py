@@ -86,10 +86,17 @@ def components(path):
     return [f"/{'/'.join(parts[: number + 1])}" for number in range(len(parts))]
 
 
+def own(name, process="*"):
+    """What systemd makes an app's own by its name, all that is in it too: where it is before the app has come, it is somebody's."""
+    return [f"/run/{name}", f"/var/lib/{name}", f"/etc/systemd/system/{name}.target", f"/etc/systemd/system/{name}-{process}@.service"]
+
+
 def asked_of_host(apps):
-    """What a snapshot of the host has to look at for the folders that are declared, as far as they can be read yet."""
+    """What a snapshot of the host has to look at for the apps and folders that are declared, as far as they can be read yet."""
     found = set()
-    for app in apps.values() if isinstance(apps, dict) else ():
+    for name, app in apps.items() if isinstance(apps, dict) else ():
+        if isinstance(app, dict) and FOLDER.fullmatch(f"/srv/{name}"):
+            found.update(own(name))
         processes = app.get("processes") if isinstance(app, dict) else None
         for process in processes.values() if isinstance(processes, dict) else ():
             paths = process.get("writable") if isinstance(process, dict) else None

@@ -55,7 +55,7 @@ def test_nothing_is_written_over_a_file(draft, tmp_path):
         ("", "shop", "mainstay_source: '' cannot be used. Name a folder"),
         ("gone", "shop", "mainstay_source: 'gone'"),
         ("../My Shop", "Shop", "mainstay_apps.Shop"),
-        ("../My Shop", "redis", "system account"),
+        ("../My Shop", "redis", "name of the system's own"),
     ],
 )
 def test_what_cannot_be_drafted_is_refused(draft, source, app, message):

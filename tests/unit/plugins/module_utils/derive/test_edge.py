@@ -373,3 +373,23 @@ def test_certificates_of_certbot_s_that_nobody_declares_are_ours_by_name_alone()
     paths = {f"{live}/{name}/fullchain.pem": {} for name in names}
     assert certificates.acme_unused([{"name": "a.example.com", "names": []}], paths) == ["b.example.com"]
     assert certificates.acme_unused([], {}) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_refused"),
+    [
+        ("/srv/shop/shared/logs/*.log", True),
+        ("/srv/*/shared/logs/*.log", True),
+        ("/srv/shop/shared/logs/web.log", True),
+        ("/srv/shop/shared/other/*.log", False),
+        ("/var/log/*.log", False),
+    ],
+)
+def test_logs_that_somebody_rotates_already_are_refused(pattern, is_refused):
+    files = [{"name": "shop", "user": "shop", "paths": ["/srv/shop/shared/logs/*.log"]}]
+    rotated = [{"file": "/etc/logrotate.d/own", "pattern": pattern}]
+    if not is_refused:
+        logrotate.refuse_rotated_twice(files, rotated, "web1")
+        return
+    with pytest.raises(ValueError, match=r"web1: /etc/logrotate.d/own rotates .* as /srv/shop/shared/logs/\*.log would be"):
+        logrotate.refuse_rotated_twice(files, rotated, "web1")

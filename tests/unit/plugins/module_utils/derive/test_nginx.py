@@ -113,3 +113,39 @@ def test_a_site_answers_to_its_wildcards_with_a_certificate_for_them():
     assert nginx.nginx_sites(apps)[0]["wildcards"] == ["*.example.com"]
     (site,) = certificates.certificate_sites(apps)
     assert certificates.certificate_names(site) == ["shop.example.com", "*.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            '"server_tokens" directive is duplicate in /etc/nginx/conf.d/own.conf:1',
+            "set server_tokens, too: take it out of /etc/nginx/conf.d/own.conf.",
+        ),
+        (
+            "a duplicate default server for 0.0.0.0:80 in /etc/nginx/sites-enabled/wiki:3",
+            "take default_server out of /etc/nginx/sites-enabled/wiki,",
+        ),
+        (
+            'unknown log format "main" in /etc/nginx/sites-enabled/wiki:6',
+            "The log format main is in the nginx.conf that the stack replaces",
+        ),
+        ('zero size shared memory zone "one"', "The zone one is in the nginx.conf"),
+        ('unknown "wiki_upgrade" variable', "The variable $wiki_upgrade, of a map or geo, is in the nginx.conf"),
+        (
+            'host not found in upstream "wiki:80" in /etc/nginx/sites-enabled/wiki:2',
+            "The upstream wiki has no address, or is in the nginx.conf",
+        ),
+        ('duplicate upstream "shop-web" in /etc/nginx/mainstay/upstreams.conf:3', "have upstream shop-web, too"),
+        ("something else in /etc/nginx/conf.d/own.conf:2", "Settle it there."),
+    ],
+)
+def test_what_nginx_says_of_its_owner_s_files_has_a_remedy(said, words):
+    told = nginx.nginx_collision(
+        f"nginx -t refused the new set (rc 1); every file is as it was.\n2026/12/01 03:14:31 [emerg] 7#7: {said}\nnginx: test failed",
+        "web1",
+    )
+    assert told.startswith(
+        f"web1: what the nginx there serves of its owner's does not stand beside what the stack would add, as nginx -t says: {said}."
+    )
+    assert words in told and told.endswith(" Nothing has changed.")

@@ -121,7 +121,7 @@ def test_undeclared_listeners(listener, undeclared):
         ("systemd-resolved.service", "systemd-resolve", [], ALL, False),
         ("postgresql@15-main.service", "postgres", [], ALL, False),
         ("postgresql@15-main.service", "postgres", [], ["proxy", "cache"], True),
-        ("postgresql@15-main.service", "postgres", ["/etc/postgresql/15/main/conf.d/mainstay.conf"], ["proxy"], False),
+        ("postgresql@15-main.service", "postgres", ["/etc/postgresql/15/main/conf.d/zz-mainstay.conf"], ["proxy"], False),
         ("mariadb.service", "mariadbd", [], ALL, True),  # no app needs it
         ("redis-server.service", "redis-server", [], ALL, False),
         ("nginx.service", "nginx", [], ALL, True),  # a site of somebody's

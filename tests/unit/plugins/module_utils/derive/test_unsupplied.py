@@ -55,6 +55,7 @@ def test_a_snapshot_without_a_word_of_it():
         (small(free_mb=400), "/ has 400 MB free of the 402 MB that they need at least. Make room there (df -h /; apt-get clean"),
         (small(mount="/var", places=["/var/cache/apt"], free_mb=40), "/var has 40 MB free of the 200 MB"),
         ({"held": ["nginx"]}, "nginx is on hold, which apt heeds: `sudo apt-mark unhold nginx`."),
+        ({"interrupted": True}, "dpkg was interrupted on it: `sudo dpkg --configure -a`"),
         (small(inodes_free=10), "/ has room for 10 files"),
     ],
 )
@@ -96,6 +97,13 @@ def test_a_host_whose_packages_cannot_come_is_refused_in_a_sentence(found, words
         ),
         ("W: GPG error: http://a bookworm InRelease: The following signatures couldn't be verified: NO_PUBKEY 0E98404D386FA1D9", "keyring"),
         ("E: Failed  Certificate verification failed: The certificate is NOT trusted.", "mainstay_ca_certificates"),
+        (
+            "E: Malformed entry 1 in list file /etc/apt/sources.list.d/x.list (Suite)\nE: The list of sources could not be read.",
+            "cannot read its own files",
+        ),
+        ("E: Conflicting values set for option Signed-By regarding source https://a/ x: /a.gpg != /b.gpg", "correct the one that it names"),
+        ("E: The package foo needs to be reinstalled, but I can't find an archive for it.", "--reinstall"),
+        ("E: Unmet dependencies. Try 'apt --fix-broken install' with no packages (or specify a solution).", "--fix-broken"),
         ("E: something new", "by hand"),
     ],
 )
@@ -112,3 +120,32 @@ def test_a_source_that_is_away_is_not_what_a_package_s_script_fails_of():
 
 def test_each_remedy_is_one_sentence():
     assert all(not remedy.endswith(".") and remedy[0].isupper() for _pattern, remedy in REMEDIES)
+
+
+@pytest.mark.parametrize(
+    ("room", "builds", "variables", "words"),
+    [
+        (
+            small(places=["/usr", "/var/cache/apt", "/srv"], free_mb=900),
+            True,
+            {},
+            "/ has 900 MB free of the 914 MB that they and a release need",
+        ),
+        (small(places=["/usr", "/var/cache/apt", "/srv"], free_mb=900), False, {}, None),
+        (small(places=["/usr", "/var/cache/apt", "/srv"], free_mb=900), True, {"backend_minimum_free_mb": "100"}, None),
+        (
+            {"room": [*ROOM, {**ROOM[0], "mount": "/srv", "places": ["/srv"], "free_mb": 60}]},
+            True,
+            {},
+            "/srv has 60 MB free of the 512 MB that a release",
+        ),
+        ({"room": [*ROOM, {**ROOM[0], "mount": "/srv", "places": ["/srv"], "free_mb": 600}]}, True, {}, None),
+    ],
+)
+def test_a_first_release_wants_its_room_beside_the_packages(room, builds, variables, words):
+    host = {"supply": {**SUPPLY, **room}}
+    if words is None:
+        refuse_unsupplied(host, "web1", NOW, variables, builds)
+        return
+    with pytest.raises(ValueError, match=words):
+        refuse_unsupplied(host, "web1", NOW, variables, builds)

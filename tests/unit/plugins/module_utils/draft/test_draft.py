@@ -370,5 +370,5 @@ def test_a_folder_is_read_within_bounds(tmp_path):
 
 
 def test_a_name_that_no_app_may_have_is_refused():
-    with pytest.raises(DeclarationError, match="system account"):
+    with pytest.raises(DeclarationError, match="name of the system's own"):
         drafted("postgres", PROCFILE)

@@ -552,12 +552,22 @@ KEYS = {
     "memory_mb", "memory", "cpus", "cpu", "swap_mb", "disks", "virtualization", "container", "distribution", "architecture",
     "kernel", "kernel_limits", "systemd_version", "packages", "running", "active", "enabled", "failed_units", "listeners", "ssh_ports", "paths",
     "postgresql", "mariadb", "notes", "users", "homes", "groups", "unit_files", "service_memory_mb", "memory_max_mb", "applied_plan", "ipv6",
-    "client_address", "login_port", "packet_filters", "supply", "footing", "edited", "masked", "sshd", "undone",
+    "client_address", "login_port", "packet_filters", "supply", "footing", "edited", "masked", "sshd", "undone", "rotated",
 }  # fmt: skip
 ALL = {"packages": True, "units": True, "listeners": True, "postgresql": True, "mariadb": True, "paths": ["/etc/*"]}
 
 
-NOTHING = {"databases": {}, "roles": {}, "settings": {}, "limits": {}, "monitors": [], "open": [], "extensions": {}, "indexes": {}}
+NOTHING = {
+    "databases": {},
+    "roles": {},
+    "settings": {},
+    "limits": {},
+    "monitors": [],
+    "preloaded": [],
+    "open": [],
+    "extensions": {},
+    "indexes": {},
+}
 
 
 class Programs:

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.host import supply
+from fixture_host import Host
 
 # As Debian 12, Debian 13 (cloud image) and Ubuntu 24.04 have them.
 DEBIAN_12 = "deb http://deb.debian.org/debian/ bookworm main\n# deb http://old.example.com/ x main\n"
@@ -87,7 +88,7 @@ def test_room_is_told_by_file_system(tmp_path):
     for place in supply.PLACES:
         (tmp_path / place.lstrip("/")).mkdir(parents=True)
     (entry,) = supply.room(tmp_path)
-    assert (entry["mount"], entry["places"]) == ("/", ["/usr", "/var/cache/apt"])
+    assert (entry["mount"], entry["places"]) == ("/", list(supply.PLACES))
     assert entry["free_mb"] == pytest.approx(os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize / 2**20, abs=64)
 
 
@@ -107,3 +108,20 @@ def test_what_is_missing_and_held_is_told(tmp_path):
     )
     assert supply.held(["acl", "nginx", "podman"], tmp_path) == ["nginx"]
     assert supply.held([], tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("journal", "is_locked", "expected"), [("0003", False, True), ("0003", True, False), ("tmp.i", False, False), (None, False, False)]
+)
+def test_a_dpkg_that_was_interrupted_is_known_from_one_at_work(tmp_path, journal, is_locked, expected):
+    host = Host(str(tmp_path))
+    host.write("var/lib/dpkg/lock", "")
+    number = (tmp_path / "var/lib/dpkg/lock").stat().st_ino
+    other = number + 1
+    host.write(
+        "proc/locks",
+        f"1: POSIX  ADVISORY  WRITE 812 fe:01:{number if is_locked else other} 0 EOF\n1: -> POSIX  ADVISORY  WRITE 9 0:1:{number} 0 EOF\n",
+    )
+    if journal:
+        host.write(f"var/lib/dpkg/updates/{journal}", "Package: tree\n")
+    assert supply.interrupted(host.root) is expected

@@ -80,14 +80,14 @@ INCLUDE = "Include /etc/ssh/sshd_config.d/*.conf\n"
         (
             {
                 "etc/postgresql/15/main/postgresql.conf": "data_directory = '/mnt/pg'\t# elsewhere\n",
-                "etc/postgresql/15/main/conf.d/mainstay.conf": "max_connections = 56\nshared_buffers = '144MB'\njit = off\n",
-                "etc/postgresql/15/main/conf.d/own.conf": "jit = on\nwork_mem = '1GB'\n",
-                "etc/postgresql/15/main/conf.d/a.conf": "shared_buffers = '1MB'\n",
+                "etc/postgresql/15/main/conf.d/zz-mainstay.conf": "max_connections = 56\nshared_buffers = '144MB'\njit = off\n",
+                "etc/postgresql/15/main/conf.d/zzz.conf": "jit on\nwork_mem = '1GB'\n",
+                "etc/postgresql/15/main/conf.d/a.conf": "shared_buffers = '1MB'\njit = on\n",
                 "etc/postgresql/15/other/conf.d/own.conf": "jit = on\n",
-                "mnt/pg/postgresql.auto.conf": "# by ALTER SYSTEM\nmax_connections = '77'\nshared_buffers = '144MB'\n",
+                "mnt/pg/postgresql.auto.conf": "# by ALTER SYSTEM\nmax_connections = '77'\nshared_buffers = '147456kB'\n",
             },
             [
-                ("/etc/postgresql/15/main/conf.d/own.conf", "jit", "on", "off"),
+                ("/etc/postgresql/15/main/conf.d/zzz.conf", "jit", "on", "off"),
                 ("/mnt/pg/postgresql.auto.conf", "max_connections", "77", "56"),
             ],
         ),

@@ -35,11 +35,21 @@ def clusters(*found):
         (APPS, {"active": ["redis-server.service"]}, ["backend"], [], None),
         (APPS, {"active": ["redis-server.service"]}, ALL, ["redis"], None),
         (APPS, {"postgresql": WIKI}, ALL, [], "PostgreSQL with wiki (it would get"),
+        (
+            APPS,
+            {"postgresql": WIKI, "listeners": [{"port": 5432, "address": "0.0.0.0"}]},
+            ALL,
+            [],
+            "and a restart, be closed to all but the apps, and these",
+        ),
+        (APPS, {"postgresql": WIKI, "listeners": [{"port": 5432, "address": "::1"}]}, ALL, [], "the plan's settings and a restart"),
         (APPS, {"postgresql": {"databases": {"postgres": {}}}}, ALL, [], None),
-        (APPS, {"postgresql": WIKI, "paths": {"/etc/postgresql/15/main/conf.d/mainstay.conf": FILE}}, ALL, [], None),
+        (APPS, {"postgresql": WIKI, "paths": {"/etc/postgresql/15/main/conf.d/mainstay.conf": FILE}}, ALL, [], None),  # of before
+        (APPS, {"postgresql": WIKI, "paths": {"/etc/postgresql/15/main/conf.d/zz-mainstay.conf": FILE}}, ALL, [], None),
         (MARIA, {"postgresql": WIKI}, ALL, [], None),
         (MARIA, {"mariadb": {"databases": {"wiki": "utf8mb4"}}}, ALL, [], "MariaDB with wiki"),
-        (MARIA, {"mariadb": WIKI, "paths": {"/etc/mysql/mariadb.conf.d/90-mainstay.cnf": FILE}}, ALL, [], None),
+        (MARIA, {"mariadb": WIKI, "paths": {"/etc/mysql/mariadb.conf.d/90-mainstay.cnf": FILE}}, ALL, [], None),  # of before
+        (MARIA, {"mariadb": WIKI, "paths": {"/etc/mysql/mariadb.conf.d/zz-mainstay.cnf": FILE}}, ALL, [], None),
         (APPS, NGINX, ALL, [], "nginx with /etc/nginx/sites-enabled/wiki (its nginx.conf"),
         (APPS, {**NGINX, "paths": {**NGINX["paths"], "/etc/nginx/mainstay": FILE}}, ALL, [], None),
         (APPS, {"active": ["nginx.service"], "paths": {DEFAULT: LINK}}, ALL, [], None),
@@ -117,6 +127,26 @@ def test_a_firewall_that_would_drop_what_is_opened_is_driven_or_refused(filters,
     assert words in str(refusal.value)
 
 
+RULES = {"edited": ["/etc/nftables.conf"]}
+
+
+@pytest.mark.parametrize(
+    ("host", "backend", "is_refused"),
+    [
+        (RULES, "nftables", True),
+        (RULES, "ufw", False),
+        ({}, "nftables", False),
+        ({**RULES, "paths": {"/etc/systemd/system/nftables.service.d/mainstay.conf": FILE}}, "nftables", False),
+    ],
+)
+def test_rules_of_the_owner_s_are_not_overwritten(host, backend, is_refused):
+    if not is_refused:
+        adoption.refuse_foreign_rules(host, backend, "web1")
+        return
+    with pytest.raises(ValueError, match=r"web1 has rules .*sudo mv /etc/nftables.conf /etc/nftables.d/own.nft`"):
+        adoption.refuse_foreign_rules(host, backend, "web1")
+
+
 PLAN = capacity.plan(APPS, 100, {"web1": {"tiers": ALL, "memory_mb": 8192, "cpus": 4}})
 RECORD = {f"{instances.RECORDS}/shop-web": {"type": "link", "target": "abc:12ef:8000"}}
 
@@ -170,3 +200,28 @@ def test_a_host_without_sites_has_no_use_for_the_ports_of_nginx():
     silent = normalise({"shop": {**SHOP["shop"], "sites": {}}})
     plan = capacity.plan(silent, 100, {"web1": {"tiers": ALL, "memory_mb": 8192, "cpus": 4}})
     adoption.refuse_held_ports(silent, {"listeners": [_listener(80), _listener(443)]}, plan, "web1")
+
+
+@pytest.mark.parametrize(
+    ("apps", "loaded", "paths", "wanted", "words"),
+    [
+        (
+            APPS,
+            ["timescaledb", "pg_stat_statements"],
+            {},
+            ["pg_stat_statements"],
+            r"loads timescaledb .*: \[pg_stat_statements, timescaledb\]",
+        ),
+        (APPS, ["timescaledb"], {}, ["pg_stat_statements", "timescaledb"], None),
+        (APPS, ["auto_explain"], {"/etc/postgresql/15/main/conf.d/zz-mainstay.conf": FILE}, ["pg_stat_statements"], None),
+        (APPS, [], {}, ["pg_stat_statements"], None),
+        (MARIA, ["timescaledb"], {}, ["pg_stat_statements"], None),
+    ],
+)
+def test_libraries_that_a_database_may_need_are_not_dropped_unasked(apps, loaded, paths, wanted, words):
+    host = {"postgresql": {"preloaded": loaded}, "paths": paths}
+    if words is None:
+        adoption.refuse_dropped_libraries(apps, host, ALL, wanted, "web1")
+        return
+    with pytest.raises(ValueError, match=words):
+        adoption.refuse_dropped_libraries(apps, host, ALL, wanted, "web1")

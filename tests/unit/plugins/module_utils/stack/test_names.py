@@ -52,6 +52,57 @@ def test_a_user_of_somebody_is_not_taken_over_and_the_app_s_own_is(homes, word):
         names.refuse_taken_names(SHOP, host, "web1")
 
 
+FOLDER = {"type": "directory", "target": None, "mode": "0755", "owner": "root"}
+RELEASES = {"/srv/shop": FOLDER, "/srv/shop/current": {**FOLDER, "type": "link"}, "/srv/shop/releases": FOLDER}
+
+
+@pytest.mark.parametrize(
+    ("paths", "homes", "word"),
+    [
+        ({}, {}, None),
+        ({"/srv/shop": FOLDER, "/srv/other/releases": FOLDER}, {}, None),  # a disk is mounted there
+        (
+            {"/srv/shop": {**FOLDER, "owner": "admin"}},
+            {},
+            "web1 /srv/shop, where it would lie, belongs to admin; move that elsewhere, or call the app",
+        ),
+        ({"/srv/shop": {**FOLDER, "type": "link"}}, {}, "is a link"),
+        ({"/srv/shop": {**FOLDER, "type": "file"}}, {}, "is no folder"),
+        (RELEASES, {}, "holds /srv/shop/current and /srv/shop/releases"),
+        (RELEASES, {"shop": "/srv/shop"}, None),  # its own
+    ],
+)
+def test_a_folder_of_somebody_is_not_taken_over(paths, homes, word):
+    host = {**HOST, "homes": {**HOST["homes"], **homes}, "paths": paths}
+    if word is None:
+        names.refuse_taken_names(SHOP, host, "web1")
+        return
+    with pytest.raises(ValueError, match=word):
+        names.refuse_taken_names(SHOP, host, "web1")
+
+
+@pytest.mark.parametrize(
+    ("path", "homes", "is_refused"),
+    [
+        ("/var/lib/shop", {}, True),
+        ("/run/shop", {}, True),
+        ("/etc/systemd/system/shop.target", {}, True),
+        ("/etc/systemd/system/shop-web@.service", {}, True),
+        ("/etc/systemd/system/shop-other@.service", {}, False),
+        ("/var/lib/shop", {"shop": "/srv/shop"}, False),
+    ],
+)
+def test_what_systemd_would_make_the_app_s_is_nobody_s_else(path, homes, is_refused):
+    host = {**HOST, "homes": {**HOST["homes"], **homes}, "paths": {path: FOLDER}}
+    if not is_refused:
+        names.refuse_taken_names(SHOP, host, "web1")
+        return
+    with pytest.raises(
+        ValueError, match=f"here is {path} of somebody's on web1, which the app would take over; call the app something else"
+    ):
+        names.refuse_taken_names(SHOP, host, "web1")
+
+
 @pytest.mark.parametrize(
     ("variable", "word"),
     [

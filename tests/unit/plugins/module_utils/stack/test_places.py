@@ -135,8 +135,12 @@ def test_a_group_that_is_not_there_is_told():
 
 
 def test_the_host_is_asked_for_each_folder_on_the_way():
-    assert places.asked_of_host(declared(writable=["/mnt/media/shop"])) == ["/mnt", "/mnt/media", "/mnt/media/shop"]
-    for unreadable in (None, "x", {"shop": None}, {"shop": {"processes": []}}, declared(writable=["/a*", 1]), declared(writable="/data")):
+    own = ["/etc/systemd/system/shop-*@.service", "/etc/systemd/system/shop.target"]
+    data = ["/run/shop", "/var/lib/shop"]
+    assert places.asked_of_host(declared(writable=["/mnt/media/shop"])) == [*own, "/mnt", "/mnt/media", "/mnt/media/shop", *data]
+    for unreadable in ({"shop": {"processes": []}}, declared(writable=["/a*", 1]), declared(writable="/data")):
+        assert places.asked_of_host(unreadable) == [*own, *data]
+    for unreadable in (None, "x", {"shop": None}, {"a*": {}}):
         assert places.asked_of_host(unreadable) == []
 
 

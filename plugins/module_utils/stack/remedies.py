@@ -59,6 +59,7 @@ REMEDIES = {
         r"Cannot find command 'git'",
         r"Git executable not found",
     ),
+    "its translations are compiled by a program of GNU gettext: packages: [gettext] brings it": (r"Make sure you have GNU gettext",),
     "the header {0} comes with a package of Debian whose name ends in -dev, which belongs into packages; apt-file search {0} names it": (
         r"fatal error: ([\w./+-]+\.h(?:pp)?): No such file or directory",
     ),
@@ -73,6 +74,9 @@ REMEDIES = {
     ),
     "{0} is not installed: the app's requirements have to name its package, beside a package of PyPI source.requirements": (
         r"No module named '?([A-Za-z_]\w*)",
+    ),
+    "the packages of a release are read-only: the app is told to write below /srv/{app}/shared or $HOME, and not beside a package's code": (
+        rf"(?:Read-only file system|EROFS|Permission denied|EACCES).*?{RELEASE}[^'\" ]*?/((?:\.venv/lib|node_modules)/[^'\"\n]+)",
     ),
     "a release is read-only: shared: [{0}] makes this folder one that all releases have in common, or the app is told to write below "
     "/srv/{app}/shared or $HOME": (rf"(?:Read-only file system|EROFS: read-only file system).*?{RELEASE}[^/'\" ]+/{FOLDER}['\"]",),
@@ -123,6 +127,10 @@ OF_A_BUILD = {
     ),
     "{0} is not in the release: what the app needs when it runs belongs into dependencies, for devDependencies are gone after the build": (
         "{0} is not installed: package.json has to name it, and its lock file, too"
+    ),
+    "the packages of a release are read-only: the app is told to write below /srv/{app}/shared or $HOME, and not beside a package's code": (
+        "other releases have the same file of that package, so a build can replace it and not write into it; a step before takes it away, such as "
+        "build: [rm {0}, …]"
     ),
     "a release is read-only: name the folder in shared, which all releases have in common, or let the app write below /srv/{app}/shared "
     "or $HOME": "a build writes in its release alone",

@@ -269,6 +269,7 @@ def test_mirrors_for_pip_are_mirrors_for_uv():
     assert environment["UV_DEFAULT_INDEX"] == "https://mirror/simple"
     assert environment["SSL_CERT_FILE"] == "/own" and environment["PIP_CERT"] == recipes.CERTIFICATES
     assert environment["PATH"].startswith("/srv/shop/releases/1/.venv/bin:")
+    assert environment["PYTHONUNBUFFERED"]  # or the last lines of a failed build are those before the error
 
 
 @pytest.mark.parametrize(

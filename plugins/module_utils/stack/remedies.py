@@ -44,7 +44,9 @@ REMEDIES = {
         r"Can not find valid pkg-config name",
         r"mysql_config: (?:command )?not found",
     ),
-    "it is compiled on the host, which wants packages: [build-essential, python3-dev] and the libraries that it is made with": (
+    "it is compiled on the host, which wants packages: [build-essential, python3-dev, pkg-config] and the libraries that it is made with": (
+        r"No such file or directory: '(?:/usr/bin/)?pkg-config'",
+        r"[Pp]kg-config\S*(?: probably)? not (?:installed|found)",
         r"command '[\w./+-]*(?:gcc|cc|clang|g\+\+)' failed: No such file",
         r"No such file or directory: '[\w./+-]*(?:gcc|cc|g\+\+)'",
         r"Python\.h: No such file",
@@ -63,6 +65,14 @@ REMEDIES = {
     "the header {0} comes with a package of Debian whose name ends in -dev, which belongs into packages; apt-file search {0} names it": (
         r"fatal error: ([\w./+-]+\.h(?:pp)?): No such file or directory",
     ),
+    "the library {0} comes with a package of Debian whose name ends in -dev, which belongs into packages; apt-file search {0}.pc names it": (
+        r"Dependency \"([\w.+-]+)\" not found,? \(?tried pkg-?config",
+        r"\b([\w.+-]+)\.pc is in PKG_CONFIG_PATH",
+        r"No package '([\w.+-]+)' found",
+        r"Package '?([\w.+-]+)'? was not found in the pkg-config search path",
+    ),
+    "it brings packages of its own as files, which npm finds in no dependency: its archive is the source, such as source: {{archive: "
+    '"https://registry.npmjs.org/ghost/-/ghost-6.65.0.tgz", checksum: …}}': (r"npm (?:ERR!|error) path \S*/node_modules/\S+\.tgz",),
     "npm finds no versions that fit together, and nobody has locked some that do: a package-lock.json beside package.json, or .npmrc with "
     "legacy-peer-deps=true, which lets them differ": (r"npm (?:ERR!|error) code ERESOLVE",),
     "a release has no .env, for it is confidential: its variables belong into env and secrets": (

@@ -46,7 +46,8 @@ REMEDIES = {
     ),
     "it is compiled on the host, which wants packages: [build-essential, python3-dev, pkg-config] and the libraries that it is made with": (
         r"No such file or directory: '(?:/usr/bin/)?pkg-config'",
-        r"[Pp]kg-config\S*(?: probably)? not (?:installed|found)",
+        r"[Pp]kg-config(?: probably| for machine [\w ]+)? not (?:installed|found)",
+        r"Found pkg-config: NO",
         r"command '[\w./+-]*(?:gcc|cc|clang|g\+\+)' failed: No such file",
         r"No such file or directory: '[\w./+-]*(?:gcc|cc|g\+\+)'",
         r"Python\.h: No such file",

@@ -26,6 +26,7 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ("npm ERR! code ENOENT\nnpm ERR! syscall spawn git\nnpm ERR! path git", "packages: [git]"),
         ("CommandError: Can't find msgfmt. Make sure you have GNU gettext tools 0.19 or newer installed.", "packages: [gettext]"),
         ("FileNotFoundError: [Errno 2] No such file or directory: 'pkg-config'", "python3-dev, pkg-config]"),
+        ('Found pkg-config: NO\nERROR: Dependency "cairo" not found (tried pkg-config)', "python3-dev, pkg-config]"),
         ("OSError: pkg-config probably not installed: FileNotFoundError(2, 'No such file or directory')", "python3-dev, pkg-config]"),
         ('../cairo/meson.build:31:12: ERROR: Dependency "cairo" not found (tried pkg-config)', "apt-file search cairo.pc"),
         ('meson.build:8:8: ERROR: Dependency "libfoo-2.0" not found, tried pkgconfig', "apt-file search libfoo-2.0.pc"),

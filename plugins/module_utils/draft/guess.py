@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ..release.recipes_node import NEWER_YARN, YARN_1, YARN_INSTALL, node_steps
+from ..release.recipes_node import node_steps
 from ..release.recipes_python import python_requirements
 from ..stack.apps import normalise
 from ..stack.refusal import ReleaseError, refuse
@@ -255,9 +255,7 @@ class Guess(Django, Data, Processes, Python, Node):
             if self.runtime == "python":
                 python_requirements(names, "uv", (), self.tree.text("pyproject.toml"))
             elif self.runtime == "node":
-                (install, *_others), _after = node_steps(names)
-                if install["script"] == YARN_INSTALL and YARN_1 not in self.tree.text("yarn.lock"):
-                    self.todo.append(NEWER_YARN)
+                node_steps(names)
         except ReleaseError as error:
             self.todo.append(str(error))
 

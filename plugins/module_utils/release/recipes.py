@@ -31,6 +31,8 @@ def build_environment(cache, release, environment):
         "XDG_CACHE_HOME": cache,
         "VIRTUAL_ENV": f"{release}/.venv",
         "PYTHONPATH": release,
+        # Or what is said on standard output comes after the error that ended the command, and the error in none of the lines that are shown.
+        "PYTHONUNBUFFERED": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
         "UV_LINK_MODE": "copy",

@@ -21,7 +21,23 @@ pnpm() {
 """
 # Of a workspace the packages for development stay: pnpm would remove all that its members need to run, too.
 PRUNE_PNPM = "grep --quiet --no-messages '^packages:' pnpm-workspace.yaml || CI=true pnpm prune --prod"
-YARN = "npx --yes yarn@1.22.22"
+# Yarn from 2 on is another program, of which each version reads the files of its own alone: the one that the source names, else the one of its lock.
+# Its settings have names of their own. Plug'n'Play finds packages by a loader that `node server.js` has not, so they go where Node looks for them.
+YARN = r"""
+while [ ! -e yarn.lock ]; do cd ..; done
+yarn_1() { grep --quiet '^# yarn lockfile v1' yarn.lock; }
+if yarn_1; then
+  yarn() { npx --yes yarn@1.22.22 "$@"; }
+else
+  version=$(sed -n 's/.*"packageManager" *: *"yarn@\([0-9]\{1,\}\.[0-9]\{1,\}\.[0-9]\{1,\}\)["+].*/\1/p' package.json | head -n 1)
+  if [ -z "$version" ]; then version=4.9.2; if grep --quiet '^  version: [4-6]$' yarn.lock; then version=3.8.7; fi; fi
+  export CI=true YARN_NODE_LINKER=node-modules
+  [ -z "${npm_config_registry:-}" ] || export YARN_NPM_REGISTRY_SERVER=$npm_config_registry
+  [ -z "${http_proxy:-}" ] || export YARN_HTTP_PROXY=$http_proxy
+  [ -z "${https_proxy:-}" ] || export YARN_HTTPS_PROXY=$https_proxy
+  yarn() { npx --yes "@yarnpkg/cli-dist@$version" "$@"; }
+fi
+"""
 # The registry's own packages of Node hold its program alone, and Debian's npm does not run on it: it looks for its parts where Debian's
 # Node does. The registry says what their digests are, and npm compares.
 INSTALL_NODE = """
@@ -56,19 +72,16 @@ def node_cleanup_steps(node):
     return [Step("remove Node's headers", "rm -rf .node/include")] if node else []
 
 
-YARN_TOP = "while [ ! -e yarn.lock ]; do cd ..; done"
-YARN_1 = "# yarn lockfile v1"
-NEWER_YARN = (
-    "yarn.lock is one of Yarn 2 or later; the lock files of Yarn 1, npm and pnpm are understood. "
-    "Put a package-lock.json beside it: npm install --package-lock-only"
-)
-YARN_INSTALL = f"""
-{YARN_TOP}
-if ! grep --quiet "^{YARN_1}" yarn.lock; then
-  echo "{NEWER_YARN}" >&2
-  exit 1
+YARN_INSTALL = f"""{YARN}
+if yarn_1; then yarn install --frozen-lockfile --production=false --non-interactive; else yarn install --immutable; fi
+"""
+# Before 4 it has no command for that which is not a plugin of its own.
+PRUNE_YARN = f"""{YARN}
+if yarn_1; then
+  yarn install --frozen-lockfile --production=true --ignore-scripts --non-interactive
+elif [ "${{version%%.*}}" -ge 4 ]; then
+  YARN_ENABLE_SCRIPTS=false yarn workspaces focus --all --production
 fi
-{YARN} install --frozen-lockfile --production=false --non-interactive
 """
 
 
@@ -86,8 +99,7 @@ def node_steps(names, above=()):
             before = [Step(install, f"{PNPM}pnpm install --frozen-lockfile --prod=false")]
             return before, [Step(remove, f"{PNPM}{PRUNE_PNPM}")] if place is names else []
         if "yarn.lock" in place:
-            production = f"{YARN} install --frozen-lockfile --production=true --ignore-scripts --non-interactive"
-            return [Step(install, YARN_INSTALL)], [Step(remove, f"{YARN_TOP}\n{production}")]
+            return [Step(install, YARN_INSTALL)], [Step(remove, PRUNE_YARN)]
     for name in () if locked else ("bun.lock", "bun.lockb", "deno.lock"):
         if name in {*names, *above}:
             raise ReleaseError(f"{name}: npm does not read it. Put a package-lock.json beside it: npm install --package-lock-only.")

@@ -44,7 +44,10 @@ REMEDIES = {
         r"Can not find valid pkg-config name",
         r"mysql_config: (?:command )?not found",
     ),
-    "it is compiled on the host, which wants packages: [build-essential, python3-dev] and the libraries that it is made with": (
+    "it is compiled on the host, which wants packages: [build-essential, python3-dev, pkg-config] and the libraries that it is made with": (
+        r"No such file or directory: '(?:/usr/bin/)?pkg-config'",
+        r"[Pp]kg-config(?: probably| for machine [\w ]+)? not (?:installed|found)",
+        r"Found pkg-config: NO",
         r"command '[\w./+-]*(?:gcc|cc|clang|g\+\+)' failed: No such file",
         r"No such file or directory: '[\w./+-]*(?:gcc|cc|g\+\+)'",
         r"Python\.h: No such file",
@@ -59,9 +62,18 @@ REMEDIES = {
         r"Cannot find command 'git'",
         r"Git executable not found",
     ),
+    "its translations are compiled by a program of GNU gettext: packages: [gettext] brings it": (r"Make sure you have GNU gettext",),
     "the header {0} comes with a package of Debian whose name ends in -dev, which belongs into packages; apt-file search {0} names it": (
         r"fatal error: ([\w./+-]+\.h(?:pp)?): No such file or directory",
     ),
+    "the library {0} comes with a package of Debian whose name ends in -dev, which belongs into packages; apt-file search {0}.pc names it": (
+        r"Dependency \"([\w.+-]+)\" not found,? \(?tried pkg-?config",
+        r"\b([\w.+-]+)\.pc is in PKG_CONFIG_PATH",
+        r"No package '([\w.+-]+)' found",
+        r"Package '?([\w.+-]+)'? was not found in the pkg-config search path",
+    ),
+    "it brings packages of its own as files, which npm finds in no dependency: its archive is the source, such as source: {{archive: "
+    '"https://registry.npmjs.org/ghost/-/ghost-6.65.0.tgz", checksum: …}}': (r"npm (?:ERR!|error) path \S*/node_modules/\S+\.tgz",),
     "npm finds no versions that fit together, and nobody has locked some that do: a package-lock.json beside package.json, or .npmrc with "
     "legacy-peer-deps=true, which lets them differ": (r"npm (?:ERR!|error) code ERESOLVE",),
     "a release has no .env, for it is confidential: its variables belong into env and secrets": (
@@ -73,6 +85,9 @@ REMEDIES = {
     ),
     "{0} is not installed: the app's requirements have to name its package, beside a package of PyPI source.requirements": (
         r"No module named '?([A-Za-z_]\w*)",
+    ),
+    "the packages of a release are read-only: the app is told to write below /srv/{app}/shared or $HOME, and not beside a package's code": (
+        rf"(?:Read-only file system|EROFS|Permission denied|EACCES).*?{RELEASE}[^'\" ]*?/((?:\.venv/lib|node_modules)/[^'\"\n]+)",
     ),
     "a release is read-only: shared: [{0}] makes this folder one that all releases have in common, or the app is told to write below "
     "/srv/{app}/shared or $HOME": (rf"(?:Read-only file system|EROFS: read-only file system).*?{RELEASE}[^/'\" ]+/{FOLDER}['\"]",),
@@ -123,6 +138,10 @@ OF_A_BUILD = {
     ),
     "{0} is not in the release: what the app needs when it runs belongs into dependencies, for devDependencies are gone after the build": (
         "{0} is not installed: package.json has to name it, and its lock file, too"
+    ),
+    "the packages of a release are read-only: the app is told to write below /srv/{app}/shared or $HOME, and not beside a package's code": (
+        "other releases have the same file of that package, so a build can replace it and not write into it; a step before takes it away, such as "
+        "build: [rm {0}, …]"
     ),
     "a release is read-only: name the folder in shared, which all releases have in common, or let the app write below /srv/{app}/shared "
     "or $HOME": "a build writes in its release alone",

@@ -77,6 +77,7 @@ class TestRun:
         assert {
             f"User={getpass.getuser()}",
             f"WorkingDirectory={release}",
+            "Environment=HOME=/var/lib/shop",
             "EnvironmentFile=/etc/mainstay/shop/env",
             "MemoryMax=1G",
             "StateDirectory=shop",

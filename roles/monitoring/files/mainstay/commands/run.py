@@ -32,7 +32,7 @@ from ..core.stack import containers, sandbox
 MEMORY = "512M"
 # What systemd-run ends with when a signal ended the command.
 KILLED = 255
-# As the units of the app have it.
+# As the units of the app have it, and its home below.
 LOCALE = "LANG=C.UTF-8 LANGUAGE= LC_CTYPE= LC_COLLATE= LC_MESSAGES= LC_MONETARY= LC_NUMERIC= LC_TIME="
 PROGRAMS = {"python": [".venv/bin"], "node": [".node/bin", "node_modules/.bin"]}
 
@@ -113,7 +113,7 @@ def command(app, release, path, unit, options, terminal):
     """The command line. The environment comes from its file: a command line is in every process list."""
     properties = [
         f"WorkingDirectory={release}",
-        *([] if contained(app) else [f"Environment={LOCALE}"]),
+        *([] if contained(app) else [f"Environment={LOCALE}", f"Environment=HOME=/var/lib/{app.name}"]),
         f"EnvironmentFile={app.env_file}",
         *([f"EnvironmentFile={os.path.abspath(options.variables)}"] if options.variables else []),
         f"MemoryMax={options.memory}",

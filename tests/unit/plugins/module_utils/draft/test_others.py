@@ -143,11 +143,6 @@ def test_what_begins_by_polling_has_one_instance():
     assert found["sites"]["app.example.com"]["routes"]["/socket.io"] == {"process": "web", "websocket": True}
 
 
-@pytest.mark.parametrize(("lock", "is_told"), [("# yarn lockfile v1\n", False), ("__metadata:\n  version: 8\n", True)])
-def test_a_lock_of_a_newer_yarn(lock, is_told):
-    assert ("yarn.lock is one of Yarn 2 or later" in drafted(node({"start": "node a.js"}, **{"yarn.lock": lock}))[0]) is is_told
-
-
 # A workspace as pnpm has it: what serves and what works are members, and so are the packages that both use.
 WORKSPACE = {
     "package.json": json.dumps({"scripts": {"start": "pnpm --filter web start"}}),

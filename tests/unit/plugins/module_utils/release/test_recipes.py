@@ -155,12 +155,35 @@ def test_a_project_without_a_build_system_is_no_package(project, names, installe
     assert installed in step["script"]
 
 
-def test_yarn_installs_what_its_lock_file_says_where_it_is_of_its_first_version(tmp_path):
-    (before,), (after,) = recipes_node.node_steps(["package.json", "yarn.lock"])
-    assert "--frozen-lockfile --production=false" in before["script"] and "--production=true" in after["script"]
-    (tmp_path / "yarn.lock").write_text("__metadata:\n  version: 8\n")
-    done = subprocess.run(["bash", "-euc", before["script"]], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "npm install --package-lock-only" in done.stderr
+YARN_4 = "install --immutable", "workspaces focus --all --production"
+
+
+@pytest.mark.parametrize(
+    ("lock", "manager", "package", "says", "prunes"),
+    [
+        (
+            "# yarn lockfile v1",
+            "yarn@1.22.19",
+            "yarn@1.22.22",
+            "install --frozen-lockfile --production=false",
+            "install --frozen-lockfile --production=true",
+        ),
+        ("__metadata:\n  version: 8", "yarn@4.5.3+sha512.ab==", "@yarnpkg/cli-dist@4.5.3", *YARN_4),
+        ("__metadata:\n  version: 8", "", "@yarnpkg/cli-dist@4.9.2", *YARN_4),
+        ("__metadata:\n  version: 8", "yarn@4$(id)", "@yarnpkg/cli-dist@4.9.2", *YARN_4),
+        ("__metadata:\n  version: 6", "yarn@3.6.4", "@yarnpkg/cli-dist@3.6.4", "install --immutable", ""),
+        ("__metadata:\n  version: 6", "", "@yarnpkg/cli-dist@3.8.7", "install --immutable", ""),
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "apps/site"])
+def test_yarn_is_the_one_that_wrote_the_lock(tmp_path, lock, manager, package, says, prunes, folder):
+    (before,), (after,) = recipes_node.node_steps(["package.json"], {"yarn.lock"})
+    files = {"yarn.lock": f"{lock}\n", "package.json": f'{{"packageManager": "{manager}"}}'}
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    assert run_with_npx(tmp_path / "a", before, files, folder).startswith(f"{tmp_path}/a/top: --yes {package} {says}")
+    told = run_with_npx(tmp_path / "b", after, files, folder)
+    assert told.startswith(f"{tmp_path}/b/top: --yes {package} {prunes}") if prunes else told == ""
 
 
 def test_pnpm_installs_what_its_lock_file_says():
@@ -203,7 +226,7 @@ def test_pnpm_removes_packages_of_no_workspace(tmp_path, settings, prunes):
 
 
 def run_with_npx(tmp_path, step, files, folder=""):
-    """What a step asks npx for, in a folder of a source locked by pnpm."""
+    """What a step asks npx for, in a folder of a source."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/npx").write_text('#!/bin/sh\necho "$PWD: $*"\n')
     (tmp_path / "bin/npx").chmod(0o755)
@@ -221,7 +244,7 @@ def run_with_npx(tmp_path, step, files, folder=""):
         (["pnpm-lock.yaml"], {"package-lock.json"}, "pnpm install"),
         (["package-lock.json"], {"pnpm-lock.yaml"}, "npm ci"),
         ([], {"pnpm-lock.yaml"}, "pnpm install"),
-        ([], {"yarn.lock"}, "yarn@1.22.22 install"),
+        ([], {"yarn.lock"}, "yarn install"),
         ([], {"README.md"}, "npm install"),
     ],
 )
@@ -269,6 +292,7 @@ def test_mirrors_for_pip_are_mirrors_for_uv():
     assert environment["UV_DEFAULT_INDEX"] == "https://mirror/simple"
     assert environment["SSL_CERT_FILE"] == "/own" and environment["PIP_CERT"] == recipes.CERTIFICATES
     assert environment["PATH"].startswith("/srv/shop/releases/1/.venv/bin:")
+    assert environment["PYTHONUNBUFFERED"]  # or the last lines of a failed build are those before the error
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,18 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ("      Modules/common.h:15:10: fatal error: lber.h: No such file or directory", "apt-file search lber.h"),
         ("pygraphviz/graphviz_wrap.c:3023:10: fatal error: graphviz/cgraph.h: No such file or directory", "header graphviz/cgraph.h comes"),
         ("npm ERR! code ENOENT\nnpm ERR! syscall spawn git\nnpm ERR! path git", "packages: [git]"),
+        ("CommandError: Can't find msgfmt. Make sure you have GNU gettext tools 0.19 or newer installed.", "packages: [gettext]"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'pkg-config'", "python3-dev, pkg-config]"),
+        ('Found pkg-config: NO\nERROR: Dependency "cairo" not found (tried pkg-config)', "python3-dev, pkg-config]"),
+        ("OSError: pkg-config probably not installed: FileNotFoundError(2, 'No such file or directory')", "python3-dev, pkg-config]"),
+        ('../cairo/meson.build:31:12: ERROR: Dependency "cairo" not found (tried pkg-config)', "apt-file search cairo.pc"),
+        ('meson.build:8:8: ERROR: Dependency "libfoo-2.0" not found, tried pkgconfig', "apt-file search libfoo-2.0.pc"),
+        (
+            "Could not find lz4 lib/headers, please set BORG_LIBLZ4_PREFIX or ensure liblz4.pc is in PKG_CONFIG_PATH.",
+            "apt-file search liblz4.pc",
+        ),
+        ("No package 'girepository-2.0' found", "the library girepository-2.0 comes"),
+        ("npm error path /srv/blog/releases/2a/node_modules/ghost/components/tryghost-0.2.0.tgz\nnpm error errno -2", "source: {archive: "),
         ("error: Hash-checking is required, but no trusted hash was provided for: `async-timeout`", "uv pip compile --universal"),
         ("ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements.", "uv pip compile --universal"),
         ("npm ERR! code ERESOLVE", "legacy-peer-deps=true"),
@@ -41,6 +53,11 @@ from ansible_collections.mainstay.vps.plugins.module_utils.stack import remedies
         ("OSError: [Errno 30] Read-only file system: '/srv/shop/releases/3f9a-1/instance'", "shared: [instance] makes"),
         ("[Errno 30] Read-only file system: '/srv/shop/releases/3f9a-1/var/log/app.log'", "shared: [var/log] makes"),
         ("Error: EROFS: read-only file system, mkdir '/srv/shop/releases/3f9a-1/.data'", "shared: [.data] makes"),
+        (
+            "OSError: [Errno 30] Read-only file system: '/srv/shop/releases/3f9a-1/.venv/lib/python3.11/site-packages/wiki/cache/a'",
+            "the packages of a release are read-only",
+        ),
+        ("Error: EROFS: read-only file system, open '/srv/shop/releases/3f9a-1/node_modules/ghost/core/x.log'", "beside a package's code"),
         ("Read-only file system: '/srv/shop/releases/3f9a-1/db.sqlite3'", "name the folder in shared"),
         ("Error: EACCES: permission denied, mkdir '/srv/shop/releases/3f9a/uploads'", "below /srv/shop/shared"),
         ("django.db.utils.OperationalError: attempt to write a readonly database", "below /srv/shop/shared"),
@@ -67,6 +84,9 @@ def test_in_a_build_something_else_helps():
     words = "npm error prebuild-install warn install getaddrinfo ENOTFOUND github.com"
     assert "no name server of the host knows github.com" in remedies.remedy("shop", [words], is_build=True)
     assert "package.json has to name it" in remedies.remedy("shop", ["Error: Cannot find module 'vite'"], is_build=True)
+    place = ".venv/lib/python3.11/site-packages/shop/static/js/app.js"
+    words = f"PermissionError: [Errno 13] Permission denied: '/srv/shop/releases/3f9a-1/{place}'"
+    assert f"build: [rm {place}, …]" in remedies.remedy("shop", [words], is_build=True)
 
 
 def test_every_answer_of_a_build_is_one_to_the_same_words():

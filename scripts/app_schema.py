@@ -191,6 +191,7 @@ RULES = {
         when(has("runtime", "node"), packages("node")),
         when({"not": {"required": ["runtime"]}}, packages("python")),
         when(has("runtime", "python"), packages("python")),
+        {"anyOf": [has("processes"), has("sites")]},
         when(has("pooler", "pgbouncer"), {**only(database={"not": {"enum": ["mariadb", "none"]}}), "required": ["database"]}),
     ],
     id(processes.PROCESS_KEYS): [

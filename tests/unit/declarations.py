@@ -129,7 +129,7 @@ WRONG = [
     (("shop", "processes", "web", "port"), 6432, ["mainstay_apps.shop.processes.web.port", "6432", "PgBouncer listens there"]),
     (("shop", "redis"), ["sessions"], ["mainstay_apps.shop.redis", "'sessions'", "cache, queue"]),
     (("shop", "redis"), "cache", ["mainstay_apps.shop.redis", "'cache'", "list"]),
-    (("shop", "processes"), REMOVE, ["mainstay_apps.shop.processes", "required"]),
+    (("shop",), {"runtime": "command", "source": {"path": "../pages"}}, ["mainstay_apps.shop.processes", "Nothing would run"]),
     (("shop", "processes", "web", "command"), "", ["mainstay_apps.shop.processes.web.command", "required"]),
     (("shop", "processes", "web", "port"), 80, ["mainstay_apps.shop.processes.web.port", "80", "1024 to 65535"]),
     (("shop", "processes", "web", "port"), "http", ["mainstay_apps.shop.processes.web.port", "'http'", "whole number"]),

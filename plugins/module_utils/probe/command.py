@@ -13,9 +13,10 @@ from .web import status_matches
 
 
 def try_command(spec, limit, seen):
-    import select
     import signal
     import subprocess
+
+    from ..output import written
 
     try:
         process = subprocess.Popen(
@@ -29,20 +30,10 @@ def try_command(spec, limit, seen):
         missing = isinstance(error, FileNotFoundError)
         raise Failed(f"{spec['command'][0]}: " + ("no such program" if missing else in_words(error, limit)[0]), "missing") from None
     output = b""
-    pipe = process.stdout.fileno()
     try:
-        while True:
-            ended = process.poll() is not None
-            if select.select([pipe], [], [], 0 if ended else min(0.1, limit.left()))[0]:
-                chunk = os.read(pipe, 65536)
-                output = (output + chunk)[:BODY_LIMIT]
-                if chunk:
-                    continue
-                process.wait(limit.left())
-                ended = True
-            if ended:
-                break
-    except (Failed, subprocess.TimeoutExpired):
+        for _stream, chunk in written(process, [process.stdout], limit.end):
+            output = (output + chunk)[:BODY_LIMIT]
+    except subprocess.TimeoutExpired:
         raise limit.late("end") from None
     finally:
         if process.poll() is None:

@@ -10,12 +10,12 @@ import fcntl
 import glob
 import os
 import pwd
-import select
 import shutil
 import subprocess
 import tempfile
 import time
 
+from ..output import written
 from ..stack import variables
 from ..stack.refusal import ReleaseError
 from ..text import mask
@@ -135,22 +135,12 @@ class Runner:
 
 
 def ended(argv, stdin):
-    """The status of a command, and the end of what it has written.
-
-    A process that was there before, to which the command has handed its output, may keep that open or write on: nobody waits for it.
-    """
+    """The status of a command, and the end of what it has written."""
     said = b""
     with subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        is_open = True
-        while True:
-            has_ended = process.poll() is not None
-            if is_open and select.select([process.stdout], [], [], 0 if has_ended else 0.1)[0]:
-                chunk = os.read(process.stdout.fileno(), END)  # as much as a pipe holds
-                said, is_open = (said + chunk)[-END:], bool(chunk)
-            if has_ended:
-                return process.returncode, said
-            if not is_open:
-                process.wait()
+        for _stream, chunk in written(process, [process.stdout]):
+            said = (said + chunk)[-END:]
+    return process.returncode, said
 
 
 @contextlib.contextmanager

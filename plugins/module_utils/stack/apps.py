@@ -168,7 +168,7 @@ APP_KEYS = Keys(
         "packages": Items(Text(PACKAGE, "name a Debian package, such as libpq5")),
         "egress": Special(Choice(EGRESS), Items(Field())),
     },
-    required=("source", "processes"),
+    required=("source",),
 )
 APPS = Named(APP_NAME, APP_KEYS, about="What runs, by name.")
 USERS = Whole(1, 10000000, about="People online at once; the capacity plan is sized for them.")
@@ -183,7 +183,9 @@ def _app(name, value):
     runtime, database, pooler = (APP_KEYS.take(value, where, key) for key in ("runtime", "database", "pooler"))
     if pooler != "none" and database != "postgresql":
         refuse(f"{where}.pooler", pooler, "it stands before PostgreSQL only; declare database: postgresql, or remove pooler")
-    declared = mapping(value["processes"], f"{where}.processes")
+    if "processes" not in value and not value.get("sites"):
+        refuse(f"{where}.processes", None, "nothing would run, and nothing be served; add processes: …, or sites that serve files alone")
+    declared = mapping(value.get("processes", {}), f"{where}.processes")
     if runtime == "container" and value.get("build"):
         refuse(f"{where}.build", value["build"], "an image is built already; build it where you make it")
     prefix = value.get("env_prefix", "")

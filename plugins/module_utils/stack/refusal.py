@@ -21,18 +21,18 @@ def refuse(variable, value, remedy):
     raise DeclarationError(variable, value, f"{remedy[0].upper()}{remedy[1:]}.")
 
 
-# What people call things elsewhere.
+# What people call things elsewhere, and what that may be here, by where it stands.
 ALSO_CALLED = {
-    "cron": "schedule",
-    "docker": "container",
-    "javascript": "node",
-    "js": "node",
-    "mysql": "mariadb",
-    "oci": "container",
-    "pg": "postgresql",
-    "podman": "container",
-    "py": "python",
-    "static": "directory",
+    "cron": ("schedule",),
+    "docker": ("container",),
+    "javascript": ("node",),
+    "js": ("node",),
+    "mysql": ("mariadb",),
+    "oci": ("container",),
+    "pg": ("postgresql",),
+    "podman": ("container",),
+    "py": ("python",),
+    "static": ("directory", "command"),
 }
 
 
@@ -40,8 +40,9 @@ def nearest(word, known):
     """The known word that somebody meant who wrote another one, or None."""
     by_text = {str(item).lower(): item for item in known}
     word = str(word).lower()
-    if word in by_text or ALSO_CALLED.get(word) in by_text:
-        return by_text.get(word, by_text.get(ALSO_CALLED.get(word)))
+    for meaning in (word, *ALSO_CALLED.get(word, ())):
+        if meaning in by_text:
+            return by_text[meaning]
     near = difflib.get_close_matches(word, by_text, 1)
     return by_text[near[0]] if near else None
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import grp
 import os
-import select
 import subprocess
 import time
 
 from . import pipes, running
+from .output import written
 from .settings import BackupError
 
 MAINSTAY = "/usr/local/bin/mainstay"
@@ -89,21 +89,15 @@ def ended(command, limit, user):
     except KeyError:
         raise BackupError(f"there is no group {user} on this host") from None
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", **groups)
-    said, is_open, deadline = b"", True, time.monotonic() + limit
+    said = b""
     with process.stdout as stream:
         try:
-            while True:
-                has_ended = process.poll() is not None
-                if is_open and select.select([stream], [], [], 0 if has_ended else 0.2)[0]:
-                    chunk = os.read(stream.fileno(), pipes.CHUNK)
-                    said, is_open = (said + chunk)[-pipes.TAIL :], bool(chunk)
-                elif not is_open and not has_ended:
-                    time.sleep(0.2)
-                if has_ended:
-                    return process.returncode, said
-                if time.monotonic() > deadline:
-                    return -1, said
+            for _stream, chunk in written(process, [stream], time.monotonic() + limit):
+                said = (said + chunk)[-pipes.TAIL :]
+        except subprocess.TimeoutExpired:
+            return -1, said
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+    return process.returncode, said

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import importlib
 import os
-import select
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 
 from . import config
 from .answers import refused
+from .core.output import written
 from .core.text import printable
 from .paths import Paths
 from .units import Systemd, SystemdError, run
@@ -81,20 +81,10 @@ def call_apart(argv):
     with subprocess.Popen(argv, **ends) as process:
         if process.stdin:
             threading.Thread(target=_hand_over, args=(process.stdin,), daemon=True).start()
-        streams = {stream.fileno(): number for stream, number in ((process.stdout, 1), (process.stderr, 2)) if stream}
-        while streams:
-            # What has ended has written all that it will, as much as a pipe holds; that some process of the app's keeps the pipe open, or
-            # writes on, is not waited for.
-            has_ended = process.poll() is not None
-            ready = select.select(list(streams), [], [], 0 if has_ended else 0.2)[0]
-            for stream in ready:
-                if chunk := os.read(stream, 65536):
-                    os.write(streams[stream], chunk)
-                else:
-                    del streams[stream]
-            if has_ended:
-                break
-        return process.wait()
+        streams = {stream: number for stream, number in ((process.stdout, 1), (process.stderr, 2)) if stream}
+        for stream, chunk in written(process, streams):
+            os.write(streams[stream], chunk)
+    return process.returncode
 
 
 def _hand_over(stream):

@@ -28,6 +28,7 @@ WEB, SITE = ("shop", "processes", "web"), ("shop", "sites", "shop.example.com")
         (("shop", "database"), "PostgreSQL", "postgresql"),
         (("shop", "runtime"), "nodejs", "node"),
         (("shop", "runtime"), "docker", "container"),
+        (("shop", "runtime"), "static", "command"),
         (("shop", "pooler"), "pgbounce", "pgbouncer"),
         (("shop", "redis"), ["cached"], "cache"),
         (("shop", "egress"), "internl", "internal"),
@@ -51,6 +52,12 @@ def test_a_slip_is_answered_with_what_was_meant(path, value, meant):
 def test_a_letter_too_few_is_answered_with_every_word(choices):
     assert [stack_refusal.nearest(word[:-1], choices) for word in choices] == list(choices)
     assert stack_refusal.nearest("xyz", choices) is None
+
+
+def test_an_app_that_is_files_alone_declares_no_processes():
+    app = {"runtime": "command", "source": {"path": "../pages"}}
+    sites = {"pages.example.com": {"routes": {"/": {"directory": "public"}}}}
+    assert apps.normalise({"pages": {**app, "sites": sites}})["pages"]["processes"] == {}
 
 
 def test_defaults_are_filled_in():

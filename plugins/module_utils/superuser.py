@@ -25,7 +25,7 @@ SETTINGS = {
 SINCE = {"transaction_timeout": ("0", 17)}  # a server before that refuses to be told
 
 
-def options(path="", version=0):
-    """What the connection says, as PGOPTIONS and `options` of a connection string take it."""
+def options(path="", version=0, locks=LOCKS):
+    """What the connection says, as PGOPTIONS and `options` of a connection string take it; ``locks`` is how long it waits for one."""
     known = {name: value for name, (value, since) in SINCE.items() if int(version) >= since}
-    return " ".join(f"-c {name}={value}" for name, value in {**SETTINGS, **known, "search_path": path}.items())
+    return " ".join(f"-c {name}={value}" for name, value in {**SETTINGS, **known, "lock_timeout": locks, "search_path": path}.items())

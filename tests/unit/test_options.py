@@ -256,7 +256,7 @@ ARRIVES = [
     ),
     ("pgbouncer", "{{ __pgbouncer_carries_statements }}", {"pgbouncer_version": "1.18"}, "False"),
     ("postgresql", "{{ __postgresql_wanted }}", {"postgresql_packages": ["mine"]}, "['mine']"),
-    ("postgresql", ("database", "configuration"), {"postgresql_owner_settings": {"lock_timeout": "27s"}}, "'lock_timeout': '27s'"),
+    ("postgresql", ("databases", "configuration"), {"postgresql_owner_settings": {"lock_timeout": "27s"}}, "'lock_timeout': '27s'"),
     ("postgresql", "mainstay.conf.j2", {"postgresql_preload_libraries": ["mine"]}, "shared_preload_libraries = 'mine'\n"),
     (
         "postgresql",

@@ -158,6 +158,32 @@ def test_what_it_does_to_its_own_database_stops_no_run_and_no_backup(host, mole,
         assert play("playbooks/site.yml", "--tags", "postgresql").returncode == 0
 
 
+# A session that changes what is its own in the server's tables, and never ends: who changes the same waits for it.
+KEPT = """
+import builtins
+url = os.environ["DATABASE_URL"].replace("+asyncpg", "").replace("+psycopg", "")
+builtins.kept = subprocess.Popen(["psql", "-XAtq", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+builtins.kept.stdin.write(
+    "SET idle_in_transaction_session_timeout = 0; ALTER ROLE mole PASSWORD 'own'; GRANT CONNECT ON DATABASE mole TO PUBLIC; "
+    "BEGIN; ALTER DATABASE mole CONNECTION LIMIT 5; ALTER ROLE mole PASSWORD 'another'; SELECT 'kept';\\n"
+)
+builtins.kept.stdin.flush()
+result = builtins.kept.stdout.readline()
+"""
+
+
+def test_what_it_keeps_of_the_server_s_tables_stops_no_run(host, mole):
+    assert mole.does(KEPT) == {"result": "kept\n"}
+    run = play("playbooks/site.yml", "--tags", "postgresql")
+    mole.does("import builtins\nbuiltins.kept.kill()")
+    assert run.returncode == 0, run.stdout[-3000:]
+    access = "runuser -u postgres -- psql -XAtc \"SELECT datacl FROM pg_database WHERE datname = 'mole'\""
+    assert host.check_output(access) == "{mole=CTc/mole}"
+    assert mole.does(SQL.format(statement="SELECT 1", database="", place=""))["result"] == [0, "1\n", ""], (
+        "its password is the declared one"
+    )
+
+
 def test_what_it_grants_to_who_restores_is_no_concern_of_another_s_restore(host, mole):
     """A role that has been granted something cannot be dropped: those of a drill are closed then, and good for the next one."""
     roles = "runuser -u postgres -- psql -XAtc \"SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname ~ '^mainstay_restore'\""

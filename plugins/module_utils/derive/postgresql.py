@@ -225,6 +225,6 @@ def _quoted(value):
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def postgresql_superuser(path, version):
-    """The environment of a task that works in an app's database as the superuser."""
-    return {"PGOPTIONS": superuser.options(path, version)}
+def postgresql_superuser(path, version, locks=superuser.LOCKS):
+    """The environment of a task that works in an app's database, or on it, as the superuser."""
+    return {"PGOPTIONS": superuser.options(path, version, locks)}

@@ -384,3 +384,8 @@ def test_systemd_starts_every_server_again_that_dies(path):
     head, service = (ROLES / path).read_text().split("[Service]")
     assert "[Unit]" in head and "StartLimitIntervalSec=300\nStartLimitBurst=10\n" in head
     assert "RestartSec=1\n" in service and ("Restart=on-failure\n" in service or path.startswith("redis/"))
+
+
+def test_a_redis_that_hears_no_signal_holds_up_no_reboot():
+    """Debian's unit waits without an end, and a script without one hears nothing but SIGKILL."""
+    assert "\nTimeoutStopSec=30\n" in (ROLES / "redis/templates/redis.service.conf.j2").read_text()

@@ -170,6 +170,8 @@ def test_a_superuser_is_told_nothing_by_an_app_s_database():
     """Each as the connection says it; a setting that the server does not know would refuse the connection."""
     said = postgresql.postgresql_superuser("public", "15")["PGOPTIONS"].split("-c ")[1:]
     assert {"search_path=public", "local_preload_libraries= ", "statement_timeout=0 ", "role=none "} <= set(said)
+    assert postgresql.postgresql_superuser("", "15", "10s")["PGOPTIONS"].count("lock_timeout") == 1
+    assert "-c lock_timeout=10s " in postgresql.postgresql_superuser("", "15", "10s")["PGOPTIONS"] and "lock_timeout=10min " in said
     newer = postgresql.postgresql_superuser("", "17")["PGOPTIONS"]
     assert "transaction_timeout=0" not in [word.strip() for word in said] and "-c transaction_timeout=0 " in newer
 

@@ -7,13 +7,7 @@ import pytest
 from ansible_collections.mainstay.vps.plugins.module_utils.host import rotation
 from fixture_host import Host
 
-NGINX = """/var/log/nginx/*.log {
-	daily
-	postrotate
-		[ -f /run/nginx.pid ] && { invoke-rc.d nginx rotate >/dev/null; } # ${x}
-	endscript
-}
-"""
+NGINX = "/var/log/nginx/*.log {\n\tdaily\n\tpostrotate\n\t\t[ -f x ] && { invoke-rc.d nginx rotate >/dev/null; } # ${x}\n\tendscript\n}\n"
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,11 @@ def unit(app, process, plan, options, names=()):
 
 
 def limits_file(unit):
-    """Where the limits of a unit are that systemd gives to what runs: another app, or more users, change them, and nothing starts anew."""
-    return f"{UNITS}/{unit}@.service.d/limits.conf"
+    """Where the limits of a unit are that systemd gives to what runs: another app, or more users, change them, and nothing starts anew.
+
+    Drop-ins are read by name, whichever folder they are in, and an operator's has the last word.
+    """
+    return f"{UNITS}/{unit}@.service.d/00-limits.conf"
 
 
 def shared_folders(app):

@@ -218,7 +218,7 @@ def test_other_limits_of_memory_and_tasks_start_nothing_anew(held, now, is_anew)
     described = model_of(plan=TIGHTER, host=host)
     web = next(process for process in described["apps"]["shop"]["processes"] if process["name"] == "web")
     assert (web["mode"], described["apps"]["shop"]["changing"]) == (("beside", True) if is_anew else ("kept", False))
-    (entry,) = [item for item in described["files"] if item["dest"] == "/etc/systemd/system/shop-web@.service.d/limits.conf"]
+    (entry,) = [item for item in described["files"] if item["dest"] == "/etc/systemd/system/shop-web@.service.d/00-limits.conf"]
     assert entry["vars"]["limits"] == {"memory_high_mb": 180, "memory_max_mb": 200, "memory_swap_max_mb": 50, "tasks_max": 99}
     assert deploy_steps.preparation(described, [entry["dest"]])["daemon_reload"]
     assert bool(deploy_steps.takeover(described, [entry["dest"]])["rolls"]) is False

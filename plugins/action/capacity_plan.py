@@ -9,13 +9,13 @@ import time
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.environment import refuse_commands
+from ansible_collections.mainstay.vps.plugins.module_utils.deploy.restarts import restarts
 from ansible_collections.mainstay.vps.plugins.module_utils.deploy.units import refuse_long_ends
 from ansible_collections.mainstay.vps.plugins.module_utils.derive import logrotate
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.footing import refuse_masked, refuse_no_footing
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.packages import stack_packages
 from ansible_collections.mainstay.vps.plugins.module_utils.derive.supply import refuse_unsupplied
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
-from ansible_collections.mainstay.vps.plugins.module_utils.plan.restarts import restarts
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import (
     adoption,
     alerts,
@@ -109,7 +109,7 @@ def _plan(apps, users, removed, prepares, task_vars):
         has_releases = any(path.startswith("/srv/") and path.endswith("/current") for path in snapshots[host].get("paths") or {})
         builds = bool(declared) and "backend" in planned[host]["tiers"] and not has_releases
         refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host], builds)
-    anew = {host: _restarts(snapshots[host], plan["hosts"][host], task_vars["hostvars"][host]) for host in hosts}
+    anew = {host: _restarts(declared, snapshots[host], plan["hosts"][host], task_vars["hostvars"][host]) for host in hosts}
     return {
         **plan,
         "undeclared": remains.report(declared, snapshots, removed),
@@ -117,5 +117,5 @@ def _plan(apps, users, removed, prepares, task_vars):
     }
 
 
-def _restarts(snapshot, planned, variables):
-    return restarts(snapshot["applied_plan"], planned, variables.get("postgresql_settings") or ())
+def _restarts(apps, snapshot, planned, variables):
+    return restarts(apps, snapshot["applied_plan"], planned, variables.get("postgresql_settings") or ())

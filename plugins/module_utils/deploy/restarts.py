@@ -35,8 +35,8 @@ def restarts(apps, applied, wanted, own=()):
     :param own: names of settings of PostgreSQL that the inventory sets itself, whatever the plan says.
     """
     found = []
-    for server in ("postgresql", "mariadb", "pgbouncer"):
-        keys = [key for key in AT_START[server] if key.removesuffix("_mb").removesuffix("_kb") not in own]
+    for server, names in AT_START.items():
+        keys = [key for key in names if key.removesuffix("_mb").removesuffix("_kb") not in own]
         before, after = ({key: there.get(server, {}).get(key) for key in keys} for there in (applied, wanted))
         if server in applied and server in wanted:
             found += _told(server, "restarts, and who is connected connects anew", before, after)

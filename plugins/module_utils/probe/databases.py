@@ -16,6 +16,7 @@ _REDIS = {
     "NOAUTH": ("it wants a password and none was given", "auth"),
     "WRONGPASS": ("it refuses the password", "auth"),
     "MASTERDOWN": ("it has lost its primary", "degraded"),
+    "BUSY": ("a script keeps it busy, and it refuses all else; SCRIPT KILL or a restart ends that", "degraded"),
     "MISCONF": ("it cannot save to disk and refuses writes", "degraded"),
 }
 

@@ -50,7 +50,7 @@ ADVICE = {
         ],
     ),
     "refuses": (
-        "It answers what only reads, and refuses what writes: new tasks and sessions are lost.",
+        "It refuses what writes, or all but its script: new tasks and sessions are lost.",
         ["mainstay logs {target} -n 50", "df -h /var/lib /tmp    # whether it can save its data"],
     ),
     "read-only": (

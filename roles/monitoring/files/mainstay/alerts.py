@@ -22,7 +22,7 @@ VERBS = {
     "failed": "is down",
     "deaf": "refuses connections",
     "full": "has no connection left",
-    "refuses": "refuses to write",
+    "refuses": "refuses what it is asked",
     "oom": "was killed for want of memory",
     "loop": "ends again and again",
     "flapping": "is up and down again and again",

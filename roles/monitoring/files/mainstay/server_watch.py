@@ -19,7 +19,7 @@ from .signs import FULL, REFUSES, STARTING, Activity, frozen
 from .watch import Watch
 
 AWAY = ("failing", "down", "failed", "restarting", "starting", "stopped")
-WORDS = {FULL: "full", REFUSES: "refusing to write"}
+WORDS = {FULL: "full", REFUSES: "refusing what it is asked"}
 SETTLING = 30  # seconds after its return in which its apps find their way back by themselves
 
 

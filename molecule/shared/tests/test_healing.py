@@ -45,17 +45,14 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 9911), Handler).serve_forever()
 
 # Takes every connection of PostgreSQL that there is, those of its superuser's too, until its input ends.
 GREEDY = """
-import socket, struct, sys
+import select, socket, struct, sys
 words = b"user\\0postgres\\0database\\0postgres\\0\\0"
-held = []
-while True:
+held = [None]
+while held[-1] or not select.select([sys.stdin], [], [], 0.2)[0]:  # also what others give back
     one = socket.socket(socket.AF_UNIX)
     one.connect("/run/postgresql/.s.PGSQL.5432")
     one.sendall(struct.pack("!ii", len(words) + 8, 196608) + words)
-    if one.recv(1) != b"R":
-        break
-    held.append(one)
-sys.stdin.read()
+    held.append(one if one.recv(1) == b"R" else None)
 """
 # Opens nearly as many files as it may, and has children that it never waits for.
 LEAKS = """

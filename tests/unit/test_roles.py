@@ -14,7 +14,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.mainstay.vps.plugins.module_utils.derive import packages as derive_packages
+from ansible_collections.mainstay.vps.plugins.module_utils.derive import supply
 from ansible_collections.mainstay.vps.plugins.module_utils.plan import capacity
+from ansible_collections.mainstay.vps.plugins.module_utils.stack import adoption
 from ansible_collections.mainstay.vps.plugins.module_utils.stack import tiers as stack_tiers
 from ansible_collections.mainstay.vps.plugins.module_utils.stack.apps import normalise
 from ansible_collections.mainstay.vps.tests.unit.declarations import SHOP
@@ -40,6 +42,17 @@ def test_specification_is_the_defaults(role):
     for name, option in options.items():
         derived = isinstance(defaults[name], str) and "{{" in defaults[name]
         assert ("default" not in option) if derived else option.get("default", []) == defaults[name], name
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "known"),
+    [
+        ("backend", "backend_minimum_free_mb", supply.RELEASE),
+        ("postgresql", "postgresql_preload_libraries", list(adoption.PRELOADED)),
+    ],
+)
+def test_what_the_first_play_knows_of_a_role_is_its_default(role, name, known):
+    assert _defaults(ROLES[0].parent / role)[name] == known
 
 
 DERIVED = re.compile(r"\{\{ (mainstay_apps|backend_apps) .*\|\s*mainstay\.vps\.", re.DOTALL)

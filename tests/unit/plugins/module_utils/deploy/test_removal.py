@@ -25,6 +25,9 @@ FILES = [
     f"{UNITS}/old.target",
     f"{UNITS}/old-web@.service",
     f"{UNITS}/old-b-web@.service",
+    f"{UNITS}/old-web@.service.d/00-limits.conf",
+    f"{UNITS}/old-web@.service.d/override.conf",
+    f"{UNITS}/old-b-web@.service.d/00-limits.conf",
     f"{UNITS}/run-old.mount",
     "/etc/redis/redis-old-queue.conf",
     f"{UNITS}/redis-server@old-queue.service.d/mainstay.conf",
@@ -36,6 +39,8 @@ FOLDERS = [
     "/etc/mainstay/old",
     f"{UNITS}/old.target.wants",
     f"{UNITS}/redis-server@old-queue.service.d",
+    f"{UNITS}/old-web@.service.d",
+    f"{UNITS}/old-b-web@.service.d",
     "/srv/old",
     "/srv/old/releases",
     "/srv/old/shared",
@@ -86,7 +91,7 @@ def test_everything_that_runs_an_app_goes_and_nothing_of_its_neighbours():
     )
     gone = {entry["dest"] for entry in done["files"] if entry.get("state") == "absent"}
     neighbours = {path for path in PATHS if "old-b" in path}
-    assert gone == {path for path in {*FILES, *LINKS, *FOLDERS[:3]} - neighbours if not path.startswith(("/srv/", "/run/"))}
+    assert gone == {path for path in {*FILES, *LINKS, *FOLDERS[:5]} - neighbours if not path.startswith(("/srv/", "/run/"))}
     assert done["files"][-1] == {
         "dest": "/var/lib/mainstay/removed/old",
         "link": "postgresql,/srv/old/shared,/var/lib/redis/old-queue,/var/lib/old",

@@ -308,16 +308,18 @@ def test_an_app_gets_its_own_files_back():
         "/etc/mainstay/shop/env",
         "/etc/systemd/system/shop-web@.service",
         "/etc/systemd/system/shop-old@.service",
+        "/etc/systemd/system/shop-web@.service.d/00-limits.conf",
         f"{WANTS}/shop-web@8002.service",
         "/srv/shop/instances/worker@1",
         "/etc/systemd/system/shop-web-job@.service",
+        "/etc/systemd/system/shop-web-job@.service.d/00-limits.conf",
         "/etc/mainstay/shop-web/env",
         "/etc/systemd/system/shopping.target",
     ]
     apps = {**SHOP, "shop-web": {"source": {"path": "x"}, "processes": {"job": {"command": "run"}}}}
     described = model_of(apps=apps, host=host_of(model_of(apps=apps, host={"systemd_version": 252}), unproven=["web"]))
     described["apps"]["shop-web"]["changing"] = False
-    assert deploy_steps.retreat(described, "started", files, RESULTS)["restore"] == files[:5]
+    assert deploy_steps.retreat(described, "started", files, RESULTS)["restore"] == files[:6]
 
 
 def test_changed_secrets_settings_and_templates_concern_their_processes():

@@ -91,24 +91,25 @@ def _plan(apps, users, removed, prepares, task_vars):
     plan = capacity.plan(declared, users, planned)
     snapshots = {host: task_vars["hostvars"][host]["mainstay_host"] for host in hosts}
     for host in hosts:
-        page = status_page.status_page(task_vars["hostvars"][host].get(status_page.VARIABLE))
+        variables = task_vars["hostvars"][host]
+        page = status_page.status_page(variables.get(status_page.VARIABLE))
         if "backend" in planned[host]["tiers"]:
             instances = functools.partial(planned_instances, plan, host)
             status_page.refuse_port_of_app(page, declared, instances)
-            exporters.refuse_taken(exporters.prometheus(task_vars["hostvars"][host].get(exporters.VARIABLE)), declared, instances)
+            exporters.refuse_taken(exporters.prometheus(variables.get(exporters.VARIABLE)), declared, instances)
             remains.refuse_taken_ports(declared, snapshots[host], plan, host, removed)
         adoption.refuse_held_ports(declared, snapshots[host], plan, host, page)
     for host in hosts:  # last: what is declared can be mended here, a host elsewhere
+        variables = task_vars["hostvars"][host]
         refuse_no_footing(snapshots[host], host, planned[host]["tiers"])
         if prepares:
-            variables = task_vars["hostvars"][host]
             logs = variables.get("logrotate_files", logrotate.logrotate_files(declared, plan, host))
             logrotate.refuse_rotated_twice(logs, snapshots[host].get("rotated") or (), host)
-            ssh.refuse_sshd(snapshots[host], host, task_vars["hostvars"][host])
-            refuse_masked(snapshots[host], host, stack_packages(declared, planned[host]["tiers"]), task_vars["hostvars"][host])
+            ssh.refuse_sshd(snapshots[host], host, variables)
+            refuse_masked(snapshots[host], host, stack_packages(declared, planned[host]["tiers"]), variables)
         has_releases = any(path.startswith("/srv/") and path.endswith("/current") for path in snapshots[host].get("paths") or {})
         builds = bool(declared) and "backend" in planned[host]["tiers"] and not has_releases
-        refuse_unsupplied(snapshots[host], host, time.time(), task_vars["hostvars"][host], builds)
+        refuse_unsupplied(snapshots[host], host, time.time(), variables, builds)
     anew = {host: _restarts(declared, snapshots[host], plan["hosts"][host], task_vars["hostvars"][host]) for host in hosts}
     return {
         **plan,

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from ..stack.tiers import LOOPBACK
 from .environment import process_environment
 from .units import planned
@@ -37,31 +39,33 @@ def restarts(apps, applied, wanted, own=()):
     found = []
     for server, names in AT_START.items():
         keys = [key for key in names if key.removesuffix("_mb").removesuffix("_kb") not in own]
-        before, after = ({key: there.get(server, {}).get(key) for key in keys} for there in (applied, wanted))
-        if server in applied and server in wanted:
-            found += _told(server, "restarts, and who is connected connects anew", before, after)
+        before, after = (there.get(server) for there in (applied, wanted))
+        found += _told(server, "restarts, and who is connected connects anew", before, after, functools.partial(_picked, keys))
     for name, app in apps.items():
         for purpose in app["redis"]:
             before, after = (there.get("redis", {}).get(name, {}).get(purpose) for there in (applied, wanted))
             found += _told(f"redis {name} {purpose}", "restarts", before, after)
         for key, process in app["processes"].items():
             before, after = (there.get("processes", {}).get(name, {}).get(key) for there in (applied, wanted))
-            if before and after:
-                found += _told(f"{name}.{key}", "is deployed anew", _of_a_process(app, process, before), _of_a_process(app, process, after))
+            found += _told(f"{name}.{key}", "is deployed anew", before, after, functools.partial(_of_a_process, app, process))
     return found
+
+
+def _picked(keys, numbers):
+    return {key: numbers.get(key) for key in keys}
 
 
 def _of_a_process(app, process, numbers):
     """What a process is told at its start alone; systemd gives it limits of memory and tasks while it runs."""
     anywhere = {"bind_address": LOOPBACK, "proxies": []}
-    names = {"instances": numbers.get("instances"), "nofile": numbers.get("nofile")}
-    return {**names, **process_environment(app, process, planned(process, numbers), anywhere)}
+    return {**_picked(("instances", "nofile"), numbers), **process_environment(app, process, planned(process, numbers), anywhere)}
 
 
-def _told(name, what, before, after):
-    """What becomes of one part that was there before and still is; nothing where no key of it has another value."""
+def _told(name, what, before, after, at_start=dict):
+    """What becomes of one part that was there before and still is; nothing where all that it is told ``at_start`` has the same value."""
     if not before or not after:
         return []
+    before, after = at_start(before), at_start(after)
     changed = [key for key in after if before.get(key) != after[key]]
     numbers = ", ".join(f"{key} {before.get(key)} -> {after[key]}" for key in changed)
     return [f"{name} {what} ({numbers})"] if changed else []

@@ -10,7 +10,7 @@ import re
 
 from .. import superuser
 from ..text import read
-from .limits import names_in
+from .limits import below, names_in
 
 PSQL_SECONDS = 3
 # How many databases the snapshot looks into; what lies in the others is left to the modules that know.
@@ -110,7 +110,7 @@ def psql_script(version=0):
 def psql_command(cluster, root="/"):
     """The psql for one cluster; the version's own psql, because Debian's wrapper of that name starts Perl first."""
     own = f"/usr/lib/postgresql/{cluster['version']}/bin/psql"
-    psql = own if os.path.exists(os.path.join(root, own.lstrip("/"))) else "psql"
+    psql = own if os.path.exists(below(root, own)) else "psql"
     where = ["-h", "/var/run/postgresql", "-p", str(cluster["port"]), "-d", "postgres", "-U", "postgres"]
     return [psql, "-X", "-A", "-t", "-q", "-w", *where, "-f", "-"]
 

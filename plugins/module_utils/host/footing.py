@@ -10,6 +10,7 @@ import re
 import stat
 
 from ..text import read
+from .limits import below
 
 # Places that a run writes to, and whether what lies there is run: packages' scripts, uv, the apps' own interpreters.
 PLACES = {"/etc": False, "/opt": True, "/srv": True, "/usr": True, "/var/lib/dpkg": True, "/var/log": False}
@@ -25,7 +26,7 @@ def footing(root="/", environ=None, statvfs=os.statvfs):
         "tmp": _wrong_mode(os.path.join(root, "tmp")),
     }
     for place, runs in PLACES.items():
-        path = os.path.join(root, place.lstrip("/"))
+        path = below(root, place)
         try:
             flags = statvfs(path).f_flag
         except OSError:  # it is not there yet, and will be a part of what is

@@ -15,6 +15,11 @@ NO_LIMIT = 2**60
 MB = 1024 * 1024
 
 
+def below(root, path):
+    """Where a file of the host's is that is read at ``root``."""
+    return os.path.join(root, path.lstrip("/"))
+
+
 def names_in(folder):
     try:
         return sorted(os.listdir(folder))

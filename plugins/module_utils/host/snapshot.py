@@ -20,7 +20,7 @@ import stat
 from ..text import read
 from . import footing, listeners, packet_filters, processes, rotation, sshd, supply, undone, units
 from .databases import PSQL_SECONDS, clusters, mariadb_found, postgresql_answer, start_mariadb, start_query
-from .limits import MB, cpu, kernel_limits, memory, names_in, service_memory
+from .limits import MB, below, cpu, kernel_limits, memory, names_in, service_memory
 from .units import SHOW_UNITS, states, unit_files, unit_links
 from .visitor import login
 
@@ -62,7 +62,7 @@ def disks(root="/", statvfs=os.statvfs):
     mounts = [(device, footing.unescaped(point), kind) for device, point, kind in mounts]
     for device, point, kind in sorted(mounts, key=lambda mount: len(mount[1])):
         real = kind in REAL_FILE_SYSTEMS and (device.startswith("/dev/") or kind == "zfs")
-        if point != "/" and (not real or device in devices or not os.path.isdir(os.path.join(root, point.lstrip("/")))):
+        if point != "/" and (not real or device in devices or not os.path.isdir(below(root, point))):
             continue
         try:
             numbers = statvfs(point)
@@ -151,7 +151,7 @@ def edited(root="/", paths=REPLACED):
     found = []
     for path in paths:
         brought = re.search(rf"^ {re.escape(path)} ([0-9a-f]{{32}})$", status, re.MULTILINE)
-        with contextlib.suppress(OSError), open(os.path.join(root, path.lstrip("/")), "rb") as file:
+        with contextlib.suppress(OSError), open(below(root, path), "rb") as file:
             if brought and hashlib.md5(file.read(), usedforsecurity=False).hexdigest() != brought[1]:
                 found.append(path)
     return found
@@ -171,7 +171,7 @@ def paths(patterns, root="/"):
 
     found = {}
     for pattern in patterns:
-        for name in sorted(glob.glob(os.path.join(root, pattern.lstrip("/")))):
+        for name in sorted(glob.glob(below(root, pattern))):
             try:
                 status = os.lstat(name)
                 target = os.readlink(name) if stat.S_ISLNK(status.st_mode) else None

@@ -11,6 +11,7 @@ import os
 import re
 
 from ..text import read
+from .limits import below
 
 FOLDER = "/etc/ssh"
 MAIN, OURS = f"{FOLDER}/sshd_config", f"{FOLDER}/sshd_config.d/00-mainstay.conf"
@@ -55,10 +56,6 @@ def meaning(value):
     """A value as it is compared: without quotes and a comment behind it, and by its newer name."""
     text = value.split(" #")[0].strip().strip('"')
     return FORMER_VALUES.get(text.lower(), text)
-
-
-def below(root, path):
-    return os.path.join(root, path.lstrip("/"))
 
 
 def _lines(file, root, conditional=False, depth=0):

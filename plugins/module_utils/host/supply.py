@@ -13,7 +13,7 @@ import time
 
 from ..text import read
 from .footing import mount_point
-from .limits import MB, names_in
+from .limits import MB, below, names_in
 
 # The resolver asks a server for 5 s, and then the next one; a host with two dead servers and one that lives can still be supplied.
 SECONDS = 12
@@ -74,10 +74,10 @@ def room(root="/", statvfs=os.statvfs):
     found = {}
     for place in PLACES:
         try:
-            numbers = statvfs(os.path.join(root, place.lstrip("/")))
+            numbers = statvfs(below(root, place))
         except OSError:
             continue
-        mount = mount_point(os.path.join(root, place.lstrip("/")), root)
+        mount = mount_point(below(root, place), root)
         entry = found.setdefault(mount, {"mount": mount, "places": [], "free_mb": numbers.f_bavail * numbers.f_frsize // MB})
         entry["places"].append(place)
         entry["inodes_free"] = numbers.f_favail if numbers.f_files else None

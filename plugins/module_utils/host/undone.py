@@ -14,7 +14,7 @@ import re
 
 from ..text import read
 from . import sshd
-from .limits import names_in
+from .limits import below, names_in
 
 OURS = re.compile(r"zz-mainstay.*")
 PLACES = ("/usr/lib", "/usr/local/lib", "/run", "/etc")  # of two files with one name that of the last place is read
@@ -38,10 +38,10 @@ def undone(root="/"):
 
 def _last(folder, settings, root, places=PLACES, ends=".conf", after=()):
     """Where the last value of a setting is not the stack's, though a file of the stack's has one."""
-    files = {name: f"{place}/{folder}/{name}" for place in places for name in names_in(sshd.below(root, f"{place}/{folder}"))}
+    files = {name: f"{place}/{folder}/{name}" for place in places for name in names_in(below(root, f"{place}/{folder}"))}
     wanted, has = {}, {}
     for file in [*(files[name] for name in sorted(files) if name.endswith(ends)), *after]:
-        for name, value in settings(read(sshd.below(root, file))):
+        for name, value in settings(read(below(root, file))):
             has[name] = (file, value)
             if OURS.fullmatch(os.path.basename(file)):
                 wanted[name] = value
@@ -99,7 +99,7 @@ def _apt(text):
 
 def _first_of_sshd(root):
     """What sshd takes before the stack's file, whose first value counts, and in a Match, which counts for whom it is about."""
-    ours = dict(sshd.values(read(sshd.below(root, sshd.OURS))))
+    ours = dict(sshd.values(read(below(root, sshd.OURS))))
     comes_first = True
     for name, value, file, conditional in sshd.lines(root):
         comes_first = comes_first and name is not None
@@ -110,11 +110,11 @@ def _first_of_sshd(root):
 
 def _last_of_postgresql(root):
     """What ``ALTER SYSTEM`` has written, and the files of ``conf.d`` after the stack's."""
-    for ours in sorted(glob.glob(sshd.below(root, "/etc/postgresql/*/main/conf.d/zz-mainstay.conf"))):
+    for ours in sorted(glob.glob(below(root, "/etc/postgresql/*/main/conf.d/zz-mainstay.conf"))):
         folder = os.path.dirname(ours)
         main = dict(_quoted(read(f"{os.path.dirname(folder)}/postgresql.conf")))
         later = [f"{folder}/{name}" for name in names_in(folder) if name.endswith(".conf") and name > os.path.basename(ours)]
-        later += [sshd.below(root, f"{main['data_directory']}/postgresql.auto.conf")] if "data_directory" in main else []
+        later += [below(root, f"{main['data_directory']}/postgresql.auto.conf")] if "data_directory" in main else []
         wanted, has = dict(_quoted(read(ours))), {}
         for file in later:
             has.update((name, (file, value)) for name, value in _quoted(read(file)))

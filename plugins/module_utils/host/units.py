@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from .limits import MB, names_in
+from .limits import MB, below, names_in
 
 UNIT_KINDS = ["*.service", "*.socket", "*.timer", "*.target", "*.path", "*.mount", "*.swap"]
 SHOW_UNITS = ["systemctl", "show", "--property=Id,Names,ActiveState,UnitFileState,Listen,MemoryMax", *UNIT_KINDS]
@@ -89,7 +89,7 @@ def _links(root, folders):
 
 def _leads_somewhere(link, root):
     target = _link_target(link)
-    return os.path.exists(os.path.join(root, target.lstrip("/")) if target.startswith("/") else link)
+    return os.path.exists(below(root, target) if target.startswith("/") else link)
 
 
 def _link_target(link):
